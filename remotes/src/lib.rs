@@ -1,7 +1,26 @@
-//! Stores and the data plane.
+//! Stores, and the data plane that moves bytes between them and everything else.
+//!
+//! A [`Store`] keeps objects under names; it knows nothing of what they mean. The [`pump`] moves bytes between two ends, in
+//! bounded memory; [`sys`] holds what is particular to the operating system. [`conformance`] is the examination that every
+//! store sits.
 
+#![deny(unsafe_code)]
+
+pub mod conformance;
+mod context;
 mod error;
+pub mod fs;
+pub mod mem;
 mod object;
+pub mod options;
+pub mod pump;
+pub mod retry;
+mod store;
+pub mod sys;
+pub mod units;
+pub mod wrap;
 
+pub use context::Context;
 pub use error::{Error, Kind, Op, Result, io_kind};
 pub use object::{NAME_MAX, NameError, ObjectName};
+pub use store::{Capabilities, Get, Put, Range, Stat, Store, Stored, Write};

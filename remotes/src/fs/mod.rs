@@ -1,0 +1,250 @@
+//! A directory on this computer: `scheme=fs directory=/path`.
+//!
+//! Files lie where git-annex's `type=directory` puts them, with the modes it leaves: content read-only, and the directory that
+//! an object has for itself (`.../KEY/KEY`) too. An object is staged without a name in the same file system, synced, and
+//! linked into place, so a killed program leaves nothing behind.
+
+mod place;
+mod put;
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::options::{Options, Spec, bad};
+use crate::pump::{FileSource, Source};
+use crate::sys::on_a_thread;
+use crate::{Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Write, units};
+
+/// The options it knows.
+pub const OPTIONS: &[Spec] = &[Spec::plain("directory", "fs: the directory where the files are stored")];
+
+/// A directory that keeps objects as files.
+pub struct Fs {
+    root: Arc<Path>,
+    label: String,
+    context: Context,
+    /// Bytes announced by open puts and not on the disk yet.
+    in_flight: Rc<Cell<u64>>,
+}
+
+impl Fs {
+    /// Opens the directory that `options` name. Touches nothing yet.
+    pub fn open(options: &Options, context: &Context) -> Result<Self> {
+        let path = options.bytes("directory").ok_or_else(|| bad("directory", "is missing"))?;
+        let root = PathBuf::from(std::ffi::OsStr::from_bytes(path));
+        if !root.is_absolute() {
+            return Err(bad("directory", "must be an absolute path"));
+        }
+        Ok(Self::at(&root, context))
+    }
+
+    /// The store in `root`.
+    pub fn at(root: &Path, context: &Context) -> Self {
+        Self {
+            root: root.into(),
+            label: format!("fs {}", root.display()),
+            context: context.clone(),
+            in_flight: Rc::default(),
+        }
+    }
+
+    fn path(&self, op: Op, object: &ObjectName) -> Result<place::Place> {
+        place::Place::new(&self.root, object)
+            .map_err(|e| Error::new(op, Kind::Unsupported, e.to_string()).object(object).on(&self.label))
+    }
+
+    fn fail(&self, op: Op, object: &ObjectName, what: &str, error: io::Error) -> Error {
+        Error::io(op, what, error).object(object).on(&self.label)
+    }
+
+    /// Told from "the object is not there" by looking at the root: a drive that is not mounted has lost nothing.
+    fn missing_root(&self, op: Op) -> Error {
+        Error::new(op, Kind::NoSuchPlace, "the directory is not there (is its drive mounted?)").on(&self.label)
+    }
+
+    /// Whether `len` more bytes fit, counting what other transfers have announced, with the reserve left free.
+    fn check_space(&self, object: &ObjectName, len: u64) -> Result<()> {
+        let Ok(stat) = rustix::fs::statvfs(&*self.root) else { return Ok(()) };
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let wanted = len.saturating_add(self.in_flight.get()).saturating_add(self.context.reserve);
+        if free >= wanted {
+            return Ok(());
+        }
+        let detail = format!(
+            "not enough free space: {} free, {} needed with what is in flight, and annex.diskreserve keeps {}",
+            units::show(free),
+            units::show(len.saturating_add(self.in_flight.get())),
+            units::show(self.context.reserve)
+        );
+        Err(Error::new(Op::Put, Kind::Reserve, detail).object(object).on(&self.label))
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for Fs {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1 }
+    }
+
+    fn info(&self) -> Vec<(&'static str, String)> {
+        vec![("directory", self.root.display().to_string())]
+    }
+
+    fn locate(&self, object: &ObjectName) -> Option<String> {
+        let place = place::Place::new(&self.root, object).ok()?;
+        Some(place.file.display().to_string())
+    }
+
+    async fn prove(&self, _owner: &str) -> Result<()> {
+        let root = Arc::clone(&self.root);
+        on_a_thread(move || place::prove(&root)).await.and_then(|r| r).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => self.missing_root(Op::Prove),
+            _ => Error::io(Op::Prove, "writing and reading a marker", e).on(&self.label),
+        })
+    }
+
+    async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
+        let place = self.path(Op::Stat, object)?;
+        match std::fs::metadata(&place.file) {
+            Ok(m) if m.is_file() => Ok(Some(Stat { len: m.len(), tag: Some(place::tag(&m)) })),
+            Ok(_) => Err(Error::new(Op::Stat, Kind::Protocol, "is no plain file").object(object).on(&self.label)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.root.is_dir() => Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(self.missing_root(Op::Stat)),
+            Err(e) => Err(self.fail(Op::Stat, object, "", e)),
+        }
+    }
+
+    async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
+        let place = self.path(Op::Get, object)?;
+        let file = match File::open(&place.file) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !self.root.is_dir() => {
+                return Err(self.missing_root(Op::Get));
+            }
+            Err(e) => return Err(self.fail(Op::Get, object, "", e)),
+        };
+        let meta = file.metadata().map_err(|e| self.fail(Op::Get, object, "", e))?;
+        let tag = place::tag(&meta);
+        if range.tag.is_some_and(|t| t != tag) {
+            return Err(Error::new(Op::Get, Kind::Corrupt, "the file changed").object(object).on(&self.label));
+        }
+        let total = meta.len();
+        let len = total.saturating_sub(range.from).min(range.len.unwrap_or(u64::MAX));
+        let source = Source::File(FileSource { file: Arc::new(file), at: range.from, len });
+        Ok(Get { len, total, tag: Some(tag), source })
+    }
+
+    async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        let place = self.path(Op::Put, object)?;
+        if !self.root.is_dir() {
+            return Err(self.missing_root(Op::Put));
+        }
+        self.check_space(object, len)?;
+        let put = put::FsPut::open(place, object, &self.label, len, &self.in_flight);
+        Ok(Box::new(put.map_err(|e| self.fail(Op::Put, object, "staging", e))?))
+    }
+
+    async fn remove(&self, object: &ObjectName) -> Result<()> {
+        let place = self.path(Op::Remove, object)?;
+        if !self.root.is_dir() {
+            return Err(self.missing_root(Op::Remove));
+        }
+        on_a_thread(move || place.remove()).await.and_then(|r| r).map_err(|e| self.fail(Op::Remove, object, "", e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+
+    fn examined(uring: bool) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let context = Context { reserve: 0, ..Context::default() };
+        crate::sys::run(uring, async {
+            let store: Rc<dyn Store> = Rc::new(Fs::at(dir.path(), &context));
+            conformance::examine(&store, &context).await;
+        })
+        .expect("a runtime");
+        // Nothing is left of all the aborted puts.
+        let left: Vec<_> = std::fs::read_dir(dir.path().join("tmp")).map(|d| d.flatten().collect()).unwrap_or_default();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn conformance_on_threads() {
+        examined(false);
+    }
+
+    #[test]
+    fn conformance_on_whichever_engine_the_kernel_grants() {
+        examined(true);
+    }
+
+    fn block_on<T>(f: impl Future<Output = T>) -> T {
+        crate::sys::run(false, f).expect("a runtime")
+    }
+
+    #[test]
+    fn a_missing_root_is_not_an_absent_object() {
+        let context = Context::default();
+        let store = Fs::at(Path::new("/nonexistent/place"), &context);
+        let name = ObjectName::new("aaa/bbb/K/K").expect("a name");
+        block_on(async {
+            assert_eq!(store.stat(&name).await.expect_err("unknown").kind(), Kind::NoSuchPlace);
+            assert_eq!(store.remove(&name).await.expect_err("unknown").kind(), Kind::NoSuchPlace);
+            assert_eq!(store.get(&name, Range::default()).await.err().expect("unknown").kind(), Kind::NoSuchPlace);
+            assert_eq!(store.prove("u").await.expect_err("its parent is missing too").kind(), Kind::NoSuchPlace);
+        });
+    }
+
+    #[test]
+    fn the_reserve_is_kept_and_counts_what_is_in_flight() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let stat = rustix::fs::statvfs(dir.path()).expect("statvfs");
+        let free = stat.f_bavail * stat.f_frsize;
+        let gib = 1 << 30;
+        let context = Context { reserve: free.saturating_sub(2 * gib), ..Context::default() };
+        let store = Fs::at(dir.path(), &context);
+        let (a, b) = (ObjectName::new("a").expect("a name"), ObjectName::new("b").expect("a name"));
+        block_on(async {
+            let first = store.put(&a, gib).await.expect("fits");
+            let e = store.put(&b, gib + gib / 2).await.err().expect("does not fit beside the first");
+            assert_eq!(e.kind(), Kind::Reserve);
+            assert!(e.to_string().contains("annex.diskreserve"), "{e}");
+            drop(first);
+            store.put(&b, gib + gib / 2).await.expect("fits now");
+        });
+    }
+
+    #[test]
+    fn modes_are_those_git_annex_leaves() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("a directory");
+        let context = Context { reserve: 0, ..Context::default() };
+        let store = Fs::at(dir.path(), &context);
+        let name = ObjectName::new("36a/30d/K/K").expect("a name");
+        let mode = |p: &str| std::fs::metadata(dir.path().join(p)).expect("there").permissions().mode() & 0o777;
+        block_on(async {
+            let mut put = store.put(&name, 3).await.expect("opened");
+            put.write(bytes::Bytes::from_static(b"abc")).await.expect("written");
+            put.commit().await.expect("stored");
+            assert_eq!(mode("36a/30d/K/K"), 0o444);
+            assert_eq!(mode("36a/30d/K"), 0o555);
+            assert_eq!(mode("36a/30d"), 0o755);
+            store.remove(&name).await.expect("removed");
+            assert!(!dir.path().join("36a").exists(), "emptied directories go, as git-annex removes them");
+        });
+    }
+}

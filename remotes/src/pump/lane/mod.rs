@@ -1,0 +1,24 @@
+//! One lane, one file: how bytes move between two kinds of end. Errors are the operating system's; who opened the ends knows
+//! what they mean.
+
+mod blocks;
+mod copy_range;
+mod sendfile;
+mod splice;
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+pub use blocks::{FileBlocks, SocketBlocks, send};
+pub use copy_range::copy_range;
+pub use sendfile::sendfile;
+pub use splice::relay;
+
+/// Waits for `ready`, but no longer than `idle`.
+async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    match tokio::time::timeout(idle, ready).await {
+        Ok(result) => result,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing moved for {} s", idle.as_secs()))),
+    }
+}

@@ -1,0 +1,142 @@
+//! The seam between those who know what an object means and those who keep its bytes.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::pump::{FileSource, Meter, Source};
+use crate::{ObjectName, Result};
+
+/// What a store can do, asked before the first byte. All choices between stores are made on these, never on names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// How content gets in.
+    pub write: Write,
+    /// True where a read may start anywhere, so that an interrupted retrieve resumes and ranges run side by side.
+    pub ranges: bool,
+    /// True where the place is on this computer, and not on another.
+    pub local: bool,
+    /// How many ranges of one object it pays to read side by side; 1 where one stream is as fast.
+    pub width: usize,
+}
+
+/// How content gets into a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// Any length, in bounded memory.
+    Stream,
+    /// The whole object at once, from memory, up to this many bytes.
+    Memory(u64),
+    /// Not at all.
+    ReadOnly,
+}
+
+/// What a store tells of an object that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Length in bytes.
+    pub len: u64,
+    /// Changes whenever the content does (an ETag), where the store has such a thing.
+    pub tag: Option<String>,
+}
+
+/// Which part of an object to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Range {
+    /// First byte.
+    pub from: u64,
+    /// How many bytes; to the end where absent.
+    pub len: Option<u64>,
+    /// Fail with [`crate::Kind::Corrupt`] where the object is no longer the one that had this tag.
+    pub tag: Option<String>,
+}
+
+impl Range {
+    /// From `from` to the end.
+    pub fn from(from: u64) -> Self {
+        Self { from, ..Self::default() }
+    }
+}
+
+/// An object opened for reading.
+pub struct Get {
+    /// Bytes that [`Get::source`] gives: none where the range starts at or behind the end.
+    pub len: u64,
+    /// Length of the whole object.
+    pub total: u64,
+    /// See [`Stat::tag`].
+    pub tag: Option<String>,
+    /// Where the bytes come from.
+    pub source: Source,
+}
+
+/// What a store says of an object it has just made visible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Length as the store tells it after the commit.
+    pub len: u64,
+    /// See [`Stat::tag`].
+    pub tag: Option<String>,
+}
+
+/// A place that keeps objects.
+///
+/// Promises every store keeps, and [`crate::conformance`] examines:
+/// - No one ever sees a part of an object: it is absent until [`Put::commit`] and whole after it, also when the process is
+///   killed at any moment. An object that is overwritten is the old one until then.
+/// - Absent is an answer (`Ok(None)`, [`crate::Kind::NotFound`]); every doubt is an error.
+/// - Nothing waits for ever, and nothing grows with the object's length.
+///
+/// Futures are `!Send`: they live and die on the data thread that made them.
+#[async_trait(?Send)]
+pub trait Store {
+    /// The store as users know it, for errors and logs: `s3 photos`, `fs /mnt/backup`. No secrets.
+    fn label(&self) -> &str;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Names and values for `git annex info`. No network, no secrets.
+    fn info(&self) -> Vec<(&'static str, String)>;
+
+    /// Where a person can find the object (an URL or a path), if there is such a place. No network.
+    fn locate(&self, object: &ObjectName) -> Option<String>;
+
+    /// Proves the place at initremote: finds or creates it, writes a marker and reads it back, refuses what is not a store at
+    /// all. Idempotent. `owner` is the remote's uuid: a place marked by another owner is refused.
+    async fn prove(&self, owner: &str) -> Result<()>;
+
+    /// Whether the object is there, asked of the place itself at this moment.
+    async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>>;
+
+    /// Opens an object for reading. Errors: `NotFound` where it is positively absent.
+    async fn get(&self, object: &ObjectName, range: Range) -> Result<Get>;
+
+    /// Opens an object of exactly `len` bytes for writing. Space, permissions and limits are checked here where they can be.
+    async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>>;
+
+    /// Removes an object. One that is already absent is removed.
+    async fn remove(&self, object: &ObjectName) -> Result<()>;
+}
+
+/// An object on its way into a store; not visible yet.
+///
+/// Dropping it is an [`Put::abort`] that nobody waits for.
+#[async_trait(?Send)]
+pub trait Put {
+    /// How the bytes will travel, in a word or two, for the decision line in the log.
+    fn lane(&self) -> String;
+
+    /// Takes the next bytes, in order. Errors: `Corrupt` where they are more than announced.
+    async fn write(&mut self, block: Bytes) -> Result<()>;
+
+    /// Takes everything from a file, by the best lane from there, and meters it. Nothing else was or will be written.
+    /// Safe to drop half way. Errors: `Truncated` where the file is shorter than announced, `Corrupt` where it is longer.
+    async fn fill(&mut self, from: &FileSource, meter: &Meter) -> Result<()>;
+
+    /// Makes the object visible, lasting, and proves that it is. Errors: `Truncated` where bytes are missing; nothing is
+    /// visible then.
+    async fn commit(self: Box<Self>) -> Result<Stored>;
+
+    /// Leaves nothing behind.
+    async fn abort(self: Box<Self>) -> Result<()>;
+}

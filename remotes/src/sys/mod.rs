@@ -1,0 +1,11 @@
+//! What the operating system offers: the data plane's runtime, files on it, and what this kernel can do.
+
+mod engine;
+mod file;
+mod pipe;
+
+pub use engine::{Engine, run};
+pub use file::DataFile;
+pub use pipe::Pipe;
+
+pub(crate) use file::on_a_thread;

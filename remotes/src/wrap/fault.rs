@@ -1,0 +1,187 @@
+//! A store that fails on order, for tests of everything above it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::pump::{Blocks, FileSource, Meter, Source};
+use crate::{Capabilities, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Stored};
+
+/// One failure to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// In which operation.
+    pub op: Op,
+    /// After how many bytes; for operations without bytes, when they start.
+    pub after: u64,
+    /// How it looks.
+    pub kind: Kind,
+}
+
+/// Wraps any store; each fault happens once, in order.
+#[derive(Clone)]
+pub struct Faults {
+    inner: Rc<dyn Store>,
+    queue: Rc<RefCell<Vec<Fault>>>,
+}
+
+impl Faults {
+    /// Lets `inner` fail as `faults` say.
+    pub fn new(inner: Rc<dyn Store>, faults: impl IntoIterator<Item = Fault>) -> Self {
+        let mut queue: Vec<Fault> = faults.into_iter().collect();
+        queue.reverse();
+        Self { inner, queue: Rc::new(RefCell::new(queue)) }
+    }
+
+    /// Faults that have not happened.
+    pub fn left(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
+    fn due(&self, op: Op) -> Option<Fault> {
+        let mut queue = self.queue.borrow_mut();
+        if queue.last().is_some_and(|f| f.op == op) { queue.pop() } else { None }
+    }
+
+    fn check(&self, op: Op) -> Result<()> {
+        match self.due(op) {
+            Some(f) => Err(broken(f)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn broken(f: Fault) -> Error {
+    Error::new(f.op, f.kind, format!("made to fail after {} bytes", f.after))
+}
+
+#[async_trait(?Send)]
+impl Store for Faults {
+    fn label(&self) -> &str {
+        self.inner.label()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn info(&self) -> Vec<(&'static str, String)> {
+        self.inner.info()
+    }
+
+    fn locate(&self, object: &ObjectName) -> Option<String> {
+        self.inner.locate(object)
+    }
+
+    async fn prove(&self, owner: &str) -> Result<()> {
+        self.check(Op::Prove)?;
+        self.inner.prove(owner).await
+    }
+
+    async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
+        self.check(Op::Stat)?;
+        self.inner.stat(object).await
+    }
+
+    async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
+        let fault = self.due(Op::Get);
+        let get = self.inner.get(object, range).await?;
+        let Some(fault) = fault else { return Ok(get) };
+        match get.source {
+            Source::Stream(inner) if fault.after > 0 => {
+                let source = Source::Stream(Box::new(Breaking { inner, left: fault.after, fault }));
+                Ok(Get { source, ..get })
+            }
+            _ => Err(broken(fault)),
+        }
+    }
+
+    async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        let inner = self.inner.put(object, len).await?;
+        Ok(Box::new(FaultyPut { inner, store: self.clone(), fault: self.due(Op::Put), written: 0 }))
+    }
+
+    async fn remove(&self, object: &ObjectName) -> Result<()> {
+        self.check(Op::Remove)?;
+        self.inner.remove(object).await
+    }
+}
+
+struct Breaking {
+    inner: Box<dyn Blocks>,
+    left: u64,
+    fault: Fault,
+}
+
+#[async_trait(?Send)]
+impl Blocks for Breaking {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.left == 0 {
+            return Err(broken(self.fault));
+        }
+        let Some(mut block) = self.inner.next().await? else { return Ok(None) };
+        block.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left -= block.len() as u64;
+        Ok(Some(block))
+    }
+}
+
+struct FaultyPut {
+    inner: Box<dyn Put>,
+    store: Faults,
+    fault: Option<Fault>,
+    written: u64,
+}
+
+#[async_trait(?Send)]
+impl Put for FaultyPut {
+    fn lane(&self) -> String {
+        self.inner.lane()
+    }
+
+    async fn write(&mut self, block: Bytes) -> Result<()> {
+        self.written += block.len() as u64;
+        match self.fault {
+            Some(f) if self.written > f.after => Err(broken(f)),
+            _ => self.inner.write(block).await,
+        }
+    }
+
+    async fn fill(&mut self, from: &FileSource, meter: &Meter) -> Result<()> {
+        match self.fault {
+            Some(f) if from.len > f.after => Err(broken(f)),
+            _ => self.inner.fill(from, meter).await,
+        }
+    }
+
+    async fn commit(self: Box<Self>) -> Result<Stored> {
+        if let Some(f) = self.fault.or_else(|| self.store.due(Op::Put)) {
+            self.inner.abort().await?;
+            return Err(broken(f));
+        }
+        self.inner.commit().await
+    }
+
+    async fn abort(self: Box<Self>) -> Result<()> {
+        self.inner.abort().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Context;
+    use crate::mem::Mem;
+
+    #[test]
+    fn conformance_without_faults() {
+        let context = Context::default();
+        crate::sys::run(false, async {
+            let store: Rc<dyn Store> = Rc::new(Faults::new(Rc::new(Mem::new(2, &context)), []));
+            crate::conformance::examine(&store, &context).await;
+        })
+        .expect("a runtime");
+    }
+}

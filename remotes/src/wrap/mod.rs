@@ -1,0 +1,5 @@
+//! Stores around a store.
+
+mod fault;
+
+pub use fault::{Fault, Faults};
