@@ -15,6 +15,7 @@ mod object;
 pub mod options;
 pub mod pump;
 pub mod retry;
+pub mod s3;
 mod store;
 pub mod sys;
 pub mod units;

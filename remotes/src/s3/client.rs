@@ -1,0 +1,91 @@
+//! The SDK's client, made when it is first needed.
+
+use std::time::Duration;
+
+use aws_sdk_s3::config::{
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
+};
+use aws_smithy_http_client::tls;
+use tokio::sync::OnceCell;
+
+use super::config::Config;
+use super::credentials;
+use crate::options::Options;
+use crate::{Context, Result};
+
+/// How long a presigned request may be started after it was signed.
+pub(super) const PRESIGNED: Duration = Duration::from_secs(3600);
+
+pub(super) struct Client {
+    config: Config,
+    kept: Option<Credentials>,
+    connect: Duration,
+    idle: Duration,
+    sdk: OnceCell<aws_sdk_s3::Client>,
+}
+
+impl Client {
+    pub(super) fn new(config: &Config, options: &Options, context: &Context) -> Result<Self> {
+        Ok(Self {
+            config: config.clone(),
+            kept: credentials::kept(options)?,
+            connect: context.connect,
+            idle: context.idle,
+            sdk: OnceCell::new(),
+        })
+    }
+
+    /// True where nobody is logged in, so that nothing can be signed or written.
+    pub(super) fn anonymous(&self) -> bool {
+        self.config.anonymous
+    }
+
+    pub(super) async fn sdk(&self) -> Result<&aws_sdk_s3::Client> {
+        self.sdk.get_or_try_init(|| self.make()).await
+    }
+
+    async fn make(&self) -> Result<aws_sdk_s3::Client> {
+        let config = &self.config;
+        let checksums = config.checksums;
+        let mut builder = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(config.region.clone()))
+            .force_path_style(config.path_style)
+            // S3-alikes choke on checksums they were not asked for, and streaming ones cost a second per GiB.
+            .request_checksum_calculation(if checksums {
+                RequestChecksumCalculation::WhenSupported
+            } else {
+                RequestChecksumCalculation::WhenRequired
+            })
+            .response_checksum_validation(if checksums {
+                ResponseChecksumValidation::WhenSupported
+            } else {
+                ResponseChecksumValidation::WhenRequired
+            })
+            // Retries are ours, so that errors tell the whole story and parts are metered right.
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(self.connect).read_timeout(self.idle).build());
+        builder.set_endpoint_url(config.endpoint_url());
+        // Without TLS there is no need to read the system's certificates, which takes milliseconds.
+        builder = if config.tls {
+            builder.http_client(
+                aws_smithy_http_client::Builder::new()
+                    .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+                    .build_https(),
+            )
+        } else {
+            builder.http_client(aws_smithy_http_client::Builder::new().build_http())
+        };
+        if config.anonymous {
+            builder = builder.allow_no_auth();
+        } else {
+            let provider = match &self.kept {
+                Some(keys) if config.profile.is_none() => SharedCredentialsProvider::new(keys.clone()),
+                _ => credentials::chain(config.profile.as_deref(), &config.region).await?,
+            };
+            builder = builder.credentials_provider(provider);
+        }
+        Ok(aws_sdk_s3::Client::from_conf(builder.build()))
+    }
+}

@@ -1,0 +1,191 @@
+//! What S3 and the SDK say, as kinds: one table.
+
+use std::error::Error as StdError;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use crate::{Error, Kind, Op, io_kind};
+
+/// The kind behind an HTTP status and S3's error code, which is empty where there was no body.
+pub(super) fn kind(status: u16, code: &str) -> Kind {
+    match (status, code) {
+        (_, "NoSuchBucket") => Kind::NoSuchPlace,
+        (_, "NoSuchKey" | "NoSuchUpload" | "NotFound") => Kind::NotFound,
+        (_, "InvalidAccessKeyId" | "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => Kind::WrongKeyId,
+        (_, "SignatureDoesNotMatch") => Kind::WrongSecret,
+        (_, "InvalidObjectState") => Kind::Archived,
+        (_, "EntityTooLarge") => Kind::TooLarge,
+        (_, "EntityTooSmall" | "IncompleteBody") => Kind::Truncated,
+        (_, "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch") => Kind::Corrupt,
+        (_, "SlowDown" | "TooManyRequests" | "RequestLimitExceeded" | "Throttling") => Kind::Throttled,
+        (_, "RequestTimeout" | "InternalError" | "OperationAborted") => Kind::Unavailable,
+        (_, "QuotaExceeded" | "InsufficientStorage" | "XMinioStorageFull") | (507, _) => Kind::DiskFull,
+        (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
+            Kind::Option
+        }
+        (_, "InvalidBucketName" | "NotImplemented") => Kind::Unsupported,
+        (401 | 403, _) => Kind::Denied,
+        (404, _) => Kind::NotFound,
+        (408, _) => Kind::Timeout,
+        (412, _) => Kind::Corrupt,
+        (413, _) => Kind::TooLarge,
+        (429 | 503, _) => Kind::Throttled,
+        (301 | 302 | 307 | 308, _) => Kind::Option,
+        (500..=599, _) => Kind::Unavailable,
+        _ => Kind::Other,
+    }
+}
+
+/// A refusal, from its status and the code and message of its XML.
+pub(super) fn refusal(op: Op, status: u16, code: &str, message: &str) -> Error {
+    let kind = kind(status, code);
+    let mut detail = status.to_string();
+    if !code.is_empty() {
+        detail.push(' ');
+        detail.push_str(code);
+    }
+    if !message.is_empty() {
+        detail.push_str(": ");
+        detail.push_str(message.trim().trim_end_matches('.'));
+    }
+    if kind == Kind::Option {
+        detail.push_str(" (is region= right?)");
+    }
+    Error::new(op, kind, detail)
+}
+
+/// A failure of the SDK.
+pub(super) fn from_sdk<E>(op: Op, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    match error {
+        SdkError::ServiceError(e) => {
+            let status = e.raw().status().as_u16();
+            refusal(op, status, e.err().code().unwrap_or(""), e.err().message().unwrap_or(""))
+        }
+        SdkError::TimeoutError(_) => Error::new(op, Kind::Timeout, "no answer in time"),
+        SdkError::ResponseError(e) => {
+            let status = e.raw().status().as_u16();
+            let detail = format!("an answer with status {status} that makes no sense: {}", chain(error));
+            Error::new(op, if status >= 500 { Kind::Unavailable } else { Kind::Protocol }, detail)
+        }
+        SdkError::DispatchFailure(e) => {
+            let source: &(dyn StdError + 'static) =
+                e.as_connector_error().map_or(error as &(dyn StdError + 'static), |c| c as &(dyn StdError + 'static));
+            let kind = if e.is_timeout() { Kind::Timeout } else { connection(source) };
+            Error::new(op, kind, format!("cannot reach the server: {}", deepest(source)))
+        }
+        SdkError::ConstructionFailure(_) | _ => {
+            let text = chain(error);
+            let kind = if text.contains("credential") || text.contains("identity") {
+                Kind::NoCredentials
+            } else {
+                Kind::Other
+            };
+            Error::new(op, kind, text)
+        }
+    }
+}
+
+/// What kind of failure to connect: read off the io error below, or off the words.
+fn connection(error: &(dyn StdError + 'static)) -> Kind {
+    let mut next = Some(error);
+    let mut words = String::new();
+    let mut from_io = None;
+    while let Some(e) = next {
+        if let Some(io) = e.downcast_ref::<std::io::Error>() {
+            from_io = Some(io_kind(io));
+        }
+        words.push_str(&e.to_string().to_ascii_lowercase());
+        words.push('\n');
+        next = e.source();
+    }
+    words_kind(&words).or(from_io.filter(|k| *k != Kind::Io)).unwrap_or(Kind::Reset)
+}
+
+/// The kind that the words of resolvers and TLS libraries stand for.
+pub(super) fn words_kind(words: &str) -> Option<Kind> {
+    let has = |list: &[&str]| list.iter().any(|w| words.contains(w));
+    if has(&["dns error", "failed to lookup", "name or service not known", "name resolution"]) {
+        Some(Kind::Dns)
+    } else if has(&["certificate", "tls", "handshake", "corrupt message", "invalidcontenttype"]) {
+        Some(Kind::Tls)
+    } else if has(&["credential"]) {
+        Some(Kind::NoCredentials)
+    } else {
+        None
+    }
+}
+
+fn deepest(error: &dyn StdError) -> String {
+    let mut e = error;
+    while let Some(next) = e.source() {
+        e = next;
+    }
+    e.to_string()
+}
+
+/// All causes in one line.
+fn chain(error: &dyn StdError) -> String {
+    let mut out = error.to_string();
+    let mut next = error.source();
+    while let Some(e) = next {
+        let text = e.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        next = e.source();
+    }
+    out
+}
+
+/// The text of an element of a small XML document, wherever it is. Enough for S3's errors and upload ids, also from servers
+/// whose documents have other roots than S3's.
+pub(super) fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let open = xml.find(&format!("<{name}>"))? + name.len() + 2;
+    let close = xml[open..].find(&format!("</{name}>"))?;
+    Some(&xml[open..open + close])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_statuses_have_kinds() {
+        for (status, code, expected) in [
+            (404, "NoSuchBucket", Kind::NoSuchPlace),
+            (404, "NoSuchKey", Kind::NotFound),
+            (404, "", Kind::NotFound),
+            (403, "InvalidAccessKeyId", Kind::WrongKeyId),
+            (403, "SignatureDoesNotMatch", Kind::WrongSecret),
+            (403, "AccessDenied", Kind::Denied),
+            (403, "", Kind::Denied),
+            (403, "InvalidObjectState", Kind::Archived),
+            (503, "SlowDown", Kind::Throttled),
+            (503, "", Kind::Throttled),
+            (500, "InternalError", Kind::Unavailable),
+            (502, "", Kind::Unavailable),
+            (507, "", Kind::DiskFull),
+            (412, "PreconditionFailed", Kind::Corrupt),
+            (301, "PermanentRedirect", Kind::Option),
+        ] {
+            assert_eq!(kind(status, code), expected, "{status} {code}");
+        }
+        // The rule the three answers rest on: no refusal and no failure is ever an absence.
+        for status in [400, 401, 403, 405, 409, 416, 500, 503] {
+            assert_ne!(kind(status, ""), Kind::NotFound, "{status}");
+        }
+    }
+
+    #[test]
+    fn elements_are_found_whatever_the_root() {
+        let xml = "<InitiateMultipartUpload><UploadId>7</UploadId></InitiateMultipartUpload>";
+        assert_eq!(element(xml, "UploadId"), Some("7"));
+        assert_eq!(element(xml, "Key"), None);
+        assert_eq!(element("<Code>x", "Code"), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! Opening an object for reading.
+
+use std::rc::Rc;
+
+use async_trait::async_trait;
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use super::client::PRESIGNED;
+use super::{Inner, errors, wire};
+use crate::pump::{Blocks, Source};
+use crate::{Error, Get, Kind, Op, Range, Result};
+
+pub(super) async fn get(inner: &Rc<Inner>, key: &str, range: Range) -> Result<Get> {
+    if range.len == Some(0) {
+        return behind_the_end(inner, key).await;
+    }
+    if let Some(pool) = &inner.pool
+        && !inner.client.anonymous()
+        && let Some(get) = plain(inner, pool, key, &range).await?
+    {
+        return Ok(get);
+    }
+    through_sdk(inner, key, &range).await
+}
+
+/// `bytes=a-b`; nothing where the whole object is wanted.
+fn header(range: &Range) -> Option<String> {
+    match range.len {
+        Some(len) => Some(format!("bytes={}-{}", range.from, range.from.saturating_add(len - 1))),
+        None if range.from > 0 => Some(format!("bytes={}-", range.from)),
+        None => None,
+    }
+}
+
+/// On a connection of our own. `None` where the server's answer is better left to the SDK.
+async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, key: &str, range: &Range) -> Result<Option<Get>> {
+    let presigned = inner
+        .client
+        .sdk()
+        .await?
+        .get_object()
+        .bucket(&inner.config.bucket)
+        .key(key)
+        .presigned(presigning()?)
+        .await
+        .map_err(|e| errors::from_sdk(Op::Get, &e))?;
+    let mut unsigned = Vec::new();
+    if let Some(value) = header(range) {
+        unsigned.push(("Range", value));
+    }
+    if let Some(tag) = &range.tag {
+        unsigned.push(("If-Match", tag.clone()));
+    }
+    let request = wire::Request::new(Op::Get, &presigned, &unsigned)?;
+    let response = request.exchange(pool, wire::Body::Empty).await?;
+    let tag = response.etag().map(str::to_string);
+    match response.status() {
+        200 | 206 => {}
+        416 => {
+            response.finish().await;
+            return behind_the_end(inner, key).await.map(Some);
+        }
+        300..=399 => return Ok(None),
+        412 => return Err(changed()),
+        _ => return Err(response.into_error().await),
+    }
+    let Some(len) = response.len() else { return Ok(None) };
+    let total = match response.status() {
+        206 => response.range_total(),
+        _ if header(range).is_some() => None,
+        _ => Some(len),
+    };
+    let Some(total) = total else {
+        return Err(Error::new(Op::Get, Kind::Protocol, "the server ignores ranges"));
+    };
+    check_tag(range, tag.as_deref())?;
+    Ok(Some(Get { len, total, tag, source: Source::Socket(response.into_source(len)) }))
+}
+
+pub(super) fn presigning() -> Result<PresigningConfig> {
+    PresigningConfig::expires_in(PRESIGNED).map_err(|e| Error::new(Op::Open, Kind::Other, e.to_string()))
+}
+
+async fn through_sdk(inner: &Rc<Inner>, key: &str, range: &Range) -> Result<Get> {
+    let answer = inner
+        .client
+        .sdk()
+        .await?
+        .get_object()
+        .bucket(&inner.config.bucket)
+        .key(key)
+        .set_range(header(range))
+        .set_if_match(range.tag.clone())
+        .send()
+        .await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(e) if e.raw_response().is_some_and(|r| r.status().as_u16() == 416) => {
+            return behind_the_end(inner, key).await;
+        }
+        Err(e) if e.raw_response().is_some_and(|r| r.status().as_u16() == 412) => return Err(changed()),
+        Err(e) => return Err(errors::from_sdk(Op::Get, &e)),
+    };
+    let Some(len) = answer.content_length().and_then(|l| u64::try_from(l).ok()) else {
+        return Err(Error::new(Op::Get, Kind::Protocol, "the server does not say how long the object is"));
+    };
+    let total = match answer.content_range() {
+        Some(text) => text.rsplit('/').next().and_then(|t| t.parse().ok()),
+        None if header(range).is_some() => None,
+        None => Some(len),
+    };
+    let Some(total) = total else {
+        return Err(Error::new(Op::Get, Kind::Protocol, "the server ignores ranges"));
+    };
+    let tag = answer.e_tag().map(str::to_string);
+    check_tag(range, tag.as_deref())?;
+    Ok(Get { len, total, tag, source: Source::Stream(Box::new(SdkBlocks(answer.body))) })
+}
+
+/// Not every S3 honours `If-Match`.
+fn check_tag(range: &Range, tag: Option<&str>) -> Result<()> {
+    match (&range.tag, tag) {
+        (Some(wanted), Some(found)) if wanted != found => Err(changed()),
+        _ => Ok(()),
+    }
+}
+
+fn changed() -> Error {
+    Error::new(Op::Get, Kind::Corrupt, "the object was replaced while it was read")
+}
+
+/// A range at or behind the end is empty; the length has to be asked for, because not every server tells it then.
+async fn behind_the_end(inner: &Rc<Inner>, key: &str) -> Result<Get> {
+    match inner.head(key).await.map_err(|e| e.during(Op::Get))? {
+        Some(stat) => {
+            let source = Source::Stream(Box::new(SdkBlocks(ByteStream::from_static(b""))));
+            Ok(Get { len: 0, total: stat.len, tag: stat.tag, source })
+        }
+        None => Err(Error::new(Op::Get, Kind::NotFound, "is not there")),
+    }
+}
+
+struct SdkBlocks(ByteStream);
+
+#[async_trait(?Send)]
+impl Blocks for SdkBlocks {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        self.0.try_next().await.map_err(|e| {
+            let words = format!("{e:?}").to_ascii_lowercase();
+            let kind = if words.contains("timeout") { Kind::Timeout } else { Kind::Reset };
+            Error::new(Op::Get, kind, "the connection broke").caused_by(e)
+        })
+    }
+}

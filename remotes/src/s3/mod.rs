@@ -1,0 +1,226 @@
+//! Amazon S3 and what speaks like it: `scheme=s3 bucket=photos host=... `.
+//!
+//! Objects lie where git-annex's `type=S3` puts them: `fileprefix` and the key, beside the marker `annex-uuid`. The SDK signs,
+//! finds credentials, and does everything small. On plain HTTP the bytes of a GET, PUT or part travel on connections of our own
+//! under a presigned request ([`wire`]), so that the kernel can move them; under TLS they go through the SDK.
+
+mod client;
+mod config;
+mod credentials;
+mod errors;
+mod get;
+mod multipart;
+mod plan;
+mod prove;
+mod put;
+mod sdk_body;
+mod wire;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use aws_sdk_s3::error::ProvideErrorMetadata;
+
+pub use config::{Config, OPTIONS};
+pub use credentials::{KEY_ID, SECRET, TOKEN};
+
+use crate::options::Options;
+use crate::retry::Backoff;
+use crate::{Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Write};
+use client::Client;
+
+/// How long the bucket counts as seen: within it, a 404 on an object needs no second question.
+const BUCKET_SEEN: Duration = Duration::from_secs(60);
+
+/// Ranges of one object read side by side.
+const WIDTH: usize = 4;
+
+/// A bucket, or the part of one below a prefix.
+pub struct S3 {
+    inner: Rc<Inner>,
+}
+
+/// What the parts of an operation share.
+struct Inner {
+    config: Config,
+    label: String,
+    context: Context,
+    client: Client,
+    pool: Option<wire::Pool>,
+    bucket_seen: Cell<Option<Instant>>,
+}
+
+impl S3 {
+    /// Makes sense of the options. No network.
+    pub fn open(options: &Options, context: &Context) -> Result<Self> {
+        let config = Config::parse(options)?;
+        let label = format!("s3 {}", config.bucket);
+        let client = Client::new(&config, options, context)?;
+        let pool = config.plain_address().map(|(host, port)| wire::Pool::new(host, port, context));
+        let inner = Inner { config, label, context: context.clone(), client, pool, bucket_seen: Cell::new(None) };
+        Ok(Self { inner: Rc::new(inner) })
+    }
+}
+
+impl Inner {
+    /// The object's key in the bucket.
+    fn key(&self, op: Op, object: &ObjectName) -> Result<String> {
+        let Some(text) = object.as_str() else {
+            let detail = "S3 keys are UTF-8, and this name is not";
+            return Err(Error::new(op, Kind::Unsupported, detail).object(object).on(&self.label));
+        };
+        let key = format!("{}{text}", self.config.prefix);
+        if key.len() > crate::NAME_MAX {
+            let detail = "fileprefix and key together are longer than S3's 1024 bytes";
+            return Err(Error::new(op, Kind::Unsupported, detail).object(object).on(&self.label));
+        }
+        Ok(key)
+    }
+
+    /// Puts the object's and the store's name to an error.
+    fn name(&self, object: &ObjectName) -> impl Fn(Error) -> Error + use<> {
+        let (label, object) = (self.label.clone(), object.clone());
+        move |e| e.object(&object).on(&label)
+    }
+
+    /// One HEAD, without retries. A bare 404 is absence only where the bucket is there.
+    async fn head(&self, key: &str) -> Result<Option<Stat>> {
+        let sdk = self.client.sdk().await?;
+        match sdk.head_object().bucket(&self.config.bucket).key(key).send().await {
+            Ok(head) => {
+                let len = u64::try_from(head.content_length().unwrap_or(0)).unwrap_or(0);
+                let Some(tag) = head.e_tag() else {
+                    return Err(Error::new(
+                        Op::Stat,
+                        Kind::Protocol,
+                        "the endpoint answers 200 without an ETag: it is no S3",
+                    ));
+                };
+                self.bucket_seen.set(Some(Instant::now()));
+                Ok(Some(Stat { len, tag: Some(tag.into()) }))
+            }
+            Err(e) => {
+                let error = errors::from_sdk(Op::Stat, &e);
+                match error.kind() {
+                    Kind::NotFound => self.bucket_is_there().await.map(|()| None),
+                    Kind::Denied if e.code().is_none() => Err(self.explain(key, error).await),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Fails where the bucket is not there. Who may not ask about the bucket gets 403 for absent objects too, so a refusal
+    /// here does not put the 404 into doubt.
+    async fn bucket_is_there(&self) -> Result<()> {
+        if self.bucket_seen.get().is_some_and(|t| t.elapsed() < BUCKET_SEEN) {
+            return Ok(());
+        }
+        let sdk = self.client.sdk().await?;
+        match sdk.head_bucket().bucket(&self.config.bucket).send().await {
+            Ok(_) => {}
+            Err(e) => match errors::from_sdk(Op::Stat, &e) {
+                e if e.kind() == Kind::Denied => {}
+                e if e.kind() == Kind::NotFound || e.kind() == Kind::NoSuchPlace => {
+                    let detail = format!("there is no bucket {}", self.config.bucket);
+                    return Err(Error::new(Op::Stat, Kind::NoSuchPlace, detail));
+                }
+                e => return Err(e),
+            },
+        }
+        self.bucket_seen.set(Some(Instant::now()));
+        Ok(())
+    }
+
+    /// A HEAD has no body that could say why; a GET of one byte has.
+    async fn explain(&self, key: &str, bare: Error) -> Error {
+        let Ok(sdk) = self.client.sdk().await else { return bare };
+        match sdk.get_object().bucket(&self.config.bucket).key(key).range("bytes=0-0").send().await {
+            Ok(_) => bare,
+            Err(e) => {
+                let told = errors::from_sdk(Op::Stat, &e);
+                if told.kind() == Kind::Denied {
+                    told.within(
+                        "access denied, which is also what absent objects look like to who may not list the bucket",
+                    )
+                } else {
+                    told
+                }
+            }
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for S3 {
+    fn label(&self) -> &str {
+        &self.inner.label
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let write = if self.inner.client.anonymous() { Write::ReadOnly } else { Write::Stream };
+        Capabilities { write, ranges: true, local: false, width: WIDTH }
+    }
+
+    fn info(&self) -> Vec<(&'static str, String)> {
+        self.inner.config.info()
+    }
+
+    fn locate(&self, object: &ObjectName) -> Option<String> {
+        let key = self.inner.key(Op::Stat, object).ok()?;
+        self.inner.config.public_url(&key)
+    }
+
+    async fn prove(&self, owner: &str) -> Result<()> {
+        prove::prove(&self.inner, owner).await.map_err(|e| e.during(Op::Prove).on(&self.inner.label))
+    }
+
+    async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
+        let inner = &self.inner;
+        let key = inner.key(Op::Stat, object)?;
+        let mut backoff = Backoff::new(&inner.context);
+        loop {
+            match inner.head(&key).await {
+                Ok(stat) => return Ok(stat),
+                Err(e) => backoff.pause(e).await.map_err(inner.name(object))?,
+            }
+        }
+    }
+
+    async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
+        let key = self.inner.key(Op::Get, object)?;
+        get::get(&self.inner, &key, range).await.map_err(self.inner.name(object))
+    }
+
+    async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        let key = self.inner.key(Op::Put, object)?;
+        if self.inner.client.anonymous() {
+            let detail = "nobody is logged in (signature=anonymous): this bucket can only be read";
+            return Err(Error::new(Op::Put, Kind::ReadOnly, detail).object(object).on(&self.inner.label));
+        }
+        put::S3Put::open(&self.inner, object, key, len).map(|p| Box::new(p) as Box<dyn Put>)
+    }
+
+    async fn remove(&self, object: &ObjectName) -> Result<()> {
+        let inner = &self.inner;
+        let key = inner.key(Op::Remove, object)?;
+        if inner.config.versioning {
+            let detail = "versioning=yes keeps every content, so nothing can be dropped from this bucket";
+            return Err(Error::new(Op::Remove, Kind::Unsupported, detail).object(object).on(&inner.label));
+        }
+        let sdk = inner.client.sdk().await?;
+        let mut backoff = Backoff::new(&inner.context);
+        loop {
+            let error = match sdk.delete_object().bucket(&inner.config.bucket).key(&key).send().await {
+                Ok(_) => return Ok(()),
+                Err(e) => errors::from_sdk(Op::Remove, &e),
+            };
+            if error.kind() == Kind::NotFound {
+                return Ok(());
+            }
+            backoff.pause(error).await.map_err(inner.name(object))?;
+        }
+    }
+}

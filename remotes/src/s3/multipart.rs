@@ -1,0 +1,213 @@
+//! An upload in parts, until it is completed or aborted.
+
+use std::rc::Rc;
+
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+
+use super::{Inner, errors, get, sdk_body, wire};
+use crate::pump::{FileSource, Meter};
+use crate::retry::{Backoff, TRIES};
+use crate::{Error, Kind, Op, Result};
+
+/// The payload of a part, which can be sent again.
+pub(super) enum Part {
+    File(FileSource),
+    Blocks(Vec<Bytes>),
+}
+
+/// An upload that exists on the server. Dropping it aborts it in the background.
+pub(super) struct Multipart {
+    inner: Rc<Inner>,
+    key: String,
+    id: String,
+    count: usize,
+    open: bool,
+}
+
+impl Multipart {
+    pub(super) async fn create(inner: &Rc<Inner>, key: &str, count: usize) -> Result<Self> {
+        let mut backoff = Backoff::new(&inner.context);
+        let id = loop {
+            match Self::try_create(inner, key).await {
+                Ok(id) => break id,
+                Err(e) => backoff.pause(e).await?,
+            }
+        };
+        Ok(Self { inner: Rc::clone(inner), key: key.into(), id, count, open: true })
+    }
+
+    async fn try_create(inner: &Inner, key: &str) -> Result<String> {
+        let config = &inner.config;
+        let mut request = inner.client.sdk().await?.create_multipart_upload().bucket(&config.bucket).key(key);
+        request = request.set_storage_class(config.storage_class.as_deref().map(Into::into));
+        request = request.set_tagging(config.tagging.clone());
+        if config.public {
+            request = request.acl(aws_sdk_s3::types::ObjectCannedAcl::PublicRead);
+        }
+        for (name, value) in &config.meta {
+            request = request.metadata(name, value);
+        }
+        match request.send().await {
+            Ok(answer) if answer.upload_id().is_some_and(|id| !id.is_empty()) => {
+                Ok(answer.upload_id().unwrap_or_default().to_string())
+            }
+            Ok(_) => Err(Error::new(Op::Put, Kind::Protocol, "the server started an upload without an id")),
+            // quirk: rclone serve s3 answers with a root element that the SDK does not know.
+            Err(e) => {
+                let id = e.raw_response().filter(|r| r.status().is_success()).and_then(|r| {
+                    let text = std::str::from_utf8(r.body().bytes()?).ok()?;
+                    errors::element(text, "UploadId").map(str::to_string)
+                });
+                id.filter(|id| !id.is_empty()).ok_or_else(|| errors::from_sdk(Op::Put, &e))
+            }
+        }
+    }
+
+    /// Sends part `number` (from 1); tries again where that can help. Gives its ETag.
+    pub(super) async fn send(&self, number: usize, part: &Part, meter: &Meter) -> Result<String> {
+        let mut backoff = Backoff::new(&self.inner.context);
+        loop {
+            let counted = meter.child();
+            match self.try_send(number, part, &counted).await {
+                Ok(tag) => return Ok(tag),
+                Err(e) => {
+                    counted.undo();
+                    backoff.pause(e).await.map_err(|e| e.within(format!("part {number} of {}", self.count)))?;
+                }
+            }
+        }
+    }
+
+    async fn try_send(&self, number: usize, part: &Part, meter: &Meter) -> Result<String> {
+        let inner = &self.inner;
+        let request = inner
+            .client
+            .sdk()
+            .await?
+            .upload_part()
+            .bucket(&inner.config.bucket)
+            .key(&self.key)
+            .upload_id(&self.id)
+            .part_number(i32::try_from(number).unwrap_or(i32::MAX));
+        let tag = if let Some(pool) = &inner.pool {
+            let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+            let body = match part {
+                Part::File(file) => wire::Body::File(file, meter),
+                Part::Blocks(blocks) => wire::Body::Blocks(blocks, meter),
+            };
+            let response = wire::Request::new(Op::Put, &presigned, &[])?.exchange(pool, body).await?;
+            if response.status() != 200 {
+                return Err(response.into_error().await);
+            }
+            let tag = response.etag().map(str::to_string);
+            response.finish().await;
+            tag
+        } else {
+            let (body, len) = match part {
+                Part::File(file) => (sdk_body::from_file(file, meter, &inner.context).await, file.len),
+                Part::Blocks(blocks) => (sdk_body::from_blocks(blocks), blocks.iter().map(|b| b.len() as u64).sum()),
+            };
+            let answer = request
+                .content_length(i64::try_from(len).unwrap_or(i64::MAX))
+                .body(body)
+                .send()
+                .await
+                .map_err(|e| errors::from_sdk(Op::Put, &e))?;
+            if let Part::Blocks(_) = part {
+                meter.add(len);
+            }
+            answer.e_tag().map(str::to_string)
+        };
+        tag.ok_or_else(|| Error::new(Op::Put, Kind::Protocol, "the server took a part without giving an ETag"))
+    }
+
+    /// Makes the object of the parts with these ETags, in order.
+    pub(super) async fn complete(mut self, tags: Vec<String>) -> Result<()> {
+        let parts = tags
+            .into_iter()
+            .enumerate()
+            .map(|(i, tag)| CompletedPart::builder().part_number(i as i32 + 1).e_tag(tag).build())
+            .collect();
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let mut backoff = Backoff::new(&self.inner.context);
+        let mut again = false;
+        loop {
+            let error = match self.try_complete(parts.clone()).await {
+                Ok(()) => break,
+                Err(e) => e,
+            };
+            // The first answer may have been lost on the way: the caller reads the object back and decides.
+            if again && error.kind() == Kind::NotFound {
+                break;
+            }
+            if let Err(e) = backoff.pause(error).await {
+                let _ = self.abort().await;
+                return Err(e.within("completing the upload"));
+            }
+            again = true;
+        }
+        self.open = false;
+        Ok(())
+    }
+
+    async fn try_complete(&self, parts: CompletedMultipartUpload) -> Result<()> {
+        let inner = &self.inner;
+        let request = inner.client.sdk().await?.complete_multipart_upload();
+        let request = request.bucket(&inner.config.bucket).key(&self.key).upload_id(&self.id).multipart_upload(parts);
+        let Err(e) = request.send().await else { return Ok(()) };
+        // quirk: rclone serve s3 again; an error inside a 200 has a code, a strange root has none.
+        let strange = e.code().is_none()
+            && e.raw_response().is_some_and(|r| {
+                let text = r.body().bytes().and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("");
+                r.status().is_success() && errors::element(text, "ETag").is_some() && !text.contains("<Error")
+            });
+        if strange { Ok(()) } else { Err(errors::from_sdk(Op::Put, &e)) }
+    }
+
+    /// Gives the upload up and makes sure that no part of it stays: parts that were on their way when it was aborted may
+    /// outlive the first abort.
+    pub(super) async fn abort(mut self) -> Result<()> {
+        self.open = false;
+        abort(&self.inner, &self.key, &self.id).await
+    }
+}
+
+impl Drop for Multipart {
+    fn drop(&mut self) {
+        if self.open {
+            let (inner, key, id) =
+                (Rc::clone(&self.inner), std::mem::take(&mut self.key), std::mem::take(&mut self.id));
+            tokio::task::spawn_local(async move {
+                if let Err(e) = abort(&inner, &key, &id).await {
+                    tracing::warn!(target: "remotes", "{e}");
+                }
+            });
+        }
+    }
+}
+
+async fn abort(inner: &Inner, key: &str, id: &str) -> Result<()> {
+    let sdk = inner.client.sdk().await?;
+    let bucket = &inner.config.bucket;
+    let mut backoff = Backoff::new(&inner.context);
+    for _ in 0..TRIES {
+        match sdk.abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send().await {
+            Ok(_) => {}
+            Err(e) => match errors::from_sdk(Op::Put, &e) {
+                e if e.kind() == Kind::NotFound => return Ok(()),
+                e => {
+                    backoff.pause(e).await.map_err(|e| e.within("aborting the upload"))?;
+                    continue;
+                }
+            },
+        }
+        match sdk.list_parts().bucket(bucket).key(key).upload_id(id).max_parts(1).send().await {
+            Ok(parts) if !parts.parts().is_empty() => {}
+            // Who may abort but not list gets a refusal here, and has done what can be done.
+            _ => return Ok(()),
+        }
+    }
+    Err(Error::new(Op::Put, Kind::Unavailable, "aborting the upload: parts of it stay on the server"))
+}

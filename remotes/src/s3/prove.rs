@@ -1,0 +1,126 @@
+//! Proving the place at initremote: the bucket is there or is made, it is nobody else's, and it really keeps what it is given.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
+};
+
+use super::{Inner, errors};
+use crate::{Error, Kind, Op, Result};
+
+/// Name of the marker, below the prefix; git-annex's own.
+const MARKER: &str = "annex-uuid";
+
+pub(super) async fn prove(inner: &Inner, owner: &str) -> Result<()> {
+    if inner.client.anonymous() {
+        // Nobody can write here; that absent things are absent is all that can be asked.
+        return nothing_is_everywhere(inner, owner).await;
+    }
+    make_bucket(inner).await?;
+    nothing_is_everywhere(inner, owner).await?;
+    claim(inner, owner).await?;
+    if inner.config.versioning {
+        turn_versioning_on(inner).await?;
+    }
+    Ok(())
+}
+
+async fn make_bucket(inner: &Inner) -> Result<()> {
+    let sdk = inner.client.sdk().await?;
+    let bucket = &inner.config.bucket;
+    let missing = match sdk.head_bucket().bucket(bucket).send().await {
+        Ok(_) => return Ok(()),
+        Err(e) => errors::from_sdk(Op::Prove, &e),
+    };
+    match missing.kind() {
+        Kind::NotFound | Kind::NoSuchPlace => {}
+        // Perhaps it is there and may not be asked about; perhaps the keys are wrong. The marker will tell.
+        Kind::Denied => return Ok(()),
+        _ => return Err(missing),
+    }
+    let mut create = sdk.create_bucket().bucket(bucket);
+    if inner.config.endpoint.is_none() && inner.config.region != "us-east-1" {
+        let place = BucketLocationConstraint::from(inner.config.region.as_str());
+        create =
+            create.create_bucket_configuration(CreateBucketConfiguration::builder().location_constraint(place).build());
+    }
+    match create.send().await {
+        Ok(_) => Ok(()),
+        Err(e) => Err(errors::from_sdk(Op::Prove, &e).within(format!("creating bucket {bucket}"))),
+    }
+}
+
+/// An endpoint that says 200 to everything (a web console, a login page) would take uploads and keep nothing.
+async fn nothing_is_everywhere(inner: &Inner, owner: &str) -> Result<()> {
+    let key = format!("{}no-such-object-{owner}-{}", inner.config.prefix, std::process::id());
+    match inner.head(&key).await {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => {
+            Err(Error::new(Op::Prove, Kind::Protocol, "the endpoint has objects nobody stored: it is no S3"))
+        }
+        // Who may not list the bucket is denied what is absent.
+        Err(e) if e.kind() == Kind::Denied => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+async fn claim(inner: &Inner, owner: &str) -> Result<()> {
+    match marker(inner).await? {
+        Some(found) if found.trim_end() == owner => return Ok(()),
+        Some(found) => {
+            let found: String = found.chars().take(80).collect();
+            let detail = format!(
+                "the bucket is used by another special remote ({MARKER} there says {found:?}); choose another bucket= or fileprefix="
+            );
+            return Err(Error::new(Op::Prove, Kind::Option, detail));
+        }
+        None => {}
+    }
+    let key = format!("{}{MARKER}", inner.config.prefix);
+    let sdk = inner.client.sdk().await?;
+    let body = ByteStream::from(owner.as_bytes().to_vec());
+    let put = super::put::request(inner, &key, sdk).body(body);
+    let answer = put.send().await.map_err(|e| errors::from_sdk(Op::Prove, &e).within("writing the marker"))?;
+    if answer.e_tag().is_none() {
+        return Err(Error::new(
+            Op::Prove,
+            Kind::Protocol,
+            "the endpoint accepts a PUT without giving an ETag: it is no S3",
+        ));
+    }
+    match marker(inner).await? {
+        Some(found) if found == owner => Ok(()),
+        _ => Err(Error::new(Op::Prove, Kind::Protocol, "what was written to the bucket is not what it gives back")),
+    }
+}
+
+async fn marker(inner: &Inner) -> Result<Option<String>> {
+    let sdk = inner.client.sdk().await?;
+    let key = format!("{}{MARKER}", inner.config.prefix);
+    match sdk.get_object().bucket(&inner.config.bucket).key(key).range("bytes=0-1023").send().await {
+        Ok(answer) => {
+            let body = answer
+                .body
+                .collect()
+                .await
+                .map_err(|e| Error::new(Op::Prove, Kind::Reset, "the marker could not be read").caused_by(e))?;
+            Ok(Some(String::from_utf8_lossy(&body.into_bytes()).into_owned()))
+        }
+        Err(e) => match errors::from_sdk(Op::Prove, &e) {
+            e if e.kind() == Kind::NotFound => Ok(None),
+            e => Err(e.within("reading the marker")),
+        },
+    }
+}
+
+async fn turn_versioning_on(inner: &Inner) -> Result<()> {
+    let sdk = inner.client.sdk().await?;
+    let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    sdk.put_bucket_versioning()
+        .bucket(&inner.config.bucket)
+        .versioning_configuration(on)
+        .send()
+        .await
+        .map(|_| ())
+        .map_err(|e| errors::from_sdk(Op::Prove, &e).within("turning versioning on"))
+}

@@ -1,0 +1,420 @@
+//! An object on its way into a bucket.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use super::multipart::{Multipart, Part};
+use super::plan::{self, From, Upload};
+use super::{Inner, errors, get, sdk_body, wire};
+use crate::pump::{BLOCK, Block, FileSource, Lane, Lease, Meter};
+use crate::retry::Backoff;
+use crate::{Error, Kind, ObjectName, Op, Put, Result, Stored};
+
+/// Parts of one upload under way at once: more gain nothing where the server is near, and far away the window is what counts.
+const PARTS_AT_ONCE: usize = 4;
+
+/// A PUT with the headers every new object gets.
+pub(super) fn request(inner: &Inner, key: &str, sdk: &aws_sdk_s3::Client) -> PutObjectFluentBuilder {
+    let config = &inner.config;
+    let mut request = sdk.put_object().bucket(&config.bucket).key(key);
+    request = request.set_storage_class(config.storage_class.as_deref().map(Into::into));
+    request = request.set_tagging(config.tagging.clone());
+    if config.public {
+        request = request.acl(aws_sdk_s3::types::ObjectCannedAcl::PublicRead);
+    }
+    for (name, value) in &config.meta {
+        request = request.metadata(name, value);
+    }
+    request
+}
+
+pub(super) struct S3Put {
+    inner: Rc<Inner>,
+    object: ObjectName,
+    key: String,
+    len: u64,
+    written: u64,
+    state: State,
+}
+
+/// What was done with the bytes so far.
+enum State {
+    /// Nothing yet.
+    Empty,
+    /// A file that one PUT will carry, when it is committed.
+    File(FileSource, Meter),
+    /// Bytes that one PUT will carry, when they are committed.
+    Memory(Filling),
+    /// Parts travel while more bytes come.
+    Parts { parts: Parts, filling: Option<Filling> },
+    /// All parts are there.
+    Ready { upload: Rc<Multipart>, tags: Vec<String> },
+}
+
+/// The parts of an upload that travel now, and the ETags of those that arrived.
+struct Parts {
+    upload: Rc<Multipart>,
+    size: u64,
+    tags: Vec<String>,
+    next: usize,
+    tasks: JoinSet<Result<Vec<(usize, String)>>>,
+}
+
+impl Parts {
+    fn new(upload: Multipart, len: u64, size: u64) -> Self {
+        let tags = vec![String::new(); count(len, size)];
+        Self { upload: Rc::new(upload), size, tags, next: 0, tasks: JoinSet::new() }
+    }
+
+    /// Length of the part that is filled next, of an object of `len` bytes.
+    fn next_len(&self, len: u64) -> u64 {
+        len.saturating_sub(self.next as u64 * self.size).clamp(1, self.size)
+    }
+
+    /// Sends the next part.
+    fn send(&mut self, filling: Filling) {
+        let (upload, index) = (Rc::clone(&self.upload), self.next);
+        self.next += 1;
+        let part = Part::Blocks(filling.finish());
+        self.tasks.spawn_local(async move { Ok(vec![(index, upload.send(index + 1, &part, &Meter::new()).await?)]) });
+    }
+
+    /// Waits for one task. The first failure is the upload's; dropping the set stops the others.
+    async fn join(&mut self) -> Result<()> {
+        if let Some(done) = self.tasks.join_next().await {
+            let arrived = done.map_err(|_| Error::new(Op::Put, Kind::Other, "a part's task died"))?;
+            for (index, tag) in arrived? {
+                self.tags[index] = tag;
+            }
+        }
+        Ok(())
+    }
+
+    async fn join_all(&mut self) -> Result<()> {
+        while !self.tasks.is_empty() {
+            self.join().await?;
+        }
+        Ok(())
+    }
+}
+
+fn count(len: u64, size: u64) -> usize {
+    usize::try_from(len.div_ceil(size)).unwrap_or(usize::MAX)
+}
+
+/// Blocks that are not on their way yet, in memory leased for all of them.
+struct Filling {
+    lease: Arc<Lease>,
+    full: Vec<Bytes>,
+    last: Option<Block>,
+    len: u64,
+}
+
+impl Filling {
+    async fn new(inner: &Inner, len: u64) -> Self {
+        let bytes = len.next_multiple_of(BLOCK as u64).max(BLOCK as u64);
+        Self { lease: Arc::new(inner.context.budget.lease(bytes).await), full: Vec::new(), last: None, len: 0 }
+    }
+
+    /// Copies bytes up to `room`; gives back what did not fit.
+    fn push(&mut self, inner: &Inner, bytes: &mut Bytes, room: u64) {
+        let mut take = bytes.split_to(bytes.len().min(usize::try_from(room - self.len).unwrap_or(usize::MAX)));
+        while !take.is_empty() {
+            let block = self.last.get_or_insert_with(|| inner.context.budget.block().under(&self.lease));
+            let n = block.push(&take);
+            let _ = take.split_to(n);
+            self.len += n as u64;
+            if block.is_full()
+                && let Some(block) = self.last.take()
+            {
+                self.full.push(block.freeze());
+            }
+        }
+    }
+
+    fn finish(mut self) -> Vec<Bytes> {
+        self.full.extend(self.last.take().map(Block::freeze));
+        self.full
+    }
+}
+
+impl S3Put {
+    pub(super) fn open(inner: &Rc<Inner>, object: &ObjectName, key: String, len: u64) -> Result<Self> {
+        let put = Self { inner: Rc::clone(inner), object: object.clone(), key, len, written: 0, state: State::Empty };
+        put.upload(From::FileFar)?;
+        Ok(put)
+    }
+
+    fn error(&self, kind: Kind, detail: impl Into<String>) -> Error {
+        Error::new(Op::Put, kind, detail).object(&self.object).on(&self.inner.label)
+    }
+
+    fn upload(&self, from: From) -> Result<Upload> {
+        plan::plan(self.len, from, self.inner.config.part_size)
+            .map_err(|kind| self.error(kind, format!("{} are more than S3 can keep", crate::units::show(self.len))))
+    }
+
+    fn file_place(&self) -> From {
+        if self.inner.pool.is_some() && self.inner.config.endpoint.is_some() { From::FileNear } else { From::FileFar }
+    }
+
+    async fn start_parts(&self, size: u64) -> Result<Parts> {
+        let upload = Multipart::create(&self.inner, &self.key, count(self.len, size)).await?;
+        Ok(Parts::new(upload, self.len, size))
+    }
+
+    /// All parts of a file, some side by side.
+    async fn send_file(&mut self, from: &FileSource, size: u64, meter: &Meter) -> Result<()> {
+        let mut parts = self.start_parts(size).await?;
+        let (len, count) = (self.len, parts.tags.len());
+        let next = Rc::new(Cell::new(0));
+        for _ in 0..PARTS_AT_ONCE.min(count) {
+            let (upload, next, from, meter) = (Rc::clone(&parts.upload), Rc::clone(&next), from.clone(), meter.clone());
+            parts.tasks.spawn_local(async move {
+                let mut tags = Vec::new();
+                loop {
+                    let index = next.get();
+                    if index >= count {
+                        return Ok(tags);
+                    }
+                    next.set(index + 1);
+                    let at = index as u64 * size;
+                    let part = Part::File(from.part(at, size.min(len - at)));
+                    tags.push((index, upload.send(index + 1, &part, &meter).await?));
+                }
+            });
+        }
+        let result = parts.join_all().await;
+        let Parts { upload, tags, tasks, .. } = parts;
+        drop(tasks);
+        self.state = State::Ready { upload, tags };
+        result
+    }
+
+    async fn write_memory(&mut self, mut block: Bytes) -> Result<()> {
+        if let State::Empty = self.state {
+            self.state = match self.upload(From::Memory)? {
+                Upload::Single => State::Memory(Filling::new(&self.inner, self.len).await),
+                Upload::Parts(size) => {
+                    let parts = self.start_parts(size).await?;
+                    State::Parts { parts, filling: Some(Filling::new(&self.inner, size).await) }
+                }
+            };
+        }
+        match &mut self.state {
+            State::Memory(filling) => filling.push(&self.inner, &mut block, self.len),
+            State::Parts { parts, filling: place } => {
+                while !block.is_empty() {
+                    let mut filling = match place.take() {
+                        Some(filling) => filling,
+                        None => Filling::new(&self.inner, parts.next_len(self.len)).await,
+                    };
+                    filling.push(&self.inner, &mut block, parts.size);
+                    if filling.len < parts.size {
+                        *place = Some(filling);
+                        break;
+                    }
+                    // The full part leaves before memory for the next is asked for: who waits for memory keeps none that
+                    // nobody sends.
+                    parts.send(filling);
+                    while parts.tasks.len() >= PARTS_AT_ONCE {
+                        parts.join().await?;
+                    }
+                }
+            }
+            State::Empty | State::File(..) | State::Ready { .. } => {
+                return Err(self.error(Kind::Other, "bytes were written after a file"));
+            }
+        }
+        Ok(())
+    }
+
+    /// One PUT of everything; tries again where that can help.
+    async fn send_single(&self, payload: &Part, meter: &Meter) -> Result<()> {
+        let mut backoff = Backoff::new(&self.inner.context);
+        loop {
+            let counted = meter.child();
+            match self.try_single(payload, &counted).await {
+                Ok(()) => return Ok(()),
+                Err(e) => {
+                    counted.undo();
+                    backoff.pause(e).await?;
+                }
+            }
+        }
+    }
+
+    async fn try_single(&self, payload: &Part, meter: &Meter) -> Result<()> {
+        let inner = &self.inner;
+        let request = request(inner, &self.key, inner.client.sdk().await?);
+        let tag = if let Some(pool) = &inner.pool {
+            let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+            let body = match payload {
+                Part::File(file) => wire::Body::File(file, meter),
+                Part::Blocks(blocks) => wire::Body::Blocks(blocks, meter),
+            };
+            let response = wire::Request::new(Op::Put, &presigned, &[])?.exchange(pool, body).await?;
+            if response.status() != 200 {
+                return Err(response.into_error().await);
+            }
+            let tag = response.etag().map(str::to_string);
+            response.finish().await;
+            tag
+        } else {
+            let body = match payload {
+                Part::File(file) => sdk_body::from_file(file, meter, &inner.context).await,
+                Part::Blocks(blocks) => sdk_body::from_blocks(blocks),
+            };
+            let len = i64::try_from(self.len).unwrap_or(i64::MAX);
+            let answer =
+                request.content_length(len).body(body).send().await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+            answer.e_tag().map(str::to_string)
+        };
+        match tag {
+            Some(_) => Ok(()),
+            None => Err(Error::new(
+                Op::Put,
+                Kind::Protocol,
+                "the server took the object without giving an ETag: it is no S3",
+            )),
+        }
+    }
+
+    /// Sees with its own eyes that the object is there and as long as it should be.
+    async fn read_back(&self) -> Result<Stored> {
+        let mut backoff = Backoff::new(&self.inner.context);
+        let stat = loop {
+            match self.inner.head(&self.key).await {
+                Ok(stat) => break stat,
+                // Write-only keys are a legitimate way to archive; the ETag of the PUT has to do then.
+                Err(e) if e.kind() == Kind::Denied => return Ok(Stored { len: self.len, tag: None }),
+                Err(e) => backoff.pause(e).await.map_err(|e| e.within("reading back"))?,
+            }
+        };
+        match stat {
+            Some(stat) if stat.len == self.len => Ok(Stored { len: stat.len, tag: stat.tag }),
+            Some(stat) => {
+                let detail = format!("the store says it keeps {} bytes of {}", stat.len, self.len);
+                Err(Error::new(Op::Put, Kind::Corrupt, detail))
+            }
+            None => Err(Error::new(Op::Put, Kind::Protocol, "the store said it had kept the object, and has not")),
+        }
+    }
+
+    async fn settle(&mut self) -> Result<Stored> {
+        match std::mem::replace(&mut self.state, State::Empty) {
+            State::File(file, meter) => self.send_single(&Part::File(file), &meter).await?,
+            State::Memory(filling) => {
+                self.send_single(&Part::Blocks(filling.finish()), &Meter::new()).await?;
+            }
+            State::Empty => self.send_single(&Part::Blocks(Vec::new()), &Meter::new()).await?,
+            State::Parts { mut parts, filling } => {
+                if let Some(filling) = filling {
+                    parts.send(filling);
+                }
+                let result = parts.join_all().await;
+                let Parts { upload, tags, tasks, .. } = parts;
+                drop(tasks);
+                match result {
+                    Ok(()) => complete(upload, tags).await?,
+                    Err(e) => {
+                        self.state = State::Ready { upload, tags };
+                        return Err(e);
+                    }
+                }
+            }
+            State::Ready { upload, tags } => complete(upload, tags).await?,
+        }
+        self.read_back().await
+    }
+
+    async fn give_up(&mut self) -> Result<()> {
+        let upload = match std::mem::replace(&mut self.state, State::Empty) {
+            State::Parts { parts, .. } => {
+                let Parts { upload, mut tasks, .. } = parts;
+                tasks.shutdown().await;
+                upload
+            }
+            State::Ready { upload, .. } => upload,
+            _ => return Ok(()),
+        };
+        match Rc::try_unwrap(upload) {
+            Ok(upload) => upload.abort().await,
+            // A task that was stopped just now lets go in a moment, and the last to let go aborts.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+async fn complete(upload: Rc<Multipart>, tags: Vec<String>) -> Result<()> {
+    let upload = Rc::try_unwrap(upload).map_err(|_| Error::new(Op::Put, Kind::Other, "a part is still on its way"))?;
+    upload.complete(tags).await
+}
+
+#[async_trait(?Send)]
+impl Put for S3Put {
+    fn lane(&self) -> String {
+        let how = |from| match self.upload(from) {
+            Ok(Upload::Parts(size)) => {
+                format!("parts={}x{}", count(self.len, size), crate::units::show(size))
+            }
+            _ => "single".into(),
+        };
+        match (&self.state, &self.inner.pool) {
+            (State::Memory(_) | State::Parts { .. }, _) => format!("buffered {}", how(From::Memory)),
+            (_, Some(_)) => format!("{} {}", Lane::Sendfile.as_str(), how(self.file_place())),
+            (_, None) => format!("sdk {}", how(self.file_place())),
+        }
+    }
+
+    async fn write(&mut self, block: Bytes) -> Result<()> {
+        let n = block.len() as u64;
+        if self.written + n > self.len {
+            return Err(self.error(Kind::Corrupt, format!("more than the {} bytes announced", self.len)));
+        }
+        self.write_memory(block).await.map_err(self.inner.name(&self.object))?;
+        self.written += n;
+        Ok(())
+    }
+
+    async fn fill(&mut self, from: &FileSource, meter: &Meter) -> Result<()> {
+        if from.len != self.len {
+            let kind = if from.len < self.len { Kind::Truncated } else { Kind::Corrupt };
+            return Err(self.error(kind, format!("the file has {} bytes, {} were announced", from.len, self.len)));
+        }
+        match self.upload(self.file_place())? {
+            // A PUT shows the object when it ends, so it waits for the commit.
+            Upload::Single => self.state = State::File(from.clone(), meter.clone()),
+            Upload::Parts(size) => {
+                self.send_file(from, size, meter).await.map_err(self.inner.name(&self.object))?;
+            }
+        }
+        self.written = self.len;
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Stored> {
+        if self.written != self.len {
+            let error = self.error(Kind::Truncated, format!("{} of {} bytes arrived", self.written, self.len));
+            let _ = self.give_up().await;
+            return Err(error);
+        }
+        match self.settle().await {
+            Ok(stored) => Ok(stored),
+            Err(e) => {
+                let _ = self.give_up().await;
+                Err(e.object(&self.object).on(&self.inner.label))
+            }
+        }
+    }
+
+    async fn abort(mut self: Box<Self>) -> Result<()> {
+        self.give_up().await.map_err(self.inner.name(&self.object))
+    }
+}

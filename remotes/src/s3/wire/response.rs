@@ -1,0 +1,193 @@
+//! The head of an answer; its payload stays in the socket.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+
+use super::Pool;
+use crate::pump::{Socket, SocketSource};
+use crate::s3::errors::{element, refusal};
+use crate::{Error, Kind, Op, Result};
+
+/// Longest head accepted, in bytes.
+const HEAD_MAX: usize = 64 << 10;
+/// Most of an error's document that is read, in bytes.
+const DOCUMENT_MAX: usize = 64 << 10;
+
+/// An answer whose head was read.
+pub(crate) struct Response {
+    op: Op,
+    head: Head,
+    rest: Bytes,
+    stream: TcpStream,
+    pool: Pool,
+}
+
+/// What matters of a head.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Head {
+    status: u16,
+    len: Option<u64>,
+    chunked: bool,
+    close: bool,
+    etag: Option<String>,
+    range_total: Option<u64>,
+}
+
+/// Parses a head; `None` where it is not complete yet, else the head and its length in bytes.
+fn parse(bytes: &[u8]) -> std::result::Result<Option<(Head, usize)>, httparse::Error> {
+    let mut headers = [httparse::EMPTY_HEADER; 96];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(len) = response.parse(bytes)? else { return Ok(None) };
+    let mut head = Head { status: response.code.unwrap_or(0), close: response.version == Some(0), ..Head::default() };
+    for header in response.headers.iter() {
+        let Ok(value) = std::str::from_utf8(header.value).map(str::trim) else { continue };
+        match header.name.to_ascii_lowercase().as_str() {
+            "content-length" => match value.parse() {
+                Ok(len) if head.len.is_none_or(|l| l == len) => head.len = Some(len),
+                _ => return Err(httparse::Error::HeaderValue),
+            },
+            "transfer-encoding" => head.chunked = true,
+            "connection" => head.close |= value.eq_ignore_ascii_case("close"),
+            "etag" => head.etag = Some(value.to_string()),
+            "content-range" => head.range_total = value.rsplit('/').next().and_then(|t| t.parse().ok()),
+            _ => {}
+        }
+    }
+    Ok(Some((head, len)))
+}
+
+impl Response {
+    /// Reads a head; interim answers (100) are passed over.
+    pub(super) async fn read(op: Op, stream: TcpStream, pool: &Pool, limit: Duration) -> Result<Self> {
+        let mut bytes = Vec::with_capacity(4096);
+        loop {
+            match parse(&bytes) {
+                Ok(Some((head, len))) if (100..200).contains(&head.status) => {
+                    bytes.drain(..len);
+                    continue;
+                }
+                Ok(Some((head, len))) => {
+                    let rest = Bytes::from(bytes.split_off(len));
+                    return Ok(Self { op, head, rest, stream, pool: pool.clone() });
+                }
+                Ok(None) if bytes.len() < HEAD_MAX => {}
+                _ => return Err(Error::new(op, Kind::Protocol, "the answer is no HTTP")),
+            }
+            if more(op, &stream, &mut bytes, limit).await? == 0 {
+                return Err(Error::new(op, Kind::Reset, "the server closed the connection without an answer"));
+            }
+        }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.head.status
+    }
+
+    pub(crate) fn etag(&self) -> Option<&str> {
+        self.head.etag.as_deref()
+    }
+
+    /// Length of the payload, where it is announced and nothing is coded.
+    pub(crate) fn len(&self) -> Option<u64> {
+        if self.head.chunked { None } else { self.head.len }
+    }
+
+    /// Length of the whole object, from `Content-Range`.
+    pub(crate) fn range_total(&self) -> Option<u64> {
+        self.head.range_total
+    }
+
+    /// The payload, still in the socket.
+    pub(crate) fn into_source(self, len: u64) -> SocketSource {
+        let home = (!self.head.close).then(|| self.pool.home());
+        SocketSource { head: self.rest, len, socket: Socket::new(self.stream, home) }
+    }
+
+    /// Done with an answer that has no payload worth reading.
+    pub(crate) async fn finish(self) {
+        let len = self.len();
+        let _ = self.document().await.map(|(_, socket, read)| {
+            if len == Some(read) {
+                socket.done();
+            }
+        });
+    }
+
+    /// The error that a refusal stands for.
+    pub(crate) async fn into_error(self) -> Error {
+        let (op, status) = (self.op, self.head.status);
+        match self.document().await {
+            Ok((text, ..)) => {
+                let part = |name| element(&text, name).unwrap_or("");
+                refusal(op, status, part("Code"), part("Message"))
+            }
+            Err(_) => refusal(op, status, "", ""),
+        }
+    }
+
+    /// The payload as text, as far as it is worth reading; coded or not, the words are in it.
+    async fn document(self) -> Result<(String, Socket, u64)> {
+        let want = usize::try_from(self.head.len.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).min(DOCUMENT_MAX);
+        let mut bytes = self.rest.to_vec();
+        while bytes.len() < want {
+            if more(self.op, &self.stream, &mut bytes, self.pool.idle_limit()).await? == 0
+                || (self.head.chunked && bytes.ends_with(b"0\r\n\r\n"))
+            {
+                break;
+            }
+        }
+        let read = bytes.len() as u64;
+        let home = (!self.head.close && !self.head.chunked).then(|| self.pool.home());
+        Ok((String::from_utf8_lossy(&bytes).into_owned(), Socket::new(self.stream, home), read))
+    }
+}
+
+/// Reads what there is, waiting for the first of it.
+async fn more(op: Op, stream: &TcpStream, into: &mut Vec<u8>, limit: Duration) -> Result<usize> {
+    let ready = async {
+        loop {
+            stream.readable().await?;
+            let mut buf = [0; 4096];
+            match stream.try_read(&mut buf) {
+                Ok(n) => {
+                    into.extend_from_slice(&buf[..n]);
+                    return Ok(n);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+    };
+    match tokio::time::timeout(limit, ready).await {
+        Ok(result) => result.map_err(|e| Error::io(op, "reading the answer", e)),
+        Err(_) => Err(Error::new(op, Kind::Timeout, format!("no answer for {} s", limit.as_secs()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_read_whatever_the_fragmentation() {
+        let text = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\nETag: \"ab\"\r\nContent-Range: bytes 5-14/200\r\n\r\nbody";
+        let end = text.len() - 4;
+        for n in 0..end {
+            assert_eq!(parse(&text[..n]), Ok(None), "{n}");
+        }
+        let (head, len) = parse(text).expect("HTTP").expect("whole");
+        assert_eq!(len, end);
+        let expected =
+            Head { status: 206, len: Some(10), etag: Some("\"ab\"".into()), range_total: Some(200), ..Head::default() };
+        assert_eq!(head, expected);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(parse(b"SSH-2.0-OpenSSH\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
+    }
+}
