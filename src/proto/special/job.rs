@@ -1,10 +1,10 @@
 //! Jobs: which request runs where, which reply may end it, which answer it waits for.
 
+use super::Extensions;
 use super::name::{Key, Secret};
 use super::reply::{Answer, Availability, Misuse, Query, Reach, Reply, UrlPart};
 use super::request::Request;
 use super::wire::{Message, Param};
-use super::Extensions;
 
 /// Where a request runs: one of many with ASYNC, the only one without.
 ///

@@ -22,6 +22,8 @@ pub mod progress;
 mod reply;
 mod request;
 pub mod session;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use job::Job;
@@ -45,8 +47,7 @@ pub struct Extensions {
 
 impl Extensions {
     /// Every extension this program can use.
-    pub const ALL: Extensions =
-        Extensions { info: true, async_jobs: true, git_remote_name: true, unavailable: true };
+    pub const ALL: Extensions = Extensions { info: true, async_jobs: true, git_remote_name: true, unavailable: true };
 
     /// Those of a space separated list that are known; the others do not matter.
     pub fn parse(list: &[u8]) -> Self {

@@ -249,8 +249,9 @@ pub(super) fn write_note(note: &Note, negotiated: Extensions, message: &mut Mess
     match note {
         Note::Progress(bytes) => message.line("PROGRESS", &[Param::number(*bytes)]),
         Note::SetConfig { name, value } => message.line("SETCONFIG", &[Param::setting(name)?, Param::value(value)?]),
-        Note::SetCreds { name, user, password } => message
-            .line("SETCREDS", &[Param::setting(name)?, Param::inner(user)?, Param::value(password.reveal())?]),
+        Note::SetCreds { name, user, password } => {
+            message.line("SETCREDS", &[Param::setting(name)?, Param::inner(user)?, Param::value(password.reveal())?])
+        }
         Note::SetWanted(expression) => message.line("SETWANTED", &[Param::value(expression)?]),
         Note::SetState { key, value } => message.line("SETSTATE", &[Param::key(key), Param::value(value)?]),
         Note::SetUrlPresent { key, url } => message.line("SETURLPRESENT", &[Param::key(key), Param::value(url)?]),
