@@ -35,6 +35,7 @@ fn extensions_are_the_ones_of_both_sides() {
         (Options { offer: None, ..all() }, "EXTENSIONS INFO ASYNC\n", "UNSUPPORTED-REQUEST\n"),
         (all(), "EXPORTSUPPORTED\nFUTURE x\n", "UNSUPPORTED-REQUEST\nUNSUPPORTED-REQUEST\n"),
         (all(), "EXPORT name\nTRANSFEREXPORT STORE k f\n", "UNSUPPORTED-REQUEST\n"),
+        (all(), "IMPORT name\nRETRIEVEIMPORT f\n", "UNSUPPORTED-REQUEST\n"),
         (all(), "EXTENSIONS ASYNC\nJ 3 IMPORTSUPPORTED\n", "EXTENSIONS ASYNC\nJ 3 UNSUPPORTED-REQUEST\n"),
     ];
     for (options, heard, expected) in table {
@@ -49,6 +50,7 @@ fn a_broken_protocol_gets_an_error_that_says_how() {
     let table = [
         ("PREPARE\nGETCOST\n", Violation::Busy(ONLY)),
         ("PREPARE\nFUTURE\n", Violation::Busy(ONLY)),
+        ("PREPARE\nEXPORT name\n", Violation::Busy(ONLY)),
         ("EXTENSIONS ASYNC\nJ 1 PREPARE\nJ 1 GETCOST\n", Violation::Busy(job(1))),
         ("VALUE x\n", Violation::Unasked(ONLY)),
         ("PREPARE\nCREDS a b\n", Violation::Unasked(ONLY)),
@@ -211,6 +213,59 @@ fn nothing_we_say_can_hold_a_newline() {
 }
 
 #[test]
+fn notes_and_questions_read_as_the_protocol_has_them() {
+    let text = |text: &str| text.as_bytes().to_vec();
+    let k = || key("k");
+    let notes = [
+        (Note::Progress(u64::MAX), "PROGRESS 18446744073709551615"),
+        (Note::SetConfig { name: text("n"), value: text("a  b") }, "SETCONFIG n a  b"),
+        (Note::SetCreds { name: text("n"), user: text(""), password: Secret::new("p w") }, "SETCREDS n  p w"),
+        (Note::SetWanted(text("include=*")), "SETWANTED include=*"),
+        (Note::SetState { key: k(), value: text("s t") }, "SETSTATE k s t"),
+        (Note::SetUrlPresent { key: k(), url: text("u") }, "SETURLPRESENT k u"),
+        (Note::SetUrlMissing { key: k(), url: text("u") }, "SETURLMISSING k u"),
+        (Note::SetUriPresent { key: k(), uri: text("u") }, "SETURIPRESENT k u"),
+        (Note::SetUriMissing { key: k(), uri: text("u") }, "SETURIMISSING k u"),
+    ];
+    for (note, expected) in notes {
+        let (mut session, ..) = after(Options::default(), "EXTENSIONS ASYNC\nJ 7 TRANSFER STORE k f\n");
+        session.tell(Job(Some(7)), note).expect(expected);
+        assert_eq!(String::from_utf8_lossy(&session.take_output()), format!("J 7 {expected}\n"));
+    }
+    let queries = [
+        (Query::GetConfig(text("n")), "GETCONFIG n"),
+        (Query::GetCreds(text("n")), "GETCREDS n"),
+        (Query::GetUuid, "GETUUID"),
+        (Query::GetGitDir, "GETGITDIR"),
+        (Query::GetGitRemoteName, "GETGITREMOTENAME"),
+        (Query::GetWanted, "GETWANTED"),
+        (Query::GetState(k()), "GETSTATE k"),
+        (Query::GetUrls { key: k(), prefix: text("") }, "GETURLS k "),
+        (Query::DirHash(k()), "DIRHASH k"),
+        (Query::DirHashLower(k()), "DIRHASH-LOWER k"),
+    ];
+    for (query, expected) in queries {
+        let (mut session, ..) = after(Options::default(), "EXTENSIONS GETGITREMOTENAME\nPREPARE\n");
+        session.ask(ONLY, query).expect(expected);
+        assert_eq!(String::from_utf8_lossy(&session.take_output()), format!("{expected}\n"));
+    }
+}
+
+#[test]
+fn a_list_of_urls_is_one_answer() {
+    let (mut session, ..) = after(Options::default(), "TRANSFER RETRIEVE k f\n");
+    for expected in [vec![], vec![b"u".to_vec(), b"a b".to_vec()]] {
+        session.ask(ONLY, Query::GetUrls { key: key("k"), prefix: Vec::new() }).expect("it runs");
+        for url in &expected {
+            session.receive(&[b"VALUE ", url.as_slice(), b"\n"].concat());
+            assert_eq!(session.next_event(), None);
+        }
+        session.receive(b"VALUE \n");
+        assert_eq!(session.next_event(), Some(Event::Answer { job: ONLY, answer: Answer::Values(expected) }));
+    }
+}
+
+#[test]
 fn info_becomes_debug_where_it_is_not_known() {
     for (heard, expected) in [("PREPARE\n", "DEBUG hello\n"), ("EXTENSIONS INFO\nPREPARE\n", "INFO hello\n")] {
         let (mut session, ..) = after(Options::default(), heard);
@@ -238,9 +293,10 @@ fn a_question_must_be_answered_before_the_reply_and_the_next_question() {
 fn output_may_be_written_in_pieces() {
     let mut session = Session::new(Options::default());
     session.wrote(3);
-    assert_eq!(session.output(), b"SION 2\n");
+    session.wrote(2);
+    assert_eq!(session.output(), b"ON 2\n");
     session.fail(b"stop");
-    assert_eq!(session.take_output(), b"SION 2\nERROR stop\n");
+    assert_eq!(session.take_output(), b"ON 2\nERROR stop\n");
     session.wrote(5);
     assert_eq!(session.output(), b"");
 }
