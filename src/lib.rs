@@ -1,1 +1,3 @@
 //! git-annex-remote-stream.
+
+pub mod proto;
