@@ -73,6 +73,8 @@ def link_programs(root, venv_dir):
         fail("the git-annex wheel does not hold a git-annex program")
     for name in ANNEX_NAMES:
         os.symlink(os.path.relpath(found[0], bin_dir), os.path.join(bin_dir, name))
+    # The launcher also points libmagic at the database of the wheel (MAGIC); callers do that with this link.
+    os.symlink(os.path.relpath(os.path.join(os.path.dirname(found[0]), "magic.mgc"), root), os.path.join(root, "magic.mgc"))
     for name in ["weed", "rclone"]:
         os.symlink(os.path.relpath(os.path.join(venv_dir, "bin", name), bin_dir), os.path.join(bin_dir, name))
 

@@ -118,6 +118,10 @@ impl Repo {
         let mut repo = Repo { environment: Vec::new(), root };
         repo.set("PATH", path.into_string().expect("PATH is text"));
         repo.set("HOME", repo.root.path().join("home").display().to_string());
+        let magic = peers().with_file_name("magic.mgc");
+        if magic.exists() {
+            repo.set("MAGIC", magic.display().to_string());
+        }
         for (name, value) in [
             ("LC_ALL", "C.UTF-8"),
             ("GIT_CONFIG_NOSYSTEM", "1"),

@@ -74,9 +74,13 @@ impl Place {
                 (&["type=directory"], vec![format!("directory={}", dir.path().display())])
             }
             (Place::S3(_, bucket, port), whose) => {
+                // git-annex's v4 signature leaves the port out of Host, so off port 80 only its v2 is accepted, and
+                // `rclone serve s3` knows v4 alone.
                 let kind = if whose == Whose::Ours { "scheme=s3" } else { "type=S3" };
-                let own = vec![kind.to_string(), format!("bucket={bucket}"), format!("port={port}")];
-                (&["host=127.0.0.1", "protocol=http", "requeststyle=path", "signature=v4", "datacenter=us-east-1"], own)
+                let sign = if whose == Whose::Ours { "region=us-east-1" } else { "signature=v2" };
+                let own = [kind, sign].map(str::to_string).into_iter();
+                let own = own.chain([format!("bucket={bucket}"), format!("port={port}")]).collect();
+                (&["host=127.0.0.1", "protocol=http", "requeststyle=path"], own)
             }
             (Place::Webdav(server, folder), Whose::Ours) => (
                 &["scheme=webdav"],
