@@ -77,7 +77,9 @@ impl Repo {
     #[track_caller]
     fn remote_command(&self, verb: &str, name: &str, options: Vec<String>, place: &Place, more: &[&str]) -> Done {
         let mut command = self.annex_command(&[verb, name]);
-        if verb == "initremote" && !more.iter().any(|word| word.starts_with("encryption=")) {
+        // A remote that is the same as another takes its encryption from there.
+        let settled = |word: &&str| word.starts_with("encryption=") || word.starts_with("--sameas=");
+        if verb == "initremote" && !more.iter().any(settled) {
             command.arg("encryption=none");
         }
         command.args(options).args(more).envs(place.environment());

@@ -7,7 +7,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Server {
     pub user: String,
     /// The secret that belongs to `user`; fresh for each start.
     pub secret: String,
-    process: Option<Child>,
+    process: Mutex<Option<Child>>,
 }
 
 /// SeaweedFS S3, one for all tests.
@@ -110,14 +110,23 @@ impl Server {
             }
         }
         let setting = setting.unwrap_or_else(|| panic!("{kind:?} did not start; serve.py says why on stderr"));
-        let mut server = Server::parse(&setting);
-        server.process = Some(child);
+        let server = Server::parse(&setting);
+        *server.process.lock().expect("no holder panics") = Some(child);
         server
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Stop it, if it is one's own, and wait until it is gone.
+    pub fn stop(&self) {
+        let process = self.process.lock().map(|mut process| process.take()).unwrap_or_default();
+        if let Some(mut process) = process {
+            drop(process.stdin.take());
+            let _ = process.wait();
+        }
     }
 
     fn shared(kind: Kind) -> Server {
@@ -131,16 +140,13 @@ impl Server {
         let words: Vec<&str> = setting.split(' ').collect();
         let [port, user, secret] = words[..] else { panic!("PORT USER SECRET expected, not {setting:?}") };
         let port = port.parse().expect("a port number");
-        Server { port, user: user.to_string(), secret: secret.to_string(), process: None }
+        Server { port, user: user.to_string(), secret: secret.to_string(), process: Mutex::new(None) }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            drop(process.stdin.take());
-            let _ = process.wait();
-        }
+        self.stop();
     }
 }
 
