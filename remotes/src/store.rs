@@ -130,7 +130,8 @@ pub trait Put {
     async fn write(&mut self, block: Bytes) -> Result<()>;
 
     /// Takes everything from a file, by the best lane from there, and meters it. Nothing else was or will be written.
-    /// Safe to drop half way. Errors: `Truncated` where the file is shorter than announced, `Corrupt` where it is longer.
+    /// Safe to drop half way. Where bytes become visible as they end (a single PUT), they travel, and are metered, in
+    /// [`Put::commit`]. Errors: `Truncated` where the file is shorter than announced, `Corrupt` where it is longer.
     async fn fill(&mut self, from: &FileSource, meter: &Meter) -> Result<()>;
 
     /// Makes the object visible, lasting, and proves that it is. Errors: `Truncated` where bytes are missing; nothing is
