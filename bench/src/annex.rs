@@ -60,7 +60,7 @@ impl Remote {
         };
         Ok(match self {
             Self::OursS3 => s3(words("type=external externaltype=stream scheme=s3")),
-            Self::AnnexS3 => s3(words("type=S3 signature=v4")),
+            Self::AnnexS3 => s3(words("type=S3")),
             Self::Rclone => {
                 let mut all = words("type=rclone rcloneremotename=bench rclonelayout=nodir");
                 all.push(format!("rcloneprefix={BUCKET}/{place}"));

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 // Longer than any transfer here takes; a program that hangs ends its row, not the bench.
@@ -42,8 +42,10 @@ impl Driver {
     ///
     /// Errors: it cannot be started, does not greet, or was offered ASYNC and did not take it.
     pub fn start(lab: &Lab, program: &Program, jobs: bool) -> io::Result<Self> {
-        let log = lab.at("program.log");
-        let mut command = program.command(lab);
+        Self::over(program.command(lab), program, lab.at("program.log"), jobs)
+    }
+
+    fn over(mut command: Command, program: &Program, log: PathBuf, jobs: bool) -> io::Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log)?);
         let mut child = command.spawn()?;
         let sampler = Some(Sampler::start(child.id()));
@@ -224,6 +226,34 @@ fn reply(config: &mut BTreeMap<String, String>, creds: &(String, String), verb: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SHELL: &str = r#"
+        echo VERSION 2; read extensions; echo "$extensions" | sed 's/.*ASYNC/EXTENSIONS ASYNC/'
+        read one; read two
+        echo J 2 GETCONFIG where; read answer; [ "$answer" = "J 2 VALUE there" ] || exit 1
+        echo J 1 PROGRESS 5; echo J 2 TRANSFER-SUCCESS STORE b; echo "J 1 TRANSFER-$END STORE a"
+        cat > /dev/null"#;
+
+    fn shell(end: &str, dir: &std::path::Path) -> io::Result<Driver> {
+        let program = Program::ours_fs(dir);
+        let program = Program { config: BTreeMap::from([("where".into(), "there".into())]), ..program };
+        let mut command = Command::new("sh");
+        command.args(["-c", SHELL]).env("END", end);
+        Driver::over(command, &program, dir.join("log"), true)
+    }
+
+    #[test]
+    fn jobs_may_end_in_any_order_and_are_answered_under_their_number() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let both = ["TRANSFER STORE a f".to_string(), "TRANSFER STORE b f".to_string()];
+        let mut driver = shell("SUCCESS", dir.path()).expect("greeting");
+        driver.requests(&both).expect("both end well");
+        let cost = driver.finish().expect("exit 0");
+        assert!(cost.peaks.rss > 0 && cost.peaks.threads >= 1, "{cost:?}");
+        let mut driver = shell("FAILURE", dir.path()).expect("greeting");
+        let error = driver.requests(&both).expect_err("one fails");
+        assert!(error.to_string().contains("TRANSFER-FAILURE"), "{error}");
+    }
 
     #[test]
     fn questions_are_answered_and_ends_are_seen() {

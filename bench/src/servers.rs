@@ -92,8 +92,7 @@ impl Server {
 
     fn wait_until_ready(&mut self, lab: &Lab) -> io::Result<()> {
         let begin = Instant::now();
-        loop {
-            let Err(error) = curl::make_bucket(lab, &self.url(), BUCKET) else { break };
+        while let Err(error) = curl::make_bucket(lab, &self.url(), BUCKET) {
             if let Some(status) = self.child.try_wait()? {
                 return Err(io::Error::other(format!("it ended with {status}")));
             }
