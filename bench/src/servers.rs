@@ -126,13 +126,20 @@ impl Drop for Server {
     }
 }
 
+/// `program`, made to die with the bench even when that is killed.
+fn mortal(lab: &Lab, program: &str) -> Command {
+    let mut command = lab.command("setpriv");
+    command.args(["--pdeathsig", "KILL", program]);
+    command
+}
+
 fn weed(lab: &Lab, data: &std::path::Path, ports: &[u16; 4]) -> io::Result<Command> {
     let identities = lab.at("identities.json");
     let text = format!(
         r#"{{"identities":[{{"name":"bench","credentials":[{{"accessKey":"{KEY}","secretKey":"{SECRET}"}}],"actions":["Admin","Read","List","Tagging","Write"]}}]}}"#
     );
     fs::write(&identities, text)?;
-    let mut command = lab.command("weed");
+    let mut command = mortal(lab, "weed");
     command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer=true", "-s3=true"]);
     // Two more listeners of its have fixed ports, which another server on the machine may hold.
     command.args(["-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
@@ -146,7 +153,7 @@ fn weed(lab: &Lab, data: &std::path::Path, ports: &[u16; 4]) -> io::Result<Comma
 }
 
 fn rclone_serve(lab: &Lab, data: &std::path::Path, port: u16) -> Command {
-    let mut command = lab.command("rclone");
+    let mut command = mortal(lab, "rclone");
     command.env("RCLONE_CONFIG", "").args(["serve", "s3", "--addr"]).arg(format!("127.0.0.1:{port}"));
     command.arg("--auth-key").arg(format!("{KEY},{SECRET}")).arg(data);
     command
