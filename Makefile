@@ -10,7 +10,11 @@ STORE ?= fs
 FUZZ_TIME ?= 20
 FUZZ_TOOLCHAIN ?= nightly
 
+# yes: git-annex's testremote whole in every combination, also where that takes minutes each.
+WHOLE ?= no
+
 export STREAM_TEST_PEERS := $(PEERS_BIN)
+export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test lint peers bench fuzz clean

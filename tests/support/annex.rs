@@ -46,7 +46,13 @@ impl Repo {
     /// `git annex WORDS`, to its end.
     #[track_caller]
     pub fn annex(&self, words: &[&str]) -> Done {
-        run(&mut self.annex_command(words), LIMIT)
+        self.annex_within(words, LIMIT)
+    }
+
+    /// `git annex WORDS`, to its end, which may be as late as `limit`.
+    #[track_caller]
+    pub fn annex_within(&self, words: &[&str], limit: Duration) -> Done {
+        run(&mut self.annex_command(words), limit)
     }
 
     /// `git annex WORDS` as a command not yet started.
