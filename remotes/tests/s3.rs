@@ -9,7 +9,7 @@ use remotes::conformance::{examine, pattern};
 use remotes::options::Options;
 use remotes::pump::{FileSource, Meter};
 use remotes::s3::{KEY_ID, S3, SECRET};
-use remotes::{Context, Error, Kind, ObjectName, Put, Store};
+use remotes::{Context, Error, ObjectName, Store};
 
 #[path = "../../tests/support/servers.rs"]
 #[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
