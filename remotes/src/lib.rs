@@ -14,6 +14,7 @@ pub mod mem;
 mod object;
 pub mod options;
 pub mod pump;
+pub mod registry;
 pub mod retry;
 pub mod s3;
 mod store;

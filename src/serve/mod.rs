@@ -1,0 +1,3 @@
+//! The drivers: where protocols, stores and the operating system meet.
+
+pub mod special;

@@ -1,0 +1,111 @@
+//! What is said to git-annex, by any thread.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::proto::special::{Job, Misuse, Note, Reply, Session};
+
+/// The session and the stdout that its lines go to.
+pub(super) struct Port {
+    session: Mutex<Session>,
+    /// Jobs that may be told something at any time: those at work on the data thread.
+    busy: Mutex<Vec<Job>>,
+}
+
+impl Port {
+    pub(super) fn new(session: Session) -> Self {
+        Self { session: Mutex::new(session), busy: Mutex::default() }
+    }
+
+    /// Gives the session to `f`, then writes what it has to say. Lines of different threads never mix.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Session) -> T) -> T {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = f(&mut session);
+        flush(&mut session);
+        result
+    }
+
+    /// Ends the request of `job`. A reply that cannot be said ends the session: git-annex would wait for ever.
+    pub(super) fn reply(&self, job: Job, reply: Reply) {
+        self.with(|session| say(session, job, reply));
+    }
+
+    /// Shown with `--debug`.
+    pub(super) fn debug(&self, job: Job, text: impl Into<Vec<u8>>) {
+        // There may be nobody left to tell, and nothing depends on it.
+        let _ = self.with(|session| session.tell(job, Note::Debug(text.into())));
+    }
+
+    /// Says how far a transfer is, unless git-annex is behind with reading.
+    pub(super) fn progress(&self, job: Job, bytes: u64) {
+        if can_write() {
+            let _ = self.with(|session| session.tell(job, Note::Progress(bytes)));
+        }
+    }
+
+    /// From now on, `job` is at work.
+    pub(super) fn begin(&self, job: Job) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+    }
+
+    /// Ends the work of `job` with its reply.
+    pub(super) fn end(&self, job: Job, reply: Reply) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).retain(|busy| *busy != job);
+        self.reply(job, reply);
+    }
+
+    /// Tells a job that is at work; which one does not matter.
+    pub(super) fn remark(&self, text: &str) {
+        let job = self.busy.lock().unwrap_or_else(PoisonError::into_inner).last().copied();
+        if let Some(job) = job {
+            self.debug(job, text);
+        }
+    }
+}
+
+pub(super) fn say(session: &mut Session, job: Job, reply: Reply) {
+    match session.reply(job, reply) {
+        Ok(()) | Err(Misuse::Ended) => {}
+        Err(misuse) => session.fail(format!("bug in git-annex-remote-stream: {misuse}").as_bytes()),
+    }
+}
+
+fn flush(session: &mut Session) {
+    while !session.output().is_empty() {
+        match rustix::io::write(std::io::stdout(), session.output()) {
+            Ok(count) => session.wrote(count),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => wait(),
+            // git-annex is gone; stdin will say so too.
+            Err(_) => session.wrote(usize::MAX),
+        }
+    }
+}
+
+fn can_write() -> bool {
+    let stdout = std::io::stdout();
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut fds = [PollFd::new(&stdout, PollFlags::OUT)];
+    matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1))
+}
+
+fn wait() {
+    let stdout = std::io::stdout();
+    let _ = rustix::event::poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], None);
+}
+
+/// Reads what git-annex says next; nothing at its end.
+pub(super) fn read(buf: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match rustix::io::read(std::io::stdin(), &mut *buf) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => {
+                let stdin = std::io::stdin();
+                let _ = rustix::event::poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);
+            }
+            result => return Ok(result?),
+        }
+    }
+}

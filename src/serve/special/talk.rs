@@ -1,0 +1,219 @@
+//! The first thread: reads what git-annex says and answers all that needs no store.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use remotes::{Context, ObjectName, Store, registry};
+
+use super::Settings;
+use super::data::{Data, Task, Work};
+use super::port::{self, Port, say};
+use super::setup::{Purpose, Ready, Setup, Step};
+use super::verdict::{self, Asked};
+use crate::proto::special::{
+    Answer, Availability, Event, Extensions, Job, Key, Misuse, Options, Reach, Reply, Request, Session,
+};
+
+/// The conversation, from VERSION to the end of stdin.
+pub(super) fn run(settings: Settings) -> ExitCode {
+    let options = Options {
+        offer: Some(Extensions { async_jobs: settings.async_jobs, ..Extensions::ALL }),
+        ..Options::default()
+    };
+    let port = Arc::new(Port::new(Session::new(options)));
+    port.with(|_| ());
+    let mut talk = Talk { port: Arc::clone(&port), settings, setups: BTreeMap::new(), ready: None, data: None };
+    let mut buf = vec![0; 16 * 1024];
+    let mut code = ExitCode::SUCCESS;
+    loop {
+        match port::read(&mut buf) {
+            Ok(0) => break,
+            Ok(count) => {
+                let over = port.with(|session| {
+                    session.receive(&buf[..count]);
+                    while let Some(event) = session.next_event() {
+                        talk.handle(session, event);
+                    }
+                    session.is_ended()
+                });
+                if over {
+                    code = ExitCode::FAILURE;
+                    break;
+                }
+            }
+            Err(error) => {
+                eprintln!("git-annex-remote-stream: reading from git-annex: {error}");
+                code = ExitCode::FAILURE;
+                break;
+            }
+        }
+    }
+    match talk.data {
+        Some(data) => data.finish(code),
+        None => code,
+    }
+}
+
+/// Tells git-annex why nothing can be done.
+pub(super) fn refuse(why: &str) -> ExitCode {
+    let port = Port::new(Session::new(Options::default()));
+    port.with(|session| session.fail(why.as_bytes()));
+    ExitCode::FAILURE
+}
+
+struct Talk {
+    port: Arc<Port>,
+    settings: Settings,
+    /// Conversations of INITREMOTE and PREPARE that wait for an answer.
+    setups: BTreeMap<Job, Setup>,
+    ready: Option<Prepared>,
+    data: Option<Data>,
+}
+
+/// What PREPARE settled.
+struct Prepared {
+    ready: Arc<Ready>,
+    /// For questions that need no network. The data thread has one of its own.
+    store: Rc<dyn Store>,
+}
+
+impl Talk {
+    fn handle(&mut self, session: &mut Session, event: Event) {
+        match event {
+            Event::Request { job, request } => self.request(session, job, request),
+            Event::Answer { job, answer } => {
+                if let Some(setup) = self.setups.remove(&job) {
+                    self.advance(session, job, setup, Some(answer));
+                }
+            }
+            Event::PeerError { message } => {
+                eprintln!("git-annex-remote-stream: git-annex says: {}", message.escape_ascii());
+            }
+            Event::Fatal(violation) => eprintln!("git-annex-remote-stream: {violation}"),
+        }
+    }
+
+    fn request(&mut self, session: &mut Session, job: Job, request: Request) {
+        let reply = match request {
+            Request::InitRemote => return self.advance(session, job, Setup::new(Purpose::Init, environment), None),
+            Request::Prepare => return self.advance(session, job, Setup::new(Purpose::Prepare, environment), None),
+            Request::Store { key, file } => return self.work(session, job, Work::Store { key, file }),
+            Request::Retrieve { key, file } => return self.work(session, job, Work::Retrieve { key, file }),
+            Request::CheckPresent { key } => return self.work(session, job, Work::Check { key }),
+            Request::Remove { key } => return self.work(session, job, Work::Remove { key }),
+            Request::ListConfigs => Reply::Configs(configs()),
+            Request::GetCost => Reply::Cost(self.cost()),
+            Request::GetOrdered => Reply::Ordered(true),
+            Request::GetAvailability => Reply::Availability(self.availability()),
+            Request::GetInfo => Reply::Info(self.info()),
+            Request::WhereIs { key } => Reply::WhereIs(self.whereis(&key)),
+            Request::ClaimUrl { .. } => Reply::Claim(false),
+            Request::CheckUrl { .. } => Reply::Unsupported,
+        };
+        say(session, job, reply);
+    }
+
+    /// Runs a setup until it waits for git-annex or is done.
+    fn advance(&mut self, session: &mut Session, job: Job, mut setup: Setup, mut answer: Option<Answer>) {
+        loop {
+            let said = match setup.next(answer.take()) {
+                Step::Ask(query) => match session.ask(job, query) {
+                    Ok(()) => {
+                        self.setups.insert(job, setup);
+                        return;
+                    }
+                    Err(misuse) => Err(misuse),
+                },
+                Step::Tell(note) => session.tell(job, note),
+                Step::Failed(error) => return say(session, job, verdict::reply(Asked::Ready, &error)),
+                Step::Done(ready) => return self.settle(session, job, ready),
+            };
+            match said {
+                Ok(()) => {}
+                Err(Misuse::Ended) => return,
+                Err(misuse) => return say(session, job, Reply::Failure(misuse.to_string().into_bytes())),
+            }
+        }
+    }
+
+    fn settle(&mut self, session: &mut Session, job: Job, ready: Ready) {
+        let store = match registry::open(ready.scheme.name, &ready.options, &Context::default()) {
+            Ok(store) => store,
+            Err(error) => return say(session, job, verdict::reply(Asked::Ready, &error)),
+        };
+        let ready = Arc::new(ready);
+        match &ready.owner {
+            Some(owner) => {
+                let work = Work::Prove { owner: owner.clone() };
+                self.start(session, Task { job, ready: Arc::clone(&ready), work });
+            }
+            None => {
+                self.ready = Some(Prepared { ready, store });
+                say(session, job, Reply::Success);
+            }
+        }
+    }
+
+    fn work(&mut self, session: &mut Session, job: Job, work: Work) {
+        match &self.ready {
+            Some(prepared) => {
+                let ready = Arc::clone(&prepared.ready);
+                self.start(session, Task { job, ready, work });
+            }
+            None => session.fail(b"protocol error: a request that needs the remote came before PREPARE"),
+        }
+    }
+
+    fn start(&mut self, session: &mut Session, task: Task) {
+        if self.data.is_none() {
+            match Data::start(&self.port, &self.settings) {
+                Ok(data) => self.data = Some(data),
+                Err(error) => return session.fail(format!("no data thread can be started: {error}").as_bytes()),
+            }
+        }
+        if let Some(data) = &self.data {
+            data.send(task);
+        }
+    }
+
+    /// git-annex's own figures: a directory costs 100, everything behind a network 200.
+    fn cost(&self) -> u32 {
+        if self.ready.as_ref().is_some_and(|prepared| prepared.ready.scheme.local) { 100 } else { 200 }
+    }
+
+    fn availability(&self) -> Availability {
+        let Some(Prepared { ready, .. }) = self.ready.as_ref().filter(|prepared| prepared.ready.scheme.local) else {
+            return Availability { reach: Reach::Global, now: true };
+        };
+        let directory = ready.options.bytes("directory").map(std::ffi::OsStr::from_bytes);
+        Availability { reach: Reach::Local, now: directory.is_none_or(|path| std::path::Path::new(path).is_dir()) }
+    }
+
+    fn info(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let Some(prepared) = &self.ready else { return Vec::new() };
+        let scheme = ("scheme", prepared.ready.scheme.name.to_string());
+        let fields = std::iter::once(scheme).chain(prepared.store.info());
+        fields.map(|(name, value)| (name.into(), value.into_bytes())).collect()
+    }
+
+    fn whereis(&self, key: &Key) -> Option<Vec<u8>> {
+        let prepared = self.ready.as_ref()?;
+        let name = ObjectName::new(prepared.ready.name(key)).ok()?;
+        prepared.store.locate(&name).map(String::into_bytes)
+    }
+}
+
+fn environment(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(OsStringExt::into_vec).filter(|value| !value.is_empty())
+}
+
+fn configs() -> Vec<(Vec<u8>, Vec<u8>)> {
+    let schemes: Vec<_> = registry::schemes().map(|scheme| scheme.name).collect();
+    let scheme = format!("what to store in: {}", schemes.join(", "));
+    let mut configs = vec![(b"scheme".to_vec(), scheme.into_bytes())];
+    configs.extend(registry::all_options().into_iter().map(|(name, about)| (name.into(), about.into_bytes())));
+    configs
+}
