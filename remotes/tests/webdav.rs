@@ -143,7 +143,7 @@ fn what_cannot_be_told_is_not_absent() {
         assert_eq!(store.get(&name("a"), Range::default()).await.err().map(kind), Some(Kind::NoSuchPlace));
         store.prove("owner").await.expect("proves itself");
         assert_eq!(store.stat(&name("a")).await.map_err(kind), Ok(None));
-        std::fs::create_dir_all(dir.path().join("annex/36a/30d/D/D")).expect("a directory");
+        put(&*store, &ObjectName::new("36a/30d/D/D/below").expect("a name"), &pattern(7, 7)).await;
         assert_eq!(store.stat(&name("D")).await.map_err(kind), Err(Kind::Protocol), "a directory is no object");
 
         let stranger = open("webdav", &wrong, &context);

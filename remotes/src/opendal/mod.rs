@@ -104,7 +104,8 @@ impl OpendalStore {
             return Ok(());
         }
         // The service itself: OpenDAL above it takes the root for granted.
-        let root = |o: opendal::Operator| async move { o.base_service().stat(o.base_context(), "/", OpStat::default()).await };
+        let root =
+            |o: opendal::Operator| async move { o.base_service().stat(o.base_context(), "/", OpStat::default()).await };
         match self.link.often(op, root).await {
             Ok(_) => Ok(()),
             Err(e) if e.kind() == Kind::NotFound => {
