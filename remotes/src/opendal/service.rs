@@ -208,9 +208,6 @@ pub const SERVICES: &[Service] = &[
         required ["drive_type"]; options &[ROOT, ACCESS_TOKEN, REFRESH_TOKEN, CLIENT_ID, CLIENT_SECRET,
             plain("drive_type", "OpenDAL: default, resource or backup")];
         ""),
-    service!("service-alluxio" "alluxio" Alluxio: Tree, Intake::Stream, Rename, width 1;
-        required ["endpoint"]; options &[ENDPOINT, ROOT];
-        ""),
     service!("service-azdls" "azdls" Azdls: Tree, PARTS, Rename, width 4;
         required ["filesystem", "endpoint"]; options &[ENDPOINT, ROOT, ACCOUNT, ACCOUNT_KEY, SAS, CLIENT_ID, CLIENT_SECRET,
             plain("filesystem", "OpenDAL: name of the file system"),
@@ -222,12 +219,6 @@ pub const SERVICES: &[Service] = &[
         required ["share_name", "account_name", "endpoint"]; options &[ENDPOINT, ROOT, ACCOUNT, ACCOUNT_KEY, SAS,
             plain("share_name", "OpenDAL: name of the share")];
         "4 MiB at most: needs chunk=."),
-    service!("service-cloudflare-kv" "cloudflare-kv" CloudflareKv: Flat, Intake::Whole, Service, width 1;
-        required ["api_token", "account_id", "namespace_id"]; options &[ROOT,
-            secret("api_token", "OpenDAL: API token"),
-            plain("account_id", "OpenDAL: id of the account"),
-            plain("namespace_id", "OpenDAL: id of the namespace")];
-        "25 MiB at most. Eventually consistent: what was removed may seem present for a minute."),
     service!("service-cos" "cos" Cos: Flat, PARTS, Service, width 4;
         required ["bucket", "endpoint"]; options &[BUCKET, ENDPOINT, ROOT, SECURITY_TOKEN,
             plain("secret_id", "OpenDAL: id of the secret"),
