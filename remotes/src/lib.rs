@@ -8,6 +8,7 @@
 
 pub mod conformance;
 mod context;
+pub mod doctor;
 mod error;
 pub mod fs;
 pub mod mem;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::doctor::Finding;
 use crate::pump::{FileSource, Meter, Source};
 use crate::{ObjectName, Result};
 
@@ -116,6 +117,11 @@ pub trait Store {
 
     /// Removes an object. One that is already absent is removed.
     async fn remove(&self, object: &ObjectName) -> Result<()>;
+
+    /// What this kind of store can do beyond what every store can, tried out beside `object`, for [`crate::doctor`].
+    async fn probe(&self, _object: &ObjectName) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 /// An object on its way into a store; not visible yet.

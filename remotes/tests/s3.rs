@@ -122,3 +122,52 @@ fn seaweedfs_takes_parts_from_a_file() {
 fn rclone_serve_s3_takes_parts_from_a_file() {
     parts_from_a_file(servers::rclone_s3());
 }
+
+fn doctored(server: &Server) -> Vec<remotes::doctor::Finding> {
+    let context = quick();
+    remotes::sys::run(true, async {
+        let store = open(&options(server, &servers::unique("doctor")), &context);
+        let e = remotes::doctor::examine(&store, "t", &context).await;
+        assert_eq!(e.len(), 1, "a bucket that is not there is told, and not made: {e:?}");
+        store.prove(OWNER).await.expect("proved");
+        let findings = remotes::doctor::examine(&store, "t", &context).await;
+        for left in ["doctor-t", "doctor-t-2"] {
+            assert_eq!(store.stat(&name(left)).await.expect("a clear answer"), None, "{left} is cleaned up");
+        }
+        findings
+    })
+    .expect("a runtime")
+}
+
+fn verdicts(findings: &[remotes::doctor::Finding]) -> Vec<(&str, remotes::doctor::Verdict)> {
+    findings.iter().map(|f| (f.what, f.verdict)).collect()
+}
+
+#[test]
+fn the_doctor_tells_what_seaweedfs_can_do() {
+    use remotes::doctor::Verdict::{No, Yes};
+    let findings = doctored(servers::weed());
+    let expected = [
+        ("absent objects are absent", Yes),
+        ("store an object", Yes),
+        ("read it back", Yes),
+        ("read a range (resume)", Yes),
+        ("list the bucket", Yes),
+        ("multipart uploads", Yes),
+        ("server-side copy (renames in exports)", Yes),
+        ("CRC32 checksums (checksums=yes)", Yes),
+        ("conditional PUT (If-None-Match)", Yes),
+        ("versioning", No),
+        ("remove it", Yes),
+    ];
+    assert_eq!(verdicts(&findings), expected, "{findings:#?}");
+}
+
+#[test]
+fn the_doctor_finds_what_rclone_serve_s3_lacks() {
+    use remotes::doctor::Verdict;
+    let findings = doctored(servers::rclone_s3());
+    assert!(findings.iter().all(|f| f.verdict != Verdict::Failed), "{findings:#?}");
+    let conditional = findings.iter().find(|f| f.what.starts_with("conditional")).expect("asked");
+    assert_eq!(conditional.verdict, Verdict::No, "{findings:#?}");
+}

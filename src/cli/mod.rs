@@ -1,8 +1,113 @@
-//! The command line for people.
+//! The command line for people. git-annex itself gives no arguments and never comes here.
 
+mod doctor;
+
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Set up a remote, then use it as any other (copy --to, get, drop, fsck --from, whereis, info):
+
+  git annex initremote usb type=external externaltype=stream encryption=none \\
+      scheme=fs directory=/media/usb/annex
+
+  AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... \\
+  git annex initremote cloud type=external externaltype=stream encryption=none \\
+      scheme=s3 bucket=photos host=s3.example.com protocol=https
+
+  WEBDAV_USERNAME=... WEBDAV_PASSWORD=... \\
+  git annex initremote box type=external externaltype=stream encryption=none \\
+      scheme=webdav endpoint=https://box.example.com/annex
+
+Options and what they mean: git annex initremote --whatelse type=external externaltype=stream
+Credentials are kept by git-annex, not in the git-annex branch (unless embedcreds=yes).
+
+Environment:
+  STREAM_MEMORY=SIZE      bytes in flight in all transfers together (256MiB)
+  STREAM_TIMEOUT=SECONDS  longest time in which nothing moves (60)
+  STREAM_ASYNC=no         let git-annex start a process for each job
+  STREAM_URING=no         do not use io_uring
+  STREAM_<OPTION>         value of a secret option, such as STREAM_PASSWORD";
+
+/// Special remote for git-annex: fs, S3 and other storage, many jobs in one process, in bounded memory.
+///
+/// Without arguments it speaks the external special remote protocol on stdin and stdout; that is how git-annex starts it.
+#[derive(Parser)]
+#[command(name = "git-annex-remote-stream", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tries a place out: sets it up, stores something, reads it, removes it, and says how each went.
+    ///
+    /// The place is created where it is missing, as initremote does. Nothing is left in it.
+    Doctor {
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+        /// Options as for initremote: scheme=s3 bucket=photos ...
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        options: Vec<String>,
+    },
+    /// Prints a completion script for a shell.
+    Completions {
+        /// bash, zsh, fish, elvish or powershell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes one for each command into a directory.
+    Man {
+        /// Where to write them.
+        directory: Option<PathBuf>,
+    },
+}
 
 /// Runs what the arguments say.
 pub fn main() -> ExitCode {
-    ExitCode::FAILURE
+    let done = match Arguments::parse().command {
+        Command::Doctor { json, options } => return doctor::main(&options, json),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "git-annex-remote-stream", &mut io::stdout());
+            Ok(())
+        }
+        Command::Man { directory: Some(directory) } => man_pages(&directory),
+        Command::Man { directory: None } => clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("git-annex-remote-stream: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn man_pages(directory: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    clap_mangen::generate_to(Arguments::command(), directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_make_sense_to_clap() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_manual_page() {
+        let directory = tempfile::tempdir().expect("a directory");
+        man_pages(directory.path()).expect("written");
+        for name in ["git-annex-remote-stream.1", "git-annex-remote-stream-doctor.1"] {
+            let page = std::fs::read_to_string(directory.path().join(name)).expect(name);
+            assert!(page.contains(".TH"), "{name}");
+        }
+    }
 }

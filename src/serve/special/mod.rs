@@ -25,6 +25,7 @@ mod verdict;
 mod worker;
 
 use std::io::IsTerminal;
+use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 pub use settings::Settings;
@@ -42,4 +43,9 @@ pub fn main() -> ExitCode {
         Ok(settings) => talk::run(settings),
         Err(why) => talk::refuse(&why),
     }
+}
+
+/// The bytes of an environment variable; none where it is empty.
+pub fn environment(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(OsStringExt::into_vec).filter(|value| !value.is_empty())
 }

@@ -72,6 +72,7 @@ impl Ready {
 pub struct Setup {
     purpose: Purpose,
     environment: Environment,
+    find: fn(&str) -> Result<Scheme>,
     scheme: Option<Scheme>,
     questions: VecDeque<Question>,
     asked: Option<Question>,
@@ -113,6 +114,7 @@ impl Setup {
         Self {
             purpose,
             environment,
+            find: registry::find,
             scheme: None,
             questions: VecDeque::from([Question::Scheme]),
             asked: None,
@@ -182,7 +184,7 @@ impl Setup {
             let known: Vec<_> = registry::schemes().map(|scheme| scheme.name).collect();
             return Err(bad("scheme", &format!("is missing; it is one of {}", known.join(", "))));
         }
-        let scheme = registry::find(name)?;
+        let scheme = (self.find)(name)?;
         self.scheme = Some(scheme);
         let init = self.purpose == Purpose::Init;
         let has = |name: &str| scheme.options.iter().any(|spec| spec.name == name);

@@ -1,18 +1,18 @@
 //! The first thread: reads what git-annex says and answers all that needs no store.
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use remotes::{Context, ObjectName, Store, registry};
 
-use super::Settings;
 use super::data::{Data, Task, Work};
 use super::port::{self, Port, say};
 use super::setup::{Purpose, Ready, Setup, Step};
 use super::verdict::{self, Asked};
+use super::{Settings, environment};
 use crate::proto::special::{
     Answer, Availability, Event, Extensions, Job, Key, Misuse, Options, Reach, Reply, Request, Session,
 };
@@ -204,10 +204,6 @@ impl Talk {
         let name = ObjectName::new(prepared.ready.name(key)).ok()?;
         prepared.store.locate(&name).map(String::into_bytes)
     }
-}
-
-fn environment(name: &str) -> Option<Vec<u8>> {
-    std::env::var_os(name).map(OsStringExt::into_vec).filter(|value| !value.is_empty())
 }
 
 fn configs() -> Vec<(Vec<u8>, Vec<u8>)> {
