@@ -13,6 +13,7 @@ mod error;
 pub mod fs;
 pub mod mem;
 mod object;
+pub mod opendal;
 pub mod options;
 pub mod pump;
 pub mod registry;
