@@ -64,15 +64,25 @@ impl Fs {
         Error::io(op, what, error).object(object).on(&self.label)
     }
 
-    /// Told from "the object is not there" by looking at the root: a drive that is not mounted has lost nothing.
+    /// Runs a system call where it may hang (a dead file server) without holding up the other jobs.
+    async fn off<T: Send + 'static>(&self, op: Op, call: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        on_a_thread(call).await.map_err(|e| Error::io(op, "", e).on(&self.label))
+    }
+
+    /// "The object is not there" is told from "nothing is there": a drive that is not mounted has lost nothing.
+    async fn root_is_there(&self, op: Op) -> Result<()> {
+        let root = Arc::clone(&self.root);
+        if self.off(op, move || root.is_dir()).await? { Ok(()) } else { Err(self.missing_root(op)) }
+    }
+
     fn missing_root(&self, op: Op) -> Error {
         Error::new(op, Kind::NoSuchPlace, "the directory is not there (is its drive mounted?)").on(&self.label)
     }
 
     /// Whether `len` more bytes fit, counting what other transfers have announced, with the reserve left free.
-    fn check_space(&self, object: &ObjectName, len: u64) -> Result<()> {
-        let Ok(stat) = rustix::fs::statvfs(&*self.root) else { return Ok(()) };
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    fn check_space(&self, object: &ObjectName, len: u64, free: Option<u64>) -> Result<()> {
+        // Where the file system does not tell, the write will.
+        let Some(free) = free else { return Ok(()) };
         let wanted = len.saturating_add(self.in_flight.get()).saturating_add(self.context.reserve);
         if free >= wanted {
             return Ok(());
@@ -116,25 +126,28 @@ impl Store for Fs {
 
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
         let place = self.path(Op::Stat, object)?;
-        match std::fs::metadata(&place.file) {
+        match self.off(Op::Stat, move || std::fs::metadata(&place.file)).await? {
             Ok(m) if m.is_file() => Ok(Some(Stat { len: m.len(), tag: Some(place::tag(&m)) })),
             Ok(_) => Err(Error::new(Op::Stat, Kind::Protocol, "is no plain file").object(object).on(&self.label)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.root.is_dir() => Ok(None),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(self.missing_root(Op::Stat)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => self.root_is_there(Op::Stat).await.map(|()| None),
             Err(e) => Err(self.fail(Op::Stat, object, "", e)),
         }
     }
 
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
         let place = self.path(Op::Get, object)?;
-        let file = match File::open(&place.file) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !self.root.is_dir() => {
-                return Err(self.missing_root(Op::Get));
+        let opened = self.off(Op::Get, move || {
+            let file = File::open(&place.file)?;
+            let meta = file.metadata()?;
+            Ok((file, meta))
+        });
+        let (file, meta) = match opened.await? {
+            Ok(opened) => opened,
+            Err(e) => {
+                self.root_is_there(Op::Get).await?;
+                return Err(self.fail(Op::Get, object, "", e));
             }
-            Err(e) => return Err(self.fail(Op::Get, object, "", e)),
         };
-        let meta = file.metadata().map_err(|e| self.fail(Op::Get, object, "", e))?;
         let tag = place::tag(&meta);
         if range.tag.is_some_and(|t| t != tag) {
             return Err(Error::new(Op::Get, Kind::Corrupt, "the file changed").object(object).on(&self.label));
@@ -147,20 +160,20 @@ impl Store for Fs {
 
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
         let place = self.path(Op::Put, object)?;
-        if !self.root.is_dir() {
-            return Err(self.missing_root(Op::Put));
-        }
-        self.check_space(object, len)?;
-        let put = put::FsPut::open(place, object, &self.label, len, &self.in_flight);
-        Ok(Box::new(put.map_err(|e| self.fail(Op::Put, object, "staging", e))?))
+        self.root_is_there(Op::Put).await?;
+        let root = Arc::clone(&self.root);
+        let space = self.off(Op::Put, move || rustix::fs::statvfs(&*root)).await?;
+        self.check_space(object, len, space.ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize)))?;
+        let staging = place.clone();
+        let staged = self.off(Op::Put, move || staging.stage()).await?;
+        let staged = staged.map_err(|e| self.fail(Op::Put, object, "staging", e))?;
+        Ok(Box::new(put::FsPut::new(place, staged, object, &self.label, len, &self.in_flight)))
     }
 
     async fn remove(&self, object: &ObjectName) -> Result<()> {
         let place = self.path(Op::Remove, object)?;
-        if !self.root.is_dir() {
-            return Err(self.missing_root(Op::Remove));
-        }
-        on_a_thread(move || place.remove()).await.and_then(|r| r).map_err(|e| self.fail(Op::Remove, object, "", e))
+        self.root_is_there(Op::Remove).await?;
+        self.off(Op::Remove, move || place.remove()).await?.map_err(|e| self.fail(Op::Remove, object, "", e))
     }
 }
 

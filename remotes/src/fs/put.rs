@@ -59,17 +59,17 @@ impl Drop for Announced {
 }
 
 impl FsPut {
-    pub(super) fn open(
+    pub(super) fn new(
         place: Place,
+        (file, name): (File, Option<PathBuf>),
         object: &ObjectName,
         label: &str,
         len: u64,
         all: &Rc<Cell<u64>>,
-    ) -> std::io::Result<Self> {
-        let (file, name) = place.stage()?;
+    ) -> Self {
         let file = Arc::new(file);
         all.set(all.get().saturating_add(len));
-        Ok(Self {
+        Self {
             place,
             object: object.clone(),
             label: label.into(),
@@ -79,7 +79,7 @@ impl FsPut {
             file,
             staged: Staged(name),
             announced: Announced { left: len, all: Rc::clone(all) },
-        })
+        }
     }
 
     fn error(&self, kind: Kind, detail: String) -> Error {

@@ -65,6 +65,7 @@ impl Client {
             })
             // Retries are ours, so that errors tell the whole story and parts are metered right.
             .retry_config(RetryConfig::disabled())
+            // The SDK counts the sending of a payload as waiting for an answer: uploads have limits of their own.
             .timeout_config(TimeoutConfig::builder().connect_timeout(self.connect).read_timeout(self.idle).build());
         builder.set_endpoint_url(config.endpoint_url());
         // Without TLS there is no need to read the system's certificates, which takes milliseconds.
@@ -88,4 +89,9 @@ impl Client {
         }
         Ok(aws_sdk_s3::Client::from_conf(builder.build()))
     }
+}
+
+/// The limits of a request that carries a payload: none of the SDK's, see [`super::limit`].
+pub(super) fn patient() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::Config::builder().timeout_config(TimeoutConfig::disabled())
 }

@@ -9,6 +9,7 @@ mod config;
 mod credentials;
 mod errors;
 mod get;
+mod limit;
 mod multipart;
 mod plan;
 mod probe;

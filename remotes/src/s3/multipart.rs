@@ -6,7 +6,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::{Inner, errors, get, sdk_body, wire};
+use super::{Inner, client, errors, get, limit, sdk_body, wire};
 use crate::pump::{FileSource, Meter};
 use crate::retry::{Backoff, TRIES};
 use crate::{Error, Kind, Op, Result};
@@ -107,17 +107,14 @@ impl Multipart {
         } else {
             let (body, len) = match part {
                 Part::File(file) => (sdk_body::from_file(file, meter, &inner.context).await, file.len),
-                Part::Blocks(blocks) => (sdk_body::from_blocks(blocks), blocks.iter().map(|b| b.len() as u64).sum()),
+                Part::Blocks(blocks) => {
+                    (sdk_body::from_blocks(blocks, meter), blocks.iter().map(|b| b.len() as u64).sum())
+                }
             };
-            let answer = request
-                .content_length(i64::try_from(len).unwrap_or(i64::MAX))
-                .body(body)
-                .send()
-                .await
-                .map_err(|e| errors::from_sdk(Op::Put, &e))?;
-            if let Part::Blocks(_) = part {
-                meter.add(len);
-            }
+            let len_header = i64::try_from(len).unwrap_or(i64::MAX);
+            let request = request.content_length(len_header).body(body).customize().config_override(client::patient());
+            let send = async { request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) };
+            let answer = limit::moving(Op::Put, inner.context.idle, meter, send).await?;
             answer.e_tag().map(str::to_string)
         };
         tag.ok_or_else(|| Error::new(Op::Put, Kind::Protocol, "the server took a part without giving an ETag"))

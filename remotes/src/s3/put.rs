@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::multipart::{Multipart, Part};
 use super::plan::{self, From, Upload};
-use super::{Inner, errors, get, sdk_body, wire};
+use super::{Inner, client, errors, get, limit, sdk_body, wire};
 use crate::pump::{BLOCK, Block, FileSource, Lane, Lease, Meter};
 use crate::retry::Backoff;
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stored};
@@ -268,11 +268,12 @@ impl S3Put {
         } else {
             let body = match payload {
                 Part::File(file) => sdk_body::from_file(file, meter, &inner.context).await,
-                Part::Blocks(blocks) => sdk_body::from_blocks(blocks),
+                Part::Blocks(blocks) => sdk_body::from_blocks(blocks, meter),
             };
             let len = i64::try_from(self.len).unwrap_or(i64::MAX);
-            let answer =
-                request.content_length(len).body(body).send().await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+            let request = request.content_length(len).body(body).customize().config_override(client::patient());
+            let send = async { request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) };
+            let answer = limit::moving(Op::Put, inner.context.idle, meter, send).await?;
             answer.e_tag().map(str::to_string)
         };
         match tag {

@@ -43,9 +43,9 @@ pub(super) async fn from_file(from: &FileSource, meter: &Meter, context: &Contex
 }
 
 /// Blocks in memory.
-pub(super) fn from_blocks(blocks: &[Bytes]) -> ByteStream {
+pub(super) fn from_blocks(blocks: &[Bytes], meter: &Meter) -> ByteStream {
     let blocks: VecDeque<Bytes> = blocks.iter().filter(|b| !b.is_empty()).cloned().collect();
-    ByteStream::new(SdkBody::from_body_1_x(BlocksBody(blocks)))
+    ByteStream::new(SdkBody::from_body_1_x(BlocksBody(blocks, meter.clone())))
 }
 
 struct FileBody {
@@ -80,14 +80,16 @@ impl http_body::Body for FileBody {
     }
 }
 
-struct BlocksBody(VecDeque<Bytes>);
+struct BlocksBody(VecDeque<Bytes>, Meter);
 
 impl http_body::Body for BlocksBody {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Poll::Ready(self.0.pop_front().map(|b| Ok(Frame::data(b))))
+        let block = self.0.pop_front();
+        self.1.add(block.as_ref().map_or(0, |b| b.len() as u64));
+        Poll::Ready(block.map(|b| Ok(Frame::data(b))))
     }
 
     fn is_end_stream(&self) -> bool {
