@@ -22,7 +22,7 @@ Set up a remote, then use it as any other (copy --to, get, drop, fsck --from, wh
   git annex initremote box type=external externaltype=stream encryption=none \\
       scheme=webdav endpoint=https://box.example.com/annex
 
-Options and what they mean: git annex initremote --whatelse type=external externaltype=stream
+Options and what they mean: git annex initremote NAME type=external externaltype=stream --whatelse
 Credentials are kept by git-annex, not in the git-annex branch (unless embedcreds=yes).
 
 Environment:
@@ -44,9 +44,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tries a place out: sets it up, stores something, reads it, removes it, and says how each went.
+    /// Tries a place out: sets it up, stores something, reads it, removes it, and says how each step went.
     ///
-    /// The place is created where it is missing, as initremote does. Nothing is left in it.
+    /// The place is created where it is missing, as initremote does. No object is left in it.
     Doctor {
         /// Print JSON instead of a table.
         #[arg(long)]
