@@ -22,7 +22,7 @@ Set up a remote, then use it as any other (copy --to, get, drop, fsck --from, wh
   git annex initremote box type=external externaltype=stream encryption=none \\
       scheme=webdav endpoint=https://box.example.com/annex
 
-Options and what they mean: git annex initremote --whatelse type=external externaltype=stream
+Options and what they mean: git annex initremote NAME type=external externaltype=stream --whatelse
 Credentials are kept by git-annex, not in the git-annex branch (unless embedcreds=yes).
 
 Environment:

@@ -286,16 +286,17 @@ impl Setup {
         let mut user = Vec::from(name);
         let mut fresh = given.or(self.variable(&format!("STREAM_{}", name.to_ascii_uppercase().replace('-', "_")))?);
         // The variables of git-annex's own type.
-        if scheme.name == "webdav" && name == "password" && fresh.is_none() {
-            if let (Some(login), Some(password)) =
+        if scheme.name == "webdav"
+            && name == "password"
+            && fresh.is_none()
+            && let (Some(login), Some(password)) =
                 (self.variable("WEBDAV_USERNAME")?, self.variable("WEBDAV_PASSWORD")?)
-            {
-                if login.contains(&b' ') {
-                    return Err(bad("WEBDAV_USERNAME", "holds a space; give username= instead"));
-                }
-                user = login;
-                fresh = Some(password);
+        {
+            if login.contains(&b' ') {
+                return Err(bad("WEBDAV_USERNAME", "holds a space; give username= instead"));
             }
+            user = login;
+            fresh = Some(password);
         }
         if let Some(value) = &fresh
             && kept.as_ref() != Some(&(user.clone(), value.clone()))
