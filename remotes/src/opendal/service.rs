@@ -257,12 +257,6 @@ pub const SERVICES: &[Service] = &[
     service!("service-hdfs-native" "hdfs-native" HdfsNative: Tree, Intake::Whole, Rename, width 1;
         required ["name_node"]; options &[ROOT, plain("name_node", "OpenDAL: address of the name node")];
         ""),
-    service!("service-hf" "hf" Hf: Tree, Intake::Whole, Service, width 1;
-        required ["repo_type", "repo_id"]; options &[ENDPOINT, ROOT, TOKEN,
-            plain("repo_type", "OpenDAL: model, dataset, space or bucket"),
-            plain("repo_id", "OpenDAL: owner and name of the repository"),
-            plain("revision", "OpenDAL: branch")];
-        "Every object is a commit, except in a bucket."),
     service!("service-ipfs" "ipfs" Ipfs: Tree, Intake::Nothing, Service, width 1;
         required ["endpoint", "root"]; options &[ENDPOINT, ROOT];
         "root=/ipfs/CID or /ipns/NAME."),
@@ -313,7 +307,6 @@ pub const SERVICES: &[Service] = &[
         ""),
     service!("service-redis" "redis" Redis: Flat, Intake::Whole, Service, width 1;
         required ["endpoint"]; options &[ENDPOINT, ROOT, USERNAME, PASSWORD,
-            plain("cluster_endpoints", "OpenDAL: addresses of a cluster, with commas between them"),
             plain("db", "OpenDAL: number of the database")];
         "512 MB at most. As lasting as the server's configuration makes it."),
     service!("service-seafile" "seafile" Seafile: Tree, Intake::Whole, Service, width 1;

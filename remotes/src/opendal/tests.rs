@@ -18,8 +18,6 @@ fn sample(service: &Service) -> Options {
             ("hdfs-native", _) => "hdfs://127.0.0.1:1".into(),
             ("aliyun-drive", "drive_type") => "default".into(),
             ("ipfs", "root") => "/ipfs/Qm".into(),
-            ("hf", "repo_type") => "dataset".into(),
-            ("hf", "repo_id") => "me/mine".into(),
             (_, "endpoint") => "http://127.0.0.1:1".into(),
             (_, other) => format!("some-{other}"),
         };
