@@ -119,11 +119,12 @@ impl Kind {
                 "give the right credentials in the environment and run `git annex enableremote`"
             }
             Kind::NoCredentials => {
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or profile=) and run `git annex enableremote`"
+                "give them as docs/stores.md says (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or profile=) and run \
+                 `git annex enableremote`"
             }
-            Kind::Dns => "check host= and the network",
-            Kind::Refused => "check host= and port=, and that the service runs",
-            Kind::Tls => "check protocol= and port=, and that the certificate is trusted here",
+            Kind::Dns => "check the host name in the options, and the network",
+            Kind::Refused => "check the host and port in the options, and that the service runs",
+            Kind::Tls => "check that the service speaks https there, and that its certificate is trusted here",
             Kind::DiskFull => "free some space and try again",
             Kind::Reserve => "free some space or lower annex.diskreserve",
             Kind::Archived => "restore the object first, then get it again",

@@ -4,36 +4,42 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::options::{Options, Spec, bad};
-use crate::{Context, Result, Store, fs, s3};
+use crate::{Context, Result, Store, fs, opendal, s3};
 
-/// How objects are named in a kind of store, for those who make names of something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// Directories, with few entries in each.
-    Tree,
-    /// A name space without levels.
-    Flat,
-}
+pub use crate::opendal::Layout;
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy)]
 pub struct Scheme {
     /// Value of `scheme=`.
     pub name: &'static str,
-    /// The options it knows.
-    pub options: &'static [Spec],
+    /// The options it knows: its own, and those it shares.
+    pub options: [&'static [Spec]; 2],
     /// How objects are named in it.
     pub layout: Layout,
     /// True where the place is on this computer.
     pub local: bool,
 }
 
-const FS: Scheme = Scheme { name: "fs", options: fs::OPTIONS, layout: Layout::Tree, local: true };
-const S3: Scheme = Scheme { name: "s3", options: s3::OPTIONS, layout: Layout::Flat, local: false };
+const FS: Scheme = Scheme { name: "fs", options: [fs::OPTIONS, &[]], layout: Layout::Tree, local: true };
+const S3: Scheme = Scheme { name: "s3", options: [s3::OPTIONS, &[]], layout: Layout::Flat, local: false };
+
+impl Scheme {
+    /// The options it knows.
+    pub fn options(&self) -> impl Iterator<Item = &'static Spec> + use<> {
+        self.options.into_iter().flatten()
+    }
+}
 
 /// Every kind of store in this build.
 pub fn schemes() -> impl Iterator<Item = Scheme> {
-    [FS, S3].into_iter()
+    let services = opendal::SERVICES.iter().filter(|service| service.is_built());
+    [FS, S3].into_iter().chain(services.map(|service| Scheme {
+        name: service.scheme,
+        options: [service.options, opendal::OPTIONS],
+        layout: service.layout,
+        local: false,
+    }))
 }
 
 /// The kind of store of this name. Errors: there is none; the message lists those there are.
@@ -48,14 +54,15 @@ pub fn find(name: &str) -> Result<Scheme> {
 pub fn open(scheme: &str, options: &Options, context: &Context) -> Result<Rc<dyn Store>> {
     Ok(match find(scheme)?.name {
         "fs" => Rc::new(fs::Fs::open(options, context)?),
-        _ => Rc::new(s3::S3::open(options, context)?),
+        "s3" => Rc::new(s3::S3::open(options, context)?),
+        service => Rc::new(opendal::open(service, options, context)?),
     })
 }
 
 /// The options of all kinds of store, each once, with what it means to each.
 pub fn all_options() -> BTreeMap<&'static str, String> {
     let mut all: BTreeMap<&'static str, String> = BTreeMap::new();
-    for spec in schemes().flat_map(|scheme| scheme.options) {
+    for spec in schemes().flat_map(|scheme| scheme.options()) {
         let about = all.entry(spec.name).or_default();
         if about.is_empty() {
             about.push_str(spec.about);

@@ -187,8 +187,8 @@ impl Setup {
         let scheme = (self.find)(name)?;
         self.scheme = Some(scheme);
         let init = self.purpose == Purpose::Init;
-        let has = |name: &str| scheme.options.iter().any(|spec| spec.name == name);
-        let options = scheme.options.iter().filter(|spec| init || !spec.secret).map(|spec| Question::Option(spec.name));
+        let has = |name: &str| scheme.options().any(|spec| spec.name == name);
+        let options = scheme.options().filter(|spec| init || !spec.secret).map(|spec| Question::Option(spec.name));
         self.questions.extend(options);
         if init {
             let foreign = registry::all_options().into_keys().filter(|name| !has(name)).map(Question::Foreign);
@@ -198,7 +198,7 @@ impl Setup {
         if scheme.name == "s3" {
             self.questions.extend([S3_CREDS, S3_SESSION].map(Question::Kept));
         }
-        self.questions.extend(scheme.options.iter().filter(|spec| spec.secret).map(|spec| Question::Kept(spec.name)));
+        self.questions.extend(scheme.options().filter(|spec| spec.secret).map(|spec| Question::Kept(spec.name)));
         Ok(())
     }
 
@@ -210,7 +210,7 @@ impl Setup {
     fn settle(&mut self, scheme: Scheme) -> Result<(VecDeque<Note>, Options)> {
         let mut notes = VecDeque::new();
         let mut options = Options::new();
-        for spec in scheme.options.iter().filter(|spec| !spec.secret) {
+        for spec in scheme.options().filter(|spec| !spec.secret) {
             options.set(spec.name, self.values.remove(spec.name).unwrap_or_default());
         }
         if self.names_bucket() && options.bytes("bucket").is_none() {
@@ -221,7 +221,7 @@ impl Setup {
         if scheme.name == "s3" {
             self.settle_s3(&mut options, &mut notes)?;
         }
-        for spec in scheme.options.iter().filter(|spec| spec.secret) {
+        for spec in scheme.options().filter(|spec| spec.secret) {
             self.settle_secret(spec.name, scheme, &mut options, &mut notes)?;
         }
         if self.purpose == Purpose::Prepare {

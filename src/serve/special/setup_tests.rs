@@ -86,7 +86,7 @@ fn pretend(name: &str) -> Result<Scheme> {
     const OPTIONS: &[Spec] =
         &[Spec::plain("endpoint", "where"), Spec::plain("username", "who"), Spec::secret("password", "how")];
     match name {
-        "webdav" => Ok(Scheme { name: "webdav", options: OPTIONS, layout: Layout::Tree, local: false }),
+        "webdav" => Ok(Scheme { name: "webdav", options: [OPTIONS, &[]], layout: Layout::Tree, local: false }),
         other => registry::find(other),
     }
 }
