@@ -144,8 +144,8 @@ impl Exam<'_> {
             let mut put = self.open(&object, size as u64).await;
             let from = FileSource { file: file(&content), at: 0, len: size as u64 };
             put.fill(&from, &meter).await.expect("filled from a file");
-            assert_eq!(meter.bytes(), size as u64, "the meter counts every byte once");
             put.commit().await.expect("committed");
+            assert_eq!(meter.bytes(), size as u64, "the meter counts every byte once");
             assert!(self.whole(&object).await.expect("got") == content, "{size} bytes of a file come back");
             self.remove(&object).await;
         }

@@ -8,10 +8,12 @@
 
 pub mod conformance;
 mod context;
+pub mod doctor;
 mod error;
 pub mod fs;
 pub mod mem;
 mod object;
+pub mod opendal;
 pub mod options;
 pub mod pump;
 pub mod registry;

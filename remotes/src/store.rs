@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::doctor::Finding;
 use crate::pump::{FileSource, Meter, Source};
 use crate::{ObjectName, Result};
 
@@ -116,6 +117,11 @@ pub trait Store {
 
     /// Removes an object. One that is already absent is removed.
     async fn remove(&self, object: &ObjectName) -> Result<()>;
+
+    /// What this kind of store can do beyond what every store can, tried out beside `object`, for [`crate::doctor`].
+    async fn probe(&self, _object: &ObjectName) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 /// An object on its way into a store; not visible yet.
@@ -130,7 +136,8 @@ pub trait Put {
     async fn write(&mut self, block: Bytes) -> Result<()>;
 
     /// Takes everything from a file, by the best lane from there, and meters it. Nothing else was or will be written.
-    /// Safe to drop half way. Errors: `Truncated` where the file is shorter than announced, `Corrupt` where it is longer.
+    /// Safe to drop half way. Where bytes become visible as they end (a single PUT), they travel, and are metered, in
+    /// [`Put::commit`]. Errors: `Truncated` where the file is shorter than announced, `Corrupt` where it is longer.
     async fn fill(&mut self, from: &FileSource, meter: &Meter) -> Result<()>;
 
     /// Makes the object visible, lasting, and proves that it is. Errors: `Truncated` where bytes are missing; nothing is

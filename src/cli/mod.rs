@@ -44,9 +44,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tries a place out: sets it up, stores something, reads it, removes it, and says how each step went.
+    /// Tries a place out: stores an object of its own, reads it, removes it, and says what the place can do.
     ///
-    /// The place is created where it is missing, as initremote does. No object is left in it.
+    /// Nothing is created or claimed (initremote does that), and nothing is left behind. A `no` is a thing the place lacks and
+    /// the remote can do without; FAILED means that it could not be used like this, and sets the exit status to 1.
     Doctor {
         /// Print JSON instead of a table.
         #[arg(long)]

@@ -208,7 +208,7 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>> {
 }
 
 /// Percent-encodes a key for an URL's path; slashes stay.
-fn encode(key: &str) -> String {
+pub(super) fn encode(key: &str) -> String {
     let mut out = String::with_capacity(key.len());
     for b in key.bytes() {
         if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~' | b'/') {

@@ -67,14 +67,7 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, key: &str, range: &Range) -
         _ => return Err(response.into_error().await),
     }
     let Some(len) = response.len() else { return Ok(None) };
-    let total = match response.status() {
-        206 => response.range_total(),
-        _ if header(range).is_some() => None,
-        _ => Some(len),
-    };
-    let Some(total) = total else {
-        return Err(Error::new(Op::Get, Kind::Protocol, "the server ignores ranges"));
-    };
+    let total = total(inner, key, range, len, response.range_total()).await?;
     check_tag(range, tag.as_deref())?;
     Ok(Some(Get { len, total, tag, source: Source::Socket(response.into_source(len)) }))
 }
@@ -106,17 +99,24 @@ async fn through_sdk(inner: &Rc<Inner>, key: &str, range: &Range) -> Result<Get>
     let Some(len) = answer.content_length().and_then(|l| u64::try_from(l).ok()) else {
         return Err(Error::new(Op::Get, Kind::Protocol, "the server does not say how long the object is"));
     };
-    let total = match answer.content_range() {
-        Some(text) => text.rsplit('/').next().and_then(|t| t.parse().ok()),
-        None if header(range).is_some() => None,
-        None => Some(len),
-    };
-    let Some(total) = total else {
-        return Err(Error::new(Op::Get, Kind::Protocol, "the server ignores ranges"));
-    };
+    let told = answer.content_range().and_then(|text| text.rsplit('/').next()?.parse().ok());
+    let total = total(inner, key, range, len, told).await?;
     let tag = answer.e_tag().map(str::to_string);
     check_tag(range, tag.as_deref())?;
     Ok(Get { len, total, tag, source: Source::Stream(Box::new(SdkBlocks(answer.body))) })
+}
+
+/// Length of the whole object, of an answer of `len` bytes; `told` is what its Content-Range says.
+async fn total(inner: &Rc<Inner>, key: &str, range: &Range, len: u64, told: Option<u64>) -> Result<u64> {
+    match (told, range.len) {
+        (Some(total), _) => Ok(total),
+        (None, None) if range.from == 0 => Ok(len),
+        // quirk: rclone serve s3 answers 200 where the range covers the whole object.
+        (None, Some(wanted)) if range.from == 0 && len < wanted => Ok(len),
+        // The object may end here or go on: only the server knows.
+        (None, Some(wanted)) if range.from == 0 && len == wanted => Ok(behind_the_end(inner, key).await?.total),
+        _ => Err(Error::new(Op::Get, Kind::Protocol, "the server ignores ranges")),
+    }
 }
 
 /// Not every S3 honours `If-Match`.

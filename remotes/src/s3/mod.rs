@@ -11,6 +11,7 @@ mod errors;
 mod get;
 mod multipart;
 mod plan;
+mod probe;
 mod prove;
 mod put;
 mod sdk_body;
@@ -26,6 +27,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 pub use config::{Config, OPTIONS};
 pub use credentials::{KEY_ID, SECRET, TOKEN};
 
+use crate::doctor::Finding;
 use crate::options::Options;
 use crate::retry::Backoff;
 use crate::{Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Write};
@@ -201,6 +203,13 @@ impl Store for S3 {
             return Err(Error::new(Op::Put, Kind::ReadOnly, detail).object(object).on(&self.inner.label));
         }
         put::S3Put::open(&self.inner, object, key, len).map(|p| Box::new(p) as Box<dyn Put>)
+    }
+
+    async fn probe(&self, object: &ObjectName) -> Vec<Finding> {
+        match self.inner.key(Op::Stat, object) {
+            Ok(key) => probe::probe(&self.inner, &key).await,
+            Err(_) => Vec::new(),
+        }
     }
 
     async fn remove(&self, object: &ObjectName) -> Result<()> {

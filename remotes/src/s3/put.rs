@@ -53,8 +53,6 @@ enum State {
     Memory(Filling),
     /// Parts travel while more bytes come.
     Parts { parts: Parts, filling: Option<Filling> },
-    /// All parts are there.
-    Ready { upload: Rc<Multipart>, tags: Vec<String> },
 }
 
 /// The parts of an upload that travel now, and the ETags of those that arrived.
@@ -169,7 +167,8 @@ impl S3Put {
         Ok(Parts::new(upload, self.len, size))
     }
 
-    /// All parts of a file, some side by side.
+    /// All parts of a file, some side by side. The state holds them meanwhile, so that a future that is dropped half way
+    /// leaves to [`Put::abort`] what there is to abort.
     async fn send_file(&mut self, from: &FileSource, size: u64, meter: &Meter) -> Result<()> {
         let mut parts = self.start_parts(size).await?;
         let (len, count) = (self.len, parts.tags.len());
@@ -190,11 +189,11 @@ impl S3Put {
                 }
             });
         }
-        let result = parts.join_all().await;
-        let Parts { upload, tags, tasks, .. } = parts;
-        drop(tasks);
-        self.state = State::Ready { upload, tags };
-        result
+        self.state = State::Parts { parts, filling: None };
+        match &mut self.state {
+            State::Parts { parts, .. } => parts.join_all().await,
+            _ => Ok(()),
+        }
     }
 
     async fn write_memory(&mut self, mut block: Bytes) -> Result<()> {
@@ -228,7 +227,7 @@ impl S3Put {
                     }
                 }
             }
-            State::Empty | State::File(..) | State::Ready { .. } => {
+            State::Empty | State::File(..) => {
                 return Err(self.error(Kind::Other, "bytes were written after a file"));
             }
         }
@@ -318,35 +317,24 @@ impl S3Put {
                 if let Some(filling) = filling {
                     parts.send(filling);
                 }
-                let result = parts.join_all().await;
-                let Parts { upload, tags, tasks, .. } = parts;
-                drop(tasks);
-                match result {
-                    Ok(()) => complete(upload, tags).await?,
-                    Err(e) => {
-                        self.state = State::Ready { upload, tags };
-                        return Err(e);
-                    }
+                if let Err(e) = parts.join_all().await {
+                    self.state = State::Parts { parts, filling: None };
+                    return Err(e);
                 }
+                let Parts { upload, tags, .. } = parts;
+                complete(upload, tags).await?;
             }
-            State::Ready { upload, tags } => complete(upload, tags).await?,
         }
         self.read_back().await
     }
 
     async fn give_up(&mut self) -> Result<()> {
-        let upload = match std::mem::replace(&mut self.state, State::Empty) {
-            State::Parts { parts, .. } => {
-                let Parts { upload, mut tasks, .. } = parts;
-                tasks.shutdown().await;
-                upload
-            }
-            State::Ready { upload, .. } => upload,
-            _ => return Ok(()),
-        };
+        let State::Parts { parts, .. } = std::mem::replace(&mut self.state, State::Empty) else { return Ok(()) };
+        let Parts { upload, mut tasks, .. } = parts;
+        tasks.shutdown().await;
+        // No task holds it any more; if one did, the last to let go would abort it.
         match Rc::try_unwrap(upload) {
             Ok(upload) => upload.abort().await,
-            // A task that was stopped just now lets go in a moment, and the last to let go aborts.
             Err(_) => Ok(()),
         }
     }

@@ -22,3 +22,6 @@ async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing moved for {} s", idle.as_secs()))),
     }
 }
+
+#[cfg(test)]
+mod tests;

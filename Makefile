@@ -1,0 +1,51 @@
+# Every target works from a fresh clone with cargo, python3, git, make and a C compiler.
+# The rest (git-annex, SeaweedFS, rclone) is installed below target/ by `make peers`, pinned.
+
+SHELL := /bin/bash
+PEERS := target/peers
+PEERS_BIN := $(CURDIR)/$(PEERS)/bin
+SERVE := python3 testdata/peers/serve.py
+STORE ?= fs
+# Seconds for each fuzz target.
+FUZZ_TIME ?= 20
+FUZZ_TOOLCHAIN ?= nightly
+
+# yes: git-annex's testremote whole in every combination, also where that takes minutes each.
+WHOLE ?= no
+
+export STREAM_TEST_PEERS := $(PEERS_BIN)
+export STREAM_TEST_WHOLE := $(WHOLE)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint peers bench fuzz clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## the release binary: target/release/git-annex-remote-stream
+	cargo build --release --locked
+
+demo: build peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS of its own
+	@testdata/demo.sh $(STORE)
+
+test: lint peers ## format, clippy and every test, also against the real programs
+	@$(SERVE) all -- testdata/run-tests.sh
+
+lint: ## format and clippy only
+	@testdata/rust-tools.sh
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+peers: $(PEERS)/stamp ## install git-annex, SeaweedFS and rclone below target/
+
+$(PEERS)/stamp: testdata/peers/requirements.txt testdata/peers/install.py
+	@python3 testdata/peers/install.py $(PEERS)
+
+bench: build peers ## measure beside git-annex, rclone and curl; results in bench/results/
+	cargo run --release --locked --package bench
+
+fuzz: ## run each fuzz target for FUZZ_TIME seconds (needs cargo-fuzz and a nightly toolchain)
+	@testdata/run-fuzz.sh $(FUZZ_TOOLCHAIN) $(FUZZ_TIME)
+
+clean: ## remove all that was built or installed
+	rm -rf target testdata/fuzz/target

@@ -1,0 +1,150 @@
+//! The figures to reach, as ratios within one run, and whether they were.
+
+use crate::rows::{Row, Table};
+use serde::Serialize;
+
+/// What a goal looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Median wall seconds as a multiple of the named subject of the same table.
+    Times(&'static str),
+    /// Median wall milliseconds.
+    Milliseconds,
+    /// Median CPU seconds for each GiB of payload.
+    CpuPerGib,
+    /// Largest peak RSS in MiB.
+    RssMib,
+}
+
+/// One figure that one row is to reach.
+#[derive(Debug, Clone, Copy)]
+pub struct Goal {
+    /// Id of the table.
+    pub table: &'static str,
+    /// Subject of the row.
+    pub subject: &'static str,
+    /// What is compared.
+    pub measure: Measure,
+    /// The most it may be.
+    pub limit: f64,
+}
+
+/// A goal beside what was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    /// Id of the table.
+    pub table: String,
+    /// Subject of the row.
+    pub subject: String,
+    /// The goal in words.
+    pub goal: String,
+    /// What was measured; None when the row or its baseline has no figures.
+    pub measured: Option<f64>,
+    /// The most it may be.
+    pub limit: f64,
+    /// PASS, `short by ..`, `no figures` or `not judged`.
+    pub verdict: String,
+}
+
+/// Every figure that has been promised.
+pub const GOALS: &[Goal] = &[
+    goal("protocol/seaweedfs/store", "ours", Measure::Times("curl"), 1.15),
+    goal("protocol/seaweedfs/store", "ours", Measure::CpuPerGib, 0.5),
+    goal("protocol/seaweedfs/retrieve", "ours", Measure::Times("curl"), 1.1),
+    goal("protocol/seaweedfs/retrieve", "ours", Measure::CpuPerGib, 0.6),
+    goal("protocol/rclone-serve/store", "ours", Measure::Times("curl"), 1.15),
+    goal("protocol/rclone-serve/store", "ours", Measure::CpuPerGib, 0.5),
+    goal("protocol/rclone-serve/retrieve", "ours", Measure::Times("curl"), 1.1),
+    goal("protocol/rclone-serve/retrieve", "ours", Measure::CpuPerGib, 0.6),
+    goal("small/copy-J4", "ours s3", Measure::Times("git-annex directory"), 1.3),
+    goal("start", "ours", Measure::Milliseconds, 5.0),
+    goal("memory/store-1", "ours", Measure::RssMib, 96.0),
+    goal("memory/retrieve-1", "ours", Measure::RssMib, 96.0),
+    // The default budget of 256 MiB and 64 beside it.
+    goal("memory/store-16", "ours", Measure::RssMib, 320.0),
+    goal("memory/retrieve-16", "ours", Measure::RssMib, 320.0),
+];
+
+const fn goal(table: &'static str, subject: &'static str, measure: Measure, limit: f64) -> Goal {
+    Goal { table, subject, measure, limit }
+}
+
+/// Holds every goal whose table is among `tables` against it; with `judged` false nothing is called met or short.
+pub fn hold(tables: &[Table], judged: bool) -> Vec<Verdict> {
+    let found = GOALS.iter().filter_map(|g| tables.iter().find(|t| t.id == g.table).map(|t| (g, t)));
+    found.map(|(goal, table)| goal.hold(table, judged)).collect()
+}
+
+impl Goal {
+    fn hold(&self, table: &Table, judged: bool) -> Verdict {
+        let measured = table.row(self.subject).and_then(|row| self.measure.of(row, table));
+        let verdict = match measured {
+            None => "no figures".into(),
+            Some(_) if !judged => "not judged".into(),
+            Some(value) if value <= self.limit => "PASS".into(),
+            Some(value) => format!("short by {:.0} %", (value / self.limit - 1.0) * 100.0),
+        };
+        Verdict {
+            table: self.table.into(),
+            subject: self.subject.into(),
+            goal: self.measure.words(self.limit),
+            measured,
+            limit: self.limit,
+            verdict,
+        }
+    }
+}
+
+impl Measure {
+    fn of(self, row: &Row, table: &Table) -> Option<f64> {
+        match self {
+            Self::Times(other) => Some(row.wall()?.median / table.row(other)?.wall()?.median),
+            Self::Milliseconds => Some(row.wall()?.median * 1e3),
+            Self::CpuPerGib => Some(row.cpu()?.median / (table.bytes as f64 / f64::from(1 << 30))),
+            Self::RssMib => (row.rss() > 0).then(|| row.rss() as f64 / f64::from(1 << 20)),
+        }
+    }
+
+    fn words(self, limit: f64) -> String {
+        match self {
+            Self::Times(other) => format!("at most {limit} times {other}"),
+            Self::Milliseconds => format!("at most {limit} ms"),
+            Self::CpuPerGib => format!("at most {limit} CPU s/GiB"),
+            Self::RssMib => format!("at most {limit} MiB peak RSS"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::Sample;
+
+    fn table(ours: f64, curl: f64) -> Table {
+        let mut table = Table::new("protocol/seaweedfs/store", "t", 2 << 30, "curl");
+        let row = |subject: &str, wall| Row {
+            subject: subject.into(),
+            samples: vec![Sample { wall, cpu: 0.8, ..Sample::default() }],
+            error: None,
+        };
+        table.rows = vec![row("ours", ours), row("curl", curl)];
+        table
+    }
+
+    #[test]
+    fn ratios_and_cpu_are_held_against_their_limits() {
+        let verdicts = hold(&[table(11.0, 10.0)], true);
+        assert_eq!(verdicts.len(), 2);
+        assert_eq!(verdicts[0].verdict, "PASS");
+        assert_eq!((verdicts[1].measured, verdicts[1].verdict.as_str()), (Some(0.4), "PASS"));
+        assert_eq!(hold(&[table(23.0, 10.0)], true)[0].verdict, "short by 100 %");
+    }
+
+    #[test]
+    fn tiny_runs_and_missing_rows_are_never_a_pass() {
+        assert_eq!(hold(&[table(11.0, 10.0)], false)[0].verdict, "not judged");
+        let mut lone = table(11.0, 10.0);
+        lone.rows.pop();
+        assert_eq!(hold(&[lone], true)[0].verdict, "no figures");
+    }
+}

@@ -1,0 +1,174 @@
+//! One request after the other to a service: watched, limited in time, its errors explained.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opendal::layers::RetryLayer;
+use opendal::{HttpTransporter, OperationContext, Operator, Writer};
+use tokio::time::Instant;
+
+use super::errors;
+use super::service::Service;
+use super::transport::{Client, Transport, Watch};
+use crate::retry::{Backoff, TRIES};
+use crate::{Context, Error, Kind, Op, Result};
+
+/// How often progress is looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A service as it was opened.
+pub(super) struct Link {
+    pub(super) service: &'static Service,
+    pub(super) label: String,
+    pub(super) context: Context,
+    operator: Operator,
+    client: Client,
+    secrets: Vec<String>,
+}
+
+/// An operator whose requests report to a watch.
+pub(super) struct Call {
+    pub(super) operator: Operator,
+    pub(super) watch: Arc<Watch>,
+}
+
+impl Link {
+    pub(super) fn new(
+        service: &'static Service,
+        operator: Operator,
+        label: String,
+        secrets: Vec<String>,
+        context: &Context,
+    ) -> Self {
+        Self { service, label, context: context.clone(), operator, client: Client::default(), secrets }
+    }
+
+    pub(super) fn can(&self) -> opendal::Capability {
+        self.operator.info().capability()
+    }
+
+    pub(super) fn call(&self) -> Call {
+        let watch = Arc::new(Watch::default());
+        let transport =
+            Transport { client: self.client.clone(), connect: self.context.connect, watch: Arc::clone(&watch) };
+        let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
+        Call { operator: self.operator.clone().with_context(context), watch }
+    }
+
+    /// A call whose parts are tried again one by one. OpenDAL alone keeps a part until it has arrived, so only its own layer
+    /// can send it again; everything else is tried again by [`Backoff`], which tells the story and knows our kinds.
+    pub(super) fn call_with_retries(&self) -> Call {
+        let retries = RetryLayer::new()
+            .with_min_delay(self.context.first_pause)
+            .with_factor(2.0)
+            .with_max_times(TRIES as usize - 1)
+            .with_jitter();
+        let call = self.call();
+        Call { operator: call.operator.layer(retries), watch: call.watch }
+    }
+
+    pub(super) fn error(&self, op: Op, kind: Kind, detail: impl Into<String>) -> Error {
+        Error::new(op, kind, detail).on(&self.label)
+    }
+
+    pub(super) fn explain(&self, op: Op, error: &opendal::Error, watch: &Watch) -> Error {
+        errors::explain(op, self.service.scheme, error, watch.refusal(), &self.secrets).on(&self.label)
+    }
+
+    /// Waits for `work` for as long as anything moves; `tick` learns how many bytes were sent.
+    pub(super) async fn watched<T>(
+        &self,
+        op: Op,
+        watch: &Watch,
+        work: impl Future<Output = opendal::Result<T>>,
+        mut tick: impl FnMut(u64),
+    ) -> Result<T> {
+        let idle = self.context.idle;
+        let mut work = std::pin::pin!(work);
+        let (mut moved, mut since) = (watch.moved(), Instant::now());
+        loop {
+            match tokio::time::timeout(TICK.min(idle), &mut work).await {
+                Ok(done) => return done.map_err(|e| self.explain(op, &e, watch)),
+                Err(_) if watch.moved() != moved => {
+                    (moved, since) = (watch.moved(), Instant::now());
+                    tick(watch.sent());
+                }
+                Err(_) if since.elapsed() >= idle => {
+                    return Err(self.error(op, Kind::Timeout, format!("nothing moved for {} s", idle.as_secs())));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// One request.
+    pub(super) async fn once<T, F: Future<Output = opendal::Result<T>>>(
+        &self,
+        op: Op,
+        request: impl FnOnce(Operator) -> F,
+    ) -> Result<T> {
+        let call = self.call();
+        self.watched(op, &call.watch, request(call.operator), |_| {}).await
+    }
+
+    /// A request that may be made again, until it succeeds or trying is no use.
+    pub(super) async fn often<T, F: Future<Output = opendal::Result<T>>>(
+        &self,
+        op: Op,
+        mut request: impl FnMut(Operator) -> F,
+    ) -> Result<T> {
+        let mut backoff = Backoff::new(&self.context);
+        loop {
+            match self.once(op, &mut request).await {
+                Ok(done) => return Ok(done),
+                Err(e) => backoff.pause(e).await?,
+            }
+        }
+    }
+
+    /// Length and tag of what is at `path`; `None` where it is positively absent.
+    pub(super) async fn look(&self, op: Op, path: &str) -> Result<Option<crate::Stat>> {
+        let found = self.often(op, |o| async move { o.stat(path).await }).await;
+        match found {
+            Ok(meta) if meta.is_dir() => Err(self.error(op, Kind::Protocol, "is a directory")),
+            Ok(meta) => Ok(Some(crate::Stat { len: meta.content_length(), tag: meta.etag().map(str::to_string) })),
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Removes what is at `path`, if anything is.
+    pub(super) async fn delete(&self, op: Op, path: &str) -> Result<()> {
+        match self.often(op, |o| async move { o.delete(path).await }).await {
+            Err(e) if e.kind() == Kind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Aborts a writer and removes what is at `path` some time soon, where nobody can wait for it.
+    pub(super) fn clean_later(&self, writer: Option<Box<Writer>>, path: Option<String>) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if writer.is_none() && path.is_none() {
+            return;
+        }
+        let (operator, limit) = (self.call().operator, self.context.idle);
+        let work = async move {
+            if let Some(mut writer) = writer {
+                let _ = writer.abort().await;
+            }
+            if let Some(path) = path {
+                let _ = operator.delete(&path).await;
+            }
+        };
+        runtime.spawn(async move { tokio::time::timeout(limit, work).await });
+    }
+}
+
+/// A name no one else uses.
+pub(super) fn unique() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("{:x}-{:016x}", std::process::id(), RandomState::new().hash_one(count))
+}

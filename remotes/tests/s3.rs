@@ -1,0 +1,173 @@
+//! The S3 store against real servers: SeaweedFS and `rclone serve s3`, both with authentication.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use remotes::conformance::{examine, pattern};
+use remotes::options::Options;
+use remotes::pump::{FileSource, Meter};
+use remotes::s3::{KEY_ID, S3, SECRET};
+use remotes::{Context, Error, ObjectName, Store};
+
+#[path = "../../tests/support/servers.rs"]
+#[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
+mod servers;
+
+use servers::Server;
+
+const OWNER: &str = "00000000-0000-0000-0000-0000000000aa";
+
+fn options(server: &Server, bucket: &str) -> Options {
+    let mut o = Options::new();
+    o.set("bucket", bucket);
+    o.set("host", "127.0.0.1");
+    o.set("port", server.port.to_string());
+    o.set("requeststyle", "path");
+    o.set("fileprefix", "pre fix/");
+    o.set(KEY_ID, server.user.clone());
+    o.set(SECRET, server.secret.clone());
+    o
+}
+
+fn quick() -> Context {
+    Context { first_pause: Duration::from_millis(1), idle: Duration::from_secs(20), ..Context::default() }
+}
+
+fn on(uring: bool, f: impl Future<Output = ()>) {
+    remotes::sys::run(uring, f).expect("a runtime");
+}
+
+fn open(options: &Options, context: &Context) -> Rc<dyn Store> {
+    Rc::new(S3::open(options, context).expect("good options"))
+}
+
+fn name(text: &str) -> ObjectName {
+    ObjectName::new(text).expect("a good name")
+}
+
+fn file(content: &[u8]) -> FileSource {
+    let file = tempfile::tempfile().expect("a file");
+    std::os::unix::fs::FileExt::write_all_at(&file, content, 0).expect("its content");
+    FileSource { file: Arc::new(file), at: 0, len: content.len() as u64 }
+}
+
+async fn fill(store: &Rc<dyn Store>, object: &ObjectName, from: &FileSource, meter: &Meter) -> Result<(), Error> {
+    let mut put = store.put(object, from.len).await?;
+    match put.fill(from, meter).await {
+        Ok(()) => put.commit().await.map(|_| ()),
+        Err(e) => {
+            put.abort().await.expect("aborted");
+            Err(e)
+        }
+    }
+}
+
+async fn content(store: &Rc<dyn Store>, object: &ObjectName, context: &Context) -> Bytes {
+    remotes::pump::read_small(&**store, object, 1 << 30, context).await.expect("got")
+}
+
+fn examined(server: &Server, uring: bool) {
+    let context = quick();
+    on(uring, async {
+        let store = open(&options(server, &servers::unique("exam")), &context);
+        examine(&store, &context).await;
+    });
+    assert_eq!(context.budget.free(), context.budget.total(), "every lease came back");
+}
+
+#[test]
+fn seaweedfs_passes_the_examination() {
+    examined(servers::weed(), true);
+}
+
+#[test]
+fn seaweedfs_passes_the_examination_on_threads() {
+    examined(servers::weed(), false);
+}
+
+#[test]
+fn rclone_serve_s3_passes_the_examination() {
+    examined(servers::rclone_s3(), true);
+}
+
+fn parts_from_a_file(server: &Server) {
+    let context = quick();
+    on(true, async {
+        let mut o = options(server, &servers::unique("parts"));
+        o.set("partsize", "5MiB");
+        let store = open(&o, &context);
+        store.prove(OWNER).await.expect("proved");
+        let bytes = pattern(1, (23 << 20) + 5);
+        let meter = Meter::new();
+        let from = file(&bytes);
+        let object = name("in-parts");
+        let put = store.put(&object, from.len).await.expect("opened");
+        assert!(put.lane().contains("parts=5x5 MiB"), "{}", put.lane());
+        drop(put);
+        fill(&store, &object, &from, &meter).await.expect("stored");
+        assert_eq!(meter.bytes(), from.len);
+        assert!(content(&store, &object, &context).await == bytes);
+        store.remove(&object).await.expect("removed");
+    });
+}
+
+#[test]
+fn seaweedfs_takes_parts_from_a_file() {
+    parts_from_a_file(servers::weed());
+}
+
+#[test]
+fn rclone_serve_s3_takes_parts_from_a_file() {
+    parts_from_a_file(servers::rclone_s3());
+}
+
+fn doctored(server: &Server) -> Vec<remotes::doctor::Finding> {
+    let context = quick();
+    remotes::sys::run(true, async {
+        let store = open(&options(server, &servers::unique("doctor")), &context);
+        let e = remotes::doctor::examine(&store, "t", &context).await;
+        assert_eq!(e.len(), 1, "a bucket that is not there is told, and not made: {e:?}");
+        store.prove(OWNER).await.expect("proved");
+        let findings = remotes::doctor::examine(&store, "t", &context).await;
+        for left in ["doctor-t", "doctor-t-2"] {
+            assert_eq!(store.stat(&name(left)).await.expect("a clear answer"), None, "{left} is cleaned up");
+        }
+        findings
+    })
+    .expect("a runtime")
+}
+
+fn verdicts(findings: &[remotes::doctor::Finding]) -> Vec<(&str, remotes::doctor::Verdict)> {
+    findings.iter().map(|f| (f.what, f.verdict)).collect()
+}
+
+#[test]
+fn the_doctor_tells_what_seaweedfs_can_do() {
+    use remotes::doctor::Verdict::{No, Yes};
+    let findings = doctored(servers::weed());
+    let expected = [
+        ("absent objects are absent", Yes),
+        ("store an object", Yes),
+        ("read it back", Yes),
+        ("read a range (resume)", Yes),
+        ("list the bucket", Yes),
+        ("multipart uploads", Yes),
+        ("server-side copy (renames in exports)", Yes),
+        ("CRC32 checksums (checksums=yes)", Yes),
+        ("conditional PUT (If-None-Match)", Yes),
+        ("versioning", No),
+        ("remove it", Yes),
+    ];
+    assert_eq!(verdicts(&findings), expected, "{findings:#?}");
+}
+
+#[test]
+fn the_doctor_finds_what_rclone_serve_s3_lacks() {
+    use remotes::doctor::Verdict;
+    let findings = doctored(servers::rclone_s3());
+    assert!(findings.iter().all(|f| f.verdict != Verdict::Failed), "{findings:#?}");
+    let conditional = findings.iter().find(|f| f.what.starts_with("conditional")).expect("asked");
+    assert_eq!(conditional.verdict, Verdict::No, "{findings:#?}");
+}

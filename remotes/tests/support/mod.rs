@@ -1,0 +1,135 @@
+//! `rclone serve webdav` on loopback, with a user and a password.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// A running server; killed on drop.
+pub struct Server {
+    /// Where it listens.
+    pub endpoint: String,
+    /// Name of the one user.
+    pub user: &'static str,
+    /// The user's password.
+    pub password: &'static str,
+    child: Child,
+}
+
+/// The directory that holds rclone. Panics, naming `make peers`, where it is not installed.
+pub fn peers() -> PathBuf {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let dir = match std::env::var_os("STREAM_TEST_PEERS") {
+        Some(dir) => top.join(dir),
+        None => top.join("target/peers/bin"),
+    };
+    assert!(dir.join("rclone").exists(), "rclone is not in {}: run `make peers`", dir.display());
+    dir
+}
+
+impl Server {
+    /// Serves `dir` as `kind` (`webdav`, `http`), with more arguments.
+    pub fn start(kind: &str, dir: &Path, more: &[&str]) -> Self {
+        let (user, password) = ("annex", "correct horse");
+        let mut child = Command::new(peers().join("rclone"))
+            .args(["serve", kind, "--addr", "127.0.0.1:0", "--config", "/dev/null"])
+            .args(["--user", user, "--pass", password, "-v"])
+            .args(more)
+            .arg(dir)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("rclone starts");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let (tx, rx) = std::sync::mpsc::channel();
+        // Read to its end, or the server would stop at a full pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some(at) = line.find("http://127.0.0.1:") {
+                    let url = line[at..].split([' ', ']', '"']).next().unwrap_or("").trim_end_matches('/');
+                    let _ = tx.send(url.to_string());
+                }
+            }
+        });
+        let endpoint = rx.recv_timeout(Duration::from_secs(20)).expect("rclone says where it listens");
+        let server = Self { endpoint, user, password, child };
+        server.wait_ready();
+        server
+    }
+
+    fn wait_ready(&self) {
+        let address = self.endpoint.strip_prefix("http://").expect("an address");
+        let start = Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "rclone listens at {address}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Ends it at once, whatever it does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Passes connections on to a server; each stalls once it has carried some bytes, until [`Relay::cut`] breaks it off.
+pub struct Relay {
+    /// Where it listens.
+    pub endpoint: String,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Relay {
+    /// Listens for connections to `target`, and lets `allowance` bytes through to it on each.
+    pub fn start(target: &str, allowance: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
+        let gate = Arc::new((Mutex::new(false), Condvar::new()));
+        let address = target.strip_prefix("http://").expect("an address").to_string();
+        let gate_of_all = Arc::clone(&gate);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect(&address) else { continue };
+                let (client, server) = (Arc::new(client), Arc::new(server));
+                let (to, from, gate) = (Arc::clone(&server), Arc::clone(&client), Arc::clone(&gate_of_all));
+                std::thread::spawn(move || {
+                    if carry(&from, &to, allowance) {
+                        let (cut, changed) = &*gate;
+                        let _cut = changed.wait_while(cut.lock().expect("no panic"), |cut| !*cut).expect("no panic");
+                    }
+                    let _ = from.shutdown(Shutdown::Both);
+                    let _ = to.shutdown(Shutdown::Both);
+                });
+                std::thread::spawn(move || carry(&server, &client, usize::MAX));
+            }
+        });
+        Self { endpoint, gate }
+    }
+
+    /// Breaks off all connections that stall, now and later.
+    pub fn cut(&self) {
+        *self.gate.0.lock().expect("no panic") = true;
+        self.gate.1.notify_all();
+    }
+}
+
+/// True where the allowance ran out first.
+fn carry(mut from: &TcpStream, mut to: &TcpStream, allowance: usize) -> bool {
+    let mut left = allowance;
+    let mut buf = vec![0; 64 << 10];
+    while left > 0 {
+        match from.read(&mut buf[..left.min(64 << 10)]) {
+            Ok(n) if n > 0 && to.write_all(&buf[..n]).is_ok() => left -= n,
+            _ => return false,
+        }
+    }
+    true
+}

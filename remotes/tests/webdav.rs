@@ -1,0 +1,334 @@
+//! The OpenDAL store on real WebDAV and HTTP servers.
+
+mod support;
+
+use std::io::{Read, Write as _};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use remotes::conformance::{examine, pattern};
+use remotes::options::Options;
+use remotes::pump::{FileSource, Meter, fetch, read_small};
+use remotes::{Context, Kind, ObjectName, Range, Store, Write, opendal};
+use support::{Relay, Server};
+
+fn options(server: &Server) -> Options {
+    let mut options = Options::new();
+    options.set("endpoint", server.endpoint.as_str());
+    options.set("username", server.user);
+    options.set("password", server.password);
+    options.set("root", "/annex");
+    options
+}
+
+fn open(scheme: &str, options: &Options, context: &Context) -> Rc<dyn Store> {
+    Rc::new(opendal::open(scheme, options, context).expect("opens"))
+}
+
+fn quick() -> Context {
+    Context { first_pause: Duration::from_millis(1), ..Context::default() }
+}
+
+fn name(text: &str) -> ObjectName {
+    ObjectName::new(format!("36a/30d/{text}/{text}")).expect("a name")
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    remotes::sys::run(false, future).expect("a runtime")
+}
+
+async fn put(store: &dyn Store, object: &ObjectName, content: &Bytes) {
+    let mut put = store.put(object, content.len() as u64).await.expect("opened");
+    put.write(content.clone()).await.expect("written");
+    put.commit().await.expect("committed");
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+fn examined(uring: bool) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start("webdav", dir.path(), &[]);
+    let context = quick();
+    remotes::sys::run(uring, async {
+        let store = open("webdav", &options(&server), &context);
+        assert_eq!(store.capabilities().write, Write::Memory(opendal::MEMORY_CAP));
+        examine(&store, &context).await;
+    })
+    .expect("a runtime");
+    assert_eq!(files(dir.path()), Vec::<String>::new(), "nothing is left behind");
+    assert_eq!(context.budget.free(), context.budget.total(), "all memory was given back");
+}
+
+#[test]
+fn conformance_on_threads() {
+    examined(false);
+}
+
+#[test]
+fn conformance_on_whichever_engine_the_kernel_grants() {
+    examined(true);
+}
+
+#[test]
+fn the_cap_is_exact_and_told_before_the_first_byte() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start("webdav", dir.path(), &[]);
+    let context = quick();
+    let mut options = options(&server);
+    options.set("memory-cap", "1 MiB");
+    let store = open("webdav", &options, &context);
+    run(async {
+        assert_eq!(store.capabilities().write, Write::Memory(1 << 20));
+        store.prove("owner").await.expect("proves itself");
+        for len in [0, 1 << 20] {
+            let content = pattern(1, len);
+            put(&*store, &name("fits"), &content).await;
+            assert!(read_small(&*store, &name("fits"), 1 << 20, &context).await.expect("read") == content);
+        }
+        let e = store.put(&name("more"), (1 << 20) + 1).await.err().expect("refused");
+        assert_eq!(e.kind(), Kind::TooLarge);
+        assert!(e.to_string().contains("chunk=") && e.to_string().contains("memory-cap="), "{e}");
+        let meter = Meter::new();
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&pattern(2, 1 << 20)).expect("its content");
+        let mut put = store.put(&name("file"), 1 << 20).await.expect("opened");
+        put.fill(&FileSource { file: Arc::new(file), at: 0, len: 1 << 20 }, &meter).await.expect("filled");
+        assert_eq!(meter.bytes(), 1 << 20);
+        put.commit().await.expect("committed");
+    });
+}
+
+#[test]
+fn objects_lie_where_git_annex_would_put_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start("webdav", dir.path(), &[]);
+    let context = quick();
+    let store = open("webdav", &options(&server), &context);
+    run(async {
+        store.prove("owner").await.expect("proves itself");
+        let content = pattern(3, 1000);
+        put(&*store, &name("K%1"), &content).await;
+        assert_eq!(std::fs::read(dir.path().join("annex/36a/30d/K%1/K%1")).expect("there"), content);
+        store.remove(&name("K%1")).await.expect("removed");
+        assert!(!dir.path().join("annex/36a/30d/K%1").exists(), "its directory goes with it");
+    });
+}
+
+#[test]
+fn what_cannot_be_told_is_not_absent() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut server = Server::start("webdav", dir.path(), &[]);
+    let context = quick();
+    let mut wrong = options(&server);
+    wrong.set("password", "hunter2");
+    let store = open("webdav", &options(&server), &context);
+    run(async {
+        let kind = |e: remotes::Error| e.kind();
+        // Nothing made the root yet.
+        assert_eq!(store.stat(&name("a")).await.map_err(kind), Err(Kind::NoSuchPlace));
+        assert_eq!(store.get(&name("a"), Range::default()).await.err().map(kind), Some(Kind::NoSuchPlace));
+        store.prove("owner").await.expect("proves itself");
+        assert_eq!(store.stat(&name("a")).await.map_err(kind), Ok(None));
+        put(&*store, &ObjectName::new("36a/30d/D/D/below").expect("a name"), &pattern(7, 7)).await;
+        assert_eq!(store.stat(&name("D")).await.map_err(kind), Err(Kind::Protocol), "a directory is no object");
+
+        let stranger = open("webdav", &wrong, &context);
+        let e = stranger.stat(&name("a")).await.expect_err("unknown");
+        assert_eq!(e.kind(), Kind::WrongSecret, "{e}");
+        assert!(!e.to_string().contains("hunter2"), "{e}");
+        assert_eq!(stranger.prove("owner").await.map_err(kind), Err(Kind::WrongSecret));
+        let mut put = stranger.put(&name("a"), 3).await.expect("nothing is asked yet");
+        assert_eq!(put.write(Bytes::from_static(b"abc")).await.map_err(kind), Err(Kind::WrongSecret));
+
+        server.kill();
+        let e = store.stat(&name("a")).await.expect_err("unknown");
+        assert_eq!(e.kind(), Kind::Refused, "{e}");
+        assert!(e.to_string().contains("after 5 tries"), "{e}");
+        assert_eq!(store.remove(&name("a")).await.map_err(kind), Err(Kind::Refused));
+        assert_eq!(store.get(&name("a"), Range::default()).await.err().map(kind), Some(Kind::Refused));
+        let mut put = store.put(&name("a"), 3).await.expect("nothing is asked yet");
+        assert_eq!(put.write(Bytes::from_static(b"abc")).await.map_err(kind), Err(Kind::Refused));
+    });
+    let mut nowhere = Options::new();
+    nowhere.set("endpoint", "http://does-not-exist.invalid");
+    run(async {
+        let store = open("webdav", &nowhere, &context);
+        let e = store.stat(&name("a")).await.expect_err("unknown");
+        assert_eq!(e.kind(), Kind::Dns, "{e}");
+    });
+}
+
+#[test]
+fn a_server_killed_in_the_middle_leaves_a_prefix_to_resume_from() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let context = quick();
+    let content = pattern(4, 16 << 20);
+    // Slow enough to be in the middle for a while.
+    let mut server = Server::start("webdav", dir.path(), &["--bwlimit", "4M"]);
+    let place = dir.path().join("annex/36a/30d/K/K");
+    std::fs::create_dir_all(place.parent().expect("a directory")).expect("made");
+    std::fs::write(&place, &content).expect("stored");
+    let store = open("webdav", &options(&server), &context);
+    let file = Arc::new(tempfile::tempfile().expect("a file"));
+    run(async {
+        let meter = Meter::new();
+        let object = name("K");
+        let fetched = fetch(&store, &object, &file, 0, &meter, &context);
+        let killer = async {
+            while meter.bytes() == 0 {
+                tokio::task::yield_now().await;
+            }
+            server.kill();
+        };
+        let (done, ()) = tokio::join!(fetched, killer);
+        let e = done.expect_err("the server is gone");
+        assert!(e.kind().retry() && e.kind() != Kind::NotFound, "{e}");
+    });
+    let mut prefix = Vec::new();
+    std::io::Seek::rewind(&mut &*file).expect("rewound");
+    (&*file).read_to_end(&mut prefix).expect("read");
+    assert!(!prefix.is_empty() && prefix.len() < content.len(), "{} bytes arrived", prefix.len());
+    assert!(content.starts_with(&prefix), "what arrived is a prefix");
+    let server = Server::start("webdav", dir.path(), &[]);
+    let store = open("webdav", &options(&server), &context);
+    run(async {
+        let done = fetch(&store, &name("K"), &file, prefix.len() as u64, &Meter::new(), &context).await;
+        assert_eq!(done.expect("resumed").resumed, prefix.len() as u64);
+    });
+    std::io::Seek::rewind(&mut &*file).expect("rewound");
+    let mut all = Vec::new();
+    (&*file).read_to_end(&mut all).expect("read");
+    assert!(all == content, "the rest was added");
+}
+
+#[test]
+fn a_server_killed_while_it_takes_an_object_shows_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut server = Server::start("webdav", dir.path(), &[]);
+    let context = quick();
+    run(open("webdav", &options(&server), &context).prove("owner")).expect("proves itself");
+    let relay = Relay::start(&server.endpoint, 4 << 20);
+    let mut through = options(&server);
+    through.set("endpoint", relay.endpoint.as_str());
+    let store = open("webdav", &through, &context);
+    run(async {
+        let len = 48 << 20;
+        let mut source = tempfile::tempfile().expect("a file");
+        source.write_all(&pattern(5, len as usize)).expect("its content");
+        let meter = Meter::new();
+        let mut put = store.put(&name("K"), len).await.expect("opened");
+        let from = FileSource { file: Arc::new(source), at: 0, len };
+        let filled = put.fill(&from, &meter);
+        let killer = async {
+            while meter.bytes() == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert!(meter.bytes() < len, "progress shows while bytes move");
+            server.kill();
+            relay.cut();
+        };
+        let (done, ()) = tokio::join!(filled, killer);
+        let e = done.expect_err("the server is gone");
+        assert!(e.kind().retry(), "{e}");
+        let e = put.commit().await.expect_err("never committed");
+        assert_ne!(e.kind(), Kind::NotFound, "{e}");
+    });
+    assert!(!dir.path().join("annex/36a/30d/K").exists(), "nothing is visible");
+}
+
+#[test]
+fn a_web_server_is_read_and_only_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let content = pattern(6, 3 << 20);
+    let place = dir.path().join("annex/36a/30d/K 1/K 1");
+    std::fs::create_dir_all(place.parent().expect("a directory")).expect("made");
+    std::fs::write(&place, &content).expect("stored");
+    let server = Server::start("http", dir.path(), &[]);
+    let context = quick();
+    let store = open("http", &options(&server), &context);
+    run(async {
+        examine(&store, &context).await;
+        assert_eq!(store.capabilities().write, Write::ReadOnly);
+        let file = Arc::new(tempfile::tempfile().expect("a file"));
+        fetch(&store, &name("K 1"), &file, 0, &Meter::new(), &context).await.expect("fetched");
+        assert_eq!(file.metadata().expect("its length").len(), content.len() as u64);
+        let get = store.get(&name("K 1"), Range { from: 10, len: Some(5), tag: None }).await.expect("got");
+        assert_eq!(remotes::pump::collect(get, 5, &context).await.expect("read"), content.slice(10..15));
+    });
+}
+
+/// Answers every request with the same response.
+fn parrot(response: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(response.as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn an_endpoint_that_says_yes_to_everything_is_refused() {
+    for (scheme, response, kind) in [
+        ("http", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok", Kind::Protocol),
+        ("webdav", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok", Kind::Protocol),
+        ("webdav", "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", Kind::NoSuchPlace),
+    ] {
+        let endpoint = parrot(response);
+        let mut options = Options::new();
+        options.set("endpoint", endpoint);
+        let context = quick();
+        let store = open(scheme, &options, &context);
+        let e = run(store.prove("owner")).expect_err("no store at all");
+        assert!(e.kind() == kind || (kind == Kind::NoSuchPlace && e.kind() == Kind::NotFound), "{scheme}: {e:?}");
+        let stat = run(store.stat(&name("a")));
+        assert_ne!(stat.map_err(|e| e.kind()), Ok(None), "{scheme}: it can't tell");
+    }
+}
+
+#[test]
+fn a_silent_server_is_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut options = Options::new();
+    options.set("endpoint", format!("http://{}", listener.local_addr().expect("its address")));
+    let context = Context { idle: Duration::from_millis(50), ..quick() };
+    let store = open("webdav", &options, &context);
+    let e = run(store.stat(&name("a"))).expect_err("no answer");
+    assert_eq!(e.kind(), Kind::Timeout, "{e}");
+}
+
+#[test]
+fn a_server_without_ranges_never_passes_its_head_for_the_tail() {
+    let endpoint = parrot("HTTP/1.1 200 OK\r\ncontent-length: 10\r\nconnection: close\r\n\r\n0123456789");
+    let mut options = Options::new();
+    options.set("endpoint", endpoint);
+    let context = quick();
+    let store = open("http", &options, &context);
+    run(async {
+        let e = match store.get(&name("a"), Range::from(5)).await {
+            Ok(get) => remotes::pump::collect(get, 10, &context).await.expect_err("other bytes"),
+            Err(e) => e,
+        };
+        assert_eq!(e.kind(), Kind::Unsupported, "{e}");
+        let get = store.get(&name("a"), Range { from: 0, len: Some(4), tag: None }).await.expect("the head");
+        assert_eq!(remotes::pump::collect(get, 10, &context).await.expect("read"), "0123");
+    });
+}

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""Start real servers on loopback, say where they are, stop them whatever happens.
+
+    serve.py NAME...               print the settings, a line READY, and stay until stdin ends
+    serve.py NAME... -- COMMAND    run COMMAND with the settings in its environment
+
+NAME is weed (SeaweedFS S3), rclone-s3, rclone-webdav or all. The settings are
+one line each, and say the same in the environment:
+
+    STREAM_TEST_WEED=PORT ACCESS-KEY SECRET
+    STREAM_TEST_RCLONE_S3=PORT ACCESS-KEY SECRET
+    STREAM_TEST_RCLONE_WEBDAV=PORT USER PASSWORD
+
+Every server demands credentials; the secrets are fresh for each start. SeaweedFS
+also knows the access key "narrow" (same secret), which may read and write
+objects but neither list nor create buckets.
+
+Waiting for the end of stdin, not for a signal, is what makes stopping certain:
+the pipe closes even if whoever started this is killed outright. The servers in
+turn get a kill from the kernel should this script die first. Their data is
+scratch, so they are killed and not asked.
+"""
+
+import contextlib
+import ctypes
+import glob
+import json
+import os
+import random
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BIN = os.environ.get("STREAM_TEST_PEERS") or os.path.join(HERE, "..", "..", "target", "peers", "bin")
+NAMES = ["weed", "rclone-s3", "rclone-webdav"]
+READY_TIMEOUT = 60  # seconds; a start takes about one, but machines under load are slow
+BLOCK = 10  # ports reserved for one SeaweedFS
+
+
+class StartFailed(Exception):
+    pass
+
+
+def peer(name):
+    path = os.path.join(BIN, name)
+    if not os.access(path, os.X_OK):
+        raise StartFailed("%s is not installed in %s: run `make peers`" % (name, os.path.relpath(BIN)))
+    return path
+
+
+def clean_environment(home):
+    """Only what a server needs: no proxy settings, no credentials, no rclone or SeaweedFS options of the user."""
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "TMPDIR", "LANG", "TZ")}
+    kept["HOME"] = home
+    return kept
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
+def spawn(command, home, log, **environment):
+    with open(log, "wb") as out:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=home,
+            env={**clean_environment(home), **environment},
+            start_new_session=True,  # Ctrl-C is for us: we stop the servers after the command that uses them
+            preexec_fn=die_with_parent,
+        )
+
+
+def wait_until(process, log, answered):
+    """Poll `answered` until it gives a value; an exit of the server or the time limit is an error with its log."""
+    end = time.monotonic() + READY_TIMEOUT
+    while time.monotonic() < end:
+        got = answered()
+        if got:
+            return got
+        if process.poll() is not None:
+            raise StartFailed("%s exited with %s:\n%s" % (process.args[0], process.returncode, tail(log)))
+        time.sleep(0.01)
+    raise StartFailed("%s does not answer after %d s:\n%s" % (process.args[0], READY_TIMEOUT, tail(log)))
+
+
+def tail(log):
+    with open(log, errors="replace") as text:
+        return "".join(text.readlines()[-20:])
+
+
+def http_status(port):
+    """The status of `GET /`, or None while nobody answers."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as s:
+            s.sendall(b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+            line = s.recv(64).split()
+            return int(line[1]) if len(line) > 1 else None
+    except (OSError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def port_block():
+    """Reserve BLOCK ports below the kernel's ephemeral range: no outgoing connection lands on them, and a name taken in
+    the abstract socket space keeps every other run of this script off them for as long as we live."""
+    firsts = list(range(15000, 30000, BLOCK))
+    random.shuffle(firsts)
+    for first in firsts:
+        with socket.socket(socket.AF_UNIX) as claim:
+            try:
+                claim.bind("\0git-annex-remote-stream-ports-%d" % first)
+            except OSError:
+                continue
+            if all(free(port) for port in range(first, first + BLOCK)):
+                yield first
+                return
+    raise StartFailed("no %d free ports in a row between 15000 and 30000" % BLOCK)
+
+
+def free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
+def start_weed(stack, home):
+    # Someone who does not know our locks can still take a port between the look and the bind: try elsewhere then.
+    for attempt in range(5):
+        with contextlib.ExitStack() as trial:
+            try:
+                setting = try_weed(trial, os.path.join(home, "weed%d" % attempt))
+            except StartFailed as e:
+                failure = e
+                continue
+            stack.push(trial.pop_all())
+            return setting
+    raise failure
+
+
+def try_weed(stack, home):
+    os.makedirs(os.path.join(home, "data"))
+    base = stack.enter_context(port_block())
+    secret = secrets.token_hex(20)
+    both = [("stream", ["Admin", "Read", "Write", "List", "Tagging"]), ("narrow", ["Read", "Write"])]
+    config = {
+        "identities": [
+            {"name": name, "credentials": [{"accessKey": name, "secretKey": secret}], "actions": actions}
+            for name, actions in both
+        ]
+    }
+    with open(os.path.join(home, "s3.json"), "w") as out:
+        json.dump(config, out)
+    # `mini` is `server -filer -s3` without its fixed pauses: ready in 0.7 s where the other takes 3.1 s.
+    command = [peer("weed"), "-logtostderr=true", "mini"]
+    command += ["-dir=" + os.path.join(home, "data"), "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    roles = ["master", "volume", "filer", "s3", "admin"]
+    for i, role in enumerate(roles):
+        # The gRPC port is http + 10000 unless named, which is how two servers collide by surprise.
+        command += ["-%s.port=%d" % (role, base + 2 * i), "-%s.port.grpc=%d" % (role, base + 2 * i + 1)]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"]
+    command += ["-s3.config=" + os.path.join(home, "s3.json"), "-master.telemetry=false"]
+    # Each bucket takes a few volumes of its own; small ones keep many buckets within the count the disk allows.
+    command += ["-master.volumeSizeLimitMB=64", "-volume.preStopSeconds=0"]
+    log = os.path.join(home, "log")
+    process = spawn(command, home, log)
+    stack.callback(remove_sockets, base)
+    stack.callback(kill, process)
+    port = base + 2 * roles.index("s3")
+    status = wait_until(process, log, lambda: http_status(port))
+    if status != 403:
+        raise StartFailed("SeaweedFS answers %d to a request without credentials: authentication is off" % status)
+    return "STREAM_TEST_WEED", "%d stream %s" % (port, secret)
+
+
+def remove_sockets(base):
+    """SeaweedFS listens on sockets in /tmp, wherever TMPDIR points, and leaves them there when killed."""
+    for port in range(base, base + BLOCK):
+        for path in glob.glob("/tmp/seaweedfs-*-%d.sock" % port):
+            with contextlib.suppress(OSError):
+                os.remove(path)
+
+
+def start_rclone(stack, home, kind):
+    home = os.path.join(home, "rclone-" + kind)
+    os.makedirs(os.path.join(home, "data"))
+    secret = secrets.token_hex(20)
+    log = os.path.join(home, "log")
+    # Port 0 lets rclone choose by binding. Next to no directory cache: tests look at and damage the data behind its back.
+    # None at all (0s) makes rclone spin: requests then take seconds.
+    command = [peer("rclone"), "serve", kind, "--addr", "127.0.0.1:0", "--config", os.path.join(home, "none.conf")]
+    command += ["--dir-cache-time", "10ms", "--poll-interval", "0", os.path.join(home, "data")]
+    if kind == "s3":
+        login = {"RCLONE_AUTH_KEY": '"stream,%s"' % secret}
+    else:
+        login = {"RCLONE_USER": "stream", "RCLONE_PASS": secret}
+    process = spawn(command, home, log, **login)
+    stack.callback(kill, process)
+
+    def address():
+        with open(log, errors="replace") as text:
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/", text.read())
+        return int(found.group(1)) if found else None
+
+    port = wait_until(process, log, address)
+    status = wait_until(process, log, lambda: http_status(port))
+    # rclone's S3 says 400 where others say 403.
+    if status not in (400, 401, 403):
+        raise StartFailed("rclone serve %s answers %d without credentials: authentication is off" % (kind, status))
+    return "STREAM_TEST_RCLONE_" + kind.upper(), "%d stream %s" % (port, secret)
+
+
+def kill(process):
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    process.wait()
+
+
+def start(stack, name, home):
+    if name == "weed":
+        return start_weed(stack, home)
+    return start_rclone(stack, home, name.removeprefix("rclone-"))
+
+
+def run(command, settings):
+    child = subprocess.Popen(command, env={**os.environ, **settings})
+    while True:
+        try:
+            code = child.wait()
+            return code if code >= 0 else 128 - code
+        except KeyboardInterrupt:
+            continue  # the command got it too: let it finish in its own way
+
+
+def stop_by_signal(number, frame):
+    sys.exit(128 + number)
+
+
+def main():
+    names, command = sys.argv[1:], None
+    if "--" in names:
+        names, command = names[: names.index("--")], names[names.index("--") + 1 :]
+    if names == ["all"]:
+        names = NAMES
+    if not names or any(name not in NAMES for name in names) or command == []:
+        sys.exit(__doc__.strip())
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop_by_signal)
+    home = tempfile.mkdtemp(prefix="stream-peers-")
+    try:
+        with contextlib.ExitStack() as stack:
+            settings = dict(start(stack, name, home) for name in names)
+            if command:
+                return run(command, settings)
+            for name, value in settings.items():
+                print("%s=%s" % (name, value))
+            print("READY", flush=True)
+            sys.stdin.buffer.read()
+            return 0
+    except StartFailed as e:
+        print("serve.py: %s" % e, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

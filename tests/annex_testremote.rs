@@ -1,0 +1,80 @@
+//! git-annex's own examination of a special remote, whole, on every kind of place, with ASYNC and without.
+//!
+//! A whole run on a network store is some 60,000 requests one after the other (chunks of 1 KiB), so by default the runs
+//! without ASYNC take git-annex's own smaller set there; `STREAM_TEST_WHOLE=yes` (`make test WHOLE=yes`) runs all whole.
+//! `STREAM_TEST_SUBJECT=theirs` puts git-annex's own types in our place, which shows what is the examination's doing.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::annex::Repo;
+use support::place::{Place, subject};
+
+/// How much of the examination.
+#[derive(Clone, Copy, PartialEq)]
+enum Extent {
+    Whole,
+    Fast,
+}
+
+/// Longest a whole run may take; on a loaded machine of two cores 200 s were seen for a network store.
+const LIMIT: Duration = Duration::from_secs(900);
+
+fn testremote(place: Place, with_async: bool, extent: Extent) {
+    let whole = extent == Extent::Whole || std::env::var("STREAM_TEST_WHOLE").is_ok_and(|it| it == "yes");
+    // Fewer tests than these would mean that git-annex left parts out: it has 573 whole and 125 fast.
+    let (words, least): (&[&str], u32) =
+        if whole { (&["testremote", "x"], 500) } else { (&["testremote", "--fast", "x"], 100) };
+    let mut repo = Repo::new();
+    if !with_async {
+        repo.set("STREAM_ASYNC", "no");
+    }
+    repo.initremote("x", &place, subject(), &[]).ok();
+    let begun = Instant::now();
+    let done = repo.annex_within(words, LIMIT).ok();
+    let last = done.stdout.lines().rev().find(|line| line.starts_with("All ")).unwrap_or_else(|| panic!("{done:?}"));
+    println!("{last} in {:.1} s", begun.elapsed().as_secs_f64());
+    let count = last.split(' ').nth(1).and_then(|n| n.parse::<u32>().ok());
+    assert!(count.is_some_and(|n| n >= least), "not all of it: {last}");
+}
+
+#[test]
+fn fs_with_async() {
+    testremote(Place::fs(), true, Extent::Whole);
+}
+
+#[test]
+fn fs_without_async() {
+    testremote(Place::fs(), false, Extent::Whole);
+}
+
+#[test]
+fn seaweedfs_with_async() {
+    testremote(Place::weed(), true, Extent::Whole);
+}
+
+#[test]
+fn seaweedfs_without_async() {
+    testremote(Place::weed(), false, Extent::Fast);
+}
+
+#[test]
+fn rclone_s3_with_async() {
+    testremote(Place::rclone_s3(), true, Extent::Whole);
+}
+
+#[test]
+fn rclone_s3_without_async() {
+    testremote(Place::rclone_s3(), false, Extent::Fast);
+}
+
+#[test]
+fn webdav_with_async() {
+    testremote(Place::webdav(), true, Extent::Whole);
+}
+
+#[test]
+fn webdav_without_async() {
+    testremote(Place::webdav(), false, Extent::Fast);
+}

@@ -1,0 +1,12 @@
+//! What the tests against real programs share: servers, git-annex repositories, a protocol driver, a stalling relay.
+//!
+//! `servers` needs nothing but std, so that tests of other crates can use it by path.
+// Every test binary compiles this whole and uses its own part.
+#![allow(dead_code)]
+
+pub mod annex;
+pub mod driver;
+pub mod place;
+pub mod relay;
+pub mod run;
+pub mod servers;

@@ -1,0 +1,171 @@
+//! Where a test stores: a directory, a bucket, a WebDAV folder, each nameable to ours and to git-annex's own type.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::run::run;
+use super::servers::{self, Server, unique};
+
+/// Whose special remote is under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// `type=external externaltype=stream`.
+    Ours,
+    /// git-annex's own `directory`, `S3` or `webdav`.
+    Theirs,
+}
+
+/// The subject of the tests: ours, or git-annex's own types under `STREAM_TEST_SUBJECT=theirs`, which tells a defect of
+/// a test from one of the product.
+pub fn subject() -> Whose {
+    match std::env::var("STREAM_TEST_SUBJECT").as_deref() {
+        Ok("theirs") => Whose::Theirs,
+        _ => Whose::Ours,
+    }
+}
+
+/// An empty place that no other test uses.
+pub enum Place {
+    /// A directory, removed on drop.
+    Fs(tempfile::TempDir),
+    /// A bucket of an S3 server and the port by which to reach it.
+    S3(&'static Server, String, u16),
+    /// A folder of a WebDAV server.
+    Webdav(&'static Server, String),
+}
+
+impl Place {
+    /// A fresh directory.
+    pub fn fs() -> Place {
+        Place::Fs(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    /// A bucket yet to be made on SeaweedFS.
+    pub fn weed() -> Place {
+        let server = servers::weed();
+        Place::S3(server, unique("test"), server.port)
+    }
+
+    /// A bucket yet to be made on `rclone serve s3`.
+    pub fn rclone_s3() -> Place {
+        let server = servers::rclone_s3();
+        Place::S3(server, unique("test"), server.port)
+    }
+
+    /// A folder yet to be made on `rclone serve webdav`.
+    pub fn webdav() -> Place {
+        Place::Webdav(servers::rclone_webdav(), unique("test"))
+    }
+
+    /// The same S3 bucket through another port: a relay.
+    pub fn through(&self, port: u16) -> Place {
+        match self {
+            Place::S3(server, bucket, _) => Place::S3(server, bucket.clone(), port),
+            _ => panic!("only S3 places are reached through a relay"),
+        }
+    }
+
+    /// The options of `git annex initremote NAME` for this place, encryption aside.
+    pub fn options(&self, whose: Whose) -> Vec<String> {
+        let (common, own): (&[&str], Vec<String>) = match (self, whose) {
+            (Place::Fs(dir), Whose::Ours) => (&["scheme=fs"], vec![format!("directory={}", dir.path().display())]),
+            (Place::Fs(dir), Whose::Theirs) => {
+                (&["type=directory"], vec![format!("directory={}", dir.path().display())])
+            }
+            (Place::S3(_, bucket, port), whose) => {
+                // git-annex's v4 signature leaves the port out of Host, so off port 80 only its v2 is accepted, and
+                // `rclone serve s3` knows v4 alone.
+                let kind = if whose == Whose::Ours { "scheme=s3" } else { "type=S3" };
+                let sign = if whose == Whose::Ours { "region=us-east-1" } else { "signature=v2" };
+                let own = [kind, sign].map(str::to_string).into_iter();
+                let own = own.chain([format!("bucket={bucket}"), format!("port={port}")]).collect();
+                (&["host=127.0.0.1", "protocol=http", "requeststyle=path"], own)
+            }
+            (Place::Webdav(server, folder), Whose::Ours) => (
+                &["scheme=webdav"],
+                vec![
+                    format!("endpoint={}", server.endpoint()),
+                    format!("root=/{folder}"),
+                    format!("username={}", server.user),
+                    format!("password={}", server.secret),
+                ],
+            ),
+            (Place::Webdav(server, folder), Whose::Theirs) => {
+                (&["type=webdav"], vec![format!("url={}/{folder}", server.endpoint())])
+            }
+        };
+        let external: &[&str] = if whose == Whose::Ours { &["type=external", "externaltype=stream"] } else { &[] };
+        let fixed = external.iter().chain(common).map(|s| s.to_string());
+        fixed.chain(own).collect()
+    }
+
+    /// The credentials, as git-annex takes them from the environment at initremote.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Place::Fs(_) => Vec::new(),
+            Place::S3(server, ..) => {
+                vec![("AWS_ACCESS_KEY_ID", server.user.clone()), ("AWS_SECRET_ACCESS_KEY", server.secret.clone())]
+            }
+            Place::Webdav(server, _) => {
+                vec![("WEBDAV_USERNAME", server.user.clone()), ("WEBDAV_PASSWORD", server.secret.clone())]
+            }
+        }
+    }
+
+    /// The secret that must not show up anywhere, if the place has one.
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Place::Fs(_) => None,
+            Place::S3(server, ..) | Place::Webdav(server, _) => Some(&server.secret),
+        }
+    }
+
+    /// The directory of an fs place.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Place::Fs(dir) => dir.path().to_path_buf(),
+            _ => panic!("only fs places have a path"),
+        }
+    }
+
+    /// Names of all objects or files stored, relative and sorted, as rclone lists them past both subjects.
+    pub fn names(&self) -> Vec<String> {
+        let listed = self.rclone(&["lsf", "--recursive", "--files-only"]);
+        let mut names: Vec<String> = listed.lines().map(str::to_string).collect();
+        names.sort();
+        names
+    }
+
+    /// Unfinished multipart uploads in the bucket, as rclone's JSON; `{}`-like when there are none.
+    pub fn uploads(&self) -> String {
+        self.rclone(&["backend", "list-multipart-uploads"])
+    }
+
+    fn rclone(&self, words: &[&str]) -> String {
+        let mut command = Command::new(servers::peers().join("rclone"));
+        command.args(words).env_clear().env("HOME", "/nonexistent").env("RCLONE_CONFIG", "");
+        match self {
+            Place::Fs(dir) => {
+                command.arg(dir.path());
+            }
+            Place::S3(server, bucket, _) => {
+                command.env("RCLONE_CONFIG_T_TYPE", "s3").env("RCLONE_CONFIG_T_PROVIDER", "Other");
+                command.env("RCLONE_CONFIG_T_ENDPOINT", server.endpoint());
+                command.env("RCLONE_CONFIG_T_ACCESS_KEY_ID", &server.user);
+                command.env("RCLONE_CONFIG_T_SECRET_ACCESS_KEY", &server.secret);
+                command.env("RCLONE_CONFIG_T_LIST_URL_ENCODE", "true");
+                command.arg(format!("t:{bucket}"));
+            }
+            Place::Webdav(server, folder) => {
+                command.env("RCLONE_WEBDAV_URL", server.endpoint()).env("RCLONE_WEBDAV_USER", &server.user);
+                // rclone takes passwords only in its own obscured form.
+                let mut obscure = Command::new(servers::peers().join("rclone"));
+                let obscured = run(obscure.args(["obscure", &server.secret]), Duration::from_secs(60)).ok();
+                command.env("RCLONE_WEBDAV_PASS", obscured.stdout.trim());
+                command.arg(format!(":webdav:{folder}"));
+            }
+        }
+        run(&mut command, Duration::from_secs(60)).ok().stdout
+    }
+}

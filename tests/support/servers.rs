@@ -1,0 +1,158 @@
+//! The real servers: SeaweedFS S3, `rclone serve s3`, `rclone serve webdav`, all on loopback and with authentication.
+//!
+//! `testdata/peers/serve.py` starts and stops them. Its stdin is a pipe from here, so they also go away when this
+//! process is killed or a static is never dropped. Under `make test` one set serves every test process, named in the
+//! environment; otherwise each process starts its own at first use.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// SeaweedFS with its S3 gateway; the access key `narrow` may neither list nor create buckets.
+    Weed,
+    /// `rclone serve s3`.
+    RcloneS3,
+    /// `rclone serve webdav`.
+    RcloneWebdav,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Weed => "weed",
+            Kind::RcloneS3 => "rclone-s3",
+            Kind::RcloneWebdav => "rclone-webdav",
+        }
+    }
+
+    fn variable(self) -> &'static str {
+        match self {
+            Kind::Weed => "STREAM_TEST_WEED",
+            Kind::RcloneS3 => "STREAM_TEST_RCLONE_S3",
+            Kind::RcloneWebdav => "STREAM_TEST_RCLONE_WEBDAV",
+        }
+    }
+}
+
+/// A running server on 127.0.0.1.
+#[derive(Debug)]
+pub struct Server {
+    /// Its HTTP port.
+    pub port: u16,
+    /// Access key id or user name with all rights.
+    pub user: String,
+    /// The secret that belongs to `user`; fresh for each start.
+    pub secret: String,
+    process: Mutex<Option<Child>>,
+}
+
+/// SeaweedFS S3, one for all tests.
+pub fn weed() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::shared(Kind::Weed))
+}
+
+/// `rclone serve s3`, one for all tests.
+pub fn rclone_s3() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::shared(Kind::RcloneS3))
+}
+
+/// `rclone serve webdav`, one for all tests.
+pub fn rclone_webdav() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::shared(Kind::RcloneWebdav))
+}
+
+/// The directory that holds git-annex, weed and rclone. Panics, naming `make peers`, when they are not installed.
+pub fn peers() -> PathBuf {
+    let dir = match std::env::var_os("STREAM_TEST_PEERS") {
+        Some(dir) => top().join(dir),
+        None => top().join("target/peers/bin"),
+    };
+    for program in ["git-annex", "weed", "rclone"] {
+        assert!(dir.join(program).exists(), "{program} is not in {}: run `make peers`", dir.display());
+    }
+    dir
+}
+
+/// A name no other test uses, fit for a bucket, a directory or a remote.
+pub fn unique(prefix: &str) -> String {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    // The shared servers outlive this process, so a process id alone could come again.
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("the clock is past 1970");
+    format!("{prefix}-{:x}-{:x}-{n}", std::process::id(), since.as_micros())
+}
+
+impl Server {
+    /// Start a server of one's own, stopped on drop. For tests that stop or damage it; others share.
+    pub fn start(kind: Kind) -> Server {
+        peers();
+        let mut child = Command::new("python3")
+            .arg(top().join("testdata/peers/serve.py"))
+            .arg(kind.name())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 starts");
+        let mut setting = None;
+        // The script bounds its own start and closes stdout when it fails, so this loop ends.
+        for line in BufReader::new(child.stdout.take().expect("stdout is piped")).lines() {
+            let line = line.expect("serve.py writes text");
+            match line.split_once('=') {
+                Some((_, value)) => setting = Some(value.to_string()),
+                None => break,
+            }
+        }
+        let setting = setting.unwrap_or_else(|| panic!("{kind:?} did not start; serve.py says why on stderr"));
+        let server = Server::parse(&setting);
+        *server.process.lock().expect("no holder panics") = Some(child);
+        server
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Stop it, if it is one's own, and wait until it is gone.
+    pub fn stop(&self) {
+        let process = self.process.lock().map(|mut process| process.take()).unwrap_or_default();
+        if let Some(mut process) = process {
+            drop(process.stdin.take());
+            let _ = process.wait();
+        }
+    }
+
+    fn shared(kind: Kind) -> Server {
+        match std::env::var(kind.variable()) {
+            Ok(setting) => Server::parse(&setting),
+            Err(_) => Server::start(kind),
+        }
+    }
+
+    fn parse(setting: &str) -> Server {
+        let words: Vec<&str> = setting.split(' ').collect();
+        let [port, user, secret] = words[..] else { panic!("PORT USER SECRET expected, not {setting:?}") };
+        let port = port.parse().expect("a port number");
+        Server { port, user: user.to_string(), secret: secret.to_string(), process: Mutex::new(None) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The top of the project: where testdata/ is, whichever member of the workspace this was compiled into.
+pub fn top() -> PathBuf {
+    let start = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = start.ancestors().find(|dir| dir.join("testdata/peers/serve.py").exists());
+    found.expect("testdata/peers/serve.py is in the project").to_path_buf()
+}
