@@ -29,7 +29,9 @@ fn found_by(repo: &Repo, place: &Place, whose: Whose, options: &[&str]) {
     repo.annex(&["fsck", "--from", "second", "--quiet"]).ok();
     repo.annex(&["drop", "--from", "first", "--force", "--quiet", "one.dat"]).ok();
     // Its own answer, and not the location log both share: dropped there means absent here.
-    repo.annex(&["fsck", "--from", "second", "--fast", "one.dat"]).all();
+    let key = repo.annex(&["lookupkey", "one.dat"]).ok().stdout;
+    let asked = repo.annex(&["checkpresentkey", key.trim(), "second"]);
+    assert_eq!(asked.status.code(), Some(1), "positively absent: {}", asked.all());
     repo.annex(&["copy", "--to", "second", "--quiet", "one.dat"]).ok();
     repo.annex(&["drop", "--quiet"]).ok();
     repo.annex(&["get", "--from", "second", "--quiet"]).ok();
@@ -47,7 +49,9 @@ fn both_ways(place: impl Fn() -> Place, options: &[&str]) {
     assert_eq!(keys, same_keys, "the files are drawn from seeds");
     assert_eq!(theirs.names(), ours.names(), "names, theirs and ours");
     for key in &keys {
-        assert!(ours.names().iter().any(|name| name.ends_with(key.as_str())), "{key} is in {:?}", ours.names());
+        // Chunks have fields of their own before the digest, which is the same.
+        let digest = key.rsplit("--").next().expect("a key has two dashes");
+        assert!(ours.names().iter().any(|name| name.ends_with(digest)), "{key} is in {:?}", ours.names());
     }
     found_by(&their_repo, &theirs, Whose::Ours, options);
     found_by(&our_repo, &ours, Whose::Theirs, options);
@@ -71,7 +75,8 @@ fn bucket_with_a_prefix_is_shared_both_ways() {
 
 #[test]
 fn multipart_objects_are_shared_both_ways() {
-    both_ways(Place::weed, &["partsize=5MiB"]);
+    // git-annex cuts parts a little below partsize, and S3 refuses those below 5 MiB.
+    both_ways(Place::weed, &["partsize=8MiB"]);
 }
 
 #[test]

@@ -6,47 +6,68 @@ use std::rc::Rc;
 use crate::options::{Options, Spec, bad};
 use crate::{Context, Result, Store, fs, opendal, s3};
 
-pub use crate::opendal::Layout;
+/// How objects are named in a kind of store, for those who make names of something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Directories, with few entries in each.
+    Tree,
+    /// A name space without levels.
+    Flat,
+}
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy)]
 pub struct Scheme {
     /// Value of `scheme=`.
     pub name: &'static str,
-    /// The options it knows: its own, and those it shares.
-    pub options: [&'static [Spec]; 2],
+    /// The options that are its own.
+    pub own: &'static [Spec],
+    /// Those it has in common with others.
+    pub common: &'static [Spec],
     /// How objects are named in it.
     pub layout: Layout,
     /// True where the place is on this computer.
     pub local: bool,
 }
 
-const FS: Scheme = Scheme { name: "fs", options: [fs::OPTIONS, &[]], layout: Layout::Tree, local: true };
-const S3: Scheme = Scheme { name: "s3", options: [s3::OPTIONS, &[]], layout: Layout::Flat, local: false };
-
 impl Scheme {
-    /// The options it knows.
+    /// All options it knows.
     pub fn options(&self) -> impl Iterator<Item = &'static Spec> + use<> {
-        self.options.into_iter().flatten()
+        self.own.iter().chain(self.common)
     }
 }
 
+const FS: Scheme = Scheme { name: "fs", own: fs::OPTIONS, common: &[], layout: Layout::Tree, local: true };
+const S3: Scheme = Scheme { name: "s3", own: s3::OPTIONS, common: &[], layout: Layout::Flat, local: false };
+
 /// Every kind of store in this build.
 pub fn schemes() -> impl Iterator<Item = Scheme> {
-    let services = opendal::SERVICES.iter().filter(|service| service.is_built());
-    [FS, S3].into_iter().chain(services.map(|service| Scheme {
+    let services = opendal::SERVICES.iter().filter(|service| service.is_built()).map(|service| Scheme {
         name: service.scheme,
-        options: [service.options, opendal::OPTIONS],
-        layout: service.layout,
+        own: service.options,
+        common: opendal::OPTIONS,
+        layout: match service.layout {
+            opendal::Layout::Tree => Layout::Tree,
+            opendal::Layout::Flat => Layout::Flat,
+        },
         local: false,
-    }))
+    });
+    [FS, S3].into_iter().chain(services)
+}
+
+/// The names of all of them, as messages list them.
+pub fn names() -> String {
+    schemes().map(|scheme| scheme.name).collect::<Vec<_>>().join(", ")
 }
 
 /// The kind of store of this name. Errors: there is none; the message lists those there are.
 pub fn find(name: &str) -> Result<Scheme> {
-    schemes().find(|scheme| scheme.name == name).ok_or_else(|| {
-        let known: Vec<_> = schemes().map(|scheme| scheme.name).collect();
-        bad("scheme", &format!("is one of {}, not {name:?}", known.join(", ")))
+    let scheme = schemes().find(|scheme| scheme.name == name);
+    scheme.ok_or_else(|| match opendal::service(name) {
+        Some(service) => {
+            bad("scheme", &format!("{name} is not in this build (cargo feature remotes/{})", service.feature))
+        }
+        None => bad("scheme", &format!("is one of {}, not {name:?}", names())),
     })
 }
 
@@ -96,6 +117,34 @@ mod tests {
             let store = open(scheme.name, &options, &context).expect("good options");
             assert!(store.label().starts_with(scheme.name), "{}", store.label());
             assert_eq!(store.capabilities().local, scheme.local);
+        }
+    }
+
+    #[test]
+    fn every_service_of_this_build_is_found_and_no_name_is_taken_twice() {
+        for service in opendal::SERVICES {
+            assert_eq!(find(service.scheme).is_ok(), service.is_built(), "{}", service.scheme);
+        }
+        let names: Vec<_> = schemes().map(|scheme| scheme.name).collect();
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(names.len(), distinct.len());
+        assert!(names.contains(&"webdav"), "{names:?}");
+    }
+
+    #[test]
+    fn a_service_opens_with_its_options() {
+        let mut options = Options::new();
+        options.set("endpoint", "https://box.example.com/annex");
+        options.set("memory-cap", "1MiB");
+        let store = open("webdav", &options, &Context::default()).expect("good options");
+        assert_eq!(store.capabilities().local, find("webdav").expect("built").local);
+    }
+
+    #[test]
+    fn no_secret_is_looked_for_where_a_limit_of_the_process_is() {
+        const TAKEN: &[&str] = &["async", "uring", "memory", "timeout"];
+        for spec in schemes().flat_map(|scheme| scheme.options()).filter(|spec| spec.secret) {
+            assert!(!TAKEN.contains(&spec.name), "{}", spec.name);
         }
     }
 

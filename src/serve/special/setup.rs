@@ -72,7 +72,6 @@ impl Ready {
 pub struct Setup {
     purpose: Purpose,
     environment: Environment,
-    find: fn(&str) -> Result<Scheme>,
     scheme: Option<Scheme>,
     questions: VecDeque<Question>,
     asked: Option<Question>,
@@ -91,7 +90,10 @@ enum Question {
     Option(&'static str),
     /// An option of other schemes, which must be empty.
     Foreign(&'static str),
+    /// Credentials of S3.
     Kept(&'static str),
+    /// The secret of an option.
+    Secret(&'static str),
     Name,
     Uuid,
 }
@@ -102,6 +104,7 @@ impl Question {
             Question::Scheme => Query::GetConfig(b"scheme".to_vec()),
             Question::Option(name) | Question::Foreign(name) => Query::GetConfig(name.into()),
             Question::Kept(name) => Query::GetCreds(name.into()),
+            Question::Secret(name) => Query::GetCreds(slot(name).into_bytes()),
             Question::Name => Query::GetConfig(b"name".to_vec()),
             Question::Uuid => Query::GetUuid,
         }
@@ -114,7 +117,6 @@ impl Setup {
         Self {
             purpose,
             environment,
-            find: registry::find,
             scheme: None,
             questions: VecDeque::from([Question::Scheme]),
             asked: None,
@@ -167,7 +169,7 @@ impl Setup {
                 let scheme = self.scheme.map_or("", |scheme| scheme.name);
                 return Err(bad(name, &format!("is no option of scheme={scheme}")));
             }
-            (Question::Kept(name), Answer::Creds { user, password }) => {
+            (Question::Kept(name) | Question::Secret(name), Answer::Creds { user, password }) => {
                 self.kept.insert(name, (user, password));
             }
             (Question::Name, Answer::Value(value)) => self.name = value,
@@ -181,10 +183,9 @@ impl Setup {
     fn choose(&mut self, value: &[u8]) -> Result<()> {
         let name = std::str::from_utf8(value).map_err(|_| bad("scheme", "is not UTF-8"))?;
         if name.is_empty() {
-            let known: Vec<_> = registry::schemes().map(|scheme| scheme.name).collect();
-            return Err(bad("scheme", &format!("is missing; it is one of {}", known.join(", "))));
+            return Err(bad("scheme", &format!("is missing; it is one of {}", registry::names())));
         }
-        let scheme = (self.find)(name)?;
+        let scheme = registry::find(name)?;
         self.scheme = Some(scheme);
         let init = self.purpose == Purpose::Init;
         let has = |name: &str| scheme.options().any(|spec| spec.name == name);
@@ -198,7 +199,7 @@ impl Setup {
         if scheme.name == "s3" {
             self.questions.extend([S3_CREDS, S3_SESSION].map(Question::Kept));
         }
-        self.questions.extend(scheme.options().filter(|spec| spec.secret).map(|spec| Question::Kept(spec.name)));
+        self.questions.extend(scheme.options().filter(|spec| spec.secret).map(|spec| Question::Secret(spec.name)));
         Ok(())
     }
 
@@ -301,7 +302,7 @@ impl Setup {
         if let Some(value) = &fresh
             && kept.as_ref() != Some(&(user.clone(), value.clone()))
         {
-            notes.push_back(keep(name, &user, value));
+            notes.push_back(keep(&slot(name), &user, value));
         }
         let (user, value) = match (fresh, kept) {
             (Some(value), _) => (user, value),
@@ -329,6 +330,14 @@ impl Setup {
             value => Ok(value),
         }
     }
+}
+
+/// The setting under which git-annex keeps the secret of an option.
+///
+/// quirk: it may not have the option's name, because git-annex 10.20261026 takes a value given for the option at initremote
+/// for credentials of its own making, and stops with "bad creds".
+fn slot(option: &str) -> String {
+    format!("{option}-creds")
 }
 
 fn keep(name: &str, user: &[u8], password: &[u8]) -> Note {

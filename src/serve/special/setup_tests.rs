@@ -1,7 +1,5 @@
 //! Setups against a pretend git-annex, which keeps settings and credentials in maps.
 
-use remotes::options::Spec;
-
 use super::*;
 
 const UUID: &str = "6d09a91e-1111-2222-3333-444455556666";
@@ -32,6 +30,8 @@ impl Annex {
                 Answer::Value(self.configs.get(&text(&name)).cloned().unwrap_or_default().into_bytes())
             }
             Query::GetCreds(name) => {
+                // As git-annex does with a value it has not made itself.
+                assert_eq!(self.configs.get(&text(&name)), None, "bad creds");
                 self.asked.push(format!("creds {}", text(&name)));
                 let (user, password) = self.creds.get(&text(&name)).cloned().unwrap_or_default();
                 Answer::Creds { user: user.into_bytes(), password: Secret::new(password) }
@@ -60,7 +60,7 @@ impl Annex {
     fn run(&mut self, purpose: Purpose, environment: Environment) -> Result<Ready> {
         self.asked.clear();
         self.told.clear();
-        let mut setup = Setup { find: pretend, ..Setup::new(purpose, environment) };
+        let mut setup = Setup::new(purpose, environment);
         let mut answer = None;
         loop {
             match setup.next(answer.take()) {
@@ -78,16 +78,6 @@ impl Annex {
 
     fn prepare(&mut self, environment: Environment) -> Ready {
         self.run(Purpose::Prepare, environment).expect("can be prepared")
-    }
-}
-
-/// The real schemes, and one with a secret.
-fn pretend(name: &str) -> Result<Scheme> {
-    const OPTIONS: &[Spec] =
-        &[Spec::plain("endpoint", "where"), Spec::plain("username", "who"), Spec::secret("password", "how")];
-    match name {
-        "webdav" => Ok(Scheme { name: "webdav", options: [OPTIONS, &[]], layout: Layout::Tree, local: false }),
-        other => registry::find(other),
     }
 }
 
@@ -212,7 +202,7 @@ fn no_keys_are_kept_where_others_are_used() {
 fn a_secret_option_moves_to_the_credentials() {
     let mut annex = Annex::with(&[("scheme", "webdav"), ("endpoint", "https://h"), ("password", "hunter 2")]);
     let ready = annex.init(bare);
-    assert_eq!(annex.told, ["password=", "creds password password hunter 2"]);
+    assert_eq!(annex.told, ["password=", "creds password-creds password hunter 2"]);
     assert_eq!(option(&ready, "password").as_deref(), Some("hunter 2"));
     let ready = annex.prepare(bare);
     assert!(!annex.asked.contains(&"password".to_string()), "{:?}", annex.asked);
@@ -226,11 +216,11 @@ fn a_secret_option_moves_to_the_credentials() {
 fn a_secret_may_come_from_the_environment() {
     let stream: Environment = |name| (name == "STREAM_PASSWORD").then(|| b"new".to_vec());
     let mut annex = Annex::with(&[("scheme", "webdav"), ("username", "joe")]);
-    annex.creds.insert("password".into(), ("password".into(), "old".into()));
+    annex.creds.insert("password-creds".into(), ("password".into(), "old".into()));
     assert_eq!(option(&annex.prepare(bare), "password").as_deref(), Some("old"));
     assert_eq!(option(&annex.prepare(stream), "password").as_deref(), Some("new"));
     assert_eq!(option(&annex.init(stream), "username").as_deref(), Some("joe"));
-    assert_eq!(annex.told, ["creds password password new"]);
+    assert_eq!(annex.told, ["creds password-creds password new"]);
 }
 
 #[test]
@@ -242,7 +232,7 @@ fn webdav_takes_the_variables_of_git_annex_and_keeps_the_user_too() {
     };
     let mut annex = Annex::with(&[("scheme", "webdav"), ("endpoint", "https://h")]);
     annex.init(webdav);
-    assert_eq!(annex.told, ["creds password joe pw"]);
+    assert_eq!(annex.told, ["creds password-creds joe pw"]);
     let ready = annex.prepare(bare);
     assert_eq!((option(&ready, "username"), option(&ready, "password")), (Some("joe".into()), Some("pw".into())));
 }

@@ -207,8 +207,7 @@ impl Talk {
 }
 
 fn configs() -> Vec<(Vec<u8>, Vec<u8>)> {
-    let schemes: Vec<_> = registry::schemes().map(|scheme| scheme.name).collect();
-    let scheme = format!("what to store in: {}", schemes.join(", "));
+    let scheme = format!("what to store in: {}", registry::names());
     let mut configs = vec![(b"scheme".to_vec(), scheme.into_bytes())];
     configs.extend(registry::all_options().into_iter().map(|(name, about)| (name.into(), about.into_bytes())));
     configs
