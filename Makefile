@@ -8,7 +8,6 @@ SERVE := python3 testdata/peers/serve.py
 STORE ?= fs
 # Seconds for each fuzz target.
 FUZZ_TIME ?= 20
-FUZZ_TOOLCHAIN ?= nightly
 
 # yes: git-annex's testremote whole in every combination, also where that takes minutes each.
 WHOLE ?= no
@@ -44,8 +43,8 @@ $(PEERS)/stamp: testdata/peers/requirements.txt testdata/peers/install.py
 bench: build peers ## measure beside git-annex, rclone and curl; results in bench/results/
 	cargo run --release --locked --package bench
 
-fuzz: ## run each fuzz target for FUZZ_TIME seconds (needs cargo-fuzz and a nightly toolchain)
-	@testdata/run-fuzz.sh $(FUZZ_TOOLCHAIN) $(FUZZ_TIME)
+fuzz: ## run each fuzz target for FUZZ_TIME seconds (needs cargo-fuzz)
+	@testdata/run-fuzz.sh $(FUZZ_TIME)
 
 clean: ## remove all that was built or installed
 	rm -rf target testdata/fuzz/target

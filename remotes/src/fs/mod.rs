@@ -160,13 +160,24 @@ impl Store for Fs {
 
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
         let place = self.path(Op::Put, object)?;
-        self.root_is_there(Op::Put).await?;
-        let root = Arc::clone(&self.root);
-        let space = self.off(Op::Put, move || rustix::fs::statvfs(&*root)).await?;
-        self.check_space(object, len, space.ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize)))?;
         let staging = place.clone();
-        let staged = self.off(Op::Put, move || staging.stage()).await?;
-        let staged = staged.map_err(|e| self.fail(Op::Put, object, "staging", e))?;
+        let staged = self.off(Op::Put, move || {
+            let free = rustix::fs::statvfs(&*staging.root).ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize));
+            (free, staging.stage())
+        });
+        let (free, staged) = staged.await?;
+        let staged = match staged {
+            Ok(staged) => staged,
+            Err(e) => {
+                self.root_is_there(Op::Put).await?;
+                return Err(self.fail(Op::Put, object, "staging", e));
+            }
+        };
+        self.check_space(object, len, free).inspect_err(|_| {
+            if let Some(name) = &staged.1 {
+                let _ = std::fs::remove_file(name);
+            }
+        })?;
         Ok(Box::new(put::FsPut::new(place, staged, object, &self.label, len, &self.in_flight)))
     }
 
