@@ -20,4 +20,6 @@ echo "== stores and lanes with io_uring refused"
   export -f run_tests
   python3 testdata/peers/deny-io-uring.py bash -c 'run_tests --package remotes'
 )
+echo "== every row of the bench, once and small, so that it cannot rot"
+cargo run --quiet --locked --package bench -- --quick --binary target/debug/git-annex-remote-stream
 echo "== all tests passed in $((SECONDS - begun)) s"

@@ -1,7 +1,7 @@
-//! git-annex's own examination of a special remote, whole, on every kind of place, with ASYNC and without.
+//! git-annex's own examination of a special remote on every kind of place, with ASYNC and without.
 //!
-//! A whole run on a network store is some 60,000 requests one after the other (chunks of 1 KiB), so by default the runs
-//! without ASYNC take git-annex's own smaller set there; `STREAM_TEST_WHOLE=yes` (`make test WHOLE=yes`) runs all whole.
+//! A whole run is some 60,000 requests one after the other (chunks of 1 KiB), minutes each, so by default these take
+//! git-annex's own smaller set (`--fast`); `STREAM_TEST_WHOLE=yes` (`make test WHOLE=yes`) runs all whole.
 //! `STREAM_TEST_SUBJECT=theirs` puts git-annex's own types in our place, which shows what is the examination's doing.
 
 mod support;
@@ -11,18 +11,11 @@ use std::time::{Duration, Instant};
 use support::annex::Repo;
 use support::place::{Place, subject};
 
-/// How much of the examination.
-#[derive(Clone, Copy, PartialEq)]
-enum Extent {
-    Whole,
-    Fast,
-}
-
 /// Longest a whole run may take; on a loaded machine of two cores 200 s were seen for a network store.
 const LIMIT: Duration = Duration::from_secs(900);
 
-fn testremote(place: Place, with_async: bool, extent: Extent) {
-    let whole = extent == Extent::Whole || std::env::var("STREAM_TEST_WHOLE").is_ok_and(|it| it == "yes");
+fn testremote(place: Place, with_async: bool) {
+    let whole = std::env::var("STREAM_TEST_WHOLE").is_ok_and(|it| it == "yes");
     // Fewer tests than these would mean that git-annex left parts out: it has 573 whole and 125 fast.
     let (words, least): (&[&str], u32) =
         if whole { (&["testremote", "x"], 500) } else { (&["testremote", "--fast", "x"], 100) };
@@ -41,40 +34,40 @@ fn testremote(place: Place, with_async: bool, extent: Extent) {
 
 #[test]
 fn fs_with_async() {
-    testremote(Place::fs(), true, Extent::Whole);
+    testremote(Place::fs(), true);
 }
 
 #[test]
 fn fs_without_async() {
-    testremote(Place::fs(), false, Extent::Whole);
+    testremote(Place::fs(), false);
 }
 
 #[test]
 fn seaweedfs_with_async() {
-    testremote(Place::weed(), true, Extent::Whole);
+    testremote(Place::weed(), true);
 }
 
 #[test]
 fn seaweedfs_without_async() {
-    testremote(Place::weed(), false, Extent::Fast);
+    testremote(Place::weed(), false);
 }
 
 #[test]
 fn rclone_s3_with_async() {
-    testremote(Place::rclone_s3(), true, Extent::Whole);
+    testremote(Place::rclone_s3(), true);
 }
 
 #[test]
 fn rclone_s3_without_async() {
-    testremote(Place::rclone_s3(), false, Extent::Fast);
+    testremote(Place::rclone_s3(), false);
 }
 
 #[test]
 fn webdav_with_async() {
-    testremote(Place::webdav(), true, Extent::Whole);
+    testremote(Place::webdav(), true);
 }
 
 #[test]
 fn webdav_without_async() {
-    testremote(Place::webdav(), false, Extent::Fast);
+    testremote(Place::webdav(), false);
 }

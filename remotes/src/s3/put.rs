@@ -234,13 +234,14 @@ impl S3Put {
         Ok(())
     }
 
-    /// One PUT of everything; tries again where that can help.
-    async fn send_single(&self, payload: &Part, meter: &Meter) -> Result<()> {
+    /// One PUT of everything; tries again where that can help. The ETag is the server's receipt for it: asking once more by
+    /// HEAD would tell nothing new, and makes some servers read the whole object to compute it again.
+    async fn send_single(&self, payload: &Part, meter: &Meter) -> Result<Stored> {
         let mut backoff = Backoff::new(&self.inner.context);
         loop {
             let counted = meter.child();
             match self.try_single(payload, &counted).await {
-                Ok(()) => return Ok(()),
+                Ok(tag) => return Ok(Stored { len: self.len, tag: Some(tag) }),
                 Err(e) => {
                     counted.undo();
                     backoff.pause(e).await?;
@@ -249,7 +250,7 @@ impl S3Put {
         }
     }
 
-    async fn try_single(&self, payload: &Part, meter: &Meter) -> Result<()> {
+    async fn try_single(&self, payload: &Part, meter: &Meter) -> Result<String> {
         let inner = &self.inner;
         let request = request(inner, &self.key, inner.client.sdk().await?);
         let tag = if let Some(pool) = &inner.pool {
@@ -276,17 +277,12 @@ impl S3Put {
             let answer = limit::moving(Op::Put, inner.context.idle, meter, send).await?;
             answer.e_tag().map(str::to_string)
         };
-        match tag {
-            Some(_) => Ok(()),
-            None => Err(Error::new(
-                Op::Put,
-                Kind::Protocol,
-                "the server took the object without giving an ETag: it is no S3",
-            )),
-        }
+        tag.filter(|tag| !tag.is_empty()).ok_or_else(|| {
+            Error::new(Op::Put, Kind::Protocol, "the server took the object without giving an ETag: it is no S3")
+        })
     }
 
-    /// Sees with its own eyes that the object is there and as long as it should be.
+    /// Sees with its own eyes that what was made of parts is there and as long as it should be.
     async fn read_back(&self) -> Result<Stored> {
         let mut backoff = Backoff::new(&self.inner.context);
         let stat = loop {
@@ -309,11 +305,9 @@ impl S3Put {
 
     async fn settle(&mut self) -> Result<Stored> {
         match std::mem::replace(&mut self.state, State::Empty) {
-            State::File(file, meter) => self.send_single(&Part::File(file), &meter).await?,
-            State::Memory(filling) => {
-                self.send_single(&Part::Blocks(filling.finish()), &Meter::new()).await?;
-            }
-            State::Empty => self.send_single(&Part::Blocks(Vec::new()), &Meter::new()).await?,
+            State::File(file, meter) => return self.send_single(&Part::File(file), &meter).await,
+            State::Memory(filling) => return self.send_single(&Part::Blocks(filling.finish()), &Meter::new()).await,
+            State::Empty => return self.send_single(&Part::Blocks(Vec::new()), &Meter::new()).await,
             State::Parts { mut parts, filling } => {
                 if let Some(filling) = filling {
                     parts.send(filling);
