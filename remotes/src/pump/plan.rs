@@ -40,7 +40,7 @@ pub enum Lane {
     Sendfile,
     /// splice(2) through a pipe.
     Splice,
-    /// Blocks, the file's side through io_uring.
+    /// Blocks, read from the file through io_uring.
     Uring,
     /// Blocks, by plain reads and writes.
     Buffered,
@@ -71,8 +71,8 @@ pub fn plan(source: SourceKind, sink: SinkKind, needs: Needs, engine: Engine) ->
         (From::File, To::File) if !needs.digest => Lane::CopyRange,
         (From::File, To::Socket) if !needs.digest => Lane::Sendfile,
         (From::Socket, To::Socket) if !needs.digest => Lane::Splice,
-        (From::File, _) | (_, To::File) => blocks,
-        (From::Socket | From::Stream, To::Socket | To::Blocks) => Lane::Buffered,
+        (From::File, _) => blocks,
+        (From::Socket | From::Stream, _) => Lane::Buffered,
     }
 }
 
@@ -90,16 +90,16 @@ mod tests {
             (From::File, To::File, plain, Lane::CopyRange, Lane::CopyRange),
             (From::File, To::Socket, plain, Lane::Sendfile, Lane::Sendfile),
             (From::File, To::Blocks, plain, Lane::Uring, Lane::Buffered),
-            (From::Socket, To::File, plain, Lane::Uring, Lane::Buffered),
+            (From::Socket, To::File, plain, Lane::Buffered, Lane::Buffered),
             (From::Socket, To::Socket, plain, Lane::Splice, Lane::Splice),
             (From::Socket, To::Blocks, plain, Lane::Buffered, Lane::Buffered),
-            (From::Stream, To::File, plain, Lane::Uring, Lane::Buffered),
+            (From::Stream, To::File, plain, Lane::Buffered, Lane::Buffered),
             (From::Stream, To::Socket, plain, Lane::Buffered, Lane::Buffered),
             (From::Stream, To::Blocks, plain, Lane::Buffered, Lane::Buffered),
             (From::File, To::File, digest, Lane::Uring, Lane::Buffered),
             (From::File, To::Socket, digest, Lane::Uring, Lane::Buffered),
             (From::Socket, To::Socket, digest, Lane::Buffered, Lane::Buffered),
-            (From::Socket, To::File, digest, Lane::Uring, Lane::Buffered),
+            (From::Socket, To::File, digest, Lane::Buffered, Lane::Buffered),
         ] {
             assert_eq!(plan(from, to, needs, Engine::Uring), uring, "{from:?} {to:?} {needs:?}");
             assert_eq!(plan(from, to, needs, Engine::Threads), threads, "{from:?} {to:?} {needs:?}");

@@ -10,7 +10,11 @@ use tokio_uring::buf::BoundedBuf;
 use crate::pump::Block;
 use crate::sys::Engine;
 
-/// A file that this thread's [`Engine`] reads and writes.
+/// Bytes of one write. The kernel takes a folio as large as the write for it; once memory is fragmented, finding one of 1 MiB
+/// costs ten times the copy (ext4, Linux 6.18: 2.2 s against 0.23 s for 1 GiB), and smaller writes than this cost calls.
+const PIECE: usize = 256 << 10;
+
+/// A file that this thread's [`Engine`] reads and syncs.
 ///
 /// Every operation owns its memory until the kernel is done with it, so futures may be dropped at any moment; what was
 /// dropped may still take effect.
@@ -70,15 +74,19 @@ impl DataFile {
         Ok(block)
     }
 
-    /// Writes all of `bytes` at `at`.
+    /// Writes all of `bytes` at `at`, on a pool thread with either engine: the kernel hands buffered writes that make a file
+    /// longer from the ring to threads of its own anyway, and in one hop a whole block goes in pieces of the right size.
     pub async fn write(&self, bytes: Bytes, at: u64) -> io::Result<()> {
-        match &self.ring {
-            Some(ring) => ring.write_all_at(bytes, at).await.0,
-            None => {
-                let file = Arc::clone(&self.file);
-                on_a_thread(move || std::os::unix::fs::FileExt::write_all_at(&*file, &bytes, at)).await?
+        let file = Arc::clone(&self.file);
+        on_a_thread(move || {
+            let mut at = at;
+            for piece in bytes.chunks(PIECE) {
+                std::os::unix::fs::FileExt::write_all_at(&*file, piece, at)?;
+                at += piece.len() as u64;
             }
-        }
+            Ok(())
+        })
+        .await?
     }
 
     /// Makes data and length lasting.
