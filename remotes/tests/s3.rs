@@ -92,12 +92,33 @@ fn rclone_serve_s3_passes_the_examination() {
     examined(servers::rclone_s3(), true);
 }
 
-fn parts_from_a_file(server: &Server) {
+fn through_the_sdk(server: &Server) {
+    let context = quick();
+    on(true, async {
+        let o = options(server, &servers::unique("sdk"));
+        let store: Rc<dyn Store> = Rc::new(S3::open_through_sdk(&o, &context).expect("good options"));
+        examine(&store, &context).await;
+    });
+    assert_eq!(context.budget.free(), context.budget.total(), "every lease came back");
+    parts_from_a_file(server, S3::open_through_sdk);
+}
+
+#[test]
+fn seaweedfs_passes_the_examination_through_the_sdk() {
+    through_the_sdk(servers::weed());
+}
+
+#[test]
+fn rclone_serve_s3_passes_the_examination_through_the_sdk() {
+    through_the_sdk(servers::rclone_s3());
+}
+
+fn parts_from_a_file(server: &Server, open: fn(&Options, &Context) -> remotes::Result<S3>) {
     let context = quick();
     on(true, async {
         let mut o = options(server, &servers::unique("parts"));
         o.set("partsize", "5MiB");
-        let store = open(&o, &context);
+        let store: Rc<dyn Store> = Rc::new(open(&o, &context).expect("good options"));
         store.prove(OWNER).await.expect("proved");
         let bytes = pattern(1, (23 << 20) + 5);
         let meter = Meter::new();
@@ -115,12 +136,12 @@ fn parts_from_a_file(server: &Server) {
 
 #[test]
 fn seaweedfs_takes_parts_from_a_file() {
-    parts_from_a_file(servers::weed());
+    parts_from_a_file(servers::weed(), S3::open);
 }
 
 #[test]
 fn rclone_serve_s3_takes_parts_from_a_file() {
-    parts_from_a_file(servers::rclone_s3());
+    parts_from_a_file(servers::rclone_s3(), S3::open);
 }
 
 fn doctored(server: &Server) -> Vec<remotes::doctor::Finding> {

@@ -58,10 +58,20 @@ struct Inner {
 impl S3 {
     /// Makes sense of the options. No network.
     pub fn open(options: &Options, context: &Context) -> Result<Self> {
+        Self::with_pool(options, context, true)
+    }
+
+    /// The same, with all payloads through the SDK as under TLS, also where the connection is plain. For tests.
+    pub fn open_through_sdk(options: &Options, context: &Context) -> Result<Self> {
+        Self::with_pool(options, context, false)
+    }
+
+    fn with_pool(options: &Options, context: &Context, pool: bool) -> Result<Self> {
         let config = Config::parse(options)?;
         let label = format!("s3 {}", config.bucket);
         let client = Client::new(&config, options, context)?;
-        let pool = config.plain_address().map(|(host, port)| wire::Pool::new(host, port, context));
+        let address = config.plain_address().filter(|_| pool);
+        let pool = address.map(|(host, port)| wire::Pool::new(host, port, context));
         let inner = Inner { config, label, context: context.clone(), client, pool, bucket_seen: Cell::new(None) };
         Ok(Self { inner: Rc::new(inner) })
     }
