@@ -37,11 +37,6 @@ impl Backoff {
         self.tries += 1;
         Ok(())
     }
-
-    /// Tells how often and how long this was tried, where it is given up for another reason.
-    pub fn story(&self, error: Error) -> Error {
-        error.tried(self.tries, self.started.elapsed())
-    }
 }
 
 /// The pause after try `tries`: doubling from `first`, `chance` (0 to 1) spreads it over its upper half.

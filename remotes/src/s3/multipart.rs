@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::presigning::PresignedRequest;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
@@ -15,6 +16,28 @@ use crate::{Error, Kind, Op, Result};
 pub(super) enum Part {
     File(FileSource),
     Blocks(Vec<Bytes>),
+}
+
+impl Part {
+    /// Sends the payload under a presigned PUT on a connection of our own. Gives the ETag of the answer.
+    pub(super) async fn travel(
+        &self,
+        pool: &wire::Pool,
+        presigned: &PresignedRequest,
+        meter: &Meter,
+    ) -> Result<Option<String>> {
+        let body = match self {
+            Part::File(file) => wire::Body::File(file, meter),
+            Part::Blocks(blocks) => wire::Body::Blocks(blocks, meter),
+        };
+        let response = wire::Request::new(Op::Put, presigned, &[])?.exchange(pool, body).await?;
+        if response.status() != 200 {
+            return Err(response.into_error().await);
+        }
+        let tag = response.etag().map(str::to_string);
+        response.finish().await;
+        Ok(tag)
+    }
 }
 
 /// An upload that exists on the server. Dropping it aborts it in the background.
@@ -93,17 +116,7 @@ impl Multipart {
             .part_number(i32::try_from(number).unwrap_or(i32::MAX));
         let tag = if let Some(pool) = &inner.pool {
             let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
-            let body = match part {
-                Part::File(file) => wire::Body::File(file, meter),
-                Part::Blocks(blocks) => wire::Body::Blocks(blocks, meter),
-            };
-            let response = wire::Request::new(Op::Put, &presigned, &[])?.exchange(pool, body).await?;
-            if response.status() != 200 {
-                return Err(response.into_error().await);
-            }
-            let tag = response.etag().map(str::to_string);
-            response.finish().await;
-            tag
+            part.travel(pool, &presigned, meter).await?
         } else {
             let (body, len) = match part {
                 Part::File(file) => (sdk_body::from_file(file, meter, &inner.context).await, file.len),

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::multipart::{Multipart, Part};
 use super::plan::{self, From, Upload};
-use super::{Inner, client, errors, get, limit, sdk_body, wire};
+use super::{Inner, client, errors, get, limit, sdk_body};
 use crate::pump::{BLOCK, Block, FileSource, Lane, Lease, Meter};
 use crate::retry::Backoff;
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stored};
@@ -255,17 +255,7 @@ impl S3Put {
         let request = request(inner, &self.key, inner.client.sdk().await?);
         let tag = if let Some(pool) = &inner.pool {
             let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
-            let body = match payload {
-                Part::File(file) => wire::Body::File(file, meter),
-                Part::Blocks(blocks) => wire::Body::Blocks(blocks, meter),
-            };
-            let response = wire::Request::new(Op::Put, &presigned, &[])?.exchange(pool, body).await?;
-            if response.status() != 200 {
-                return Err(response.into_error().await);
-            }
-            let tag = response.etag().map(str::to_string);
-            response.finish().await;
-            tag
+            payload.travel(pool, &presigned, meter).await?
         } else {
             let body = match payload {
                 Part::File(file) => sdk_body::from_file(file, meter, &inner.context).await,
