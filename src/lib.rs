@@ -2,5 +2,6 @@
 
 pub mod annex;
 pub mod cli;
+pub mod name;
 pub mod proto;
 pub mod serve;

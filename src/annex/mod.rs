@@ -1,4 +1,5 @@
-//! What is known of git-annex's keys and of where it puts them.
+//! What is known of a git-annex repository: its keys, where they lie, what is locked, and what is recorded.
 
 pub mod key;
 pub mod layout;
+pub mod lock;
