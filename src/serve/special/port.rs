@@ -38,6 +38,20 @@ impl Port {
         let _ = self.with(|session| session.tell(job, Note::Debug(text.into())));
     }
 
+    /// Likewise, but written together with whatever is said next: git-annex wakes up for every write, and for small files
+    /// that is a good part of its work. [`catch_up`](Self::catch_up) writes it where nothing else is said.
+    pub(super) fn debug_soon(&self, job: Job, text: impl Into<Vec<u8>>) {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = session.tell(job, Note::Debug(text.into()));
+    }
+
+    /// Writes what waits, unless git-annex is behind with reading.
+    pub(super) fn catch_up(&self) {
+        if can_write() {
+            self.with(|_| ());
+        }
+    }
+
     /// Says how far a transfer is, unless git-annex is behind with reading.
     pub(super) fn progress(&self, job: Job, bytes: u64) {
         if can_write() {

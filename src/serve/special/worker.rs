@@ -143,8 +143,10 @@ impl Worker {
         let mut put = cancellable(stop.clone(), Op::Put, store.put(&object, source.len)).await.map_err(named)?;
         let lane = put.lane();
         let size = units::show(source.len);
-        self.port
-            .debug(job, format!("store {}: {}, lane={lane}, {size}", key.as_bytes().escape_ascii(), store.label()));
+        self.port.debug_soon(
+            job,
+            format!("store {}: {}, lane={lane}, {size}", key.as_bytes().escape_ascii(), store.label()),
+        );
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
         let filled = self.watched(&mut watch, cancellable(stop, Op::Put, put.fill(&source, &meter))).await;
@@ -172,7 +174,7 @@ impl Worker {
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
         let fetch = pump::fetch(store, &object, &sink.file, sink.have, &meter, &place.context);
-        self.port.debug(
+        self.port.debug_soon(
             job,
             format!("retrieve {}: {}, from byte {}", key.as_bytes().escape_ascii(), store.label(), sink.have),
         );
@@ -198,6 +200,8 @@ impl Worker {
                 _ = ticks.tick() => {
                     if let Some(bytes) = watch.throttle.due(watch.started.elapsed(), watch.meter.bytes()) {
                         self.port.progress(watch.job, bytes);
+                    } else {
+                        self.port.catch_up();
                     }
                 }
             }
@@ -208,7 +212,8 @@ impl Worker {
         let seconds = started.elapsed().as_secs_f64();
         let rate = moved.bytes as f64 / seconds.max(0.001) / 1e6;
         let (key, bytes, note) = (key.as_bytes().escape_ascii(), moved.bytes, &moved.note);
-        self.port.debug(job, format!("{verb} {key} settled: {bytes} bytes in {seconds:.2} s, {rate:.0} MB/s{note}"));
+        self.port
+            .debug_soon(job, format!("{verb} {key} settled: {bytes} bytes in {seconds:.2} s, {rate:.0} MB/s{note}"));
     }
 }
 
