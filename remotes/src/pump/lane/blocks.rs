@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::within;
+use super::{Plain, within};
 use crate::pump::{BLOCK, Block, Budget, FileSource, Lease};
 use crate::sys::DataFile;
 
@@ -95,9 +95,9 @@ impl<'a> SocketBlocks<'a> {
 const FLAGS: rustix::net::RecvFlags = rustix::net::RecvFlags::empty();
 
 /// Sends all of `bytes`. Errors: `TimedOut` where the peer takes nothing for `idle`.
-pub async fn send(mut bytes: Bytes, to: &TcpStream, idle: Duration) -> io::Result<()> {
+pub async fn send(mut bytes: Bytes, to: &impl Plain, idle: Duration) -> io::Result<()> {
     while !bytes.is_empty() {
-        let n = within(idle, to.async_io(Interest::WRITABLE, || to.try_write(&bytes))).await?;
+        let n = within(idle, to.when(Interest::WRITABLE, || Ok(rustix::io::write(to, &bytes)?))).await?;
         bytes.advance(n);
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod copy_range;
+mod plain;
 mod sendfile;
 mod splice;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use blocks::{FileBlocks, SocketBlocks, send};
 pub use copy_range::copy_range;
+pub use plain::Plain;
 pub use sendfile::sendfile;
 pub use splice::relay;
 

@@ -1,0 +1,102 @@
+//! Why a request could not be done, told apart as far as a client can act on it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::annex::branch::BranchError;
+use crate::annex::content::ContentError;
+
+/// A request that failed: the kind decides the answer on each wire, the words are for people. One line, no secrets.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    kind: FailureKind,
+    words: String,
+}
+
+/// What a client can make of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// The content is locked, or was by somebody who is gone.
+    Locked,
+    /// The time until which it might be removed is over.
+    TooLate,
+    /// The repository takes no content of this kind.
+    Refused,
+    /// The disk is full, or what must stay free would be used.
+    Full,
+    /// Too much is going on; later may be better.
+    Busy,
+    /// It could not be done or told.
+    Broken,
+}
+
+impl FailureKind {
+    /// Every kind, for counters.
+    pub const ALL: [Self; 6] = [Self::Locked, Self::TooLate, Self::Refused, Self::Full, Self::Busy, Self::Broken];
+
+    /// The word logs and metrics use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Locked => "locked",
+            Self::TooLate => "too_late",
+            Self::Refused => "refused",
+            Self::Full => "full",
+            Self::Busy => "busy",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+impl Failure {
+    /// Too much of `what` is going on.
+    pub fn busy(what: &str) -> Self {
+        Self { kind: FailureKind::Busy, words: format!("{what}; try again later") }
+    }
+
+    /// Something in the program itself went wrong.
+    pub fn internal(words: String) -> Self {
+        Self { kind: FailureKind::Broken, words }
+    }
+
+    /// The system refused while `doing` something.
+    pub fn io(doing: &str, error: &io::Error) -> Self {
+        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let kind = if full { FailureKind::Full } else { FailureKind::Broken };
+        Self { kind, words: format!("{doing}: {error}") }
+    }
+
+    /// What a client can make of it.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+}
+
+impl From<ContentError> for Failure {
+    fn from(error: ContentError) -> Self {
+        let kind = match &error {
+            ContentError::Locked => FailureKind::Locked,
+            ContentError::TooLate => FailureKind::TooLate,
+            ContentError::Insecure { .. } | ContentError::Unverifiable { .. } => FailureKind::Refused,
+            ContentError::Reserve { .. } | ContentError::DiskFull => FailureKind::Full,
+            ContentError::WrongLength { .. } | ContentError::Hook { .. } | ContentError::Io { .. } => FailureKind::Broken,
+        };
+        Self { kind, words: error.to_string() }
+    }
+}
+
+impl From<Arc<BranchError>> for Failure {
+    fn from(error: Arc<BranchError>) -> Self {
+        let kind = if error.is_full() { FailureKind::Full } else { FailureKind::Broken };
+        Self { kind, words: format!("record the location: {error}") }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line: String = self.words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        f.write_str(&line)
+    }
+}
+
+impl std::error::Error for Failure {}

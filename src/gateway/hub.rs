@@ -1,0 +1,249 @@
+//! Which repository a request is for: by the prefix of its URL where there is one, by uuid otherwise.
+//!
+//! The prefix is the path of the repository below a served directory, so that two repositories that know the same uuid
+//! (one cloned from the other, or two that proxy one remote) are never mixed up.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Failure, Served, blocking, timestamp};
+use crate::annex::repository::OpenError;
+use crate::name::Uuid;
+
+/// What is served.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// The repository at this path, and no other.
+    Repository(PathBuf),
+    /// Every repository below these directories.
+    Directories(Vec<PathBuf>),
+}
+
+/// Why a request finds no repository.
+#[derive(Debug)]
+pub enum Unserved {
+    /// There is none of that name here.
+    Unknown,
+    /// There is one, and it cannot be opened.
+    Broken(Failure),
+}
+
+/// All repositories that are served. Opened as they are asked for, and closed when nobody has asked for a while.
+pub struct Hub {
+    place: Place,
+    open: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_path: HashMap<PathBuf, Arc<Served>>,
+    by_uuid: HashMap<Uuid, PathBuf>,
+    scanned: Option<u64>,
+}
+
+/// How deep repositories are looked for below a directory.
+const DEPTH: usize = 8;
+
+/// Least seconds between two walks through the directories. Each asks the disk about everything there.
+const RESCAN: u64 = 5;
+
+/// Seconds after which a repository that nobody asks for is closed.
+const IDLE: u64 = 300;
+
+impl Hub {
+    /// Serves `place`. A single repository is opened now; below directories they are opened as they are asked for. Blocks.
+    pub fn open(place: Place) -> Result<Self, OpenError> {
+        let mut table = Table::default();
+        if let Place::Repository(path) = &place {
+            let served = Arc::new(Served::open(path)?);
+            table.by_uuid.insert(served.uuid().clone(), path.clone());
+            table.by_path.insert(path.clone(), served);
+        }
+        Ok(Self { place, open: Mutex::new(table) })
+    }
+
+    /// The repository `uuid` at `prefix`, which is empty or begins with a slash.
+    pub async fn find(self: &Arc<Self>, prefix: &[u8], uuid: &Uuid) -> Result<Arc<Served>, Unserved> {
+        let served = match &self.place {
+            Place::Repository(path) if prefix.is_empty() => self.known(path).ok_or(Unserved::Unknown)?,
+            Place::Repository(_) => return Err(Unserved::Unknown),
+            Place::Directories(directories) if prefix.is_empty() => self.by_uuid(directories, uuid).await?,
+            Place::Directories(directories) => {
+                let candidates = candidates(directories, prefix).ok_or(Unserved::Unknown)?;
+                self.at(candidates, uuid).await?
+            }
+        };
+        if served.uuid() != uuid {
+            return Err(Unserved::Unknown);
+        }
+        served.touch();
+        Ok(served)
+    }
+
+    /// The repositories that are open now.
+    pub fn opened(&self) -> Vec<Arc<Served>> {
+        self.table().by_path.values().cloned().collect()
+    }
+
+    /// Commits what was recorded and closes what nobody asked for in a while. Blocks.
+    pub fn tidy(&self) {
+        let idle: Vec<_> = {
+            let mut table = self.table();
+            let single = matches!(self.place, Place::Repository(_));
+            let idle = table.by_path.extract_if(|_, served| {
+                !single && served.idle() > IDLE && Arc::strong_count(served) == 1
+            });
+            idle.map(|(_, served)| served).collect()
+        };
+        for served in idle {
+            // What is not committed stays in the journal.
+            let _ = served.settle();
+        }
+    }
+
+    fn known(&self, path: &Path) -> Option<Arc<Served>> {
+        self.table().by_path.get(path).cloned()
+    }
+
+    async fn by_uuid(self: &Arc<Self>, directories: &[PathBuf], uuid: &Uuid) -> Result<Arc<Served>, Unserved> {
+        let path = match self.path_of(uuid) {
+            Some(path) => path,
+            None => {
+                self.scan(directories).await?;
+                self.path_of(uuid).ok_or(Unserved::Unknown)?
+            }
+        };
+        self.at(vec![path], uuid).await
+    }
+
+    fn path_of(&self, uuid: &Uuid) -> Option<PathBuf> {
+        self.table().by_uuid.get(uuid).cloned()
+    }
+
+    /// Opens the first of `candidates` that is the repository `uuid`.
+    async fn at(self: &Arc<Self>, candidates: Vec<PathBuf>, uuid: &Uuid) -> Result<Arc<Served>, Unserved> {
+        if let Some(served) = candidates.iter().find_map(|path| self.known(path)) {
+            // A repository that was taken away must not be served from what is left in memory.
+            if served.repository().git_dir().join("config").exists() {
+                return Ok(served);
+            }
+            self.forget(&served);
+        }
+        let (hub, uuid) = (Arc::clone(self), uuid.clone());
+        let opened = blocking(move || {
+            let path = candidates.into_iter().find(|path| is_repository(path)).ok_or(Unserved::Unknown)?;
+            let served = Served::open(&path).map_err(|e| Unserved::Broken(Failure::internal(e.to_string())))?;
+            if *served.uuid() != uuid {
+                return Err(Unserved::Unknown);
+            }
+            // Another request may have opened it meanwhile; all have to share one.
+            Ok(Arc::clone(hub.table().by_path.entry(path).or_insert_with(|| Arc::new(served))))
+        });
+        opened.await.map_err(Unserved::Broken)?
+    }
+
+    fn forget(&self, served: &Arc<Served>) {
+        let mut table = self.table();
+        table.by_path.retain(|_, known| !Arc::ptr_eq(known, served));
+        table.by_uuid.remove(served.uuid());
+    }
+
+    /// Looks for repositories that are not known yet, unless that was just done.
+    async fn scan(self: &Arc<Self>, directories: &[PathBuf]) -> Result<(), Unserved> {
+        {
+            let mut table = self.table();
+            if table.scanned.is_some_and(|last| timestamp() < last + RESCAN) {
+                return Ok(());
+            }
+            table.scanned = Some(timestamp());
+        }
+        let (hub, directories) = (Arc::clone(self), directories.to_vec());
+        let scanned = blocking(move || {
+            let mut found = HashMap::new();
+            for directory in &directories {
+                walk(directory, DEPTH, &mut found);
+            }
+            hub.table().by_uuid = found;
+        });
+        scanned.await.map_err(Unserved::Broken)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the repository with the URL prefix `prefix` may be. `None` where the prefix would leave the directories.
+fn candidates(directories: &[PathBuf], prefix: &[u8]) -> Option<Vec<PathBuf>> {
+    let decoded = percent_decoded(prefix.strip_prefix(b"/")?);
+    let below = Path::new(OsStr::from_bytes(&decoded));
+    let plain = below.components().all(|part| matches!(part, Component::Normal(_)));
+    if decoded.is_empty() || decoded.contains(&0) || !plain {
+        return None;
+    }
+    let mut with_git = decoded.clone();
+    with_git.extend_from_slice(b".git");
+    let names = [Path::new(OsStr::from_bytes(&decoded)).to_path_buf(), Path::new(OsStr::from_bytes(&with_git)).to_path_buf()];
+    Some(directories.iter().flat_map(|directory| names.iter().map(move |name| directory.join(name))).collect())
+}
+
+fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, tail)) = rest.split_first() {
+        let hex = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) if hex(high).is_some() && hex(low).is_some() => {
+                out.push(hex(high).unwrap_or(0) << 4 | hex(low).unwrap_or(0));
+                rest = after;
+            }
+            _ => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+/// Whether git would take `path` for a repository, looked at in passing.
+fn is_repository(path: &Path) -> bool {
+    path.join(".git").exists() || (path.join("HEAD").is_file() && path.join("objects").is_dir())
+}
+
+/// Finds the repositories with an annex below `directory`, none within another.
+fn walk(directory: &Path, depth: usize, found: &mut HashMap<Uuid, PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    let mut paths: Vec<_> = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect();
+    // Which of two with the same uuid is served must not change from walk to walk.
+    paths.sort();
+    for path in paths {
+        if is_repository(&path) {
+            if let Some(uuid) = Served::open(&path).ok().map(|served| served.uuid().clone()) {
+                found.entry(uuid).or_insert(path);
+            }
+        } else if depth > 0 {
+            walk(&path, depth - 1, found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_prefix_leaves_the_directories() {
+        let directories = [PathBuf::from("/srv/git"), PathBuf::from("/data")];
+        for prefix in [&b""[..], b"/", b"/..", b"/a/../b", b"/%2e%2e/x", b"//etc", b"/a//../x", b"/%2fetc", b"/a%00b"] {
+            let found = candidates(&directories, prefix);
+            assert!(found.is_none(), "{} gives {found:?}", prefix.escape_ascii());
+        }
+        let found = candidates(&directories, b"/org/re%20po").expect("a plain path");
+        let names = ["/srv/git/org/re po", "/srv/git/org/re po.git", "/data/org/re po", "/data/org/re po.git"];
+        assert_eq!(found, names.map(PathBuf::from));
+    }
+}

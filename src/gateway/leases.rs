@@ -1,0 +1,170 @@
+//! Locks that clients hold over requests: `lockcontent` takes one, `keeplocked` keeps it, and it lapses ten minutes after
+//! the client was last there.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Failure, timestamp};
+use crate::annex::content::ContentLock;
+
+/// How long content stays locked after the client is gone, in seconds. Source: the P2P protocol, LOCKCONTENT.
+pub const RETENTION: u64 = 600;
+
+/// The name of a lock: a random uuid, which only its client knows.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct LeaseId([u8; 36]);
+
+/// All locks that clients hold. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Leases(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    limit: usize,
+    leases: HashMap<LeaseId, Lease>,
+}
+
+struct Lease {
+    lock: ContentLock,
+    /// When it lapses, on the clock of [`timestamp`].
+    until: u64,
+    /// Connections that keep it now.
+    kept: usize,
+}
+
+impl Leases {
+    /// At most `limit` locks at a time.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Mutex::new(Table { limit, leases: HashMap::new() })))
+    }
+
+    /// Whether there is room for another. Asked before content is locked, so that a full table locks nothing.
+    pub fn check_room(&self) -> Result<(), Failure> {
+        let table = self.table();
+        if table.leases.len() < table.limit { Ok(()) } else { Err(Failure::busy("too many locks are held")) }
+    }
+
+    /// Holds `lock` for its client. Failures: `Busy` where there is no room; the lock is let go then.
+    pub fn add(&self, lock: ContentLock) -> Result<LeaseId, Failure> {
+        let id = LeaseId::random()?;
+        let mut table = self.table();
+        if table.leases.len() >= table.limit {
+            return Err(Failure::busy("too many locks are held"));
+        }
+        table.leases.insert(id.clone(), Lease { lock, until: timestamp() + RETENTION, kept: 0 });
+        Ok(id)
+    }
+
+    /// A connection keeps the lock from now on. False where there is no such lock.
+    pub fn keep(&self, id: &LeaseId) -> bool {
+        let mut table = self.table();
+        let Some(lease) = table.leases.get_mut(id) else { return false };
+        lease.kept += 1;
+        true
+    }
+
+    /// That connection broke: the lock stays for its time.
+    pub fn leave(&self, id: &LeaseId) {
+        if let Some(lease) = self.table().leases.get_mut(id) {
+            lease.kept = lease.kept.saturating_sub(1);
+            lease.until = timestamp() + RETENTION;
+        }
+    }
+
+    /// The client is done with the lock. Gives it out, since letting go of it touches files.
+    pub fn end(&self, id: &LeaseId) -> Option<ContentLock> {
+        self.table().leases.remove(id).map(|lease| lease.lock)
+    }
+
+    /// The locks whose time is over, to be let go.
+    pub fn lapsed(&self) -> Vec<ContentLock> {
+        let now = timestamp();
+        self.table().leases.extract_if(|_, lease| lease.kept == 0 && lease.until <= now).map(|(_, l)| l.lock).collect()
+    }
+
+    /// How many locks there are.
+    pub fn len(&self) -> usize {
+        self.table().leases.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The server ends: content stays locked for what remains of the ten minutes, as if it had been killed.
+    pub fn abandon(&self) {
+        for (_, lease) in self.table().leases.drain() {
+            lease.lock.leave();
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LeaseId {
+    /// What a client sent. `None` where it is no name of a lock.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes that the client is told.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn random() -> Result<Self, Failure> {
+        let mut bytes = [0; 16];
+        let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+        if got != Ok(bytes.len()) {
+            return Err(Failure::internal("the system gives no random bytes".to_string()));
+        }
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let mut text = [b'-'; 36];
+        let mut at = 0;
+        for (index, byte) in bytes.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                at += 1;
+            }
+            for digit in [byte >> 4, byte & 15] {
+                text[at] = b"0123456789abcdef"[usize::from(digit)];
+                at += 1;
+            }
+        }
+        Ok(Self(text))
+    }
+}
+
+impl fmt::Debug for LeaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Who knows it can end the lock.
+        f.write_str("LeaseId(REDACTED)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_random_uuids() {
+        let (a, b) = (LeaseId::random().expect("random"), LeaseId::random().expect("random"));
+        assert!(a != b);
+        let text = std::str::from_utf8(a.as_bytes()).expect("text");
+        assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        assert!(text[14..].starts_with('4') && matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
+        assert_eq!(LeaseId::parse(a.as_bytes()), Some(a));
+        assert!(LeaseId::parse(b"junk").is_none());
+    }
+
+    #[test]
+    fn a_full_table_says_so_at_once() {
+        let leases = Leases::new(0);
+        assert_eq!(leases.check_room().expect_err("no room").kind(), super::super::FailureKind::Busy);
+        assert!(leases.is_empty() && leases.lapsed().is_empty());
+    }
+}

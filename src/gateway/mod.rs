@@ -1,0 +1,31 @@
+//! What clients ask of a repository, once for every wire.
+//!
+//! A driver parses a request, looks the repository up in the [`Hub`], and does it through [`Served`]; how it is said on the
+//! wire is the driver's business. Everything here runs on a data thread: what may block goes to pool threads.
+
+mod failure;
+mod hub;
+mod leases;
+mod metrics;
+mod outgoing;
+mod served;
+mod upload;
+
+pub use failure::{Failure, FailureKind};
+pub use hub::{Hub, Place, Unserved};
+pub use leases::{LeaseId, Leases};
+pub use metrics::{Counter, Metrics};
+pub use outgoing::Outgoing;
+pub use served::Served;
+pub use upload::{Offer, Settled, Upload};
+
+/// Seconds of the clock that `GETTIMESTAMP` tells and `REMOVE-BEFORE` is held against: monotonic, and the same for every
+/// process of this computer, since a client may ask one and remove through another.
+pub fn timestamp() -> u64 {
+    u64::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec).unwrap_or(0)
+}
+
+/// Runs what may block on a pool thread.
+pub(crate) async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(f).await.map_err(|e| Failure::internal(e.to_string()))
+}

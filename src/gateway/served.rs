@@ -1,0 +1,176 @@
+//! A repository that is served: its content, and the record of where content is.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::{Failure, Offer, Outgoing, Upload, blocking, timestamp};
+use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, Opening, Receive, Sharing};
+use crate::annex::layout::Hashing;
+use crate::annex::log::Presence;
+use crate::annex::recorder::{Recorder, RecorderConfig};
+use crate::annex::repository::{OpenError, Repository};
+use crate::name::{Key, Uuid};
+
+/// One repository. Shared by all threads and connections.
+pub struct Served {
+    repository: Arc<Repository>,
+    content: Content,
+    /// Started with the first record: many repositories are only read.
+    recorder: Mutex<Option<Recorder>>,
+    used: AtomicU64,
+}
+
+impl Served {
+    /// Opens the repository at `path`. Blocks.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let repository = Arc::new(Repository::open(path)?);
+        let content = Content::new(content_config(&repository));
+        Ok(Self { repository, content, recorder: Mutex::default(), used: AtomicU64::new(timestamp()) })
+    }
+
+    /// Who it is.
+    pub fn uuid(&self) -> &Uuid {
+        self.repository.uuid()
+    }
+
+    /// The repository itself.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// Whether the content of `key` is here.
+    pub async fn check(&self, key: &Key) -> Result<bool, Failure> {
+        match self.content.glance(key).map_err(|e| Failure::io("look for the content", &e))? {
+            Glance::Present => Ok(true),
+            Glance::Absent => Ok(false),
+            Glance::Unproven => {
+                let (content, key) = (self.content.clone(), key.clone());
+                let found = blocking(move || content.present(&key)).await?;
+                found.map_err(|e| Failure::io("look for the content", &e))
+            }
+        }
+    }
+
+    /// Opens the content of `key`; `None` where it is not here.
+    pub async fn get(&self, key: &Key) -> Result<Option<Outgoing>, Failure> {
+        let failed = |e| Failure::io("open the content", &e);
+        let found = match self.content.open_at_once(key).map_err(failed)? {
+            Opening::Open(found) => Some(found),
+            Opening::Absent => None,
+            Opening::Unproven => {
+                let (content, key) = (self.content.clone(), key.clone());
+                blocking(move || content.open(&key)).await?.map_err(failed)?
+            }
+        };
+        found.map(Outgoing::new).transpose().map_err(failed)
+    }
+
+    /// Gets ready to take the content of `key` from the repository `client`.
+    pub async fn put(self: &Arc<Self>, key: &Key, client: &Uuid) -> Result<Offer, Failure> {
+        let (content, wanted, client) = (self.content.clone(), key.clone(), client.clone());
+        match blocking(move || content.receive(&wanted, &client)).await?? {
+            Receive::AlreadyHave => Ok(Offer::AlreadyHave),
+            Receive::Incoming(incoming) => Ok(Offer::Upload(Box::new(Upload::new(Arc::clone(self), key, incoming)))),
+        }
+    }
+
+    /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it. Content
+    /// that is not here is removed.
+    ///
+    /// Failures: of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
+    pub async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+        let (content, wanted) = (self.content.clone(), key.clone());
+        let in_time = move || before.is_none_or(|limit| i64::try_from(timestamp()).is_ok_and(|now| now <= limit));
+        blocking(move || content.remove(&wanted, in_time)).await??;
+        self.record(key, Presence::Missing).await
+    }
+
+    /// Keeps the content of `key` from being removed, until the lock is dropped; `None` where it is not here.
+    pub async fn lock(&self, key: &Key) -> Result<Option<ContentLock>, Failure> {
+        let (content, key) = (self.content.clone(), key.clone());
+        Ok(blocking(move || content.lock(&key)).await??)
+    }
+
+    /// The client has stored the content of `key` here by another way: looks, and records it. False where it is not here.
+    pub async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+        if !self.check(key).await? {
+            return Ok(false);
+        }
+        self.record(key, Presence::Present).await?;
+        Ok(true)
+    }
+
+    /// Records whether the content of `key` is here. Once this has returned the record outlives the process.
+    pub(super) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
+        let (done, recorded) = oneshot::channel();
+        let done = Box::new(move |result| {
+            // Whoever waited may have gone.
+            let _ = done.send(result);
+        });
+        self.with_recorder(|recorder| recorder.record(key.clone(), self.uuid().clone(), presence, done))?;
+        match recorded.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Failure::internal("the recorder ended".to_string())),
+        }
+    }
+
+    fn with_recorder(&self, f: impl FnOnce(&Recorder)) -> Result<(), Failure> {
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorder.is_none() {
+            let started = Recorder::start(Arc::clone(&self.repository), RecorderConfig::default());
+            *recorder = Some(started.map_err(|e| Failure::io("start the recorder", &e))?);
+        }
+        if let Some(recorder) = &*recorder {
+            f(recorder);
+        }
+        Ok(())
+    }
+
+    /// Marks the repository as used now.
+    pub(super) fn touch(&self) {
+        self.used.store(timestamp(), Ordering::Relaxed);
+    }
+
+    /// Seconds since it was last used.
+    pub(super) fn idle(&self) -> u64 {
+        timestamp().saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Commits what was recorded and ends the recorder, which a new record starts again. Blocks.
+    pub fn settle(&self) -> Result<(), Failure> {
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok(recorder.map_or(Ok(()), Recorder::shutdown)?)
+    }
+}
+
+/// What git config says of content.
+fn content_config(repository: &Repository) -> ContentConfig {
+    let text = |name: &str| repository.config(name).and_then(|value| String::from_utf8(value).ok());
+    let flag = |name: &str| repository.config_bool(name).unwrap_or(false);
+    let base = ContentConfig::new(repository.git_dir(), repository.is_bare());
+    let cwd = repository.work_tree().unwrap_or(repository.git_dir());
+    let hooks = Hooks {
+        freeze: text("annex.freezecontent-command"),
+        thaw: text("annex.thawcontent-command"),
+        erase: text("annex.secure-erase-command"),
+        ..Hooks::new(repository.hooks_dir(), cwd)
+    };
+    ContentConfig {
+        annex_dir: repository.annex_dir().to_path_buf(),
+        hashing: Hashing {
+            bare: repository.is_bare(),
+            one_level: flag("annex.tune.objecthash1"),
+            lower: flag("annex.tune.objecthashlower"),
+        },
+        secure_hashes_only: flag("annex.securehashesonly"),
+        reserve: repository.config_size("annex.diskreserve").unwrap_or(ContentConfig::RESERVE),
+        sharing: text("core.sharedrepository").map_or(Sharing::default(), |value| Sharing::parse(&value)),
+        thin: flag("annex.thin"),
+        crippled: flag("annex.crippledfilesystem"),
+        hooks,
+        ..base
+    }
+}

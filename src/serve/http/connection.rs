@@ -1,0 +1,397 @@
+//! One connection: requests one after the other, until somebody ends it.
+//!
+//! ```text
+//!   wait for a request (IDLE) -> read its head (HEAD) -> route -> permit -> do it -> answer -> wait ...
+//! ```
+//!
+//! A body that nobody read is skipped where it is short; else the answer closes the connection.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::server::Shared;
+use crate::gateway::{Failure, FailureKind, Served, Unserved};
+use crate::name::Uuid;
+use crate::proto::http::access::{Verdict, Who};
+use crate::proto::http::auth::Credentials;
+use crate::proto::http::body::BodyReader;
+use crate::proto::http::head::{self, Body, Head, Method, Version};
+use crate::proto::http::json;
+use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response};
+use crate::proto::http::route::{Api, Op, route};
+use crate::serve::link::{Link, within};
+
+/// Longest wait for the next request of a connection that is kept.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// Longest time a head may take from its first byte to its last.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// Most bytes of a body that are read only to throw them away.
+const SKIP: u64 = 256 << 10;
+
+/// Longest time for the rest of a request to arrive after an answer that closes the connection. Closing at once would
+/// destroy the answer on its way, if the client is still sending.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes read at a time where heads are expected.
+const READ: usize = 8 << 10;
+
+/// A connection and what is known of it.
+pub(super) struct Connection {
+    pub(super) shared: Arc<Shared>,
+    pub(super) link: Link,
+    /// Bytes that arrived and belong to nobody yet.
+    pub(super) early: Vec<u8>,
+    out: Vec<u8>,
+    stop: watch::Receiver<bool>,
+}
+
+/// What the head of a request said, without its bytes.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    version: Version,
+    pub(super) keep: bool,
+    expect: bool,
+    pub(super) body: BodyReader,
+    pub(super) range: Option<Vec<u8>>,
+    pub(super) api: Api,
+    pub(super) client: Option<Uuid>,
+    pub(super) user: Option<Vec<u8>>,
+}
+
+/// A request that was understood.
+struct Call {
+    asked: Asked,
+    prefix: Vec<u8>,
+    uuid: Uuid,
+    op: Op,
+    credentials: Option<Credentials>,
+}
+
+/// What to read next.
+enum Next {
+    Call(Box<Call>),
+    /// Answered already.
+    Answered,
+    Close,
+}
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) -> Self {
+        Self { shared, link, early: Vec::new(), out: Vec::new(), stop }
+    }
+
+    /// Serves until the connection ends. What ends it in the middle of something is nobody's business but the log's.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.next().await {
+                Ok(Next::Call(call)) => match self.serve(*call).await {
+                    Ok(true) if !*self.stop.borrow() => {}
+                    Ok(_) => break self.linger().await,
+                    Err(_) => break,
+                },
+                Ok(Next::Answered) => {}
+                Ok(Next::Close) => break self.linger().await,
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Reads up to the end of a head.
+    async fn next(&mut self) -> io::Result<Next> {
+        let mut seen = 0;
+        let mut begun = if self.early.is_empty() { None } else { Some(Instant::now()) };
+        loop {
+            if !self.early.is_empty() {
+                match head::parse_more(&self.early, seen) {
+                    Ok(Some((head, length))) => {
+                        let (asked, routed) = (asked(&head), route(&head));
+                        let call = routed.map(|call| Call {
+                            asked: Asked { api: call.api, client: call.client, ..asked.clone_plain() },
+                            prefix: call.prefix.to_vec(),
+                            uuid: call.uuid,
+                            op: call.op,
+                            credentials: call.credentials,
+                        });
+                        self.early.drain(..length);
+                        return match call {
+                            Ok(call) => Ok(Next::Call(Box::new(call))),
+                            Err(reject) => {
+                                self.shared.metrics.request("other");
+                                let response = Response::of(reject.status);
+                                let kept = self.answer(asked, response, reject.body.as_bytes()).await?;
+                                Ok(if kept && !*self.stop.borrow() { Next::Answered } else { Next::Close })
+                            }
+                        };
+                    }
+                    Ok(None) => seen = self.early.len(),
+                    Err(refusal) => {
+                        let detail = refusal.detail().as_bytes();
+                        let response = Response {
+                            media: Some(Media::Text),
+                            length: detail.len() as u64,
+                            connection: Kept::Close,
+                            ..Response::of(refusal.status())
+                        };
+                        self.say(response, detail).await?;
+                        return Ok(Next::Close);
+                    }
+                }
+            }
+            let limit = begun.map_or(IDLE, |start| HEAD.saturating_sub(start.elapsed()));
+            let at = self.early.len();
+            self.early.resize(at + READ, 0);
+            let n = tokio::select! {
+                biased;
+                read = within(limit, self.link.read(&mut self.early[at..])) => read,
+                // A connection that waits for nothing is not waited for.
+                () = stopped(&mut self.stop), if begun.is_none() => Ok(0),
+            };
+            self.early.truncate(at + *n.as_ref().unwrap_or(&0));
+            match n {
+                Ok(0) => return Ok(Next::Close),
+                Ok(_) => {
+                    begun.get_or_insert_with(Instant::now);
+                }
+                Err(e) if e.kind() == io::ErrorKind::TimedOut && begun.is_some() => {
+                    self.say(Response { connection: Kept::Close, ..Response::of(408) }, b"").await?;
+                    return Ok(Next::Close);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Does one request and answers it; says whether the connection may be used again.
+    async fn serve(&mut self, call: Call) -> io::Result<bool> {
+        let Call { mut asked, prefix, uuid, op, credentials } = call;
+        self.shared.metrics.request(name(&op));
+        let served = match self.shared.hub.find(&prefix, &uuid).await {
+            Ok(served) => served,
+            Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
+            Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,
+        };
+        let access = &self.shared.access;
+        let who = access.identify(credentials.as_ref(), self.link.is_secure());
+        match access.decide(who, op.action()) {
+            Verdict::Allow => {}
+            Verdict::Authenticate => return self.answer(asked, Response::of(401), b"").await,
+            Verdict::Forbid => return self.answer(asked, Response::of(403), b"").await,
+        }
+        if let (Who::Known(_), Some(credentials)) = (who, credentials) {
+            asked.user = Some(credentials.name);
+        }
+        match op {
+            Op::CheckPresent { key } => {
+                let found = served.check(&key).await;
+                self.outcome(asked, found, json::present).await
+            }
+            Op::Get { key, offset, .. } => self.get(asked, &served, &key, offset).await,
+            Op::Put { key, offset, len, data_present, .. } => {
+                self.put(asked, &served, &key, super::put::Announced { offset, len, data_present }).await
+            }
+            Op::PutOffset { key } => self.put_offset(asked, &served, &key).await,
+            Op::Remove { key } => self.remove(asked, &served, &key, None).await,
+            Op::RemoveBefore { key, timestamp } => {
+                let before = i64::try_from(timestamp).unwrap_or(i64::MAX);
+                self.remove(asked, &served, &key, Some(before)).await
+            }
+            Op::Timestamp => {
+                let mut body = Vec::new();
+                json::timestamp(crate::gateway::timestamp(), &mut body);
+                self.answer(asked, Response::json(body.len()), &body).await
+            }
+            Op::Lock { key } => self.lock(asked, &served, &key).await,
+            Op::KeepLocked { lockid } => self.keep_locked(asked, &lockid).await,
+        }
+    }
+
+    async fn remove(
+        &mut self,
+        asked: Asked,
+        served: &Arc<Served>,
+        key: &crate::name::Key,
+        before: Option<i64>,
+    ) -> io::Result<bool> {
+        let api = asked.api;
+        let removed = match served.remove(key, before).await {
+            Ok(()) => Ok(true),
+            Err(failure) if matches!(failure.kind(), FailureKind::Locked | FailureKind::TooLate) => {
+                self.shared.metrics.failure(failure.kind());
+                Ok(false)
+            }
+            Err(failure) => Err(failure),
+        };
+        self.shared.log.line("remove").bytes("key", key.as_bytes()).with("removed", matches!(removed, Ok(true))).info();
+        self.outcome(asked, removed, |removed, out| json::removed(api, removed, &[], out)).await
+    }
+
+    /// Answers with what `write` makes of an outcome, or with its failure.
+    pub(super) async fn outcome(
+        &mut self,
+        asked: Asked,
+        outcome: Result<bool, Failure>,
+        write: impl Fn(bool, &mut Vec<u8>),
+    ) -> io::Result<bool> {
+        match outcome {
+            Ok(answer) => {
+                let mut body = Vec::with_capacity(64);
+                write(answer, &mut body);
+                self.answer(asked, Response::json(body.len()), &body).await
+            }
+            Err(failure) => self.fail(asked, &failure).await,
+        }
+    }
+
+    /// Answers that it could not be done.
+    pub(super) async fn fail(&mut self, asked: Asked, failure: &Failure) -> io::Result<bool> {
+        self.shared.metrics.failure(failure.kind());
+        self.shared.log.line("failed").with("error", failure.to_string()).warn();
+        let (status, retry_after) = match failure.kind() {
+            FailureKind::Full => (503, Some(60)),
+            FailureKind::Busy => (503, Some(5)),
+            FailureKind::Locked | FailureKind::TooLate | FailureKind::Refused | FailureKind::Broken => (500, None),
+        };
+        let words = failure.to_string().into_bytes();
+        let response = Response { media: Some(Media::Text), retry_after, ..Response::of(status) };
+        self.answer(asked, response, &words).await
+    }
+
+    /// Sends an answer with all of its body, once the request's body is out of the way; says whether the connection stays.
+    pub(super) async fn answer(&mut self, mut asked: Asked, response: Response, body: &[u8]) -> io::Result<bool> {
+        // A client that waits for 100-continue has not sent its body and, told something else, will not.
+        let kept = asked.keep && !asked.expect && self.skip(&mut asked.body).await?;
+        let connection = Kept::of(asked.version, kept);
+        let length = if response.length == 0 { body.len() as u64 } else { response.length };
+        self.say(Response { length, connection, ..response }, body).await?;
+        Ok(kept)
+    }
+
+    /// Writes a head and what follows it at once.
+    pub(super) async fn say(&mut self, response: Response, body: &[u8]) -> io::Result<()> {
+        self.shared.metrics.status(response.status);
+        self.out.clear();
+        response.write(&super::server::date(), &mut self.out);
+        self.out.extend_from_slice(body);
+        self.link.write(&self.out, self.shared.idle).await
+    }
+
+    /// The head of an answer whose body the caller sends.
+    pub(super) async fn begin(&mut self, asked: &Asked, response: Response) -> io::Result<()> {
+        let connection = Kept::of(asked.version, asked.keep);
+        self.say(Response { connection, ..response }, b"").await
+    }
+
+    /// Lets a client that waits for it send its body.
+    pub(super) async fn go_on(&mut self, asked: &mut Asked) -> io::Result<()> {
+        if std::mem::take(&mut asked.expect) && self.early.is_empty() {
+            self.link.write(CONTINUE, self.shared.idle).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is left of a short body. False where it is long, or broken.
+    pub(super) async fn skip(&mut self, body: &mut BodyReader) -> io::Result<bool> {
+        let mut left = SKIP;
+        loop {
+            let mut rest = &self.early[..];
+            while let Ok(Some(piece)) = body.next(&mut rest) {
+                left = left.saturating_sub(piece.len() as u64);
+            }
+            let used = self.early.len() - rest.len();
+            self.early.drain(..used);
+            if body.is_done() {
+                return Ok(true);
+            }
+            if !self.early.is_empty() || left == 0 || body.payload_ahead() > left {
+                return Ok(false);
+            }
+            if self.more(LINGER).await? == 0 {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Reads once, behind what arrived before. 0 at the end.
+    pub(super) async fn more(&mut self, limit: Duration) -> io::Result<usize> {
+        let at = self.early.len();
+        self.early.resize(at + READ, 0);
+        let read = within(limit, self.link.read(&mut self.early[at..])).await;
+        self.early.truncate(at + *read.as_ref().unwrap_or(&0));
+        read
+    }
+
+    async fn linger(mut self) {
+        self.link.finish().await;
+        let rest = async {
+            let mut buf = vec![0; READ];
+            let mut left = SKIP * 16;
+            while left > 0 {
+                match self.link.read(&mut buf).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(n) => left = left.saturating_sub(n as u64),
+                }
+            }
+        };
+        // Whoever sends more than that does not read the answer.
+        let _ = tokio::time::timeout(LINGER, rest).await;
+    }
+}
+
+impl Asked {
+    fn clone_plain(&self) -> Self {
+        Self {
+            method: self.method,
+            version: self.version,
+            keep: self.keep,
+            expect: self.expect,
+            body: self.body.clone(),
+            range: self.range.clone(),
+            api: self.api,
+            client: None,
+            user: None,
+        }
+    }
+}
+
+fn asked(head: &Head<'_>) -> Asked {
+    Asked {
+        method: head.method,
+        version: head.version,
+        keep: head.keep_alive,
+        expect: head.expect_continue,
+        body: BodyReader::new(head.body),
+        range: head.range.map(<[u8]>::to_vec),
+        api: Api::Unversioned,
+        client: None,
+        user: None,
+    }
+}
+
+fn name(op: &Op) -> &'static str {
+    match op {
+        Op::CheckPresent { .. } => "checkpresent",
+        Op::Lock { .. } => "lockcontent",
+        Op::KeepLocked { .. } => "keeplocked",
+        Op::Remove { .. } | Op::RemoveBefore { .. } => "remove",
+        Op::Timestamp => "gettimestamp",
+        Op::Put { .. } => "put",
+        Op::PutOffset { .. } => "putoffset",
+        Op::Get { .. } => "get",
+    }
+}
+
+/// Waits until the server is told to stop.
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Its sender lives as long as the server.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Whether a body may come with a request at all.
+pub(super) fn has_body(body: Body) -> bool {
+    !matches!(body, Body::None | Body::Length(0))
+}

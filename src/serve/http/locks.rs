@@ -1,0 +1,91 @@
+//! lockcontent and keeplocked.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::{Asked, Connection};
+use crate::gateway::{FailureKind, LeaseId, Served, blocking};
+use crate::name::Key;
+use crate::proto::http::json::{self, KeepLocked, Wish};
+use crate::proto::http::response::Response;
+
+/// How long a keeplocked connection may say nothing. It has nothing to say until its client is done, which may take days;
+/// a client that is gone is noticed by TCP's keep-alive.
+const QUIET: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl Connection {
+    pub(super) async fn lock(&mut self, asked: Asked, served: &Arc<Served>, key: &Key) -> io::Result<bool> {
+        let leases = self.shared.leases.clone();
+        if let Err(failure) = leases.check_room() {
+            return self.fail(asked, &failure).await;
+        }
+        let id = match served.lock(key).await {
+            Ok(Some(lock)) => match leases.add(lock) {
+                Ok(id) => Some(id),
+                Err(failure) => return self.fail(asked, &failure).await,
+            },
+            Ok(None) => None,
+            // Somebody is removing it at this moment.
+            Err(failure) if failure.kind() == FailureKind::Locked => None,
+            Err(failure) => return self.fail(asked, &failure).await,
+        };
+        let mut body = Vec::new();
+        json::locked(id.as_ref().map(LeaseId::as_bytes), &mut body);
+        self.answer(asked, Response::json(body.len()), &body).await
+    }
+
+    /// Keeps a lock while the client keeps the connection. A lock that is not known is answered like one that ended.
+    pub(super) async fn keep_locked(&mut self, mut asked: Asked, lockid: &[u8]) -> io::Result<bool> {
+        let leases = self.shared.leases.clone();
+        let id = LeaseId::parse(lockid).filter(|id| leases.keep(id));
+        let kept = Kept { leases: &leases, id: id.as_ref() };
+        self.go_on(&mut asked).await?;
+        let mut reader = KeepLocked::new();
+        let ended = loop {
+            let mut rest = &self.early[..];
+            let mut wish = Wish::Keep;
+            while let Ok(Some(piece)) = asked.body.next(&mut rest) {
+                wish = reader.push(piece);
+                if wish == Wish::Unlock {
+                    break;
+                }
+            }
+            let used = self.early.len() - rest.len();
+            self.early.drain(..used);
+            if wish == Wish::Unlock || asked.body.is_done() || !self.early.is_empty() {
+                break true;
+            }
+            match self.more(QUIET).await {
+                Ok(0) | Err(_) => break false,
+                Ok(_) => {}
+            }
+        };
+        drop(kept);
+        if !ended {
+            // The client may come back for it within ten minutes.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(lock) = id.and_then(|id| leases.end(&id)) {
+            // What fails in letting go lapses by itself.
+            let _ = blocking(move || drop(lock)).await;
+        }
+        let mut body = Vec::new();
+        json::locked(None, &mut body);
+        self.answer(asked, Response::json(body.len()), &body).await
+    }
+}
+
+/// A connection that keeps a lock, until it is dropped.
+struct Kept<'a> {
+    leases: &'a crate::gateway::Leases,
+    id: Option<&'a LeaseId>,
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.leases.leave(id);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The P2P protocol over HTTP: `git-annex-remote-stream p2phttp`.
+//!
+//! One data thread for each core accepts connections of its own; every connection is a task there. Locks, repositories
+//! and counters are shared by all.
+
+mod admin;
+mod connection;
+mod get;
+mod listen;
+mod locks;
+mod log;
+mod put;
+mod server;
+
+pub use listen::{Bind, ListenError};
+pub use log::LogFormat;
+pub use server::{Options, StartError, main};

@@ -1,0 +1,321 @@
+//! The P2P protocol over stdin and stdout: `git-annex-shell p2pstdio`.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use remotes::pump::{BLOCK, Budget};
+
+use super::link::{self, Link, within};
+use crate::annex::content::ContentLock;
+use crate::gateway::{Failure, Offer, Served, Settled, Upload, timestamp};
+use crate::name::{Key, Uuid};
+use crate::proto::p2p::{Access, Close, Event, Reply, Request, Server};
+
+/// Longest time in which nothing of a content moves. The client may have been stopped for a while, so it is long; what it
+/// waits with between two requests is its own business, since it has this process for itself.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Bytes in flight.
+const MEMORY: u64 = 16 << 20;
+
+/// Bytes of content that are read and thrown away so that an error can be told; beyond this the connection is closed.
+const DRAIN: u64 = 256 << 20;
+
+/// Serves the repository at `path` to `client` until it leaves. With `uuid`, refuses any other repository.
+pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> ExitCode {
+    let served = match Served::open(path) {
+        Ok(served) => Arc::new(served),
+        Err(error) => return complain(&error.to_string()),
+    };
+    if let Some(wanted) = uuid.filter(|wanted| *wanted != served.uuid()) {
+        return complain(&format!("expected repository UUID {wanted} but found UUID {}", served.uuid()));
+    }
+    let talk = async {
+        let (link, _blocking) = link::stdio()?;
+        let session = Session { served: Arc::clone(&served), client: client.clone(), link, budget: Budget::new(MEMORY) };
+        session.run(access).await
+    };
+    let close = remotes::sys::run(std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"), talk);
+    if let Err(failure) = served.settle() {
+        eprintln!("git-annex-shell: {failure}; it stays in the journal");
+    }
+    match close.and_then(|close| close) {
+        Ok(Close::Left) => ExitCode::SUCCESS,
+        Ok(close) => {
+            eprintln!("git-annex-shell: {close}");
+            ExitCode::from(close.status())
+        }
+        Err(error) => complain(&error.to_string()),
+    }
+}
+
+fn complain(words: &str) -> ExitCode {
+    eprintln!("git-annex-shell: {words}");
+    ExitCode::FAILURE
+}
+
+struct Session {
+    served: Arc<Served>,
+    client: Uuid,
+    link: Link,
+    budget: Budget,
+}
+
+impl Session {
+    async fn run(mut self, access: Access) -> io::Result<Close> {
+        let mut server = Server::new(self.served.uuid(), access);
+        let mut lock: Option<ContentLock> = None;
+        let mut upload: Option<Box<Upload>> = None;
+        let mut trouble: Option<Failure> = None;
+        let mut buf = vec![0; 16 << 10];
+        loop {
+            while let Some(event) = server.next_event() {
+                match event {
+                    Event::Request(request) => match self.answer(request, &mut server, &mut lock).await? {
+                        Some(Offer::Upload(begun)) => upload = Some(begun),
+                        Some(Offer::AlreadyHave) | None => {}
+                    },
+                    Event::Bypass(_) => {}
+                    Event::Unlock => release(&mut lock).await,
+                    Event::Payload { len } => {
+                        trouble = self.receive(&mut server, upload.as_deref_mut(), len).await?;
+                        if let Some(failure) = &trouble {
+                            eprintln!("git-annex-shell: {failure}");
+                        }
+                    }
+                    Event::Verdict { valid } => {
+                        let reply = match (upload.take(), trouble.take()) {
+                            (Some(upload), None) => settle(*upload, valid).await,
+                            (upload, failure) => {
+                                if let Some(upload) = upload {
+                                    // Its own failure would only repeat the first.
+                                    let _ = upload.keep().await;
+                                }
+                                error(&failure.unwrap_or_else(|| Failure::internal("nothing was being put".into())))
+                            }
+                        };
+                        said(server.reply(reply))?;
+                    }
+                    Event::DataPresent => {
+                        let key = upload.take().map(|upload| upload.key().clone());
+                        let reply = match key {
+                            Some(key) => outcome(self.served.take_note(&key).await),
+                            None => error(&Failure::internal("nothing was being put".into())),
+                        };
+                        said(server.reply(reply))?;
+                    }
+                    Event::Abandoned => {
+                        if let Some(upload) = upload.take() {
+                            // There is nobody to tell.
+                            let _ = upload.keep().await;
+                        }
+                    }
+                    Event::Got(_) => {}
+                    Event::Close(close) => {
+                        if let Some(upload) = upload.take() {
+                            let _ = upload.keep().await;
+                        }
+                        release(&mut lock).await;
+                        // The client may not be there to read it.
+                        let _ = self.link.write(&server.take_output(), IDLE).await;
+                        return Ok(close);
+                    }
+                }
+            }
+            let output = server.take_output();
+            if !output.is_empty() {
+                self.link.write(&output, IDLE).await?;
+            }
+            match self.link.read(&mut buf).await? {
+                0 => server.eof(),
+                n => server.push(&buf[..n]),
+            }
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        request: Request,
+        server: &mut Server,
+        lock: &mut Option<ContentLock>,
+    ) -> io::Result<Option<Offer>> {
+        let reply = match request {
+            Request::CheckPresent(key) => outcome(self.served.check(&key).await),
+            Request::Lock(key) => match self.served.lock(&key).await {
+                Ok(Some(held)) => {
+                    *lock = Some(held);
+                    Reply::Success(Vec::new())
+                }
+                Ok(None) => Reply::Failure(Vec::new()),
+                Err(failure) => refusal(&failure),
+            },
+            Request::Remove(key) => removal(self.served.remove(&key, None).await),
+            Request::RemoveBefore { timestamp, key } => removal(self.served.remove(&key, Some(timestamp)).await),
+            Request::Timestamp => Reply::Timestamp(timestamp()),
+            Request::Put { key, .. } => match self.served.put(&key, &self.client).await {
+                Ok(Offer::AlreadyHave) => Reply::AlreadyHave(Vec::new()),
+                Ok(Offer::Upload(upload)) => {
+                    said(server.reply(Reply::PutFrom(upload.offset())))?;
+                    return Ok(Some(Offer::Upload(upload)));
+                }
+                Err(failure) => error(&failure),
+            },
+            Request::Get { offset, key, .. } => {
+                self.send(&key, offset, server).await?;
+                return Ok(None);
+            }
+        };
+        said(server.reply(reply))?;
+        Ok(None)
+    }
+
+    async fn send(&mut self, key: &Key, offset: u64, server: &mut Server) -> io::Result<()> {
+        let found = match self.served.get(key).await {
+            Ok(found) => found,
+            Err(failure) => return said(server.reply(error(&failure))),
+        };
+        let Some(content) = found else {
+            said(server.reply(Reply::Data(0)))?;
+            return said(server.sent(false));
+        };
+        let part = content.part(offset, u64::MAX);
+        said(server.reply(Reply::Data(part.len)))?;
+        self.link.write(&server.take_output(), IDLE).await?;
+        self.link.send(&part, &self.budget, IDLE).await?;
+        said(server.sent(content.is_unchanged()))
+    }
+
+    /// Takes the payload to its end. A failure of the disk is given back once the client can be told.
+    async fn receive(&mut self, server: &mut Server, upload: Option<&mut Upload>, len: u64) -> io::Result<Option<Failure>> {
+        let Some(upload) = upload else {
+            return self.drain(server, Failure::internal("nothing was being put".into())).await.map(Some);
+        };
+        let offset = upload.offset();
+        if let Err(failure) = upload.begin(offset).await {
+            return self.drain(server, failure).await.map(Some);
+        }
+        // A length that the key rules out is not worth a byte of the disk.
+        if upload.key().size().is_some_and(|size| offset.saturating_add(len) > size) {
+            upload.spoil();
+            return self.skip(server, DRAIN).await.map(|()| None);
+        }
+        loop {
+            let early = server.take_payload(BLOCK);
+            if early.is_empty() {
+                break;
+            }
+            if let Err(failure) = upload.write(Bytes::from(early)).await {
+                return self.drain(server, failure).await.map(Some);
+            }
+        }
+        while server.payload_due() > 0 {
+            let lease = Arc::new(self.budget.lease(BLOCK as u64).await);
+            let mut block = self.budget.block().under(&lease);
+            while !block.is_full() && server.payload_due() > 0 {
+                let want = usize::try_from(server.payload_due()).unwrap_or(usize::MAX).min(block.spare().len());
+                let n = match within(IDLE, self.link.read(&mut block.spare()[..want])).await? {
+                    0 => {
+                        server.eof();
+                        // What came before it left is worth keeping.
+                        return Ok(upload.write(block.freeze()).await.err());
+                    }
+                    n => n,
+                };
+                block.advance(n);
+                server.payload_read(n as u64);
+            }
+            if let Err(failure) = upload.write(block.freeze()).await {
+                return self.drain(server, failure).await.map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the rest of a payload that nothing can be done with, where that is little.
+    async fn drain(&mut self, server: &mut Server, failure: Failure) -> io::Result<Failure> {
+        if server.payload_due() > DRAIN {
+            return Err(io::Error::other(failure));
+        }
+        self.skip(server, DRAIN).await.map(|()| failure)
+    }
+
+    async fn skip(&mut self, server: &mut Server, limit: u64) -> io::Result<()> {
+        if server.payload_due() > limit {
+            return Err(io::Error::other("the content is longer than its key says"));
+        }
+        while !server.take_payload(BLOCK).is_empty() {}
+        let mut buf = vec![0; 64 << 10];
+        while server.payload_due() > 0 {
+            let want = usize::try_from(server.payload_due()).unwrap_or(usize::MAX).min(buf.len());
+            match within(IDLE, self.link.read(&mut buf[..want])).await? {
+                0 => {
+                    server.eof();
+                    return Ok(());
+                }
+                n => server.payload_read(n as u64),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn release(lock: &mut Option<ContentLock>) {
+    if let Some(held) = lock.take() {
+        // Letting go touches files.
+        let _ = crate::gateway::blocking(move || drop(held)).await;
+    }
+}
+
+async fn settle(upload: Upload, valid: bool) -> Reply {
+    if !valid {
+        return match upload.keep().await {
+            Ok(()) => Reply::Failure(Vec::new()),
+            Err(failure) => error(&failure),
+        };
+    }
+    match upload.finish().await {
+        Ok(Settled::Stored) => Reply::Success(Vec::new()),
+        Ok(Settled::Wrong) => {
+            eprintln!("git-annex-shell: verification of content failed");
+            Reply::Failure(Vec::new())
+        }
+        Err(failure) => error(&failure),
+    }
+}
+
+fn outcome(result: Result<bool, Failure>) -> Reply {
+    match result {
+        Ok(true) => Reply::Success(Vec::new()),
+        Ok(false) => Reply::Failure(Vec::new()),
+        Err(failure) => error(&failure),
+    }
+}
+
+fn removal(result: Result<(), Failure>) -> Reply {
+    match result {
+        Ok(()) => Reply::Success(Vec::new()),
+        Err(failure) => refusal(&failure),
+    }
+}
+
+/// "No" where that is the answer, the reason on stderr; else an error.
+fn refusal(failure: &Failure) -> Reply {
+    use crate::gateway::FailureKind::{Locked, TooLate};
+    if matches!(failure.kind(), Locked | TooLate) {
+        eprintln!("git-annex-shell: {failure}");
+        return Reply::Failure(Vec::new());
+    }
+    error(failure)
+}
+
+fn error(failure: &Failure) -> Reply {
+    Reply::Error(failure.to_string().into_bytes())
+}
+
+fn said(result: Result<(), crate::proto::p2p::Misuse>) -> io::Result<()> {
+    result.map_err(io::Error::other)
+}
