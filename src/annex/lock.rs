@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,6 +39,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// The longest of those pauses, in the end.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
+/// How often [`LockFile::try_lock`] opens a file anew that was removed or replaced before it was locked.
+const REPLACED: usize = 16;
+
 impl LockFile {
     /// Locks `path`, making the file with `mode` where there is none. `None` where somebody else is in the way: another
     /// process, or another holder in this one.
@@ -53,19 +56,31 @@ impl LockFile {
             entry.holders += 1;
             return Ok(Some(Self { path: path.to_path_buf(), kind }));
         }
-        let file = open(path, mode)?;
-        let operation = match kind {
-            LockKind::Shared => FlockOperation::NonBlockingLockShared,
-            LockKind::Exclusive => FlockOperation::NonBlockingLockExclusive,
-        };
-        match rustix::fs::fcntl_lock(&file, operation) {
-            Ok(()) => {
-                held.insert(path.to_path_buf(), Entry { _file: file, kind, holders: 1 });
-                Ok(Some(Self { path: path.to_path_buf(), kind }))
+        for _ in 0..REPLACED {
+            let file = open(path, mode)?;
+            if !lock(&file, kind)? {
+                return Ok(None);
             }
-            Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
-            Err(e) => Err(e.into()),
+            if is_at(&file, path)? {
+                held.insert(path.to_path_buf(), Entry { file, kind, holders: 1 });
+                return Ok(Some(Self { path: path.to_path_buf(), kind }));
+            }
         }
+        Ok(None)
+    }
+
+    /// Makes a shared lock exclusive without letting go of it. False, and still shared, where others hold it too.
+    ///
+    /// Two processes that both try are both told false; then let go, and [`try_lock`](Self::try_lock) afresh.
+    pub fn try_upgrade(&mut self) -> io::Result<bool> {
+        let mut held = held();
+        let Some(entry) = held.get_mut(&self.path) else { return Ok(false) };
+        if entry.holders > 1 || !lock(&entry.file, LockKind::Exclusive)? {
+            return Ok(false);
+        }
+        entry.kind = LockKind::Exclusive;
+        self.kind = LockKind::Exclusive;
+        Ok(true)
     }
 
     /// Locks `path`, waiting up to `limit` for others to let go. Blocks the thread.
@@ -112,7 +127,7 @@ impl Drop for LockFile {
 }
 
 struct Entry {
-    _file: File,
+    file: File,
     kind: LockKind,
     holders: usize,
 }
@@ -121,6 +136,30 @@ fn held() -> MutexGuard<'static, HashMap<PathBuf, Entry>> {
     static HELD: OnceLock<Mutex<HashMap<PathBuf, Entry>>> = OnceLock::new();
     // Entries are changed in one step, so a panic elsewhere leaves the table whole.
     HELD.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the lock, or turns the one that is held into it. False where another process is in the way.
+fn lock(file: &File, kind: LockKind) -> io::Result<bool> {
+    let operation = match kind {
+        LockKind::Shared => FlockOperation::NonBlockingLockShared,
+        LockKind::Exclusive => FlockOperation::NonBlockingLockExclusive,
+    };
+    match rustix::fs::fcntl_lock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Whether `path` is still the file that was opened. git-annex removes lock files while it holds them, so the lock one
+/// gets next may be on a file that nobody else will ever open.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let opened = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (opened.dev(), opened.ino())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 fn open(path: &Path, mode: u32) -> io::Result<File> {
@@ -164,6 +203,33 @@ mod tests {
         assert!(!others_can(&path, Shared));
         drop(alone);
         assert!(others_can(&path, Exclusive));
+    }
+
+    #[test]
+    fn a_lock_becomes_exclusive_only_for_its_last_holder() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x.lck");
+        let mut one = try_lock(&path, Shared).expect("free");
+        let two = try_lock(&path, Shared).expect("shared");
+        assert!(!one.try_upgrade().expect("asked"));
+        assert!(others_can(&path, Shared));
+        drop(two);
+        assert!(one.try_upgrade().expect("asked"));
+        assert_eq!(one.kind(), Exclusive);
+        assert!(!others_can(&path, Shared));
+    }
+
+    #[test]
+    fn a_file_that_was_removed_under_its_lock_is_made_anew() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("x.lck");
+        let stale = open(&path, 0o644).expect("a file");
+        std::fs::remove_file(&path).expect("removed");
+        assert!(!is_at(&stale, &path).expect("asked"));
+        let lock = try_lock(&path, Exclusive).expect("free");
+        assert!(path.exists() && !is_at(&stale, &path).expect("asked"));
+        assert!(!others_can(&path, Shared));
+        drop(lock);
     }
 
     #[test]

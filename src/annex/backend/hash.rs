@@ -1,0 +1,81 @@
+//! The hashes behind the backends, by the name git-annex gives them.
+
+use blake2::digest::consts::{U20, U28, U32, U48, U64};
+use blake2::{Blake2b, Blake2s, Digest};
+
+/// A hash that is being computed.
+pub trait Running: Send + Sync {
+    /// Takes the next bytes.
+    fn update(&mut self, bytes: &[u8]);
+    /// The digest of all of them.
+    fn finish(self: Box<Self>) -> Vec<u8>;
+}
+
+/// Starts a hash.
+pub type Start = fn() -> Box<dyn Running>;
+
+/// How to start the hash `name`, which is a backend without its `E`. `None` where it is unknown here.
+pub fn named(name: &[u8]) -> Option<Start> {
+    let at = HASHES.binary_search_by(|(known, _)| known.as_bytes().cmp(name)).ok()?;
+    Some(HASHES[at].1)
+}
+
+/// In the order of bytes, to be searched.
+const HASHES: &[(&str, Start)] = &[
+    ("BLAKE2B160", plain::<Blake2b<U20>>),
+    ("BLAKE2B224", plain::<Blake2b<U28>>),
+    ("BLAKE2B256", plain::<Blake2b<U32>>),
+    ("BLAKE2B384", plain::<Blake2b<U48>>),
+    ("BLAKE2B512", plain::<Blake2b<U64>>),
+    ("BLAKE2S160", plain::<Blake2s<U20>>),
+    ("BLAKE2S224", plain::<Blake2s<U28>>),
+    ("BLAKE2S256", plain::<Blake2s<U32>>),
+    ("BLAKE3_256", || Box::new(blake3::Hasher::new())),
+    ("MD5", plain::<md5::Md5>),
+    ("SHA1", plain::<sha1::Sha1>),
+    ("SHA224", plain::<sha2::Sha224>),
+    ("SHA256", plain::<sha2::Sha256>),
+    ("SHA384", plain::<sha2::Sha384>),
+    ("SHA3_224", plain::<sha3::Sha3_224>),
+    ("SHA3_256", plain::<sha3::Sha3_256>),
+    ("SHA3_384", plain::<sha3::Sha3_384>),
+    ("SHA3_512", plain::<sha3::Sha3_512>),
+    ("SHA512", plain::<sha2::Sha512>),
+    ("XXH3", || Box::new(xxhash_rust::xxh3::Xxh3::new())),
+];
+
+fn plain<D: Digest + Send + Sync + 'static>() -> Box<dyn Running> {
+    Box::new(Plain(D::new()))
+}
+
+struct Plain<D>(D);
+
+impl<D: Digest + Send + Sync> Running for Plain<D> {
+    fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        self.0.finalize().to_vec()
+    }
+}
+
+impl Running for blake3::Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        blake3::Hasher::update(self, bytes);
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        self.finalize().as_bytes().to_vec()
+    }
+}
+
+impl Running for xxhash_rust::xxh3::Xxh3 {
+    fn update(&mut self, bytes: &[u8]) {
+        xxhash_rust::xxh3::Xxh3::update(self, bytes);
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        self.digest().to_be_bytes().to_vec()
+    }
+}

@@ -1,0 +1,124 @@
+//! Content that is whole moves to where the world finds it.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::incoming::Incoming;
+use super::{ContentError, hooks, modes, object};
+use crate::annex::layout;
+
+/// How often a move is tried again because a removal took the directory away, or something lay in the way.
+const TRIES: usize = 16;
+
+impl Incoming {
+    /// Makes the first `len` bytes received the content of the key. Its digest has been checked by the caller.
+    ///
+    /// Success also where the content has come another way meanwhile. Errors: `WrongLength` where there are fewer bytes,
+    /// or the key tells another length (the partial file is gone then), `DiskFull`, `Io`; after those it is kept.
+    pub fn commit(mut self, len: u64) -> Result<(), ContentError> {
+        let got = self.file.metadata().map_err(ContentError::io("look at the partial file"))?.len();
+        let expected = self.key.content_len().unwrap_or(len);
+        if got < len || expected != len {
+            self.remove_partial();
+            return Err(ContentError::WrongLength { expected, got: got.min(len) });
+        }
+        if got > len {
+            self.truncate_to(len)?;
+        }
+        let content = self.content.clone();
+        let config = content.config();
+        modes::freeze_file(config, &self.file).map_err(ContentError::io("take write permission away"))?;
+        let moved = self.settle();
+        if moved.is_err() && !self.settled {
+            // Best effort: whoever goes on with it can also do this.
+            let _ = modes::thaw_file(config, &self.file);
+        }
+        moved
+    }
+
+    fn settle(&mut self) -> Result<(), ContentError> {
+        let config = self.content.0.config.clone();
+        if config.durable {
+            self.file.sync_data().map_err(ContentError::io("sync the content"))?;
+        }
+        let [target, _] = object::places(&config, &self.key);
+        let dir = target.parent().expect("an object lies in a directory");
+        for _ in 0..TRIES {
+            let fresh = modes::make_dirs(&config, dir).map_err(ContentError::io("make the directory"))?;
+            let moved = modes::in_thawed(&config, dir, || move_new(&self.staged.path, &target));
+            match moved {
+                Ok(()) => {
+                    self.settled = true;
+                    if config.durable {
+                        sync_dirs(dir, fresh).map_err(ContentError::io("sync the directory"))?;
+                    }
+                    hooks::freeze(&config, &target);
+                    modes::freeze_dir(&config, dir)?;
+                    return Ok(());
+                }
+                // A removal of the same key took the directory away again.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && self.staged.path.exists() => {}
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    if self.content.present(&self.key).map_err(ContentError::io("look for the content"))? {
+                        self.remove_partial();
+                        modes::freeze_dir(&config, dir)?;
+                        return Ok(());
+                    }
+                    self.set_aside(&target)?;
+                }
+                Err(e) => {
+                    // Without content in it the directory is of no use.
+                    let _ = std::fs::remove_dir(dir);
+                    return Err(ContentError::io("move the content into place")(e));
+                }
+            }
+        }
+        Err(ContentError::Io { doing: "move the content into place", source: io::ErrorKind::ResourceBusy.into() })
+    }
+
+    /// Moves what lies where the content belongs to `bad/`, as git-annex's fsck does. It may be somebody's only copy of
+    /// changes to an unlocked file.
+    fn set_aside(&self, target: &Path) -> Result<(), ContentError> {
+        let config = self.content.config();
+        let bad = config.annex_dir.join("bad");
+        modes::make_dirs(config, &bad).map_err(ContentError::io("make the directory for bad content"))?;
+        let aside = bad.join(OsStr::from_bytes(&layout::key_file(self.key.as_bytes())));
+        match std::fs::rename(target, &aside) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(ContentError::io("set bad content aside")(e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Renames, and fails with `AlreadyExists` rather than replace anything.
+fn move_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+        other => return Ok(other?),
+    }
+    // A file system without that flag. A link does not replace either.
+    match std::fs::hard_link(from, to) {
+        Ok(()) => return std::fs::remove_file(from),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(e),
+        Err(_) => {}
+    }
+    match std::fs::symlink_metadata(to) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => std::fs::rename(from, to),
+        Err(e) => Err(e),
+    }
+}
+
+/// Syncs the directory of an object, and as many above it as were made for it.
+fn sync_dirs(dir: &Path, fresh: usize) -> io::Result<()> {
+    for dir in dir.ancestors().take(fresh + 1) {
+        File::open(dir)?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Content is removed, under its lock.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::hold::MOMENT;
+use super::retention::{self, LockPaths};
+use super::{Content, ContentError, hooks, modes, object};
+use crate::annex::lock::{LockFile, LockKind};
+use crate::name::Key;
+
+impl Content {
+    /// Removes the content of `key`. Success where there is none, without asking anything.
+    ///
+    /// `still` is asked with the lock held, immediately before: false where the time until which the client may have the
+    /// content removed is over. Errors: `Locked`, `TooLate`, `Hook` where the content could not be erased as the user
+    /// wants it, `OldVersion`, `Io`. After each of them the content is still here.
+    pub fn remove(&self, key: &Key, still: impl Fn() -> bool) -> Result<(), ContentError> {
+        let config = self.config();
+        let looking = ContentError::io("look for the content");
+        let Some(object) = object::find(config, key).map_err(&looking)? else { return Ok(()) };
+        // Somebody's changes to an unlocked file: no content of the key, and perhaps the only copy.
+        if object.changeable && !self.present(key).map_err(&looking)? {
+            return Ok(());
+        }
+        if !config.lock_files {
+            return Err(ContentError::OldVersion);
+        }
+        for path in object::places(config, key) {
+            match std::fs::symlink_metadata(&path) {
+                Ok(_) => self.remove_at(&path, &still)?,
+                Err(e) if object::is_absence(&e) => {}
+                Err(e) => return Err(looking(e)),
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_at(&self, path: &Path, still: &impl Fn() -> bool) -> Result<(), ContentError> {
+        let config = self.config();
+        let paths = LockPaths::of(path);
+        let taken =
+            modes::in_thawed(config, &paths.dir, || LockFile::wait(&paths.lock, LockKind::Exclusive, 0o666, MOMENT));
+        let lock = match taken {
+            Ok(lock) => lock,
+            Err(e) if e.kind() == io::ErrorKind::TimedOut => {
+                modes::freeze_dir(config, &paths.dir)?;
+                return Err(ContentError::Locked);
+            }
+            // Somebody else removed it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(ContentError::io("lock the content")(e)),
+        };
+        let done = self.remove_locked(path, &paths, still);
+        match &done {
+            Ok(()) => {
+                let cleaned = modes::in_thawed(config, &paths.dir, || paths.remove());
+                drop(lock);
+                match cleaned {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                        return Err(ContentError::io("remove the lock of the content")(e));
+                    }
+                    _ => remove_dirs(&config.annex_dir.join("objects"), &paths.dir),
+                }
+            }
+            Err(_) => {
+                // A lock file that stays does no harm.
+                let _ = modes::in_thawed(config, &paths.dir, || paths.remove());
+                drop(lock);
+                modes::freeze_dir(config, &paths.dir)?;
+            }
+        }
+        done
+    }
+
+    fn remove_locked(&self, path: &Path, paths: &LockPaths, still: &impl Fn() -> bool) -> Result<(), ContentError> {
+        let config = self.config();
+        if retention::is_retained(paths).map_err(ContentError::io("read how long to keep the content"))? {
+            return Err(ContentError::Locked);
+        }
+        if !still() {
+            return Err(ContentError::TooLate);
+        }
+        hooks::thaw(config, path);
+        self.erase(path)?;
+        match modes::in_thawed(config, &paths.dir, || std::fs::remove_file(path)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(ContentError::io("remove the content")(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs what the user wants content erased with, which may have to write to it.
+    fn erase(&self, path: &Path) -> Result<(), ContentError> {
+        let config = self.config();
+        if !hooks::is_erasing(config) {
+            return Ok(());
+        }
+        let file = File::open(path).map_err(ContentError::io("open the content"))?;
+        modes::thaw_file(config, &file).map_err(ContentError::io("make the content writable"))?;
+        let erased = hooks::erase(config, path);
+        if erased.is_err() {
+            modes::freeze_file(config, &file).map_err(ContentError::io("protect the content"))?;
+        }
+        erased
+    }
+}
+
+/// Removes `dir` and the hash directories above it, as far as they are empty and below `top`.
+pub(super) fn remove_dirs(top: &Path, dir: &Path) {
+    let mut dir: Option<PathBuf> = Some(dir.to_path_buf());
+    while let Some(path) = dir.filter(|path| path.starts_with(top) && path != top) {
+        // One that is not empty is in use; one that is left does no harm.
+        if std::fs::remove_dir(&path).is_err() {
+            return;
+        }
+        dir = path.parent().map(Path::to_path_buf);
+    }
+}

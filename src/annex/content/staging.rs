@@ -1,0 +1,143 @@
+//! Where content lies until it is whole: git-annex's own place when no other transfer has it, else one of ours.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use super::config::ContentConfig;
+use super::modes;
+use crate::annex::layout;
+use crate::annex::lock::{LockFile, LockKind};
+use crate::name::{Key, Uuid};
+
+/// A file to receive into, and what keeps others away from it.
+#[derive(Debug)]
+pub struct Staged {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it is git-annex's own place for the key, where bytes are found again by the next transfer.
+    pub resumable: bool,
+    _held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    Transfer { _locks: TransferLocks },
+    Private { _othertmp: LockFile },
+}
+
+/// The locks git-annex takes to receive a key: of all receivers, and of those from one repository.
+#[derive(Debug)]
+struct TransferLocks(Vec<LockFile>);
+
+/// Longest wait for the clean-up of `othertmp`, which is all that ever holds its lock alone.
+const CLEANUP: Duration = Duration::from_secs(10);
+
+impl Staged {
+    /// A place for content of `key` that comes from `from`. Never waits for another transfer of the key: where one is
+    /// running, in whatever process, the place is private and starts empty.
+    pub fn take(config: &ContentConfig, key: &Key, from: &Uuid) -> io::Result<Self> {
+        if let Some(locks) = TransferLocks::take(config, key, from)? {
+            let dir = config.annex_dir.join("tmp");
+            modes::make_dirs(config, &dir)?;
+            let path = dir.join(OsStr::from_bytes(&layout::key_file(key.as_bytes())));
+            return Ok(Self { path, resumable: true, _held: Held::Transfer { _locks: locks } });
+        }
+        let dir = config.annex_dir.join("othertmp");
+        let lock = lock_othertmp(config)?;
+        modes::make_dirs(config, &dir)?;
+        Ok(Self { path: dir.join(private_name("receive")), resumable: false, _held: Held::Private { _othertmp: lock } })
+    }
+
+    /// Opens the file for reading and writing, making it where there is none.
+    pub fn open(&self) -> io::Result<File> {
+        let open = || {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .custom_flags((OFlags::NOFOLLOW | OFlags::NOCTTY).bits().cast_signed())
+                .open(&self.path)
+        };
+        let file = match open() {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                // Left by a process that died after taking write permission away and before moving it into place.
+                std::fs::set_permissions(&self.path, std::fs::Permissions::from_mode(0o644))?;
+                open()?
+            }
+            other => other?,
+        };
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a partial transfer is no regular file"));
+        }
+        Ok(file)
+    }
+}
+
+/// The right to use `othertmp`, while nobody cleans up there.
+pub fn lock_othertmp(config: &ContentConfig) -> io::Result<LockFile> {
+    let lock = LockFile::wait(&config.annex_dir.join("othertmp.lck"), LockKind::Shared, 0o666, CLEANUP)?;
+    modes::share(config, lock.path(), false)?;
+    Ok(lock)
+}
+
+/// A file name nobody else uses.
+pub fn private_name(what: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{what}.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+impl TransferLocks {
+    fn take(config: &ContentConfig, key: &Key, from: &Uuid) -> io::Result<Option<Self>> {
+        let mut name = b"lck.".to_vec();
+        name.extend_from_slice(&layout::key_file(key.as_bytes()));
+        let name = OsStr::from_bytes(&name);
+        let downloads = config.annex_dir.join("transfer/download");
+        let mut locks = Self(Vec::with_capacity(2));
+        for dir in [Some(downloads.join("lck")), dir_of(&downloads, from)].into_iter().flatten() {
+            match try_lock(config, &dir, &dir.join(name))? {
+                Some(lock) => locks.0.push(lock),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(locks))
+    }
+}
+
+impl Drop for TransferLocks {
+    fn drop(&mut self) {
+        for lock in &self.0 {
+            // While it is held, so that nobody's lock is removed but ours. Where it fails, an unlocked file stays behind.
+            let _ = std::fs::remove_file(lock.path());
+        }
+    }
+}
+
+/// The directory for transfers from one repository. None for a uuid that is no name for one of its own.
+fn dir_of(downloads: &Path, from: &Uuid) -> Option<PathBuf> {
+    let name = from.as_bytes();
+    let taken = matches!(name, b"." | b".." | b"lck") || name.contains(&b'/');
+    (!taken).then(|| downloads.join(OsStr::from_bytes(name)))
+}
+
+fn try_lock(config: &ContentConfig, dir: &Path, path: &Path) -> io::Result<Option<LockFile>> {
+    let lock = match LockFile::try_lock(path, LockKind::Exclusive, 0o666) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            modes::make_dirs(config, dir)?;
+            LockFile::try_lock(path, LockKind::Exclusive, 0o666)?
+        }
+        other => other?,
+    };
+    if lock.is_some() {
+        modes::share(config, path, false)?;
+    }
+    Ok(lock)
+}

@@ -1,0 +1,401 @@
+//! The content of invented repositories. `tests/content_annex.rs` does the same beside git-annex.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+
+use super::*;
+use crate::annex::backend::Verifier;
+use crate::name::Uuid;
+
+struct Place {
+    dir: tempfile::TempDir,
+    content: Content,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut ContentConfig)) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(dir.path().join(".git/annex")).expect("an annex");
+        let mut config = ContentConfig::new(dir.path().join(".git"), false);
+        config.reserve = 0;
+        change(&mut config);
+        Self { dir, content: Content::new(config) }
+    }
+
+    fn incoming(&self, key: &Key) -> Incoming {
+        match self.content.receive(key, &uuid()).expect("it can be received") {
+            Receive::Incoming(incoming) => incoming,
+            Receive::AlreadyHave => panic!("{key} is here already"),
+        }
+    }
+
+    fn put(&self, key: &Key, bytes: &[u8]) {
+        let incoming = self.incoming(key);
+        incoming.file().write_all_at(bytes, 0).expect("it is written");
+        incoming.commit(bytes.len() as u64).expect("it is committed");
+    }
+
+    fn object(&self, key: &Key) -> PathBuf {
+        object::places(self.content.config(), key)[0].clone()
+    }
+
+    /// All that is below the annex, but directories.
+    fn files(&self) -> Vec<String> {
+        let mut dirs = vec![self.content.config().annex_dir.clone()];
+        let mut files = Vec::new();
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).expect("a directory") {
+                let path = entry.expect("an entry").path();
+                match path.is_dir() {
+                    true => dirs.push(path),
+                    false => files.push(path.file_name().expect("a name").display().to_string()),
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Frozen directories cannot be emptied by an ordinary user.
+        let mut dirs = vec![self.dir.path().to_path_buf()];
+        while let Some(dir) = dirs.pop() {
+            let _ = std::fs::set_permissions(&dir, Permissions::from_mode(0o755));
+            let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+            dirs.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink()));
+        }
+    }
+}
+
+fn key_of(bytes: &[u8]) -> Key {
+    use sha2::{Digest, Sha256};
+    let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    key(&format!("SHA256-s{}--{digest}", bytes.len()))
+}
+
+fn key(text: &str) -> Key {
+    Key::parse(text.as_bytes()).expect("a key")
+}
+
+fn uuid() -> Uuid {
+    Uuid::parse(b"00000000-0000-4000-8000-00000000c001").expect("a uuid")
+}
+
+fn thaw(path: &std::path::Path) {
+    std::fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is thawed");
+}
+
+fn mode(path: &std::path::Path) -> u32 {
+    std::fs::metadata(path).expect("it is there").mode() & 0o7777
+}
+
+#[test]
+fn what_was_received_is_there_frozen_and_alone() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    assert!(!place.content.present(&key).expect("absent"));
+    place.put(&key, b"hello content");
+    assert!(place.content.present(&key).expect("present"));
+    assert_eq!(place.content.glance(&key).expect("present"), Glance::Present);
+    assert!(matches!(place.content.receive(&key, &uuid()), Ok(Receive::AlreadyHave)));
+    let object = place.object(&key);
+    assert_eq!(mode(&object) & 0o222, 0);
+    assert_eq!(mode(object.parent().expect("a directory")) & 0o222, 0);
+    assert_eq!(place.files(), [key.to_string()], "no partial file and no lock file is left");
+    let open = place.content.open(&key).expect("it opens").expect("it is here");
+    assert_eq!((open.len, open.stable), (13, true));
+    assert_eq!(std::io::read_to_string(&open.file).expect("it is read"), "hello content");
+    place.content.remove(&key, || true).expect("it is removed");
+    assert!(open.unchanged().expect("it can be asked"), "a removal does not spoil what is being sent");
+    assert!(!place.content.present(&key).expect("absent"));
+    assert_eq!(place.files(), Vec::<String>::new());
+    assert!(!object.ancestors().nth(3).expect("objects/XX").exists(), "empty directories are gone");
+    place.content.remove(&key, || panic!("not asked about what is absent")).expect("absent is success");
+}
+
+#[test]
+fn a_partial_file_is_kept_for_the_next_transfer() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    let incoming = place.incoming(&key);
+    assert!(incoming.offset() == 0 && incoming.resumable());
+    incoming.file().write_all_at(b"hello", 0).expect("it is written");
+    incoming.keep();
+    assert_eq!(place.files(), [key.to_string()], "transfer locks are gone, the partial file is not");
+    let incoming = place.incoming(&key);
+    assert_eq!(incoming.offset(), 5);
+    let mut verifier = Verifier::for_key(&key).expect("it has a digest");
+    incoming.verify_prefix(&mut verifier).expect("it is read");
+    incoming.file().write_all_at(b" content", 5).expect("it is written");
+    verifier.update(b" content");
+    assert!(verifier.finish());
+    incoming.commit(13).expect("it is committed");
+    assert!(place.content.present(&key).expect("present"));
+}
+
+#[test]
+fn nothing_is_left_of_what_is_discarded_empty_or_too_long() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    let incoming = place.incoming(&key);
+    incoming.file().write_all_at(b"nonsense", 0).expect("it is written");
+    incoming.discard();
+    place.incoming(&key).keep();
+    assert_eq!(place.files(), Vec::<String>::new());
+    let incoming = place.incoming(&key);
+    incoming.file().write_all_at(b"much more than the key tells", 0).expect("it is written");
+    incoming.keep();
+    assert_eq!(place.incoming(&key).offset(), 0, "more than the key tells cannot be a beginning of it");
+    let incoming = place.incoming(&key);
+    incoming.file().write_all_at(b"hello", 0).expect("it is written");
+    let error = incoming.commit(5).expect_err("it is too short");
+    assert!(matches!(error, ContentError::WrongLength { expected: 13, got: 5 }), "{error}");
+    assert_eq!(place.files(), Vec::<String>::new());
+}
+
+#[test]
+fn two_transfers_of_a_key_do_not_meet() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    let (one, two) = (place.incoming(&key), place.incoming(&key));
+    assert!(one.resumable() && !two.resumable());
+    one.file().write_all_at(b"hello", 0).expect("it is written");
+    two.file().write_all_at(b"hello content", 0).expect("it is written");
+    two.commit(13).expect("the second is first");
+    assert!(place.content.present(&key).expect("present"));
+    one.file().write_all_at(b"hello content", 0).expect("it is written");
+    one.commit(13).expect("the content is there, which is all one can ask");
+    assert_eq!(place.files(), [key.to_string(), "othertmp.lck".to_string()]);
+    let third = place.incoming(&key_of(b"third"));
+    assert!(third.resumable(), "the locks are free again");
+}
+
+#[test]
+fn locked_content_stays() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    assert!(place.content.lock(&key).expect("it can be told").is_none());
+    place.put(&key, b"hello content");
+    let one = place.content.lock(&key).expect("it locks").expect("it is here");
+    let two = place.content.lock(&key).expect("it locks").expect("it is here");
+    let names: Vec<_> = ["", ".lck", ".rtl", ".rtm"].iter().map(|end| format!("{key}{end}")).collect();
+    assert_eq!(&place.files()[..4], names);
+    assert_eq!(mode(place.object(&key).parent().expect("a directory")) & 0o222, 0);
+    assert!(matches!(place.content.remove(&key, || true), Err(ContentError::Locked)));
+    drop(one);
+    assert!(matches!(place.content.remove(&key, || true), Err(ContentError::Locked)), "the second one holds");
+    drop(two);
+    assert_eq!(&place.files()[..1], &names[..1]);
+    assert!(!place.files().contains(&names[3]), "a clean end leaves no time to wait for");
+    place.content.remove(&key, || true).expect("it is removed");
+}
+
+#[test]
+fn a_lock_left_behind_holds_until_its_time() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    place.put(&key, b"hello content");
+    place.content.lock(&key).expect("it locks").expect("it is here").leave();
+    assert!(matches!(place.content.remove(&key, || true), Err(ContentError::Locked)));
+    let time = PathBuf::from(format!("{}.rtm", place.object(&key).display()));
+    assert!(time.exists(), "a removal in vain leaves the time");
+    std::fs::write(&time, "10.5s").expect("its time has passed");
+    place.content.remove(&key, || true).expect("it is removed");
+    assert!(!time.exists());
+}
+
+#[test]
+fn a_clean_end_takes_back_nobody_elses_time() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    place.put(&key, b"hello content");
+    let time = PathBuf::from(format!("{}.rtm", place.object(&key).display()));
+    // Of a process that was killed.
+    thaw(place.object(&key).parent().expect("a directory"));
+    std::fs::write(&time, "99999999999.5s").expect("written");
+    drop(place.content.lock(&key).expect("it locks").expect("it is here"));
+    assert_eq!(std::fs::read_to_string(&time).expect("it is there"), "99999999999.5s");
+    assert!(matches!(place.content.remove(&key, || true), Err(ContentError::Locked)));
+    thaw(place.object(&key).parent().expect("a directory"));
+    std::fs::write(&time, "10s").expect("it has passed");
+    // Of a client of this process that vanished, while another one ended well.
+    let one = place.content.lock(&key).expect("it locks").expect("it is here");
+    let two = place.content.lock(&key).expect("it locks").expect("it is here");
+    one.leave();
+    drop(two);
+    assert!(matches!(place.content.remove(&key, || true), Err(ContentError::Locked)));
+    assert!(time.exists());
+}
+
+#[test]
+fn what_comes_too_late_removes_nothing() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    place.put(&key, b"hello content");
+    assert!(matches!(place.content.remove(&key, || false), Err(ContentError::TooLate)));
+    assert!(place.content.present(&key).expect("present"));
+    assert_eq!(place.files(), [key.to_string()]);
+    assert_eq!(mode(place.object(&key).parent().expect("a directory")) & 0o222, 0);
+}
+
+#[test]
+fn absent_and_unknown_differ() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    assert!(!place.content.present(&key).expect("absent"));
+    // Something that is there, and no content.
+    let object = place.object(&key);
+    std::fs::create_dir_all(object.parent().expect("a directory")).expect("made");
+    std::os::unix::fs::symlink("/etc/hostname", &object).expect("a link");
+    assert!(place.content.present(&key).is_err() && place.content.open(&key).is_err());
+    assert!(place.content.receive(&key, &uuid()).is_err() && place.content.lock(&key).is_err());
+    // An annex that is not there at all, as when a disk is not mounted.
+    let gone = Content::new(ContentConfig::new(place.dir.path().join("gone/.git"), false));
+    assert!(gone.present(&key).is_err() && gone.open(&key).is_err() && gone.remove(&key, || true).is_err());
+}
+
+#[test]
+fn an_object_of_another_length_is_not_the_content_and_is_set_aside() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    place.put(&key, b"hello content");
+    std::fs::set_permissions(place.object(&key), Permissions::from_mode(0o644)).expect("thawed");
+    std::fs::write(place.object(&key), "cut").expect("written");
+    assert!(!place.content.present(&key).expect("absent"));
+    place.put(&key, b"hello content");
+    assert!(place.content.present(&key).expect("present"));
+    let bad = place.content.config().annex_dir.join("bad").join(key.to_string());
+    assert_eq!(std::fs::read(bad).expect("it is kept"), b"cut");
+}
+
+#[test]
+fn an_object_that_may_have_been_changed_is_read_once_a_change() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    place.put(&key, b"hello content");
+    let object = place.object(&key);
+    std::fs::set_permissions(&object, Permissions::from_mode(0o644)).expect("unlocked");
+    assert_eq!(place.content.glance(&key).expect("there"), Glance::Unproven);
+    assert!(matches!(place.content.open_at_once(&key).expect("there"), Opening::Unproven));
+    assert!(place.content.present(&key).expect("read and found right"));
+    assert_eq!(place.content.glance(&key).expect("there"), Glance::Unproven, "it was touched a moment ago");
+    let open = place.content.open(&key).expect("opened").expect("here");
+    assert!(!open.stable && open.unchanged().expect("asked"));
+    std::fs::write(&object, "hellO content").expect("written");
+    assert!(!open.unchanged().expect("asked"));
+    assert!(!place.content.present(&key).expect("read and found wrong"));
+    assert!(place.content.open(&key).expect("read").is_none());
+    assert!(place.content.lock(&key).expect("read").is_none(), "what is not here cannot be locked");
+    assert!(!place.files().iter().any(|name| name.ends_with(".lck") && name.starts_with("SHA")));
+    place.content.remove(&key, || true).expect("there is no content");
+    assert_eq!(std::fs::read(&object).expect("it is there"), b"hellO content", "somebody's changes are no content");
+}
+
+#[test]
+fn hard_links_count_only_where_annex_thin_is_set() {
+    for (thin, glance) in [(false, Glance::Present), (true, Glance::Unproven)] {
+        let place = Place::with(|config| config.thin = thin);
+        let key = key_of(b"hello content");
+        place.put(&key, b"hello content");
+        std::fs::hard_link(place.object(&key), place.dir.path().join("file")).expect("a link");
+        assert_eq!(place.content.glance(&key).expect("there"), glance);
+    }
+}
+
+#[test]
+fn keys_that_could_be_anything_are_refused_where_the_user_wants_proof() {
+    let place = Place::with(|config| config.secure_hashes_only = true);
+    for text in ["WORM-s1--x", "SHA1-s1--x", "MD5E-s1--x.y", "XYZ--foo", "URL--http&c%%x"] {
+        let error = place.content.receive(&key(text), &uuid()).expect_err(text);
+        assert!(matches!(error, ContentError::Insecure { .. }), "{text}: {error}");
+    }
+    let error = Place::new().content.receive(&key("SKEIN256-s1--x"), &uuid()).expect_err("it cannot be proven");
+    assert!(matches!(error, ContentError::Unverifiable { .. }), "{error}");
+    assert_eq!(place.files(), Vec::<String>::new());
+}
+
+#[test]
+fn a_reserve_that_would_be_touched_is_an_error_that_says_so() {
+    let place = Place::with(|config| config.reserve = u64::MAX / 2);
+    let error = place.content.receive(&key_of(b"hello content"), &uuid()).expect_err("there is no room");
+    assert!(matches!(error, ContentError::Reserve { need: 13, reserve, .. } if reserve == u64::MAX / 2), "{error}");
+    assert_eq!(place.files(), Vec::<String>::new());
+}
+
+#[test]
+fn content_that_cannot_be_erased_is_not_removed() {
+    let place = Place::with(|config| config.hooks.erase = Some("test -w %file && exit 3".to_string()));
+    let key = key_of(b"hello content");
+    place.put(&key, b"hello content");
+    let error = place.content.remove(&key, || true).expect_err("it says that it failed");
+    assert!(error.to_string().contains("exit status: 3"), "{error}");
+    assert_eq!(place.content.glance(&key).expect("there"), Glance::Present, "and write-protected again");
+    assert_eq!(place.files(), [key.to_string()]);
+}
+
+#[test]
+fn programs_that_fail_to_freeze_or_thaw_stop_nothing() {
+    let place = Place::with(|config| {
+        config.hooks.freeze = Some("false".to_string());
+        config.hooks.thaw = Some("false".to_string());
+    });
+    let key = key_of(b"hello content");
+    place.put(&key, b"hello content");
+    place.content.remove(&key, || true).expect("it is removed");
+}
+
+#[test]
+fn nothing_is_locked_or_removed_where_git_annex_would_not_see_our_locks() {
+    let place = Place::with(|config| config.lock_files = false);
+    let key = key_of(b"hello content");
+    place.content.remove(&key, || true).expect("absent is success");
+    place.put(&key, b"hello content");
+    assert!(matches!(place.content.remove(&key, || true), Err(ContentError::OldVersion)));
+    assert!(matches!(place.content.lock(&key), Err(ContentError::OldVersion)));
+    assert_eq!(place.files(), [key.to_string()]);
+}
+
+#[test]
+fn threads_that_put_lock_and_remove_one_key_leave_nothing_odd() {
+    let place = Place::new();
+    let key = key_of(b"hello content");
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let (place, key) = (&place, &key);
+            scope.spawn(move || {
+                for _ in 0..40 {
+                    match thread % 3 {
+                        0 => match place.content.receive(key, &uuid()).expect("received") {
+                            Receive::AlreadyHave => {}
+                            Receive::Incoming(incoming) => {
+                                incoming.file().write_all_at(b"hello content", 0).expect("written");
+                                incoming.commit(13).expect("committed");
+                            }
+                        },
+                        1 => match place.content.lock(key) {
+                            Ok(Some(lock)) => {
+                                assert!(place.content.present(key).expect("asked"), "locked content is there");
+                                drop(lock);
+                            }
+                            Ok(None) | Err(ContentError::Locked) => {}
+                            Err(e) => panic!("{e}"),
+                        },
+                        _ => match place.content.remove(key, || true) {
+                            Ok(()) | Err(ContentError::Locked) => {}
+                            Err(e) => panic!("{e}"),
+                        },
+                    }
+                }
+            });
+        }
+    });
+    place.content.remove(&key, || true).expect("nobody holds it any more");
+    assert_eq!(place.files(), ["othertmp.lck"].map(str::to_string));
+}
