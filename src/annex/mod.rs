@@ -1,5 +1,9 @@
 //! What is known of a git-annex repository: its keys, where they lie, what is locked, and what is recorded.
 
+pub mod branch;
 pub mod key;
 pub mod layout;
 pub mod lock;
+pub mod log;
+pub mod recorder;
+pub mod repository;
