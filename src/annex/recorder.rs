@@ -1,6 +1,9 @@
 //! One thread for each repository that records where content is, so that many requests share one hold of the journal and
 //! many records share one commit.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};

@@ -48,8 +48,11 @@ pub struct Branch {
 pub struct Edit {
     file: Vec<u8>,
     which: Which,
-    apply: Box<dyn FnOnce(&[u8]) -> Option<Vec<u8>> + Send>,
+    apply: Apply,
 }
+
+/// What a file holds to what it shall hold.
+type Apply = Box<dyn FnOnce(&[u8]) -> Option<Vec<u8>> + Send>;
 
 /// A commit of the branch. Displayed in hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -25,10 +25,10 @@ impl ProxyLog {
     /// Reads a log. Lines and remotes that make no sense are left out.
     pub fn parse(log: &[u8]) -> Self {
         let mut proxies = BTreeMap::new();
-        for (stamp, proxy, remotes) in lines(log).filter_map(parse_line) {
+        for (stamp, proxy, offers) in lines(log).filter_map(parse_line) {
             let newer = proxies.get(&proxy).is_none_or(|(have, _)| stamp > *have);
             if newer {
-                proxies.insert(proxy, (stamp, remotes));
+                proxies.insert(proxy, (stamp, offers));
             }
         }
         Self { proxies }
@@ -36,21 +36,21 @@ impl ProxyLog {
 
     /// What `proxy` offers; nothing where it is no proxy.
     pub fn proxied(&self, proxy: &Uuid) -> &[Proxied] {
-        self.proxies.get(proxy).map_or(&[], |(_, remotes)| remotes)
+        self.proxies.get(proxy).map_or(&[], |(_, offers)| offers)
     }
 }
 
 fn parse_line(line: &[u8]) -> Option<(Stamp, Uuid, Vec<Proxied>)> {
     let (stamp, rest) = cut(line)?;
-    let (proxy, remotes) = cut(rest).unwrap_or((rest, b""));
-    let remotes = remotes
+    let (proxy, offers) = cut(rest).unwrap_or((rest, b""));
+    let offers = offers
         .split(|byte| *byte == b' ')
         .filter_map(|word| {
             let at = word.iter().position(|byte| *byte == b':')?;
             Some(Proxied { uuid: Uuid::parse(&word[..at]).ok()?, name: word[at + 1..].to_vec() })
         })
         .collect();
-    Some((Stamp::parse(stamp)?, Uuid::parse(proxy).ok()?, remotes))
+    Some((Stamp::parse(stamp)?, Uuid::parse(proxy).ok()?, offers))
 }
 
 #[cfg(test)]

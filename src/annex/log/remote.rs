@@ -11,24 +11,24 @@ pub type RemoteConfig = BTreeMap<Vec<u8>, Vec<u8>>;
 /// `remote.log`, read. `.git/annex/verified-remote.log` has the same form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemoteLog {
-    remotes: BTreeMap<Uuid, RemoteConfig>,
+    configs: BTreeMap<Uuid, RemoteConfig>,
 }
 
 impl RemoteLog {
     /// Reads a log of lines `UUID KEY=VALUE KEY=VALUE timestamp=TIME`.
     pub fn parse(log: &[u8]) -> Self {
-        let remotes = UuidLog::parse(log).iter().map(|(uuid, line)| (uuid.clone(), config(line))).collect();
-        Self { remotes }
+        let configs = UuidLog::parse(log).iter().map(|(uuid, line)| (uuid.clone(), config(line))).collect();
+        Self { configs }
     }
 
     /// The configuration of `uuid`.
     pub fn config(&self, uuid: &Uuid) -> Option<&RemoteConfig> {
-        self.remotes.get(uuid)
+        self.configs.get(uuid)
     }
 
     /// All special remotes, by uuid.
     pub fn iter(&self) -> impl Iterator<Item = (&Uuid, &RemoteConfig)> {
-        self.remotes.iter()
+        self.configs.iter()
     }
 }
 

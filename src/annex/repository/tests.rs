@@ -117,3 +117,18 @@ fn configuration_is_read_again_when_it_changed() {
     assert_eq!(repository.settings().subsections("remote"), [b"a.b"]);
     assert!(repository.is_private(&uuid(b"u-9")));
 }
+
+#[test]
+#[ignore = "needs root, to give a directory away"]
+fn a_repository_of_another_user_is_refused() {
+    let top = tempfile::tempdir().expect("a directory");
+    make(top.path(), &[]);
+    for path in [top.path().join(".git"), top.path().to_path_buf()] {
+        std::os::unix::fs::chown(path, Some(12345), None).expect("we are root");
+    }
+    let told = refusal(top.path());
+    assert!(told.contains("belongs to another user") && told.contains("safe.directory"), "{told}");
+    git(top.path(), &["-c", "safe.directory=*", "config", "safe.directory", "*"]);
+    assert!(refusal(top.path()).contains("another user"), "its own word does not count");
+    println!("{told}");
+}
