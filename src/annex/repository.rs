@@ -209,10 +209,16 @@ fn open_git(path: &Path) -> Result<gix::ThreadSafeRepository, OpenError> {
 }
 
 /// What an error of git's says, with its causes, on one line.
-pub(in crate::annex) fn one_line(error: &dyn fmt::Display) -> String {
-    let text = format!("{error:#}");
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ")
+pub(in crate::annex) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for error in std::iter::successors(Some(error), |error| error.source()) {
+        let words: Vec<String> = error.to_string().split_whitespace().map(str::to_string).collect();
+        let text = words.join(" ");
+        if !text.is_empty() && !said.iter().any(|before| before.contains(&text)) {
+            said.push(text);
+        }
+    }
+    said.join(": ")
 }
 
 impl fmt::Display for OpenError {

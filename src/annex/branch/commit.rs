@@ -135,6 +135,7 @@ impl Branch {
             Some(RefEdit::update(name, commit, expected, "update")),
             Some(committer.to_ref(&mut time)),
         );
+        self.journal.share(git.common_dir(), tip::BRANCH);
         match moved {
             Ok(_) => Ok(true),
             Err(_) if attempt < TRIES => Ok(false),

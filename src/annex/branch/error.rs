@@ -40,7 +40,7 @@ impl BranchError {
         move |source| Self::Io { what, path: path.to_path_buf(), source }
     }
 
-    pub(super) fn git<E: fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Self {
+    pub(super) fn git<E: std::error::Error + 'static>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |e| Self::Git { what, why: crate::annex::repository::one_line(&e) }
     }
 

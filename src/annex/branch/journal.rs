@@ -121,6 +121,23 @@ impl Journal {
         Ok(())
     }
 
+    /// Lets others of a shared repository write what git needs to write, since the library goes by the umask alone: the
+    /// directories of loose objects, and the file of `reference`. What cannot be changed belongs to others, who see to it.
+    pub(super) fn share(&self, git_dir: &Path, reference: &str) {
+        let Some(bits) = self.shared else { return };
+        let add = |path: &Path, bits: u32| {
+            let Ok(mode) = fs::metadata(path).map(|metadata| metadata.permissions().mode()) else { return };
+            if mode & bits != bits {
+                let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode | bits));
+            }
+        };
+        // Who may read a directory also enters it, and what is made in it belongs to its group.
+        let of_dirs = bits | ((bits & 0o444) >> 2) | 0o2000;
+        (0..=255).for_each(|byte| add(&git_dir.join(format!("objects/{byte:02x}")), of_dirs));
+        add(&git_dir.join(reference), bits);
+        add(&git_dir.join("logs").join(reference), bits);
+    }
+
     fn dir(&self, which: Which) -> PathBuf {
         self.annex_dir.join(match which {
             Which::Public => "journal",

@@ -198,6 +198,45 @@ fn merging_can_be_switched_off() {
 }
 
 #[test]
+fn a_shared_repository_stays_writable_for_its_group() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, _) = scratch();
+    git(dir.path(), &["config", "core.sharedRepository", "group"]);
+    let repository = open(dir.path());
+    let mode = |path: &str| {
+        let path = dir.path().join(".git").join(path);
+        std::fs::metadata(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).permissions().mode() & 0o7777
+    };
+    repository.branch().change(vec![put("a.log", "1\n")]).expect("made");
+    assert_eq!(mode("annex/journal/a.log") & 0o660, 0o660);
+    let commit = repository.branch().commit("update").expect("committed").expect("something to commit").to_string();
+    assert_eq!(mode(&format!("objects/{}", &commit[..2])) & 0o2770, 0o2770);
+    assert_eq!(mode("refs/heads/git-annex") & 0o660, 0o660);
+}
+
+#[test]
+fn a_commit_needs_no_identity() {
+    let (dir, _) = scratch();
+    git(dir.path(), &["config", "--unset", "user.email"]);
+    let repository = open(dir.path());
+    repository.branch().change(vec![put("a.log", "1\n")]).expect("made");
+    repository.branch().commit("update").expect("committed").expect("something to commit");
+    let who = git(dir.path(), &["log", "-1", "--format=%ce", "git-annex"]);
+    assert!(who.contains('@'), "{who}");
+    git(dir.path(), &["fsck", "--strict"]);
+}
+
+#[test]
+fn the_message_can_be_chosen() {
+    let (dir, _) = scratch();
+    git(dir.path(), &["config", "annex.commitmessage", "by the server"]);
+    let repository = open(dir.path());
+    repository.branch().change(vec![put("a.log", "1\n")]).expect("made");
+    repository.branch().commit("update").expect("committed");
+    assert_eq!(git(dir.path(), &["log", "-1", "--format=%s", "git-annex"]), "by the server");
+}
+
+#[test]
 fn damage_is_an_error_and_not_an_empty_log() {
     let (dir, repository) = scratch();
     repository.branch().change(vec![put("aaa/bbb/K.log", "1\n")]).expect("made");
