@@ -2,6 +2,10 @@
 
 pub mod backend;
 pub mod content;
+pub mod branch;
 pub mod key;
 pub mod layout;
 pub mod lock;
+pub mod log;
+pub mod recorder;
+pub mod repository;

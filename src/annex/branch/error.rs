@@ -1,0 +1,73 @@
+//! Why something could not be read from the branch, or recorded in it.
+
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+/// A failure that leaves what is recorded unknown, or unchanged. Shown on one line.
+#[derive(Debug)]
+pub enum BranchError {
+    /// A file of the journal, or a lock, could not be used.
+    Io {
+        /// What was tried: `read`, `lock`, ...
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// git's objects or references could not be read or written.
+    Git {
+        /// What was tried.
+        what: &'static str,
+        /// What the library said.
+        why: String,
+    },
+    /// A log is longer than [`Branch::LONGEST_LOG`](super::Branch::LONGEST_LOG).
+    TooLong {
+        /// Where it is: a file of the branch, or an object.
+        what: String,
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// The branch was moved by others each time it was to be moved.
+    Busy,
+    /// Whoever records has ended.
+    Stopped,
+}
+
+impl BranchError {
+    pub(super) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { what, path: path.to_path_buf(), source }
+    }
+
+    pub(super) fn git<E: std::error::Error + 'static>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |e| Self::Git { what, why: crate::annex::repository::one_line(&e) }
+    }
+
+    /// Whether the disk is full, which is worth telling a client.
+    pub fn is_full(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+impl fmt::Display for BranchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { what, path, source } => write!(f, "git-annex branch: {what} {}: {source}", path.display()),
+            Self::Git { what, why } => write!(f, "git-annex branch: {what}: {why}"),
+            Self::TooLong { what, len } => write!(f, "git-annex branch: {what} has {len} bytes, which is no log"),
+            Self::Busy => f.write_str("git-annex branch: others kept moving it; try again"),
+            Self::Stopped => f.write_str("git-annex branch: the recorder has ended"),
+        }
+    }
+}
+
+impl std::error::Error for BranchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The git-annex branch: what is recorded of all repositories and keys, shared with git-annex running beside us.
+//!
+//! A file of the branch is read from the journal, where a new version of it may wait to be committed, else from the commit
+//! the branch is at; nothing is remembered but the top tree of that commit. It is changed by writing a new version into the
+//! journal, under git-annex's own lock, and from time to time the journal is committed.
+
+mod arrived;
+mod commit;
+mod error;
+mod journal;
+#[cfg(test)]
+mod tests;
+mod tip;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use gix::ObjectId;
+
+pub use arrived::{MergeReport, SkipReason};
+pub use error::BranchError;
+
+use super::log::union::union;
+use super::log::{LocationLog, location_file};
+use super::repository::CurrentConfig;
+use crate::name::Key;
+use arrived::Arrivals;
+use journal::{Journal, Which};
+use tip::Top;
+
+/// The git-annex branch of one repository. All of it may be used from any thread.
+pub struct Branch {
+    git: RwLock<gix::ThreadSafeRepository>,
+    /// Handles that are not in use: making one costs more than a lookup.
+    idle: Mutex<Vec<gix::Repository>>,
+    journal: Journal,
+    config: Arc<CurrentConfig>,
+    top: Mutex<Option<(ObjectId, Arc<Top>)>>,
+    arrivals: Mutex<Arrivals>,
+    /// Our own threads wait here for each other: the file lock is waited for by trying again and again.
+    turn: Mutex<()>,
+}
+
+/// A change of one file of the branch.
+pub struct Edit {
+    file: Vec<u8>,
+    which: Which,
+    apply: Apply,
+}
+
+/// What a file holds to what it shall hold.
+type Apply = Box<dyn FnOnce(&[u8]) -> Option<Vec<u8>> + Send>;
+
+/// A commit of the branch. Displayed in hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CommitId(ObjectId);
+
+/// Most handles kept for later. Each maps nothing by itself, but has buffers.
+const MOST_IDLE: usize = 8;
+
+impl Edit {
+    /// Changes `file`: `apply` is given what it holds, nothing where it is not there, and returns what it shall hold, or
+    /// `None` where nothing is to change. It runs while the journal is locked.
+    pub fn new(file: Vec<u8>, apply: impl FnOnce(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> Self {
+        Self { file, which: Which::Public, apply: Box::new(apply) }
+    }
+
+    /// The same change, but in the private journal, which is read here and committed never: of a repository with
+    /// `annex.private`.
+    #[must_use]
+    pub fn private(mut self) -> Self {
+        self.which = Which::Private;
+        self
+    }
+}
+
+impl Branch {
+    /// Longest log that is read, in bytes. A location log has 51 for each repository.
+    pub const LONGEST_LOG: u64 = 64 << 20;
+
+    pub(in crate::annex) fn new(
+        git: gix::ThreadSafeRepository,
+        annex_dir: PathBuf,
+        config: Arc<CurrentConfig>,
+    ) -> Self {
+        let shared = journal::shared_bits(config.get().value("core.sharedRepository").as_deref());
+        Self {
+            git: RwLock::new(git),
+            idle: Mutex::default(),
+            journal: Journal::new(annex_dir, shared),
+            config,
+            top: Mutex::default(),
+            arrivals: Mutex::default(),
+            turn: Mutex::default(),
+        }
+    }
+
+    /// Uses a repository that was opened anew.
+    pub(in crate::annex) fn reopen(&self, git: gix::ThreadSafeRepository) {
+        *self.git.write().unwrap_or_else(PoisonError::into_inner) = git;
+        whole(&self.idle).clear();
+    }
+
+    /// What `file` holds; nothing where it is not there. Branches that arrived from elsewhere count although they may not be
+    /// merged yet (seen a second late at most), and so does the private journal.
+    ///
+    /// Takes no lock, and as long as the trees on the way to the file are deep. Errors: what is recorded is unknown.
+    pub fn read(&self, file: &[u8]) -> Result<Vec<u8>, BranchError> {
+        let git = self.git();
+        let public = self.read_public(&git, file)?;
+        let log = self.with_waiting(&git, file, public)?;
+        Ok(match self.journal.read(Which::Private, file)? {
+            Some(private) => union(&log, &private),
+            None => log,
+        })
+    }
+
+    /// Where the content of `key` is, as recorded. Errors: that is unknown.
+    pub fn locations(&self, key: &Key) -> Result<LocationLog, BranchError> {
+        Ok(LocationLog::parse(&self.read(&location_file(key))?))
+    }
+
+    /// Makes `edits`, all under one hold of git-annex's lock, each on what the ones before it left. When this returns they
+    /// are in the journal, where git-annex sees them; [`commit`](Self::commit) makes them part of the branch.
+    ///
+    /// Waits for the lock, two minutes at most. Errors: some of them may have been made.
+    pub fn change(&self, edits: Vec<Edit>) -> Result<(), BranchError> {
+        let _turn = self.turn();
+        let lock = self.journal.lock()?;
+        let git = self.git();
+        let mut files: BTreeMap<(Which, Vec<u8>), (Vec<u8>, bool)> = BTreeMap::new();
+        for Edit { file, which, apply } in edits {
+            let name = (which, file);
+            if !files.contains_key(&name) {
+                let log = match which {
+                    Which::Public => self.with_waiting(&git, &name.1, self.read_public(&git, &name.1)?)?,
+                    Which::Private => self.read(&name.1)?,
+                };
+                files.insert(name.clone(), (log, false));
+            }
+            let Some((log, changed)) = files.get_mut(&name) else { continue };
+            if let Some(new) = apply(log) {
+                (*log, *changed) = (new, true);
+            }
+        }
+        let changed = files.iter().filter(|(_, (_, changed))| *changed);
+        let mut changed = changed.map(|((which, file), (log, _))| (*which, file.as_slice(), log.as_slice())).peekable();
+        match changed.peek() {
+            Some(_) => self.journal.write(&lock, changed),
+            None => Ok(()),
+        }
+    }
+
+    /// First the journal, then the branch: whoever commits moves the branch before taking the file out of the journal.
+    fn read_public(&self, git: &gix::Repository, file: &[u8]) -> Result<Vec<u8>, BranchError> {
+        if let Some(log) = self.journal.read(Which::Public, file)? {
+            return Ok(log);
+        }
+        let Some(at) = tip::local(git)? else { return Ok(Vec::new()) };
+        Ok(self.top(git, at)?.file(git, file)?.unwrap_or_default())
+    }
+
+    fn top(&self, git: &gix::Repository, at: ObjectId) -> Result<Arc<Top>, BranchError> {
+        if let Some((of, top)) = whole(&self.top).as_ref()
+            && *of == at
+        {
+            return Ok(Arc::clone(top));
+        }
+        let top = Arc::new(Top::of_commit(git, at)?);
+        *whole(&self.top) = Some((at, Arc::clone(&top)));
+        Ok(top)
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        whole(&self.arrivals)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        whole(&self.turn)
+    }
+
+    fn git(&self) -> Git<'_> {
+        let idle = whole(&self.idle).pop();
+        let git = idle.unwrap_or_else(|| {
+            let mut git = self.git.read().unwrap_or_else(PoisonError::into_inner).to_thread_local();
+            // Bases of deltas would be kept for the next lookup, which is elsewhere.
+            git.objects.unset_pack_cache();
+            git
+        });
+        Git { git: Some(git), branch: self }
+    }
+}
+
+/// What is guarded by these locks is replaced in one step, so a panic elsewhere leaves it whole.
+fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A handle on the repository, given back when dropped.
+struct Git<'a> {
+    git: Option<gix::Repository>,
+    branch: &'a Branch,
+}
+
+impl Deref for Git<'_> {
+    type Target = gix::Repository;
+
+    fn deref(&self) -> &gix::Repository {
+        self.git.as_ref().expect("taken only when dropped")
+    }
+}
+
+impl Drop for Git<'_> {
+    fn drop(&mut self) {
+        let mut idle = whole(&self.branch.idle);
+        if idle.len() < MOST_IDLE {
+            idle.extend(self.git.take());
+        }
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Edit({})", self.file.escape_ascii())
+    }
+}

@@ -1,0 +1,100 @@
+//! The files of the git-annex branch: text, a line for each fact, each line with the time it was recorded.
+//!
+//! Reading forgives: a line that is not understood is left out. What was tolerated, and how ties fall, was recorded from
+//! git-annex 10.20261026. Everything here is pure; time is an argument.
+
+pub mod location;
+pub mod proxy;
+pub mod remote;
+pub mod stamp;
+pub mod union;
+pub mod uuid;
+
+pub use location::{LocationLog, Presence};
+pub use stamp::Stamp;
+
+use crate::annex::layout;
+use crate::name::{Key, Uuid};
+
+/// The name in the branch of the location log of `key`: `abc/def/KEYFILE.log`.
+pub fn location_file(key: &Key) -> Vec<u8> {
+    let mut name = layout::hash_dir_lower(key.as_bytes()).into_bytes();
+    name.push(b'/');
+    name.extend_from_slice(&layout::key_file(key.as_bytes()));
+    name.extend_from_slice(b".log");
+    name
+}
+
+/// Whether a file of the branch is a location log.
+pub fn is_location_file(file: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = file.split(|byte| *byte == b'/').collect();
+    matches!(parts[..], [a, b, name] if a.len() == 3 && b.len() == 3 && name.ends_with(b".log"))
+}
+
+/// The name in the branch of the log of repositories and their descriptions.
+pub const UUID_LOG: &[u8] = b"uuid.log";
+
+/// The name in the branch of the log of special remotes and their configuration.
+pub const REMOTE_LOG: &[u8] = b"remote.log";
+
+/// The name in the branch of the log of what proxies offer.
+pub const PROXY_LOG: &[u8] = b"proxy.log";
+
+/// The name in the branch of the log of rewrites of the branch itself, such as `git annex forget`.
+pub const TRANSITIONS_LOG: &[u8] = b"transitions.log";
+
+/// Whether `uuid` is of the form git-annex gives to clusters, which never stand in location logs.
+pub fn is_cluster(uuid: &Uuid) -> bool {
+    let bytes = uuid.as_bytes();
+    bytes.len() == 36 && bytes.starts_with(b"ac") && bytes[14] == b'8'
+}
+
+/// The lines of a log, without their ends (a carriage return belongs to the end) and without empty ones.
+fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
+    log.split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .filter(|line| !line.is_empty())
+}
+
+/// What stands before and after the first space.
+fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = line.iter().position(|byte| *byte == b' ')?;
+    Some((&line[..at], &line[at + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Recorded: names in the branch of git-annex 10.20261026.
+    #[test]
+    fn location_logs_lie_where_git_annex_looks() {
+        for (key, file) in
+            [("WORM-s4--a_b__c", "ad1/82e/WORM-s4--a_b__c.log"), ("WORM-s1--x", "3aa/b9d/WORM-s1--x.log")]
+        {
+            let key = Key::parse(key.as_bytes()).expect("a key");
+            assert_eq!(location_file(&key), file.as_bytes(), "{key}");
+        }
+    }
+
+    #[test]
+    fn location_logs_are_told_by_their_name() {
+        for (file, is) in
+            [("abc/def/K.log", true), ("abc/def/K.log.web", false), ("uuid.log", false), ("a/b/K.log", false)]
+        {
+            assert_eq!(is_location_file(file.as_bytes()), is, "{file}");
+        }
+    }
+
+    #[test]
+    fn clusters_are_told_by_their_uuid() {
+        for (uuid, is) in [
+            ("ac7412cf-5f6b-8d89-beee-e97abd250740", true),
+            ("ac7412cf-5f6b-4d89-beee-e97abd250740", false),
+            ("bc7412cf-5f6b-8d89-beee-e97abd250740", false),
+            ("ac", false),
+        ] {
+            assert_eq!(is_cluster(&Uuid::parse(uuid.as_bytes()).expect("a uuid")), is, "{uuid}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The times of log lines, which are clocks of a value and not only of the world.
+
+use std::fmt;
+
+/// When a line was recorded: seconds since 1970, perhaps with a fraction, written `1795387138s`.
+///
+/// git-annex writes whole seconds today and wrote fractions once; digits past the twelfth are cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    picoseconds: i128,
+}
+
+const SECOND: i128 = 1_000_000_000_000;
+
+impl Stamp {
+    /// Earlier than every other: of a line that carries no time.
+    pub const UNKNOWN: Self = Self { picoseconds: i128::MIN };
+
+    /// Whole `seconds` since 1970.
+    pub fn of_seconds(seconds: u64) -> Self {
+        Self { picoseconds: i128::from(seconds) * SECOND }
+    }
+
+    /// Reads `1795387138.25s`; the `s` may be missing, a minus may stand before. `None` where it is no time.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.strip_suffix(b"s").unwrap_or(bytes);
+        let (sign, digits) = bytes.strip_prefix(b"-").map_or((1, bytes), |rest| (-1, rest));
+        let dot = digits.iter().position(|byte| *byte == b'.');
+        let (whole, fraction) = dot.map_or((digits, None), |at| (&digits[..at], Some(&digits[at + 1..])));
+        let whole = number(whole)?;
+        let fraction = match fraction {
+            None => 0,
+            Some(fraction) => {
+                let cut = &fraction[..fraction.len().min(12)];
+                if !fraction.iter().all(u8::is_ascii_digit) {
+                    return None;
+                }
+                number(cut)? * 10i128.pow(12 - u32::try_from(cut.len()).ok()?)
+            }
+        };
+        Some(Self { picoseconds: sign * (whole * SECOND + fraction) })
+    }
+
+    /// The time to record a changed value with, `now` being seconds since 1970: later than `self`, the time of the old one,
+    /// even where clocks disagree, so that the change wins. Source: wire.md, recorded.
+    pub fn after(self, now: u64) -> Self {
+        let now = Self::of_seconds(now);
+        if now > self { now } else { Self { picoseconds: self.picoseconds.saturating_add(SECOND) } }
+    }
+}
+
+/// At most eighteen digits: more seconds than the universe has, and no overflow.
+fn number(digits: &[u8]) -> Option<i128> {
+    if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.picoseconds < 0 { "-" } else { "" };
+        let picoseconds = self.picoseconds.unsigned_abs();
+        let (whole, fraction) = (picoseconds / SECOND.unsigned_abs(), picoseconds % SECOND.unsigned_abs());
+        if fraction == 0 {
+            return write!(f, "{sign}{whole}s");
+        }
+        write!(f, "{sign}{whole}.{}s", format!("{fraction:012}").trim_end_matches('0'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_git_annex_reads_them() {
+        for (text, shown) in [
+            ("1795387138s", Some("1795387138s")),
+            ("1795388387", Some("1795388387s")),
+            ("1795388387.5s", Some("1795388387.5s")),
+            ("1.0s", Some("1s")),
+            ("1.050s", Some("1.05s")),
+            ("1795388399.123456789123s", Some("1795388399.123456789123s")),
+            ("0.1234567890129s", Some("0.123456789012s")),
+            ("-5s", Some("-5s")),
+            ("-5.25s", Some("-5.25s")),
+            ("0s", Some("0s")),
+            ("1.5e3s", None),
+            ("s", None),
+            ("", None),
+            ("1.s", None),
+            (".5s", None),
+            ("1.5.5s", None),
+            ("+1s", None),
+            ("1ss", None),
+            ("99999999999999999999s", None),
+        ] {
+            let stamp = Stamp::parse(text.as_bytes());
+            assert_eq!(stamp.map(|stamp| stamp.to_string()).as_deref(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_later_than_what_it_changes() {
+        for (old, now, new) in [
+            ("5s", 7, "7s"),
+            ("7s", 7, "8s"),
+            ("9s", 7, "10s"),
+            ("6.9s", 7, "7s"),
+            ("7.25s", 7, "8.25s"),
+            ("99999999999.9s", 1_795_404_782, "100000000000.9s"),
+        ] {
+            assert_eq!(Stamp::parse(old.as_bytes()).expect("a time").after(now).to_string(), new, "{old}");
+        }
+        assert_eq!(Stamp::UNKNOWN.after(7).to_string(), "7s");
+    }
+}

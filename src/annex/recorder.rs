@@ -1,0 +1,231 @@
+//! One thread for each repository that records where content is, so that many requests share one hold of the journal and
+//! many records share one commit.
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::branch::{Branch, BranchError, Edit};
+use super::log::{LocationLog, Presence, location_file};
+use super::repository::Repository;
+use crate::name::{Key, Uuid};
+
+/// Called when a record is in the journal, or could not be put there.
+pub type Done = Box<dyn FnOnce(Result<(), Arc<BranchError>>) + Send>;
+
+/// When the recorder commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecorderConfig {
+    /// How long nothing must have been recorded. Default 1 s, so that a burst is one commit.
+    pub idle: Duration,
+    /// How long a record waits at most. Default 5 s, git-annex's p2phttp taking up to 3.
+    pub latest: Duration,
+    /// How long to wait after a commit that failed. Default 5 s.
+    pub again: Duration,
+    /// Most records under one hold of the journal. Default 1000, so that git-annex need not wait long for it.
+    pub batch: usize,
+}
+
+/// Records where content is, for one repository. Ends with [`shutdown`](Self::shutdown), or when dropped, which does the
+/// same and says nothing of errors.
+pub struct Recorder {
+    orders: Option<Sender<Order>>,
+    thread: Option<JoinHandle<Result<(), Arc<BranchError>>>>,
+}
+
+enum Order {
+    Record(Record),
+    Commit(Done),
+}
+
+struct Record {
+    key: Key,
+    uuid: Uuid,
+    presence: Presence,
+    done: Done,
+}
+
+impl Default for RecorderConfig {
+    fn default() -> Self {
+        let (idle, latest) = (Duration::from_secs(1), Duration::from_secs(5));
+        Self { idle, latest, again: Duration::from_secs(5), batch: 1000 }
+    }
+}
+
+impl Recorder {
+    /// Starts the thread. What it finds in the journal is committed like records of its own.
+    ///
+    /// Errors: no thread can be started.
+    pub fn start(repository: Arc<Repository>, config: RecorderConfig) -> std::io::Result<Self> {
+        let (orders, inbox) = mpsc::channel();
+        let worker = Worker { repository, config, uncommitted: None };
+        let thread = std::thread::Builder::new().name("recorder".to_string()).spawn(move || worker.run(&inbox))?;
+        Ok(Self { orders: Some(orders), thread: Some(thread) })
+    }
+
+    /// Records that `uuid` has `key`, or has it no more. Returns at once; `done` is called, on the recorder's thread and so
+    /// shortly, once the journal holds the record, and only then may anybody be told.
+    ///
+    /// What waits is one entry for each request that waits for its `done`, no more.
+    pub fn record(&self, key: Key, uuid: Uuid, presence: Presence, done: Done) {
+        self.order(Order::Record(Record { key, uuid, presence, done }));
+    }
+
+    /// Commits what is recorded by now, without waiting for a pause; `done` is called after it.
+    pub fn commit(&self, done: Done) {
+        self.order(Order::Commit(done));
+    }
+
+    /// Records what waits, commits, and ends. Errors: those of the commit; the journal keeps what was not committed.
+    pub fn shutdown(mut self) -> Result<(), Arc<BranchError>> {
+        self.stop()
+    }
+
+    fn order(&self, order: Order) {
+        let refused = match &self.orders {
+            Some(orders) => orders.send(order).err().map(|refused| refused.0),
+            None => Some(order),
+        };
+        if let Some(Order::Record(Record { done, .. }) | Order::Commit(done)) = refused {
+            done(Err(Arc::new(BranchError::Stopped)));
+        }
+    }
+
+    fn stop(&mut self) -> Result<(), Arc<BranchError>> {
+        drop(self.orders.take());
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        thread.join().unwrap_or_else(|_| Err(Arc::new(BranchError::Stopped)))
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ = self.stop();
+    }
+}
+
+struct Worker {
+    repository: Arc<Repository>,
+    config: RecorderConfig,
+    uncommitted: Option<Uncommitted>,
+}
+
+/// That something is to be committed, and when.
+#[derive(Clone, Copy)]
+struct Uncommitted {
+    latest: Instant,
+    next: Instant,
+}
+
+impl Worker {
+    fn run(mut self, inbox: &Receiver<Order>) -> Result<(), Arc<BranchError>> {
+        self.note();
+        loop {
+            let order = match self.uncommitted {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(Uncommitted { next, .. }) => inbox.recv_timeout(next.saturating_duration_since(Instant::now())),
+            };
+            match order {
+                Ok(first) => self.serve(first, inbox),
+                Err(RecvTimeoutError::Timeout) => {
+                    let _ = self.commit();
+                }
+                Err(RecvTimeoutError::Disconnected) => return self.commit(),
+            }
+            // Under steady load the inbox is never empty when it is looked at.
+            if self.uncommitted.is_some_and(|uncommitted| uncommitted.latest <= Instant::now()) {
+                let _ = self.commit();
+            }
+        }
+    }
+
+    fn serve(&mut self, first: Order, inbox: &Receiver<Order>) {
+        let (mut records, mut commits) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(order) = next {
+            match order {
+                Order::Record(record) => records.push(record),
+                Order::Commit(done) => commits.push(done),
+            }
+            next = if records.len() < self.config.batch && commits.is_empty() { inbox.try_recv().ok() } else { None };
+        }
+        if !records.is_empty() {
+            self.record(records);
+        }
+        if !commits.is_empty() {
+            let committed = self.commit();
+            commits.into_iter().for_each(|done| call(done, committed.clone()));
+        }
+    }
+
+    fn record(&mut self, records: Vec<Record>) {
+        let together = self.change(&records);
+        self.note();
+        if together.is_ok() || records.len() == 1 {
+            records.into_iter().for_each(|record| call(record.done, together.clone()));
+            return;
+        }
+        // One record that cannot be written, such as of a key longer than file names may be, must not fail the others.
+        for record in records {
+            let alone = self.change(std::slice::from_ref(&record));
+            call(record.done, alone);
+        }
+    }
+
+    fn change(&self, records: &[Record]) -> Result<(), Arc<BranchError>> {
+        let edits = records.iter().map(|record| self.edit(record)).collect();
+        self.branch().change(edits).map_err(Arc::new)
+    }
+
+    fn edit(&self, record: &Record) -> Edit {
+        let (uuid, presence) = (record.uuid.clone(), record.presence);
+        let edit = Edit::new(location_file(&record.key), move |log| {
+            let mut log = LocationLog::parse(log);
+            log.set(&uuid, presence, now()).then(|| log.to_bytes())
+        });
+        if self.repository.is_private(&record.uuid) { edit.private() } else { edit }
+    }
+
+    /// Notes that something is to be committed, as of now.
+    fn note(&mut self) {
+        let now = Instant::now();
+        let latest = self.uncommitted.map_or(now + self.config.latest, |uncommitted| uncommitted.latest);
+        self.uncommitted = Some(Uncommitted { latest, next: (now + self.config.idle).min(latest) });
+    }
+
+    fn commit(&mut self) -> Result<(), Arc<BranchError>> {
+        self.uncommitted = None;
+        if self.repository.config_bool("annex.alwayscommit") == Some(false) {
+            return Ok(());
+        }
+        match self.branch().commit("update") {
+            Ok(_) => Ok(()),
+            Err(e) => {
+                tracing::warn!(repository = %self.repository.path().display(), "cannot commit yet: {e}");
+                let again = Instant::now() + self.config.again;
+                self.uncommitted = Some(Uncommitted { latest: again, next: again });
+                Err(Arc::new(e))
+            }
+        }
+    }
+
+    fn branch(&self) -> &Branch {
+        self.repository.branch()
+    }
+}
+
+/// A panic of one `done` must not take the others' records along.
+fn call(done: Done, result: Result<(), Arc<BranchError>>) {
+    if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+        tracing::error!("who waited for a record panicked");
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
