@@ -2,9 +2,14 @@
 
 use std::process::ExitCode;
 
+use git_annex_remote_stream::{cli, serve};
+
 fn main() -> ExitCode {
-    if std::env::args_os().len() < 2 {
-        return git_annex_remote_stream::serve::special::main();
+    if cli::is_shell() {
+        return cli::shell(std::env::args_os().skip(1).collect());
     }
-    git_annex_remote_stream::cli::main()
+    if std::env::args_os().len() < 2 {
+        return serve::special::main();
+    }
+    cli::main()
 }

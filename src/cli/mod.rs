@@ -2,11 +2,14 @@
 
 mod doctor;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::serve::shell;
 
 const EXAMPLES: &str = "\
 Set up a remote, then use it as any other (copy --to, get, drop, fsck --from, whereis, info):
@@ -56,6 +59,16 @@ enum Command {
         #[arg(required = true, value_name = "NAME=VALUE")]
         options: Vec<String>,
     },
+    /// Is git-annex-shell: serves repositories on this machine to git-annex clients that come over ssh.
+    ///
+    /// The same is done under the name git-annex-shell, which a link can give. Environment: GIT_ANNEX_SHELL_READONLY, _APPENDONLY,
+    /// _LIMITED and _DIRECTORY, as git-annex-shell reads them.
+    #[command(disable_help_flag = true)]
+    Shell {
+        /// As git-annex-shell takes them: p2pstdio DIRECTORY CLIENT [--uuid=UUID], or -c and a command line.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Prints a completion script for a shell.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -68,10 +81,28 @@ enum Command {
     },
 }
 
+/// Whether this was started under the name git-annex-shell.
+pub fn is_shell() -> bool {
+    std::env::args_os()
+        .next()
+        .is_some_and(|own| Path::new(&own).file_name().is_some_and(|name| name == "git-annex-shell"))
+}
+
+/// Runs as git-annex-shell with these arguments.
+pub fn shell(arguments: Vec<OsString>) -> ExitCode {
+    shell::main(arguments, &shell::GitHost)
+}
+
 /// Runs what the arguments say.
 pub fn main() -> ExitCode {
+    // Clients send `--` for their own ends; clap would take it for itself.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|word| word == "shell") {
+        return shell(arguments.collect());
+    }
     let done = match Arguments::parse().command {
         Command::Doctor { json, options } => return doctor::main(&options, json),
+        Command::Shell { arguments } => return shell(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "git-annex-remote-stream", &mut io::stdout());
             Ok(())

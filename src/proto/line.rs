@@ -56,6 +56,18 @@ impl Lines {
         }
     }
 
+    /// Up to `max` bytes that follow the lines given out so far, whatever they are: payload that came with a line.
+    pub fn take(&mut self, max: usize) -> Vec<u8> {
+        let end = self.start + max.min(self.held());
+        let bytes = self.buffer[self.start..end].to_vec();
+        self.start = end;
+        self.scanned = end;
+        if self.start == self.buffer.len() {
+            self.keep_tail();
+        }
+        bytes
+    }
+
     /// Bytes held that were not given out as a line yet.
     pub fn held(&self) -> usize {
         self.buffer.len() - self.start
@@ -130,6 +142,18 @@ mod tests {
         let mut lines = Lines::new(3);
         lines.push(b"abcd");
         assert_eq!(all(&mut lines), [Err(TooLong)]);
+    }
+
+    #[test]
+    fn payload_between_lines_is_taken_as_it_is() {
+        let mut lines = Lines::new(8);
+        lines.push(b"DATA 6\na\nb\nc\nVALID\nDATA");
+        assert_eq!(lines.next_line(), Some(Ok(b"DATA 6".to_vec())));
+        assert_eq!((lines.take(4), lines.take(2)), (b"a\nb\n".to_vec(), b"c\n".to_vec()));
+        assert_eq!(all(&mut lines), [Ok(b"VALID".to_vec())]);
+        assert_eq!((lines.take(99), lines.take(1), lines.held()), (b"DATA".to_vec(), Vec::new(), 0));
+        lines.push(b"x\n");
+        assert_eq!(all(&mut lines), [Ok(b"x".to_vec())]);
     }
 
     #[test]

@@ -4,4 +4,5 @@
 //! wherever they come, hands them over, acts on the events and writes what the machine has to say.
 
 pub mod line;
+pub mod p2p;
 pub mod special;

@@ -1,3 +1,4 @@
 //! The drivers: where protocols, stores and the operating system meet.
 
+pub mod shell;
 pub mod special;

@@ -1,0 +1,186 @@
+//! A repository in memory and the driver of one connection to it: what the server expects of the real ones.
+
+use std::collections::{HashMap, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use super::transcript::File;
+use crate::name::{Key, Uuid};
+use crate::proto::p2p::{Access, Close, Event, Reply, Request, Server};
+
+/// Keys with their content, and what is left of transfers that broke off.
+pub struct Repository {
+    pub own: Uuid,
+    pub content: HashMap<Key, Vec<u8>>,
+    pub partial: HashMap<Key, Vec<u8>>,
+    pub locks: HashSet<Key>,
+}
+
+/// The time in it.
+pub const NOW: u64 = 1000;
+
+/// A connection, with what it said as lines of a transcript.
+pub struct Connection {
+    server: Server,
+    put: Option<(Key, Vec<u8>)>,
+    locked: Option<Key>,
+    pub closed: Option<Close>,
+    pub said: Vec<String>,
+}
+
+impl Repository {
+    pub fn new(file: &File) -> Self {
+        let own = Uuid::parse(file.expand("$uuid").as_bytes()).expect("a uuid");
+        let content = file.have.iter().map(|(key, content)| (key.clone(), content.clone())).collect();
+        Self { own, content, partial: HashMap::new(), locks: HashSet::new() }
+    }
+
+    /// Whether `bytes` can be `key`: length and digest, where the key tells them.
+    fn verifies(key: &Key, bytes: &[u8]) -> bool {
+        let size = key.size().is_none_or(|size| size == bytes.len() as u64);
+        let digest = match key.backend() {
+            b"SHA256" | b"SHA256E" => {
+                let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+                key.name().starts_with(hex.as_bytes())
+            }
+            _ => true,
+        };
+        size && digest
+    }
+
+    /// What comes of a PUT: whether it is stored.
+    fn store(&mut self, key: Key, bytes: Vec<u8>, valid: bool) -> bool {
+        let hashed = key.backend().starts_with(b"SHA");
+        if Self::verifies(&key, &bytes) && (valid || hashed) {
+            self.partial.remove(&key);
+            self.content.insert(key, bytes);
+            return true;
+        }
+        if valid {
+            self.partial.remove(&key);
+        } else {
+            self.partial.insert(key, bytes);
+        }
+        false
+    }
+}
+
+impl Connection {
+    pub fn new(own: &Uuid, access: Access) -> Self {
+        let mut connection =
+            Self { server: Server::new(own, access), put: None, locked: None, closed: None, said: Vec::new() };
+        connection.write();
+        connection
+    }
+
+    /// Gives the server these bytes, in pieces, and does what it asks for.
+    pub fn hear(&mut self, repository: &mut Repository, bytes: &[u8], step: usize) {
+        for piece in bytes.chunks(step) {
+            self.server.push(piece);
+            self.run(repository);
+        }
+    }
+
+    pub fn eof(&mut self, repository: &mut Repository) {
+        self.server.eof();
+        self.run(repository);
+    }
+
+    fn run(&mut self, repository: &mut Repository) {
+        loop {
+            while let Some(event) = self.server.next_event() {
+                self.act(repository, event);
+            }
+            self.write();
+            let bytes = self.server.take_payload(4);
+            match &mut self.put {
+                Some((_, received)) if !bytes.is_empty() => received.extend(bytes),
+                _ => return,
+            }
+        }
+    }
+
+    fn act(&mut self, repository: &mut Repository, event: Event) {
+        match event {
+            Event::Request(request) => self.answer(repository, request),
+            Event::Bypass(_) | Event::Got(_) | Event::Payload { .. } => {}
+            Event::Unlock => {
+                let key = self.locked.take().expect("a lock to let go");
+                repository.locks.remove(&key);
+            }
+            Event::Verdict { valid } => {
+                let (key, bytes) = self.put.take().expect("a PUT");
+                let stored = repository.store(key, bytes, valid);
+                self.reply(if stored { Reply::Success(Vec::new()) } else { Reply::Failure(Vec::new()) });
+            }
+            Event::DataPresent => {
+                let (key, _) = self.put.take().expect("a PUT");
+                self.reply(verdict(repository.content.contains_key(&key)));
+            }
+            Event::Abandoned => {
+                let (key, bytes) = self.put.take().expect("a PUT");
+                repository.partial.insert(key, bytes);
+            }
+            Event::Close(close) => self.closed = Some(close),
+        }
+    }
+
+    fn answer(&mut self, repository: &mut Repository, request: Request) {
+        let reply = match request {
+            Request::CheckPresent(key) => verdict(repository.content.contains_key(&key)),
+            Request::Lock(key) if repository.content.contains_key(&key) => {
+                repository.locks.insert(key.clone());
+                self.locked = Some(key);
+                Reply::Success(Vec::new())
+            }
+            Request::Lock(_) => Reply::Failure(Vec::new()),
+            Request::Remove(key) => verdict(Self::remove(repository, &key)),
+            Request::RemoveBefore { timestamp, key } => {
+                let late = timestamp < i64::try_from(NOW).expect("small");
+                let absent = !repository.content.contains_key(&key);
+                verdict(absent || (!late && Self::remove(repository, &key)))
+            }
+            Request::Get { offset, key, .. } => {
+                let content = repository.content.get(&key);
+                let bytes = content.and_then(|all| all.get(usize::try_from(offset).ok()?..)).unwrap_or_default();
+                self.reply(Reply::Data(bytes.len() as u64));
+                self.write();
+                if !bytes.is_empty() {
+                    self.said.push(format!("<< {}", super::transcript::quote(bytes)));
+                }
+                return self.server.sent(content.is_some()).expect("data was said");
+            }
+            Request::Put { key, .. } if repository.content.contains_key(&key) => Reply::AlreadyHave(Vec::new()),
+            Request::Put { key, .. } => {
+                let partial = repository.partial.get(&key).cloned().unwrap_or_default();
+                let offset = partial.len() as u64;
+                self.put = Some((key, partial));
+                Reply::PutFrom(offset)
+            }
+            Request::Timestamp => Reply::Timestamp(NOW),
+        };
+        self.reply(reply);
+    }
+
+    fn remove(repository: &mut Repository, key: &Key) -> bool {
+        if repository.locks.contains(key) {
+            return false;
+        }
+        repository.content.remove(key);
+        true
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        self.server.reply(reply).expect("a reply is due");
+    }
+
+    fn write(&mut self) {
+        let output = self.server.take_output();
+        let output = String::from_utf8(output).expect("lines of text");
+        self.said.extend(output.lines().map(|line| format!("< {line}")));
+    }
+}
+
+fn verdict(good: bool) -> Reply {
+    if good { Reply::Success(Vec::new()) } else { Reply::Failure(Vec::new()) }
+}
