@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn headers_are_read_as_git_annex_reads_them() {
-        let table: [(&[u8], Option<(&[u8], &[u8])>); 14] = [
+        type Parts<'a> = (&'a [u8], &'a [u8]);
+        let table: [(&[u8], Option<Parts<'_>>); 14] = [
             (b"Basic YWxpY2U6cHcx", Some((b"alice", b"pw1"))),
             (b"basic YWxpY2U6cHcx", Some((b"alice", b"pw1"))),
             (b"BASIC  YWxpY2U6cHcx", Some((b"alice", b"pw1"))),

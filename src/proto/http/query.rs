@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn brackets_hold_base64_with_or_without_padding() {
-        let table: [(&[u8], Result<&[u8], NotBase64>); 9] = [
+        type Row<'a> = (&'a [u8], Result<&'a [u8], NotBase64>);
+        let table: [Row<'_>; 9] = [
             (b"[Zm9v]", Ok(b"foo")),
             (b"[Zg==]", Ok(b"f")),
             (b"[Zg]", Ok(b"f")),

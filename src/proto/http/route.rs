@@ -104,7 +104,7 @@ pub enum Op {
         offset: u64,
         /// Bytes that are announced to follow: X-git-annex-data-length.
         len: u64,
-        /// The content came another way; the body is empty.
+        /// The content came another way; the body is empty. Below v4 the parameter is not known, and this is false.
         data_present: bool,
     },
     /// putoffset
@@ -209,7 +209,7 @@ fn get(api: Api, key: Key, params: &Params<'_>) -> Result<(Op, Option<Uuid>), Re
 }
 
 fn post(api: Api, word: Word, params: &Params<'_>, head: &Head<'_>) -> Result<(Op, Option<Uuid>), Reject> {
-    let data_present = word == Word::Put && api > Api::V0 && params.data_present()?;
+    let data_present = word == Word::Put && api >= Api::V4 && params.data_present()?;
     let key = if matches!(word, Word::KeepLocked | Word::Timestamp) { None } else { Some(params.key()?) };
     let lockid = if word == Word::KeepLocked { params.lockid()? } else { Vec::new() };
     let client = params.client()?;

@@ -12,8 +12,11 @@ fn key_of(text: &str) -> Key {
     Key::parse(text.as_bytes()).expect("a key")
 }
 
-/// Routes a request line and headers; `U` and `C` at a word's end stand for the uuids above.
-fn routed(request: &str, headers: &str) -> Result<(Vec<u8>, Op, Option<Uuid>, Vec<Uuid>), (u16, String)> {
+/// Prefix, operation, client and bypass.
+type Routed = (Vec<u8>, Op, Option<Uuid>, Vec<Uuid>);
+
+/// Routes a request line and headers; `$U` and `$C` stand for the uuids above.
+fn routed(request: &str, headers: &str) -> Result<Routed, (u16, String)> {
     let text = format!("{request} HTTP/1.1\r\nHost: x\r\n{headers}\r\n").replace("$U", UUID).replace("$C", CLIENT);
     let (head, _) = head::parse(text.as_bytes()).expect("the head is right").expect("the head is whole");
     route(&head)
@@ -204,7 +207,7 @@ fn the_first_thing_wrong_is_named_in_its_words() {
         assert_eq!(get(&format!("offset={offset}")), query("offset", "offset parse error"), "{offset}");
     }
     assert_eq!(post("v4/put?key=nokey&data-present=yes"), query("data-present", "could not parse: `yes'"));
-    assert_eq!(post("v0/put?key=nokey&data-present=yes"), query("key", "key parse error"));
+    assert_eq!(post("v3/put?key=nokey&data-present=yes"), query("key", "key parse error"));
 }
 
 #[test]
@@ -226,7 +229,7 @@ fn headers_are_looked_at_after_parameters() {
 #[test]
 fn values_are_read_as_git_annex_reads_them() {
     let present = |value: &str| {
-        let request = format!("POST /git-annex/$U/v3/put?key=A--b&clientuuid=$C&data-present{value}");
+        let request = format!("POST /git-annex/$U/v4/put?key=A--b&clientuuid=$C&data-present{value}");
         match op(&request, "X-git-annex-data-length: 0\r\n") {
             Op::Put { data_present, .. } => data_present,
             other => panic!("{other:?}"),
