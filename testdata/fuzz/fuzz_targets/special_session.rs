@@ -1,5 +1,8 @@
 #![no_main]
-// The module alone needs nothing but std; the package would bring its stores along, built anew for the fuzzer.
+// The modules alone need little; the package would bring its stores along, built anew for the fuzzer.
+#[allow(dead_code, unused_imports)]
+#[path = "../../../src/name/mod.rs"]
+mod name;
 #[allow(dead_code, unused_imports)]
 #[path = "../../../src/proto/mod.rs"]
 mod proto;
