@@ -1,3 +1,5 @@
 //! The drivers: where protocols, stores and the operating system meet.
 
 pub mod special;
+pub mod systemd;
+pub mod tls;
