@@ -2,3 +2,5 @@
 
 pub mod shell;
 pub mod special;
+pub mod systemd;
+pub mod tls;

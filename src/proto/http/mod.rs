@@ -1,0 +1,26 @@
+//! HTTP/1.1 and git-annex's API over it, without IO: heads, bodies, routes, permissions, answers.
+//!
+//! A request is read in this order, and the first thing that is wrong decides the answer:
+//!
+//! ```text
+//! bytes -> head::parse -> route::route -> (is the uuid served?) -> access::decide -> work -> json + response
+//!            400 414 431    400 404            404                   401 403
+//!            417 505 close
+//! ```
+//!
+//! The body, where there is one, is read through [`body::BodyReader`], which also tells how many bytes may be moved
+//! without being looked at. Source: the API is `design/p2p_protocol_over_http`, checked against git-annex 10.20261026;
+//! the framing is RFC 9112. What is answered differently on purpose is in one table, in `tests/http_transcripts.rs`.
+
+pub mod access;
+pub mod auth;
+pub mod body;
+pub mod fuzz;
+pub mod head;
+pub mod json;
+pub mod range;
+pub mod response;
+pub mod route;
+
+mod params;
+mod query;

@@ -1,0 +1,127 @@
+//! Percent-decoding, parameters of a query, and the `[base64url]` form of names.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+const FORGIVING: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A value in brackets is not base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotBase64;
+
+/// Decodes `%41` once; where `plus`, a `+` is a space, as it is in queries and not in paths.
+///
+/// A `%` that no two hex digits follow stands for itself, as it does with git-annex.
+pub fn decode(raw: &[u8], plus: bool) -> Cow<'_, [u8]> {
+    if !raw.iter().any(|byte| *byte == b'%' || (plus && *byte == b'+')) {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        let hex = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
+        match (byte, hex(0), hex(1)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(u8::try_from(high << 4 | low).expect("two hex digits"));
+                rest = &after[2..];
+            }
+            (b'+', _, _) if plus => out.push(b' '),
+            _ => out.push(*byte),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Takes a value out of its brackets: `[Zm9v]` is `foo`; anything not in brackets is itself.
+///
+/// Errors: [`NotBase64`]. Padding may be there or not.
+pub fn unwrapped(value: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, NotBase64> {
+    match value.as_ref() {
+        [b'[', inner @ .., b']'] => FORGIVING.decode(inner).map(Cow::Owned).map_err(|_| NotBase64),
+        _ => Ok(value),
+    }
+}
+
+/// The form in brackets of any bytes.
+pub fn wrapped(bytes: &[u8]) -> String {
+    format!("[{}]", FORGIVING.encode(bytes))
+}
+
+/// The parameters of a query in order, both halves raw; a value is `None` where there is no `=`.
+///
+/// Names are compared after decoding; `&` and `;` both separate.
+pub fn parameters(query: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<&[u8]>)> {
+    query.split(|byte| matches!(byte, b'&' | b';')).filter(|piece| !piece.is_empty()).map(|piece| {
+        match piece.iter().position(|byte| *byte == b'=') {
+            Some(at) => (decode(&piece[..at], true), Some(&piece[at + 1..])),
+            None => (decode(piece, true), None),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percents_are_decoded_exactly_once() {
+        for (raw, plus, decoded) in [
+            (&b"a%20b"[..], true, &b"a b"[..]),
+            (b"a+b", true, b"a b"),
+            (b"a+b", false, b"a+b"),
+            (b"%2520", true, b"%20"),
+            (b"%2B%2b", true, b"++"),
+            (b"100%", true, b"100%"),
+            (b"%zz%4", true, b"%zz%4"),
+            (b"%ff%00", false, b"\xff\x00"),
+            (b"%%41", false, b"%A"),
+        ] {
+            assert_eq!(decode(raw, plus).as_ref(), decoded, "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn brackets_hold_base64_with_or_without_padding() {
+        type Row<'a> = (&'a [u8], Result<&'a [u8], NotBase64>);
+        let table: [Row<'_>; 9] = [
+            (b"[Zm9v]", Ok(b"foo")),
+            (b"[Zg==]", Ok(b"f")),
+            (b"[Zg]", Ok(b"f")),
+            (b"[_w]", Ok(b"\xff")),
+            (b"[/w]", Err(NotBase64)),
+            (b"[!!!]", Err(NotBase64)),
+            (b"[]", Ok(b"")),
+            (b"[", Ok(b"[")),
+            (b"[Zm9v].txt", Ok(b"[Zm9v].txt")),
+        ];
+        for (value, bare) in table {
+            let got = unwrapped(Cow::Borrowed(value));
+            assert_eq!(got.as_deref().map_err(|error| *error), bare, "{}", value.escape_ascii());
+        }
+        assert_eq!(wrapped(b"[foo]"), "[W2Zvb10=]");
+    }
+
+    #[test]
+    fn parameters_are_split_before_they_are_decoded() {
+        let all: Vec<_> =
+            parameters(b"&&a=1%262=3;b&ke%79=&=x").map(|(name, value)| (name.into_owned(), value)).collect();
+        assert_eq!(
+            all,
+            [
+                (b"a".to_vec(), Some(&b"1%262=3"[..])),
+                (b"b".to_vec(), None),
+                (b"key".to_vec(), Some(&b""[..])),
+                (Vec::new(), Some(&b"x"[..])),
+            ]
+        );
+    }
+}
