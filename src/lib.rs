@@ -2,6 +2,7 @@
 
 pub mod annex;
 pub mod cli;
+pub mod gateway;
 pub mod name;
 pub mod proto;
 pub mod serve;

@@ -1,6 +1,9 @@
 //! The drivers: where protocols, stores and the operating system meet.
 
+pub mod http;
+mod link;
 pub mod shell;
 pub mod special;
+pub mod stdio;
 pub mod systemd;
 pub mod tls;

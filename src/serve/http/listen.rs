@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener as StdUnix, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::serve::link::Link;
+use crate::serve::systemd;
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -31,6 +31,12 @@ pub enum Bind {
 /// Why it cannot listen, with the way out.
 #[derive(Debug)]
 pub struct ListenError(String);
+
+impl ListenError {
+    pub(super) fn new(words: String) -> Self {
+        Self(words)
+    }
+}
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,14 +83,13 @@ impl Listening {
         }
     }
 
-    /// Takes sockets that somebody else made. Errors: one that is no stream socket.
-    pub(super) fn inherited(fds: Vec<OwnedFd>) -> Result<Self, ListenError> {
-        let sockets = fds.into_iter().map(|fd| {
-            let failed = |e: io::Error| ListenError(format!("cannot use the socket of systemd: {e}"));
-            let unix = sockopt::socket_domain(&fd).map_err(|e| failed(e.into()))? == AddressFamily::UNIX;
-            Ok(if unix { Bound::Unix(StdUnix::from(fd)) } else { Bound::Tcp(std::net::TcpListener::from(fd)) })
+    /// Takes sockets that systemd made.
+    pub(super) fn inherited(sockets: Vec<systemd::Listener>) -> Self {
+        let sockets = sockets.into_iter().map(|socket| match socket {
+            systemd::Listener::Tcp(socket) => Bound::Tcp(socket),
+            systemd::Listener::Unix(socket) => Bound::Unix(socket),
         });
-        Ok(Self { sockets: sockets.collect::<Result<_, ListenError>>()?, made: None })
+        Self { sockets: sockets.collect(), made: None }
     }
 
     /// The same sockets for one more thread.

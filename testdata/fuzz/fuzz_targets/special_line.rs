@@ -1,5 +1,4 @@
 #![no_main]
-// The modules alone need nothing but std; the package would bring its stores along, built anew for the fuzzer.
 // The modules alone need little; the package would bring its stores along, built anew for the fuzzer.
 #[allow(dead_code, unused_imports)]
 #[path = "../../../src/name/mod.rs"]

@@ -1,0 +1,339 @@
+//! The server as a whole: what it is told, its threads, its signals, its end.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use remotes::pump::Budget;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::admin;
+use super::connection::{Connection, stopped};
+use super::listen::{Bind, ListenError, Listener, Listening};
+use super::log::{Log, LogFormat};
+use crate::annex::repository::OpenError;
+use crate::gateway::{Hub, Leases, Metrics, Place, blocking};
+use crate::proto::http::access::Access;
+use crate::proto::http::response::{Connection as Kept, Response};
+use crate::serve::link::{Link, within};
+use crate::serve::systemd::{ActivationError, Notifier};
+use crate::serve::tls::{Tls, TlsError, TlsFiles};
+
+/// All that the command line and the environment say.
+#[derive(Debug)]
+pub struct Options {
+    /// What is served.
+    pub place: Place,
+    /// Where to listen, unless systemd gives sockets.
+    pub bind: Bind,
+    /// Certificates; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// Who may do what.
+    pub access: Access,
+    /// `--lockedfiles`: most locks that clients hold at a time.
+    pub locks: usize,
+    /// Data threads.
+    pub threads: usize,
+    /// Most connections at a time; more are told 503 at once.
+    pub connections: usize,
+    /// Bytes of content in memory at a time, in all transfers together.
+    pub memory: u64,
+    /// Longest time in which nothing of a transfer moves.
+    pub idle: Duration,
+    /// `--admin`: where `/healthz` and `/metrics` are.
+    pub admin: Option<String>,
+    /// How log lines look.
+    pub log: LogFormat,
+    /// Leaves out the lines about transfers that went well.
+    pub quiet: bool,
+    /// Use io_uring where the kernel grants it.
+    pub uring: bool,
+    /// How long running transfers may take to end after SIGTERM.
+    pub drain: Duration,
+}
+
+/// Why the server could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The repository cannot be served.
+    Open(OpenError),
+    /// It cannot listen.
+    Listen(ListenError),
+    /// Certificate or key cannot be used.
+    Tls(TlsError),
+    /// The sockets of systemd cannot be used.
+    Activation(ActivationError),
+    /// The system refused something else.
+    Io(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Open(e) => e.fmt(f),
+            StartError::Listen(e) => e.fmt(f),
+            StartError::Tls(e) => e.fmt(f),
+            StartError::Activation(e) => e.fmt(f),
+            StartError::Io(e) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What all threads and connections share.
+pub(super) struct Shared {
+    pub(super) hub: Arc<Hub>,
+    pub(super) access: Access,
+    pub(super) leases: Leases,
+    pub(super) metrics: Metrics,
+    pub(super) budget: Budget,
+    pub(super) idle: Duration,
+    pub(super) log: Log,
+    tls: Option<Tls>,
+    room: Arc<Semaphore>,
+}
+
+/// Longest time TLS may take to agree on a key.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How often locks that lapsed and repositories nobody asks for are looked for.
+const TIDY: Duration = Duration::from_secs(5);
+
+/// Pause after a connection could not be accepted, which is mostly for want of descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Serves until SIGTERM or SIGINT.
+pub fn main(options: Options) -> ExitCode {
+    match serve(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("git-annex-remote-stream: p2phttp: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(options: Options) -> Result<(), StartError> {
+    let hub = Arc::new(Hub::open(options.place).map_err(StartError::Open)?);
+    let tls = options.tls.map(Tls::new).transpose().map_err(StartError::Tls)?;
+    let environment = |name: &str| std::env::var_os(name);
+    let given = crate::serve::systemd::sockets(environment("LISTEN_PID").as_deref(), environment("LISTEN_FDS").as_deref())
+        .map_err(StartError::Activation)?;
+    let listening =
+        if given.is_empty() { Listening::on(&options.bind) } else { Ok(Listening::inherited(given)) }.map_err(StartError::Listen)?;
+    let admin = options.admin.as_deref().map(admin::listen).transpose().map_err(StartError::Listen)?;
+    let notifier = Notifier::new(environment("NOTIFY_SOCKET").as_deref()).map_err(StartError::Io)?;
+    let log = Log::new(options.log, options.quiet);
+    let secure = if tls.is_some() { "https" } else { "http" };
+    let shared = Arc::new(Shared {
+        hub,
+        access: options.access,
+        leases: Leases::new(options.locks),
+        metrics: Metrics::default(),
+        budget: Budget::new(options.memory),
+        idle: options.idle,
+        log,
+        tls,
+        room: Arc::new(Semaphore::new(options.connections)),
+    });
+    let (stop, stopping) = watch::channel(false);
+    let threads = (1..options.threads.max(1)).map(|number| {
+        let (shared, stop) = (Arc::clone(&shared), stopping.clone());
+        let sockets = listening.again();
+        let (uring, drain) = (options.uring, options.drain);
+        std::thread::Builder::new().name(format!("data-{number}")).spawn(move || {
+            let accepted = remotes::sys::run(uring, async { accept(&shared, sockets?, stop, drain).await });
+            accepted.and_then(|done| done)
+        })
+    });
+    let threads: Vec<_> = threads.collect::<io::Result<_>>().map_err(StartError::Io)?;
+    for name in listening.names() {
+        log.line("listening").with("address", name).with("scheme", secure).warn();
+    }
+    let first = async {
+        let sockets = listening.again()?;
+        let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
+        let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
+        let admin = match admin {
+            Some(listener) => Some(tokio::task::spawn_local(admin::serve(listener.start()?, Arc::clone(&shared)))),
+            None => None,
+        };
+        accept(&shared, sockets, stopping.clone(), options.drain).await?;
+        for task in [Some(signals), Some(tidy), admin].into_iter().flatten() {
+            task.abort();
+        }
+        Ok(())
+    };
+    let done: io::Result<()> = remotes::sys::run(options.uring, first).and_then(|done| done);
+    for thread in threads {
+        // A thread that panicked has said so on stderr.
+        let _ = thread.join();
+    }
+    shared.leases.abandon();
+    for served in shared.hub.opened() {
+        if let Err(failure) = served.settle() {
+            log.line("failed").with("error", failure.to_string()).with("note", "what was recorded stays in the journal").warn();
+        }
+    }
+    log.line("stopped").warn();
+    done.map_err(StartError::Io)
+}
+
+/// Takes connections on this thread until the server stops, then waits for those that are busy.
+async fn accept(
+    shared: &Arc<Shared>,
+    sockets: Vec<Listener>,
+    mut stop: watch::Receiver<bool>,
+    drain: Duration,
+) -> io::Result<()> {
+    let mut acceptors = JoinSet::new();
+    let (connections, mut arriving) = tokio::sync::mpsc::channel(64);
+    for socket in sockets {
+        let (connections, shared) = (connections.clone(), Arc::clone(shared));
+        acceptors.spawn_local(async move {
+            loop {
+                match socket.accept().await {
+                    Ok(link) => {
+                        if connections.send(link).await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(e) => {
+                        shared.log.line("failed").with("error", format!("accept a connection: {e}")).warn();
+                        tokio::time::sleep(BREATH).await;
+                    }
+                }
+            }
+        });
+    }
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            Some(link) = arriving.recv() => {
+                running.spawn_local(one(Arc::clone(shared), link, stop.clone()));
+            }
+            Some(_) = running.join_next() => {}
+        }
+    }
+    acceptors.shutdown().await;
+    let finish = async { while running.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, finish).await.is_err() {
+        shared.log.line("failed").with("error", "transfers were still running and are cut off").warn();
+        running.shutdown().await;
+    }
+    Ok(())
+}
+
+/// One connection from its first byte to its last.
+async fn one(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) {
+    shared.metrics.accepted.add(1);
+    let Ok(_room) = Arc::clone(&shared.room).try_acquire_owned() else {
+        shared.metrics.turned_away.add(1);
+        return turn_away(link).await;
+    };
+    shared.metrics.connections.add(1);
+    let _open = Open(&shared);
+    let link = match (link, &shared.tls) {
+        (Link::Tcp(stream), Some(tls)) => {
+            let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+            // A client that does not get through it has nothing to be told.
+            let Ok(stream) = within(HANDSHAKE, handshake).await else { return };
+            Link::Tls(Box::new(stream))
+        }
+        (link, _) => link,
+    };
+    Connection::new(Arc::clone(&shared), link, stop).run().await;
+}
+
+struct Open<'a>(&'a Shared);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.connections.sub(1);
+    }
+}
+
+async fn turn_away(mut link: Link) {
+    let response = Response { retry_after: Some(5), connection: Kept::Close, ..Response::of(503) };
+    let mut out = Vec::new();
+    response.write(&date(), &mut out);
+    // In the clear also where TLS is spoken: there it is noise, and closing is the message.
+    let _ = link.write(&out, Duration::from_secs(1)).await;
+    link.finish().await;
+}
+
+async fn signals(shared: Arc<Shared>, stop: watch::Sender<bool>, notifier: Notifier) {
+    let streams = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    );
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = streams else {
+        shared.log.line("failed").with("error", "the system gives no signals").warn();
+        return stop.closed().await;
+    };
+    // Whoever started the server can live without knowing.
+    let _ = notifier.ready();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&shared, &notifier).await,
+        }
+    }
+    let _ = notifier.stopping();
+    stop.send_replace(true);
+    stop.closed().await;
+}
+
+async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
+    let _ = notifier.reloading(Duration::from_secs(crate::gateway::timestamp()));
+    let again = Arc::clone(shared);
+    let reloaded = blocking(move || again.tls.as_ref().map_or(Ok(()), Tls::reload)).await;
+    let line = shared.log.line("reloaded");
+    match reloaded {
+        Ok(Ok(())) => line.warn(),
+        Ok(Err(e)) => line.with("error", e.to_string()).with("note", "the old certificate stays in use").warn(),
+        Err(e) => line.with("error", e.to_string()).warn(),
+    }
+    let _ = notifier.ready();
+}
+
+async fn tidy(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(TIDY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let again = Arc::clone(&shared);
+        // Both touch files. What fails is tried again at the next tick.
+        let _ = blocking(move || {
+            drop(again.leases.lapsed());
+            again.hub.tidy();
+        })
+        .await;
+    }
+}
+
+/// The time as HTTP writes it. Made once a second on each thread.
+pub(super) fn date() -> String {
+    thread_local! {
+        static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = SystemTime::now();
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != seconds || text.is_empty() {
+            (*last, *text) = (seconds, httpdate::fmt_http_date(now));
+        }
+        text.clone()
+    })
+}
