@@ -153,7 +153,12 @@ fn what_we_receive_looks_like_what_git_annex_adds_and_passes_its_fsck() {
         assert_eq!(tree(&objects(&repo)), theirs, "same names and modes, {config:?}");
         repo.annex(&["fsck", "--quiet"]).ok();
         assert_eq!(repo.read("file.bin").as_deref(), Some(&bytes[..]));
-        repo.annex(&["drop", "--force", "--quiet", "file.bin"]).ok();
+        if config.is_some_and(|value| value.starts_with('0')) {
+            // Only root can drop here with git-annex 10.20261026: it does not make the directory writable before.
+            content.remove(&key, || true).expect("it is removed");
+        } else {
+            repo.annex(&["drop", "--force", "--quiet", "file.bin"]).ok();
+        }
         assert!(!content.present(&key).expect("it can be told"));
         assert_eq!(tree(&objects(&repo)), [], "git-annex removes all we made, {config:?}");
     }

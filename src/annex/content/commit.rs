@@ -49,8 +49,9 @@ impl Incoming {
         }
         let [target, _] = object::places(&config, &self.key);
         let dir = target.parent().expect("an object lies in a directory");
+        let mut fresh = 0;
         for _ in 0..TRIES {
-            let fresh = modes::make_dirs(&config, dir).map_err(ContentError::io("make the directory"))?;
+            fresh = modes::make_dirs(&config, dir).map_err(ContentError::io("make the directory"))?.max(fresh);
             let moved = modes::in_thawed(&config, dir, || move_new(&self.staged.path, &target));
             match moved {
                 Ok(()) => {
@@ -115,10 +116,13 @@ fn move_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Syncs the directory of an object, and as many above it as were made for it.
+/// Syncs the directory of an object, and as many above it as were made for it. One that is gone went with the object.
 fn sync_dirs(dir: &Path, fresh: usize) -> io::Result<()> {
     for dir in dir.ancestors().take(fresh + 1) {
-        File::open(dir)?.sync_all()?;
+        match File::open(dir).and_then(|dir| dir.sync_all()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
     }
     Ok(())
 }
