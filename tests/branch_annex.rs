@@ -87,6 +87,33 @@ fn git_annex_knows_what_was_recorded() {
 }
 
 #[test]
+fn a_commit_of_many_records_is_whole_to_git_and_git_annex() {
+    const KEYS: usize = 1500;
+    let repo = Repo::new();
+    let before = commits(&repo);
+    let config = RecorderConfig { idle: LIMIT, latest: LIMIT, ..RecorderConfig::default() };
+    let recorder = Recorder::start(open(&repo), config).expect("a thread");
+    let (done, told) = mpsc::channel();
+    for n in 0..KEYS {
+        let done = done.clone();
+        let done = Box::new(move |result| done.send(result).expect("somebody waits"));
+        recorder.record(key(&n.to_string()), uuid("somebody"), Presence::Present, done);
+    }
+    for _ in 0..KEYS {
+        told.recv_timeout(LIMIT).expect("it is told").unwrap_or_else(|e| panic!("{e}"));
+    }
+    recorder.shutdown().unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(commits(&repo), before + 1);
+    repo.git(&["fsck", "--strict"]).ok();
+    repo.annex(&["setpresentkey", &key("7").to_string(), "else", "1"]).ok();
+    repo.annex(&["merge"]).ok();
+    let files = repo.git(&["ls-tree", "-r", "--name-only", "refs/heads/git-annex"]).ok().stdout;
+    assert_eq!(files.lines().filter(|file| file.contains("/WORM-s1-m5--")).count(), KEYS);
+    assert_eq!(timeless(&committed(&repo, &key("7"))), ["1 else", "1 somebody"]);
+    assert_eq!(timeless(&committed(&repo, &key("1499"))), ["1 somebody"]);
+}
+
+#[test]
 fn the_same_changes_make_the_same_logs() {
     let changes = [("b", true), ("a", true), ("b", false), ("b", false), ("c", false), ("a", true), ("b", true)];
     let key = key("same");

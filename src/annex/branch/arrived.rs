@@ -12,6 +12,7 @@ use gix::objs::tree::{Entry, EntryKind};
 use super::commit::Onto;
 use super::error::BranchError;
 use super::journal::{Which, is_component};
+use super::pack::Workshop;
 use super::tip::{self, Top};
 use super::{Branch, CommitId};
 use crate::annex::log::TRANSITIONS_LOG;
@@ -77,6 +78,7 @@ impl Branch {
             return Ok(report);
         }
         let lock = self.journal.lock()?;
+        let workshop = Workshop::of(&git);
         for attempt in 1.. {
             let waiting = self.look(&git)?;
             report.skipped = skipped(&waiting);
@@ -93,13 +95,13 @@ impl Branch {
                     let mut tree = at.map(|at| tip::tree_of(&git, at)).transpose()?;
                     for arrived in &new {
                         let theirs = tip::tree_of(&git, arrived.commit)?;
-                        tree = Some(tree.map_or(Ok(theirs), |ours| union_trees(&git, ours, theirs, 0))?);
+                        tree = Some(tree.map_or(Ok(theirs), |ours| union_trees(&workshop, ours, theirs, 0))?);
                     }
-                    let tree = self.with_journal(&git, tree, &files, Onto::Merged)?;
+                    let tree = self.with_journal(&workshop, tree, &files, Onto::Merged)?;
                     let parents: Vec<ObjectId> = at.into_iter().chain(new.iter().map(|new| new.commit)).collect();
                     let names: Vec<_> = new.iter().map(|new| short(&new.name).to_str_lossy().into_owned()).collect();
                     let message = format!("merging {} into git-annex", names.join(" "));
-                    self.advance(&git, at, tree, &parents, &message, attempt)?
+                    self.advance(&workshop, at, tree, &parents, &message, attempt)?
                 }
             };
             if let Some(commit) = commit {
@@ -232,7 +234,7 @@ fn skipped(waiting: &[Arrived]) -> Vec<(Vec<u8>, SkipReason)> {
 }
 
 /// A tree with all files of both; files in both have the lines of both. Subtrees that are the same are not read.
-fn union_trees(git: &gix::Repository, ours: ObjectId, theirs: ObjectId, depth: usize) -> Result<ObjectId, BranchError> {
+fn union_trees(git: &Workshop<'_>, ours: ObjectId, theirs: ObjectId, depth: usize) -> Result<ObjectId, BranchError> {
     if ours == theirs || depth > DEEPEST {
         return Ok(ours);
     }
@@ -263,6 +265,7 @@ fn union_trees(git: &gix::Repository, ours: ObjectId, theirs: ObjectId, depth: u
             Some(_) => {}
         }
     }
+    git.flush_if_full()?;
     let mut entries: Vec<Entry> = entries.into_values().collect();
     entries.sort_unstable();
     let tree = gix::objs::Tree { entries };

@@ -10,6 +10,7 @@ use gix::refs::transaction::{PreviousValue, RefEdit};
 
 use super::error::BranchError;
 use super::journal::Which;
+use super::pack::Workshop;
 use super::tip::{self, Top};
 use super::{Branch, CommitId};
 use crate::annex::log::union::union;
@@ -48,15 +49,16 @@ impl Branch {
                 return Ok(last);
             }
             let git = self.git();
+            let workshop = Workshop::of(&git);
             for attempt in 1.. {
                 let at = tip::local(&git)?;
                 let tree = at.map(|at| tip::tree_of(&git, at)).transpose()?;
-                let with = self.with_journal(&git, tree, &files, Onto::Branch)?;
+                let with = self.with_journal(&workshop, tree, &files, Onto::Branch)?;
                 if tree == Some(with) {
                     break;
                 }
                 let parents: Vec<ObjectId> = at.into_iter().collect();
-                if let Some(commit) = self.advance(&git, at, with, &parents, message, attempt)? {
+                if let Some(commit) = self.advance(&workshop, at, with, &parents, message, attempt)? {
                     last = Some(CommitId(commit));
                     break;
                 }
@@ -68,7 +70,7 @@ impl Branch {
     /// `tree` with the journal's `files` in it.
     pub(super) fn with_journal(
         &self,
-        git: &gix::Repository,
+        git: &Workshop<'_>,
         tree: Option<ObjectId>,
         files: &[Vec<u8>],
         onto: Onto,
@@ -93,7 +95,7 @@ impl Branch {
     /// Commits `tree` and moves the branch there from `at`. `None` where others moved it meanwhile, up to [`TRIES`] times.
     pub(super) fn advance(
         &self,
-        git: &gix::Repository,
+        git: &Workshop<'_>,
         at: Option<ObjectId>,
         tree: ObjectId,
         parents: &[ObjectId],
@@ -116,6 +118,7 @@ impl Branch {
             extra_headers: Vec::new(),
         };
         let commit = git.write_object(&commit).map_err(BranchError::git("write a commit"))?.detach();
+        git.flush()?;
         Ok(self.move_branch(git, at, commit, attempt)?.then_some(commit))
     }
 

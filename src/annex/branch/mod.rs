@@ -8,6 +8,7 @@ mod arrived;
 mod commit;
 mod error;
 mod journal;
+mod pack;
 #[cfg(test)]
 mod tests;
 mod tip;
@@ -131,12 +132,17 @@ impl Branch {
         let _turn = self.turn();
         let lock = self.journal.lock()?;
         let git = self.git();
+        let at = tip::local(&git)?;
         let mut files: BTreeMap<(Which, Vec<u8>), (Vec<u8>, bool)> = BTreeMap::new();
         for Edit { file, which, apply } in edits {
             let name = (which, file);
             if !files.contains_key(&name) {
                 let log = match which {
-                    Which::Public => self.with_waiting(&git, &name.1, self.read_public(&git, &name.1)?)?,
+                    Which::Public => {
+                        let log = self.journal.read(Which::Public, &name.1)?;
+                        let log = log.map_or_else(|| self.committed(&git, at, &name.1), Ok)?;
+                        self.with_waiting(&git, &name.1, log)?
+                    }
                     Which::Private => self.read(&name.1)?,
                 };
                 files.insert(name.clone(), (log, false));
@@ -159,7 +165,11 @@ impl Branch {
         if let Some(log) = self.journal.read(Which::Public, file)? {
             return Ok(log);
         }
-        let Some(at) = tip::local(git)? else { return Ok(Vec::new()) };
+        self.committed(git, tip::local(git)?, file)
+    }
+
+    fn committed(&self, git: &gix::Repository, at: Option<ObjectId>, file: &[u8]) -> Result<Vec<u8>, BranchError> {
+        let Some(at) = at else { return Ok(Vec::new()) };
         Ok(self.top(git, at)?.file(git, file)?.unwrap_or_default())
     }
 

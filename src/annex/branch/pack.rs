@@ -1,0 +1,204 @@
+//! Objects on their way into the repository: few as loose files, as git does, many as one pack.
+//!
+//! A loose object costs ten system calls, a commit of ten thousand logs some twenty thousand of them. Packs on the other hand
+//! must stay few, since every lookup may search all of them; so only large commits make one, and only while git gc keeps up.
+//! Source: git's gitformat-pack.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gix::ObjectId;
+use gix::objs::{Kind, Write as _};
+use gix::zlib::Compression;
+use gix::zlib::stream::deflate;
+use sha1::{Digest, Sha1};
+
+use super::error::BranchError;
+
+/// Fewest objects that are written as a pack.
+const FEWEST: usize = 1000;
+
+/// Most objects that are held in memory.
+const MOST: usize = 200_000;
+
+/// Packs that may be there already. With more of them git gc is overdue, and loose objects do less harm.
+const MOST_PACKS: usize = 100;
+
+/// A repository whose new objects stay in memory until they are flushed.
+pub(super) struct Workshop<'a> {
+    memory: gix::Repository,
+    plain: &'a gix::Repository,
+}
+
+impl<'a> Workshop<'a> {
+    pub(super) fn of(plain: &'a gix::Repository) -> Self {
+        Self { memory: plain.clone().with_object_memory(), plain }
+    }
+
+    /// Writes what was made, so that a reference may point to it.
+    pub(super) fn flush(&self) -> Result<(), BranchError> {
+        let Some(made) = self.memory.objects.reset_object_memory() else { return Ok(()) };
+        let dir = self.plain.objects.store_ref().path().join("pack");
+        if made.len() >= FEWEST && packs(&dir) < MOST_PACKS && self.plain.object_hash() == gix::hash::Kind::Sha1 {
+            let objects: Vec<_> = made.iter().map(|(id, (kind, data))| (*id, *kind, data.as_slice())).collect();
+            return write(&dir, objects).map_err(BranchError::io("write a pack into", &dir));
+        }
+        for (_, (kind, data)) in made.iter() {
+            self.plain.objects.write_buf(*kind, data).map_err(BranchError::git("write an object"))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was made where that has become much.
+    pub(super) fn flush_if_full(&self) -> Result<(), BranchError> {
+        if self.memory.objects.num_objects_in_memory() < MOST { Ok(()) } else { self.flush() }
+    }
+}
+
+impl Deref for Workshop<'_> {
+    type Target = gix::Repository;
+
+    fn deref(&self) -> &gix::Repository {
+        &self.memory
+    }
+}
+
+fn packs(dir: &Path) -> usize {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "pack")).count()
+}
+
+/// Where an object lies in the pack, and the checksum of what lies there.
+struct Place {
+    id: ObjectId,
+    offset: u32,
+    checksum: u32,
+}
+
+/// Writes a pack of `objects`, each in full, and its index.
+fn write(dir: &Path, objects: Vec<(ObjectId, Kind, &[u8])>) -> io::Result<()> {
+    let too_large = || io::Error::from(io::ErrorKind::FileTooLarge);
+    let count = u32::try_from(objects.len()).map_err(|_| too_large())?;
+    let mut pack = [&b"PACK\0\0\0\x02"[..], &count.to_be_bytes()].concat();
+    let mut places = Vec::with_capacity(objects.len());
+    for (id, kind, data) in objects {
+        // Larger offsets need a table of their own; nothing this large is held in memory.
+        let offset = u32::try_from(pack.len()).ok().filter(|offset| *offset < 1 << 31).ok_or_else(too_large)?;
+        let start = pack.len();
+        head(&mut pack, kind, data.len());
+        let mut deflate = deflate::Write::new(&mut pack, Compression::DEFAULT);
+        deflate.write_all(data)?;
+        deflate.flush()?;
+        drop(deflate);
+        places.push(Place { id, offset, checksum: crc32(&pack[start..]) });
+    }
+    let sum = Sha1::digest(&pack);
+    pack.extend_from_slice(&sum);
+    places.sort_unstable_by_key(|place| place.id);
+    let index = index(&places, &sum);
+    let name: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    fs::create_dir_all(dir)?;
+    // The index is what makes git look at the pack, so it comes last.
+    place(dir, &pack, &format!("pack-{name}.pack"))?;
+    place(dir, &index, &format!("pack-{name}.idx"))
+}
+
+/// The kind and length of an object, seven bits a byte, the lowest first.
+fn head(pack: &mut Vec<u8>, kind: Kind, len: usize) {
+    let kind = match kind {
+        Kind::Commit => 1u8,
+        Kind::Tree => 2,
+        Kind::Blob => 3,
+        Kind::Tag => 4,
+    };
+    let mut byte = (kind << 4) | (len & 15) as u8;
+    let mut rest = len >> 4;
+    while rest > 0 {
+        pack.push(byte | 0x80);
+        byte = (rest & 0x7f) as u8;
+        rest >>= 7;
+    }
+    pack.push(byte);
+}
+
+/// An index of version 2 of `places`, sorted by id, and the pack whose checksum is `sum`.
+fn index(places: &[Place], sum: &[u8]) -> Vec<u8> {
+    let mut index = b"\xfftOc\0\0\0\x02".to_vec();
+    let mut until = 0;
+    for first in 0..=255u8 {
+        until += places[until..].iter().take_while(|place| place.id.as_slice()[0] == first).count();
+        index.extend_from_slice(&(until as u32).to_be_bytes());
+    }
+    places.iter().for_each(|place| index.extend_from_slice(place.id.as_slice()));
+    places.iter().for_each(|place| index.extend_from_slice(&place.checksum.to_be_bytes()));
+    places.iter().for_each(|place| index.extend_from_slice(&place.offset.to_be_bytes()));
+    index.extend_from_slice(sum);
+    let own = Sha1::digest(&index);
+    index.extend_from_slice(&own);
+    index
+}
+
+fn place(dir: &Path, bytes: &[u8], name: &str) -> io::Result<()> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let nth = NEXT.fetch_add(1, Ordering::Relaxed);
+    // git gc clears away what is left of these after a crash, by the first letters of their names.
+    let temporary = dir.join(format!("tmp_pack_{}_{nth}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.and_then(|()| fs::rename(&temporary, dir.join(name))).inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+/// The checksum of zlib and many others, reflected 0xEDB88320.
+fn crc32(bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut n = 0;
+        while n < 256 {
+            let (mut value, mut bit) = (n as u32, 0);
+            while bit < 8 {
+                value = if value & 1 == 1 { 0xEDB8_8320 ^ (value >> 1) } else { value >> 1 };
+                bit += 1;
+            }
+            table[n] = value;
+            n += 1;
+        }
+        table
+    };
+    !bytes.iter().fold(!0, |sum: u32, byte| TABLE[((sum ^ u32::from(*byte)) & 255) as usize] ^ (sum >> 8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annex::repository::tests::{git, make};
+
+    #[test]
+    fn checksums_are_those_of_zlib() {
+        assert_eq!((crc32(b"123456789"), crc32(b"")), (0xCBF4_3926, 0));
+    }
+
+    #[test]
+    fn git_reads_what_is_packed_and_finds_it_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        make(dir.path(), &[]);
+        let plain = gix::open(dir.path()).expect("it opens");
+        let workshop = Workshop::of(&plain);
+        let blobs: Vec<ObjectId> =
+            (0..FEWEST).map(|n| workshop.write_blob("x".repeat(n * 3)).expect("in memory").detach()).collect();
+        assert!(!plain.has_object(blobs[7]), "only in memory yet");
+        workshop.flush().expect("written");
+        assert!(blobs.iter().all(|blob| plain.has_object(*blob)));
+        let packs = packs(&dir.path().join(".git/objects/pack"));
+        assert_eq!((packs, git(dir.path(), &["count-objects"]).as_str()), (1, "0 objects, 0 kilobytes"));
+        git(dir.path(), &["fsck", "--strict"]);
+        assert_eq!(git(dir.path(), &["cat-file", "-s", &blobs[999].to_string()]), "2997");
+        let one = workshop.write_blob("alone").expect("in memory").detach();
+        workshop.flush().expect("written");
+        assert_eq!(git(dir.path(), &["cat-file", "-p", &one.to_string()]), "alone");
+        assert!(git(dir.path(), &["count-objects"]).starts_with("1 objects"), "few objects are loose");
+    }
+}
