@@ -4,6 +4,7 @@
 //! bounded memory; [`sys`] holds what is particular to the operating system. [`conformance`] is the examination that every
 //! store sits.
 
+// `sys` alone may allow it, where it says why.
 #![deny(unsafe_code)]
 
 pub mod conformance;

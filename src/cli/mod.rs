@@ -90,7 +90,7 @@ pub fn is_shell() -> bool {
 
 /// Runs as git-annex-shell with these arguments.
 pub fn shell(arguments: Vec<OsString>) -> ExitCode {
-    shell::main(arguments, &shell::GitHost)
+    shell::main(arguments, &shell::LocalHost)
 }
 
 /// Runs what the arguments say.

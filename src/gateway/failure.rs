@@ -77,7 +77,7 @@ impl From<ContentError> for Failure {
         let kind = match &error {
             ContentError::Locked => FailureKind::Locked,
             ContentError::TooLate => FailureKind::TooLate,
-            ContentError::Insecure { .. } | ContentError::Unverifiable { .. } => FailureKind::Refused,
+            ContentError::Insecure { .. } | ContentError::Unverifiable { .. } | ContentError::OldVersion => FailureKind::Refused,
             ContentError::Reserve { .. } | ContentError::DiskFull => FailureKind::Full,
             ContentError::WrongLength { .. } | ContentError::Hook { .. } | ContentError::Io { .. } => FailureKind::Broken,
         };

@@ -170,6 +170,8 @@ fn content_config(repository: &Repository) -> ContentConfig {
         sharing: text("core.sharedrepository").map_or(Sharing::default(), |value| Sharing::parse(&value)),
         thin: flag("annex.thin"),
         crippled: flag("annex.crippledfilesystem"),
+        // Older versions lock the object itself.
+        lock_files: repository.config_size("annex.version").is_none_or(|version| version >= 10),
         hooks,
         ..base
     }

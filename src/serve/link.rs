@@ -146,8 +146,8 @@ pub(crate) fn stdio() -> io::Result<(Link, Blocking)> {
         // More than the usual 64 KiB halves the number of wakeups; sockets and a full quota refuse, which is no harm.
         let _ = rustix::pipe::fcntl_setpipe_size(pipe, 1 << 20);
     }
-    let input = AsyncFd::with_interest(input, Interest::READABLE)?;
-    let output = AsyncFd::with_interest(output, Interest::WRITABLE)?;
+    let input = remotes::sys::watch(input, Interest::READABLE)?;
+    let output = remotes::sys::watch(output, Interest::WRITABLE)?;
     Ok((Link::Pipes { input, output }, blocking))
 }
 

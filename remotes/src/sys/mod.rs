@@ -3,9 +3,12 @@
 mod engine;
 mod file;
 mod pipe;
+#[allow(unsafe_code)]
+mod watch;
 
 pub use engine::{Engine, run};
 pub use file::DataFile;
 pub use pipe::Pipe;
+pub use watch::watch;
 
 pub(crate) use file::on_a_thread;

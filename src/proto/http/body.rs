@@ -82,6 +82,11 @@ impl BodyReader {
         self.state == State::Done
     }
 
+    /// Whether the body has a length, so that nothing but payload comes before its end.
+    pub fn is_counted(&self) -> bool {
+        self.state == State::Counted
+    }
+
     /// So many of the bytes that come next are payload and nothing else; 0 where framing comes next.
     pub fn payload_ahead(&self) -> u64 {
         if matches!(self.state, State::Counted | State::Data) { self.left } else { 0 }

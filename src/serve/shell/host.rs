@@ -1,60 +1,82 @@
-//! Repositories as git's own configuration tells of them. Their content is not served from here.
+//! Repositories on this computer's disk, as git-annex-shell serves them.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use super::{Host, RepoInfo, Serve};
+use crate::annex::repository::{OpenError, Repository};
+use crate::gateway::Served;
 use crate::name::{Key, Uuid};
+use crate::serve::stdio;
 
-/// Asks git who a repository is; everything that needs its content is refused.
+/// Serves repositories from the disk.
 #[derive(Debug, Clone, Copy)]
-pub struct GitHost;
+pub struct LocalHost;
 
-const NOT_SERVED: &str = "content is not served by this build";
-
-impl Host for GitHost {
+impl Host for LocalHost {
     fn open(&self, directory: &Path) -> Result<RepoInfo, String> {
-        if !directory.is_dir() {
-            return Err(format!("there is no git repository in {}", directory.display()));
+        match Repository::open(directory) {
+            Ok(repository) => Ok(RepoInfo {
+                git_dir: repository.git_dir().to_path_buf(),
+                uuid: Some(repository.uuid().clone()),
+                gcrypt_id: repository.config("core.gcrypt-id").unwrap_or_default(),
+                proxied: Vec::new(),
+            }),
+            // There is a repository, which git-annex was not used in yet.
+            Err(OpenError::NoUuid(_)) => Ok(RepoInfo { git_dir: git_dir(directory)?, ..RepoInfo::default() }),
+            Err(error) => Err(error.to_string()),
         }
-        let inner = directory.join(".git");
-        let git_dir = if inner.exists() { inner } else { directory.to_path_buf() };
-        // A directory that is none of git's has no settings, which is what git-annex says of it too.
-        let uuid = setting(&git_dir, "annex.uuid")?;
-        let gcrypt_id = setting(&git_dir, "core.gcrypt-id")?;
-        let common = git(&git_dir, &["rev-parse", "--git-common-dir"])?;
-        let git_dir = if common.is_empty() { git_dir } else { git_dir.join(OsStr::from_bytes(&common)) };
-        Ok(RepoInfo { git_dir, uuid: Uuid::parse(&uuid).ok(), gcrypt_id, proxied: Vec::new() })
     }
 
     fn initialise(&self, directory: &Path) -> Result<Uuid, String> {
-        Err(format!("{} is not initialized for git-annex", directory.display()))
+        // What a new repository needs is git-annex's to decide.
+        let status = Command::new("git")
+            .arg("-C")
+            .arg(directory)
+            .args(["annex", "init", "--quiet"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()
+            .map_err(|e| format!("git annex init: {e}"))?;
+        if !status.success() {
+            return Err(format!("git annex init failed in {}", directory.display()));
+        }
+        Repository::open(directory).map(|repository| repository.uuid().clone()).map_err(|e| e.to_string())
     }
 
-    fn is_present(&self, _: &Path, _: &Key) -> Result<bool, String> {
-        Err(NOT_SERVED.to_string())
+    fn is_present(&self, directory: &Path, key: &Key) -> Result<bool, String> {
+        on_served(directory, async |served| served.check(key).await)
     }
 
-    fn drop_key(&self, _: &Path, _: &Key) -> Result<(), String> {
-        Err(NOT_SERVED.to_string())
+    fn drop_key(&self, directory: &Path, key: &Key) -> Result<(), String> {
+        on_served(directory, async |served| served.remove(key, None).await)
     }
 
-    fn p2pstdio(&self, _: Serve<'_>) -> ExitCode {
-        eprintln!("git-annex-shell: {NOT_SERVED}");
-        ExitCode::FAILURE
+    fn p2pstdio(&self, serve: Serve<'_>) -> ExitCode {
+        let unknown = Uuid::parse(b"unknown").expect("a word is a uuid");
+        let client = serve.client.unwrap_or(&unknown);
+        stdio::main(serve.directory, client, Some(serve.uuid), serve.access)
     }
 }
 
-fn setting(git_dir: &Path, name: &str) -> Result<Vec<u8>, String> {
-    git(git_dir, &["config", "--get", name])
+fn on_served<T>(
+    directory: &Path,
+    f: impl AsyncFnOnce(&Served) -> Result<T, crate::gateway::Failure>,
+) -> Result<T, String> {
+    let served = Served::open(directory).map_err(|e| e.to_string())?;
+    let done = remotes::sys::run(false, f(&served)).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+    served.settle().map_err(|e| e.to_string())?;
+    Ok(done)
 }
 
-/// What git prints, without the newline; nothing where it fails, as it does for settings that are not there.
-fn git(git_dir: &Path, words: &[&str]) -> Result<Vec<u8>, String> {
-    let mut command = Command::new("git");
-    command.arg("--git-dir").arg(git_dir).args(words).stdin(Stdio::null()).stderr(Stdio::null());
-    let output = command.output().map_err(|e| format!("git: {e}"))?;
-    Ok(if output.status.success() { output.stdout.trim_ascii_end().to_vec() } else { Vec::new() })
+/// Where git keeps the repository in `directory`.
+fn git_dir(directory: &Path) -> Result<PathBuf, String> {
+    let inner = directory.join(".git");
+    if inner.is_dir() {
+        return Ok(inner);
+    }
+    if directory.join("HEAD").exists() {
+        return Ok(directory.to_path_buf());
+    }
+    Err(format!("there is no git repository in {}", directory.display()))
 }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::Access;
 use command::{Command, Permit, Verb};
-pub use host::GitHost;
+pub use host::LocalHost;
 
 /// Who knows repositories. Errors are one line for people, without secrets.
 pub trait Host {
