@@ -1,8 +1,8 @@
 //! What is known of a git-annex repository: its keys, where they lie, what is locked, and what is recorded.
 
 pub mod backend;
-pub mod content;
 pub mod branch;
+pub mod content;
 pub mod key;
 pub mod layout;
 pub mod lock;

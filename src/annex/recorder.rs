@@ -203,7 +203,8 @@ impl Worker {
         if self.repository.config_bool("annex.alwayscommit") == Some(false) {
             return Ok(());
         }
-        match self.branch().commit("update") {
+        // What others pushed comes first, as with git-annex: its own commits begin with a merge.
+        match self.branch().merge_arrived().and_then(|_| self.branch().commit("update")) {
             Ok(_) => Ok(()),
             Err(e) => {
                 tracing::warn!(repository = %self.repository.path().display(), "cannot commit yet: {e}");

@@ -77,9 +77,13 @@ impl From<ContentError> for Failure {
         let kind = match &error {
             ContentError::Locked => FailureKind::Locked,
             ContentError::TooLate => FailureKind::TooLate,
-            ContentError::Insecure { .. } | ContentError::Unverifiable { .. } | ContentError::OldVersion => FailureKind::Refused,
+            ContentError::Insecure { .. } | ContentError::Unverifiable { .. } | ContentError::OldVersion => {
+                FailureKind::Refused
+            }
             ContentError::Reserve { .. } | ContentError::DiskFull => FailureKind::Full,
-            ContentError::WrongLength { .. } | ContentError::Hook { .. } | ContentError::Io { .. } => FailureKind::Broken,
+            ContentError::WrongLength { .. } | ContentError::Hook { .. } | ContentError::Io { .. } => {
+                FailureKind::Broken
+            }
         };
         Self { kind, words: error.to_string() }
     }

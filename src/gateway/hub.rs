@@ -93,9 +93,8 @@ impl Hub {
         let idle: Vec<_> = {
             let mut table = self.table();
             let single = matches!(self.place, Place::Repository(_));
-            let idle = table.by_path.extract_if(|_, served| {
-                !single && served.idle() > IDLE && Arc::strong_count(served) == 1
-            });
+            let idle =
+                table.by_path.extract_if(|_, served| !single && served.idle() > IDLE && Arc::strong_count(served) == 1);
             idle.map(|(_, served)| served).collect()
         };
         for served in idle {
@@ -186,7 +185,8 @@ fn candidates(directories: &[PathBuf], prefix: &[u8]) -> Option<Vec<PathBuf>> {
     }
     let mut with_git = decoded.clone();
     with_git.extend_from_slice(b".git");
-    let names = [Path::new(OsStr::from_bytes(&decoded)).to_path_buf(), Path::new(OsStr::from_bytes(&with_git)).to_path_buf()];
+    let names =
+        [Path::new(OsStr::from_bytes(&decoded)).to_path_buf(), Path::new(OsStr::from_bytes(&with_git)).to_path_buf()];
     Some(directories.iter().flat_map(|directory| names.iter().map(move |name| directory.join(name))).collect())
 }
 
@@ -217,7 +217,8 @@ fn is_repository(path: &Path) -> bool {
 /// Finds the repositories with an annex below `directory`, none within another.
 fn walk(directory: &Path, depth: usize, found: &mut HashMap<Uuid, PathBuf>) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
-    let mut paths: Vec<_> = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect();
+    let mut paths: Vec<_> =
+        entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect();
     // Which of two with the same uuid is served must not change from walk to walk.
     paths.sort();
     for path in paths {

@@ -21,10 +21,7 @@ pub(crate) enum Link {
     /// TLS over TCP: the bytes pass through memory.
     Tls(Box<TlsStream<TcpStream>>),
     /// Two pipes, such as stdin and stdout.
-    Pipes {
-        input: AsyncFd<OwnedFd>,
-        output: AsyncFd<OwnedFd>,
-    },
+    Pipes { input: AsyncFd<OwnedFd>, output: AsyncFd<OwnedFd> },
 }
 
 impl Link {
@@ -140,7 +137,8 @@ pub(crate) async fn within<T>(idle: Duration, ready: impl Future<Output = io::Re
 
 /// stdin and stdout as a link. They are set not to block; `Drop` of the guard sets them back, since they may be shared.
 pub(crate) fn stdio() -> io::Result<(Link, Blocking)> {
-    let (input, output) = (std::io::stdin().as_fd().try_clone_to_owned()?, std::io::stdout().as_fd().try_clone_to_owned()?);
+    let (input, output) =
+        (std::io::stdin().as_fd().try_clone_to_owned()?, std::io::stdout().as_fd().try_clone_to_owned()?);
     let blocking = Blocking([unblock(&input)?, unblock(&output)?]);
     for pipe in [&input, &output] {
         // More than the usual 64 KiB halves the number of wakeups; sockets and a full quota refuse, which is no harm.

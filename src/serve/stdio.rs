@@ -36,7 +36,8 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
     }
     let talk = async {
         let (link, _blocking) = link::stdio()?;
-        let session = Session { served: Arc::clone(&served), client: client.clone(), link, budget: Budget::new(MEMORY) };
+        let session =
+            Session { served: Arc::clone(&served), client: client.clone(), link, budget: Budget::new(MEMORY) };
         session.run(access).await
     };
     let close = remotes::sys::run(std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"), talk);
@@ -190,7 +191,12 @@ impl Session {
     }
 
     /// Takes the payload to its end. A failure of the disk is given back once the client can be told.
-    async fn receive(&mut self, server: &mut Server, upload: Option<&mut Upload>, len: u64) -> io::Result<Option<Failure>> {
+    async fn receive(
+        &mut self,
+        server: &mut Server,
+        upload: Option<&mut Upload>,
+        len: u64,
+    ) -> io::Result<Option<Failure>> {
         let Some(upload) = upload else {
             return self.drain(server, Failure::internal("nothing was being put".into())).await.map(Some);
         };

@@ -25,7 +25,9 @@ pub(super) struct Admin(std::net::TcpListener);
 /// Listens on `address`, such as `127.0.0.1:9418`.
 pub(super) fn listen(address: &str) -> Result<Admin, ListenError> {
     let socket = std::net::TcpListener::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
-    socket.map(Admin).map_err(|e| ListenError::new(format!("cannot listen on {address} (--admin): {e}; give HOST:PORT")))
+    socket
+        .map(Admin)
+        .map_err(|e| ListenError::new(format!("cannot listen on {address} (--admin): {e}; give HOST:PORT")))
 }
 
 impl Admin {

@@ -18,7 +18,7 @@ use crate::name::Uuid;
 use crate::proto::http::access::{Verdict, Who};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::body::BodyReader;
-use crate::proto::http::head::{self, Body, Head, Method, Version};
+use crate::proto::http::head::{self, Head, Method, Version};
 use crate::proto::http::json;
 use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response};
 use crate::proto::http::route::{Api, Op, route};
@@ -389,9 +389,4 @@ fn name(op: &Op) -> &'static str {
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // Its sender lives as long as the server.
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Whether a body may come with a request at all.
-pub(super) fn has_body(body: Body) -> bool {
-    !matches!(body, Body::None | Body::Length(0))
 }

@@ -13,7 +13,13 @@ use crate::proto::http::response::Response;
 use crate::proto::http::route::Api;
 
 impl Connection {
-    pub(super) async fn get(&mut self, mut asked: Asked, served: &Arc<Served>, key: &Key, offset: u64) -> io::Result<bool> {
+    pub(super) async fn get(
+        &mut self,
+        mut asked: Asked,
+        served: &Arc<Served>,
+        key: &Key,
+        offset: u64,
+    ) -> io::Result<bool> {
         let unversioned = asked.api == Api::Unversioned;
         let found = match served.get(key).await {
             Ok(found) => found,

@@ -124,10 +124,11 @@ fn serve(options: Options) -> Result<(), StartError> {
     let hub = Arc::new(Hub::open(options.place).map_err(StartError::Open)?);
     let tls = options.tls.map(Tls::new).transpose().map_err(StartError::Tls)?;
     let environment = |name: &str| std::env::var_os(name);
-    let given = crate::serve::systemd::sockets(environment("LISTEN_PID").as_deref(), environment("LISTEN_FDS").as_deref())
-        .map_err(StartError::Activation)?;
-    let listening =
-        if given.is_empty() { Listening::on(&options.bind) } else { Ok(Listening::inherited(given)) }.map_err(StartError::Listen)?;
+    let given =
+        crate::serve::systemd::sockets(environment("LISTEN_PID").as_deref(), environment("LISTEN_FDS").as_deref())
+            .map_err(StartError::Activation)?;
+    let listening = if given.is_empty() { Listening::on(&options.bind) } else { Ok(Listening::inherited(given)) };
+    let listening = Arc::new(listening.map_err(StartError::Listen)?);
     let admin = options.admin.as_deref().map(admin::listen).transpose().map_err(StartError::Listen)?;
     let notifier = Notifier::new(environment("NOTIFY_SOCKET").as_deref()).map_err(StartError::Io)?;
     let log = Log::new(options.log, options.quiet);
@@ -145,11 +146,10 @@ fn serve(options: Options) -> Result<(), StartError> {
     });
     let (stop, stopping) = watch::channel(false);
     let threads = (1..options.threads.max(1)).map(|number| {
-        let (shared, stop) = (Arc::clone(&shared), stopping.clone());
-        let sockets = listening.again();
+        let (shared, stop, listening) = (Arc::clone(&shared), stopping.clone(), Arc::clone(&listening));
         let (uring, drain) = (options.uring, options.drain);
         std::thread::Builder::new().name(format!("data-{number}")).spawn(move || {
-            let accepted = remotes::sys::run(uring, async { accept(&shared, sockets?, stop, drain).await });
+            let accepted = remotes::sys::run(uring, async { accept(&shared, listening.again()?, stop, drain).await });
             accepted.and_then(|done| done)
         })
     });
@@ -179,7 +179,10 @@ fn serve(options: Options) -> Result<(), StartError> {
     shared.leases.abandon();
     for served in shared.hub.opened() {
         if let Err(failure) = served.settle() {
-            log.line("failed").with("error", failure.to_string()).with("note", "what was recorded stays in the journal").warn();
+            log.line("failed")
+                .with("error", failure.to_string())
+                .with("note", "what was recorded stays in the journal")
+                .warn();
         }
     }
     log.line("stopped").warn();
@@ -272,11 +275,7 @@ async fn turn_away(mut link: Link) {
 }
 
 async fn signals(shared: Arc<Shared>, stop: watch::Sender<bool>, notifier: Notifier) {
-    let streams = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    );
+    let streams = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = streams else {
         shared.log.line("failed").with("error", "the system gives no signals").warn();
         return stop.closed().await;

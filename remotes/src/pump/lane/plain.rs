@@ -4,8 +4,8 @@ use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpStream, UnixStream};
 
 /// A socket or pipe that does not block.

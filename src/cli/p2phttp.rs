@@ -1,0 +1,194 @@
+//! `p2phttp`: the flags of `git annex p2phttp`, with the same spelling and meaning.
+
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use remotes::units;
+
+use crate::gateway::Place;
+use crate::proto::http::access::{Access, Logins, Open, users};
+use crate::serve::http::{self, Bind, LogFormat, Options};
+use crate::serve::tls::TlsFiles;
+
+pub(super) const EXAMPLES: &str = "\
+Serve the repository in the current directory to everyone on this computer, for a try:
+
+  git-annex-remote-stream p2phttp --wideopen --bind 127.0.0.1
+
+Serve every repository below /srv/git over HTTPS, to read by anyone and to write by alice:
+
+  GIT_ANNEX_P2PHTTP_PASSWORD_alice=... git-annex-remote-stream p2phttp --directory /srv/git \\
+      --unauth-readonly --authenv --certfile cert.pem --privatekeyfile key.pem
+
+Clients find it through annexurl, which the repository can tell them (git config annex.url), or by hand:
+
+  git config remote.origin.annexurl annex+https://example.com/git-annex/
+
+Environment:
+  GIT_ANNEX_P2PHTTP_PASSWORD_name=...        a user, for --authenv and --authenv-http
+  GIT_ANNEX_P2PHTTP_PERMISSIONS_name=...     readonly or appendonly; all without
+  LISTEN_FDS, LISTEN_PID, NOTIFY_SOCKET      sockets and readiness, by systemd
+  STREAM_URING=no                            do not use io_uring
+
+SIGHUP reads the certificate again. SIGTERM lets running transfers end, commits what was recorded, and ends.";
+
+#[derive(Args)]
+pub(super) struct P2pHttp {
+    /// Serve every repository with an annex below this directory, by its path: /org/repo/git-annex/UUID/... . May be repeated.
+    ///
+    /// New ones are found as they are asked for. Without it, the repository in the current directory is served.
+    #[arg(long, value_name = "PATH")]
+    directory: Vec<PathBuf>,
+    /// Accepted, and needed for nothing: requests do not wait for each other.
+    #[arg(long, short = 'J', value_name = "N")]
+    jobs: Option<String>,
+    /// How many processor cores to use; all of them by default.
+    #[arg(long, value_name = "N")]
+    cpus: Option<usize>,
+    /// Accepted; connections to proxied remotes are kept as they are needed.
+    #[arg(long, value_name = "N")]
+    proxyconnections: Option<u32>,
+    /// Accepted; nodes of a cluster are used side by side as they are needed.
+    #[arg(long, value_name = "N")]
+    clusterjobs: Option<u32>,
+    /// How many contents clients may keep locked at a time.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    lockedfiles: usize,
+    /// Port to listen on.
+    #[arg(long, value_name = "N", default_value_t = 9417)]
+    port: u16,
+    /// Address to listen on; all addresses of this computer by default.
+    #[arg(long, value_name = "ADDRESS")]
+    bind: Option<String>,
+    /// Listen on a unix domain socket made here, behind a web server for example.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["bind", "certfile", "privatekeyfile", "chainfile"])]
+    socket: Option<PathBuf>,
+    /// TLS certificate, as PEM, perhaps followed by its chain. Needs --privatekeyfile.
+    #[arg(long, value_name = "FILE", requires = "privatekeyfile")]
+    certfile: Option<PathBuf>,
+    /// Its private key, as PEM. Needs --certfile.
+    #[arg(long, value_name = "FILE", requires = "certfile")]
+    privatekeyfile: Option<PathBuf>,
+    /// Certificates that lead from it to an authority, as PEM. May be repeated.
+    #[arg(long, value_name = "FILE", requires = "certfile")]
+    chainfile: Vec<PathBuf>,
+    /// Let the users in the environment log in, over HTTPS only.
+    #[arg(long)]
+    authenv: bool,
+    /// Let the users in the environment log in, over plain HTTP too, where others may read their passwords.
+    #[arg(long)]
+    authenv_http: bool,
+    /// Anyone may read, and lock content.
+    #[arg(long)]
+    unauth_readonly: bool,
+    /// Anyone may read and store, and lock content; nobody removes without logging in.
+    #[arg(long)]
+    unauth_appendonly: bool,
+    /// Only who logs in may lock content.
+    #[arg(long)]
+    unauth_nolocking: bool,
+    /// Anyone may do everything.
+    #[arg(long)]
+    wideopen: bool,
+    /// Where /healthz and /metrics are, such as 127.0.0.1:9418; nowhere by default.
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// How log lines on stderr look.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// No log lines about transfers that went well.
+    #[arg(long, short)]
+    quiet: bool,
+    /// Content in memory at a time, in all transfers together.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    memory: u64,
+    /// Connections at a time; more are answered 503 at once.
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    connections: usize,
+    /// Seconds in which nothing of a transfer moves before it is given up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+    /// Seconds that running transfers may take to end after SIGTERM.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    drain: u64,
+}
+
+/// Serves until told to stop.
+pub(super) fn main(args: P2pHttp) -> ExitCode {
+    match options(args) {
+        Ok(options) => http::main(options),
+        Err(words) => {
+            eprintln!("git-annex-remote-stream: p2phttp: {words}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(args: P2pHttp) -> Result<Options, String> {
+    let variables = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
+    let users = users(variables).map_err(|e| e.to_string())?;
+    let logins = match (args.authenv, args.authenv_http) {
+        (_, true) => Logins::Anyhow,
+        (true, false) => Logins::Secure,
+        (false, false) => Logins::No,
+    };
+    if logins != Logins::No && users.is_empty() {
+        return Err("--authenv needs users: set GIT_ANNEX_P2PHTTP_PASSWORD_name in the environment".to_string());
+    }
+    if logins == Logins::Secure && args.certfile.is_none() {
+        return Err(
+            "--authenv lets users log in over HTTPS only: give --certfile and --privatekeyfile, or, behind a server \
+                    that speaks HTTPS for this one, --authenv-http"
+                .to_string(),
+        );
+    }
+    let open = match (args.wideopen, args.unauth_appendonly, args.unauth_readonly) {
+        (true, ..) => Open::Full,
+        (_, true, _) => Open::AppendOnly,
+        (.., true) => Open::ReadOnly,
+        _ => Open::Closed,
+    };
+    if open == Open::Closed && logins == Logins::No {
+        return Err(
+            "nobody could do anything: give --authenv, --authenv-http, --unauth-readonly, --unauth-appendonly or \
+                    --wideopen"
+                .to_string(),
+        );
+    }
+    let place = if args.directory.is_empty() {
+        Place::Repository(std::env::current_dir().map_err(|e| format!("the current directory: {e}"))?)
+    } else {
+        if let Some(missing) = args.directory.iter().find(|path| !path.is_dir()) {
+            return Err(format!("--directory {}: there is no such directory", missing.display()));
+        }
+        Place::Directories(args.directory)
+    };
+    let tls = args.certfile.zip(args.privatekeyfile);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(Options {
+        place,
+        bind: match args.socket {
+            Some(path) => Bind::Socket(path),
+            None => Bind::Address { host: args.bind, port: args.port },
+        },
+        tls: tls.map(|(certificate, key)| TlsFiles { certificate, key, chain: args.chainfile }),
+        access: Access { users, logins, open, nolocking: args.unauth_nolocking },
+        locks: args.lockedfiles,
+        threads: args.cpus.unwrap_or(cores).clamp(1, 64),
+        connections: args.connections,
+        memory: args.memory,
+        idle: Duration::from_secs(args.timeout.max(1)),
+        admin: args.admin,
+        log: args.log_format,
+        quiet: args.quiet,
+        uring: std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"),
+        drain: Duration::from_secs(args.drain),
+    })
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    units::parse(text).ok_or_else(|| "give a size such as 256MiB".to_string())
+}
