@@ -95,11 +95,15 @@ impl Upload {
         if from == 0 {
             return Ok(());
         }
-        let Digest::Idle(mut verifier) = std::mem::replace(&mut self.digest, Digest::None) else { return Ok(()) };
-        let incoming = self.share()?;
-        self.digest = Digest::Lost;
-        let verifier = blocking(move || incoming.verify_prefix(&mut verifier).map(|()| verifier)).await?;
-        self.digest = Digest::Idle(verifier.map_err(|e| Failure::io("read what is here of the content", &e))?);
+        // Until the digest is back the content counts as wrong.
+        match std::mem::replace(&mut self.digest, Digest::Lost) {
+            Digest::Idle(mut verifier) => {
+                let incoming = self.share()?;
+                let verifier = blocking(move || incoming.verify_prefix(&mut verifier).map(|()| verifier)).await?;
+                self.digest = Digest::Idle(verifier.map_err(|e| Failure::io("read what is here of the content", &e))?);
+            }
+            other => self.digest = other,
+        }
         Ok(())
     }
 
@@ -130,7 +134,7 @@ impl Upload {
 
     /// The client has sent all it wanted, and says that it is the content. Proves it, makes it visible, records it.
     pub async fn finish(mut self) -> Result<Settled, Failure> {
-        if self.writing.is_none() && self.written == self.at - self.small.iter().map(|b| b.len() as u64).sum::<u64>() {
+        if self.writing.is_none() {
             // Nothing is under way, so the rest takes one thread.
             return self.finish_small().await;
         }
