@@ -267,6 +267,8 @@ impl Connection {
         let kept = asked.keep && !asked.expect && self.skip(&mut asked.body).await?;
         let connection = Kept::of(asked.version, kept);
         let length = if response.length == 0 { body.len() as u64 } else { response.length };
+        // The head tells of it; a body after it would be taken for the next answer.
+        let body = if asked.method == Method::Head { b"" } else { body };
         self.say(Response { length, connection, ..response }, body).await?;
         Ok(kept)
     }
