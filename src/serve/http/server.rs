@@ -157,6 +157,9 @@ fn serve(options: Options) -> Result<(), StartError> {
     for name in listening.names() {
         log.line("listening").with("address", name).with("scheme", secure).warn();
     }
+    if let Some(admin) = &admin {
+        log.line("listening").with("address", admin.name()).with("scheme", "admin").warn();
+    }
     let first = async {
         let sockets = listening.again()?;
         let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
