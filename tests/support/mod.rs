@@ -6,6 +6,8 @@
 
 pub mod annex;
 pub mod driver;
+pub mod gateway;
+pub mod http;
 pub mod place;
 pub mod relay;
 pub mod run;
