@@ -27,7 +27,7 @@ use crate::serve::link::{Link, within};
 /// Longest wait for the next request of a connection that is kept.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// Longest time a head may take from its first byte to its last.
+/// Longest time a head may take from its first byte to its last, where `--timeout` is not shorter.
 const HEAD: Duration = Duration::from_secs(30);
 
 /// Most bytes of a body that are read only to throw them away.
@@ -142,7 +142,7 @@ impl Connection {
                     }
                 }
             }
-            let limit = begun.map_or(IDLE, |start| HEAD.saturating_sub(start.elapsed()));
+            let limit = begun.map_or(IDLE, |start| HEAD.min(self.shared.idle).saturating_sub(start.elapsed()));
             let at = self.early.len();
             self.early.resize(at + READ, 0);
             let n = tokio::select! {
