@@ -12,3 +12,4 @@ pub mod place;
 pub mod relay;
 pub mod run;
 pub mod servers;
+pub mod wire;
