@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::{Failure, Served, blocking};
+use super::{Failure, FailureKind, Served, blocking};
 use crate::annex::backend::{Verification, Verifier};
 use crate::annex::content::{ContentError, Incoming};
 use crate::annex::log::Presence;
@@ -134,8 +134,16 @@ impl Upload {
             // Nothing is under way, so the rest takes one thread.
             return self.finish_small().await;
         }
-        self.flush().await?;
-        self.written_all().await?;
+        let written = match self.flush().await {
+            Ok(()) => self.written_all().await,
+            failed => failed,
+        };
+        if let Err(failure) = written {
+            if failure.kind() == FailureKind::Full {
+                let _ = self.discard().await;
+            }
+            return Err(failure);
+        }
         let right = match self.hashed().await {
             Digest::None => true,
             Digest::Idle(verifier) => blocking(move || verifier.finish()).await?,
@@ -159,7 +167,14 @@ impl Upload {
                 }
                 Digest::Busy(_) | Digest::Lost => false,
             };
-            write_all(incoming.file(), &blocks, at).map_err(|e| Failure::io("write the content", &e))?;
+            if let Err(e) = write_all(incoming.file(), &blocks, at) {
+                let failure = Failure::io("write the content", &e);
+                // What filled the disk would keep it full.
+                if failure.kind() == FailureKind::Full {
+                    incoming.discard();
+                }
+                return Err(failure);
+            }
             commit(incoming, len, right)
         })
         .await??;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use remotes::pump::BLOCK;
 
 use super::connection::{Asked, Connection};
-use crate::gateway::{Failure, Offer, Served, Settled, Upload};
+use crate::gateway::{Failure, FailureKind, Offer, Served, Settled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::http::json;
 use crate::proto::http::response::Response;
@@ -259,7 +259,8 @@ async fn settle(upload: Upload, body: Body) -> Result<bool, Lost> {
             Err(Lost::Connection(e))
         }
         Body::Failed(failure) => {
-            let _ = upload.keep().await;
+            // Half a content that filled the disk would keep it full.
+            let _ = if failure.kind() == FailureKind::Full { upload.discard().await } else { upload.keep().await };
             Err(Lost::Content(failure))
         }
     }
