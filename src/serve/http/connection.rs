@@ -264,7 +264,8 @@ impl Connection {
     /// Sends an answer with all of its body, once the request's body is out of the way; says whether the connection stays.
     pub(super) async fn answer(&mut self, mut asked: Asked, response: Response, body: &[u8]) -> io::Result<bool> {
         // A client that waits for 100-continue has not sent its body and, told something else, will not.
-        let kept = asked.keep && !asked.expect && self.skip(&mut asked.body).await?;
+        let stays = asked.keep && !asked.expect && !*self.stop.borrow();
+        let kept = stays && self.skip(&mut asked.body).await?;
         let connection = Kept::of(asked.version, kept);
         let length = if response.length == 0 { body.len() as u64 } else { response.length };
         // The head tells of it; a body after it would be taken for the next answer.
@@ -284,7 +285,7 @@ impl Connection {
 
     /// The head of an answer whose body the caller sends.
     pub(super) async fn begin(&mut self, asked: &Asked, response: Response) -> io::Result<()> {
-        let connection = Kept::of(asked.version, asked.keep);
+        let connection = Kept::of(asked.version, asked.keep && !*self.stop.borrow());
         self.say(Response { connection, ..response }, b"").await
     }
 

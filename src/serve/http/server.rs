@@ -178,6 +178,11 @@ fn serve(options: Options) -> Result<(), StartError> {
         let sockets = listening.again()?;
         let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
+        let (bound, mut stop) = (Arc::clone(&listening), stopping.clone());
+        tokio::task::spawn_local(async move {
+            stopped(&mut stop).await;
+            bound.close();
+        });
         let admin = match admin {
             Some(listener) => Some(tokio::task::spawn_local(admin::serve(listener.start()?, Arc::clone(&shared)))),
             None => None,
