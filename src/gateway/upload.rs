@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::belt::{Belt, Work};
-use super::{Failure, Served, blocking};
+use super::{Failure, FailureKind, Served, blocking};
 use crate::annex::backend::{Verification, Verifier};
 use crate::annex::content::{ContentError, Incoming};
 use crate::annex::log::Presence;
@@ -177,8 +177,16 @@ impl Upload {
             // Nothing is under way, so the rest takes one thread.
             return self.finish_small().await;
         }
-        self.flush().await?;
-        self.written_all().await?;
+        let written = match self.flush().await {
+            Ok(()) => self.written_all().await,
+            failed => failed,
+        };
+        if let Err(failure) = written {
+            if failure.kind() == FailureKind::Full {
+                let _ = self.discard().await;
+            }
+            return Err(failure);
+        }
         let right = match std::mem::replace(&mut self.digest, Digest::Lost) {
             Digest::None => true,
             Digest::Belt(belt) => match belt.finish().await {
@@ -206,10 +214,13 @@ impl Upload {
                 }
                 Digest::Belt(_) | Digest::Lost => false,
             };
-            let mut at = at;
-            for block in &blocks {
-                write(incoming.file(), block, at).map_err(|e| Failure::io("write the content", &e))?;
-                at += block.len() as u64;
+            if let Err(e) = write_blocks(incoming.file(), &blocks, at) {
+                let failure = Failure::io("write the content", &e);
+                // What filled the disk would keep it full.
+                if failure.kind() == FailureKind::Full {
+                    incoming.discard();
+                }
+                return Err(failure);
             }
             commit(incoming, len, right)
         })
@@ -311,6 +322,14 @@ fn commit(incoming: Incoming, len: u64, right: bool) -> Result<Settled, Failure>
         Err(ContentError::WrongLength { .. }) => Ok(Settled::Wrong),
         Err(error) => Err(error.into()),
     }
+}
+
+fn write_blocks(file: &File, blocks: &[Bytes], mut at: u64) -> io::Result<()> {
+    for block in blocks {
+        write(file, block, at)?;
+        at += block.len() as u64;
+    }
+    Ok(())
 }
 
 fn write(file: &File, block: &[u8], mut at: u64) -> io::Result<()> {

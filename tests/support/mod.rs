@@ -6,7 +6,10 @@
 
 pub mod annex;
 pub mod driver;
+pub mod gateway;
+pub mod http;
 pub mod place;
 pub mod relay;
 pub mod run;
 pub mod servers;
+pub mod wire;
