@@ -32,6 +32,27 @@ impl Repo {
         repo.settle("clone-of-test")
     }
 
+    /// A new repository without a work tree, initialised for git-annex.
+    pub fn bare() -> Repo {
+        let repo = Repo::bare_home();
+        repo.git(&["init", "--quiet", "--bare", "--initial-branch=main", "."]).ok();
+        repo.settle("bare-of-test")
+    }
+
+    /// A new repository that is `uuid`.
+    pub fn with_uuid(uuid: &str) -> Repo {
+        let repo = Repo::bare_home();
+        repo.git(&["init", "--quiet", "--initial-branch=main", "."]).ok();
+        repo.git(&["config", "annex.uuid", uuid]).ok();
+        repo.settle("repo-of-test")
+    }
+
+    /// Its uuid.
+    #[track_caller]
+    pub fn uuid(&self) -> String {
+        self.git(&["config", "annex.uuid"]).ok().stdout.trim().to_string()
+    }
+
     /// The work tree.
     pub fn dir(&self) -> PathBuf {
         self.root.path().join("repo")

@@ -6,6 +6,9 @@
 
 pub mod annex;
 pub mod driver;
+pub mod gateway;
+pub mod http;
+pub mod p2p;
 pub mod place;
 pub mod relay;
 pub mod run;
