@@ -46,6 +46,8 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
     }
     match close.and_then(|close| close) {
         Ok(Close::Left) => ExitCode::SUCCESS,
+        // It says so at its own end, and ssh would put our words among its own.
+        Ok(Close::PeerError) => ExitCode::SUCCESS,
         Ok(close) => {
             eprintln!("git-annex-shell: {close}");
             ExitCode::from(close.status())
