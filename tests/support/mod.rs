@@ -13,3 +13,4 @@ pub mod place;
 pub mod relay;
 pub mod run;
 pub mod servers;
+pub mod ssh;
