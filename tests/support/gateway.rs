@@ -42,6 +42,17 @@ pub struct Held {
     pub memory: u64,
 }
 
+impl Held {
+    /// Whether nothing of this is more than in `other`.
+    pub fn no_more_than(&self, other: &Held) -> bool {
+        let all = |held: &Held| {
+            let Held { connections, uploads, downloads, locks, memory, .. } = *held;
+            [held.descriptors as u64, held.threads as u64, connections, uploads, downloads, locks, memory]
+        };
+        all(self).iter().zip(all(other)).all(|(mine, theirs)| *mine <= theirs)
+    }
+}
+
 impl Gateway {
     /// Serves `repo` on a free port, with `flags`.
     #[track_caller]
@@ -99,7 +110,7 @@ impl Gateway {
 
     /// All it has said.
     pub fn log(&self) -> String {
-        self.said.lines.lock().expect("no holder panics").0.join("\n")
+        self.said.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0.join("\n")
     }
 
     /// The port it listens on.

@@ -46,6 +46,15 @@ impl Client {
         Client { stream: BufReader::new(socket) }
     }
 
+    /// The same connection once more, for another thread to send on.
+    pub fn again(&self) -> Client {
+        let socket = match self.stream.get_ref() {
+            Socket::Tcp(stream) => Socket::Tcp(stream.try_clone().expect("a descriptor")),
+            Socket::Unix(stream) => Socket::Unix(stream.try_clone().expect("a descriptor")),
+        };
+        Client { stream: BufReader::new(socket) }
+    }
+
     /// Sends bytes. Panics where the server does not take them.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

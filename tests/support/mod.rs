@@ -14,3 +14,4 @@ pub mod relay;
 pub mod run;
 pub mod servers;
 pub mod ssh;
+pub mod wire;

@@ -190,6 +190,8 @@ impl Connection {
             let counted = asked.body.is_counted();
             let want = if counted { usize::try_from(ahead).unwrap_or(usize::MAX).min(room) } else { room };
             let n = match within(PAUSE, self.link.read(&mut block.spare()[..want])).await {
+                // What came before the end is kept for the client to go on with; the end is met again.
+                Ok(0) | Err(_) if !block.is_empty() => break,
                 Ok(0) => return Err(Trouble::Broken(io::ErrorKind::UnexpectedEof.into())),
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::TimedOut => break,
