@@ -64,6 +64,11 @@ impl Repo {
         self.environment.push((name.to_string(), value.into()));
     }
 
+    /// What a variable is set to for commands in this repository; empty where it is not set.
+    pub fn get(&self, name: &str) -> String {
+        self.environment.iter().find(|(have, _)| have == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     /// `git annex WORDS`, to its end.
     #[track_caller]
     pub fn annex(&self, words: &[&str]) -> Done {
