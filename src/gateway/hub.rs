@@ -83,6 +83,26 @@ impl Hub {
         Ok(served)
     }
 
+    /// Opens everything anew as it is asked for next, with what git config says then. What is under way ends as it began.
+    /// Blocks. Errors: the one repository that is served cannot be opened any more; the old one stays in use.
+    pub fn reopen(&self) -> Result<(), OpenError> {
+        let fresh = match &self.place {
+            Place::Repository(path) => Some((path.clone(), Arc::new(Served::open(path)?))),
+            Place::Directories(_) => None,
+        };
+        let old = {
+            let mut table = self.table();
+            table.scanned = None;
+            table.by_uuid = fresh.iter().map(|(path, served)| (served.uuid().clone(), path.clone())).collect();
+            std::mem::replace(&mut table.by_path, fresh.into_iter().collect())
+        };
+        for served in old.into_values() {
+            // What is not committed stays in the journal.
+            let _ = served.settle();
+        }
+        Ok(())
+    }
+
     /// The repositories that are open now.
     pub fn opened(&self) -> Vec<Arc<Served>> {
         self.table().by_path.values().cloned().collect()

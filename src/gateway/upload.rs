@@ -38,6 +38,10 @@ pub enum Settled {
 /// Bytes that are kept in memory before anything is written.
 const SMALL: usize = 256 << 10;
 
+/// Bytes after which the disk begins to take what was written, beside the transfer: the sync before the content becomes
+/// visible then has little left to do. (1 GiB in one sync at the end takes as long as half the transfer.)
+const SYNC: u64 = 32 << 20;
+
 /// Bytes of one write: see `remotes::sys::DataFile`.
 const PIECE: usize = 256 << 10;
 
@@ -49,6 +53,9 @@ pub struct Upload {
     incoming: Option<Arc<Incoming>>,
     digest: Digest,
     writing: Option<JoinHandle<io::Result<()>>>,
+    syncing: Option<JoinHandle<()>>,
+    /// Where the last sync began.
+    synced: u64,
     small: Vec<Bytes>,
     /// Where the next byte belongs.
     at: u64,
@@ -75,7 +82,18 @@ impl Upload {
         };
         let incoming = Some(Arc::new(incoming));
         let key = key.clone();
-        Self { served, key, incoming, digest, writing: None, small: Vec::new(), at: 0, written: 0 }
+        Self {
+            served,
+            key,
+            incoming,
+            digest,
+            writing: None,
+            syncing: None,
+            synced: 0,
+            small: Vec::new(),
+            at: 0,
+            written: 0,
+        }
     }
 
     /// Bytes that are here from an upload that was broken off.
@@ -91,15 +109,19 @@ impl Upload {
         if from < incoming.offset() {
             incoming.truncate_to(from)?;
         }
-        (self.at, self.written) = (from, from);
+        (self.at, self.written, self.synced) = (from, from, from);
         if from == 0 {
             return Ok(());
         }
-        let Digest::Idle(mut verifier) = std::mem::replace(&mut self.digest, Digest::None) else { return Ok(()) };
-        let incoming = self.share()?;
-        self.digest = Digest::Lost;
-        let verifier = blocking(move || incoming.verify_prefix(&mut verifier).map(|()| verifier)).await?;
-        self.digest = Digest::Idle(verifier.map_err(|e| Failure::io("read what is here of the content", &e))?);
+        // Until the digest is back the content counts as wrong.
+        match std::mem::replace(&mut self.digest, Digest::Lost) {
+            Digest::Idle(mut verifier) => {
+                let incoming = self.share()?;
+                let verifier = blocking(move || incoming.verify_prefix(&mut verifier).map(|()| verifier)).await?;
+                self.digest = Digest::Idle(verifier.map_err(|e| Failure::io("read what is here of the content", &e))?);
+            }
+            other => self.digest = other,
+        }
         Ok(())
     }
 
@@ -130,7 +152,7 @@ impl Upload {
 
     /// The client has sent all it wanted, and says that it is the content. Proves it, makes it visible, records it.
     pub async fn finish(mut self) -> Result<Settled, Failure> {
-        if self.writing.is_none() && self.written == self.at - self.small.iter().map(|b| b.len() as u64).sum::<u64>() {
+        if self.writing.is_none() {
             // Nothing is under way, so the rest takes one thread.
             return self.finish_small().await;
         }
@@ -141,7 +163,8 @@ impl Upload {
             Digest::Idle(verifier) => blocking(move || verifier.finish()).await?,
             Digest::Busy(_) | Digest::Lost => false,
         };
-        let (incoming, len) = (self.sole()?, self.at);
+        let len = self.at;
+        let incoming = self.sole().await?;
         let committed = blocking(move || commit(incoming, len, right)).await??;
         self.record(committed).await
     }
@@ -149,7 +172,7 @@ impl Upload {
     async fn finish_small(mut self) -> Result<Settled, Failure> {
         let digest = std::mem::replace(&mut self.digest, Digest::Lost);
         let (blocks, at, len) = (std::mem::take(&mut self.small), self.written, self.at);
-        let incoming = self.sole()?;
+        let incoming = self.sole().await?;
         let committed = blocking(move || {
             let right = match digest {
                 Digest::None => true,
@@ -170,7 +193,7 @@ impl Upload {
     pub async fn keep(mut self) -> Result<(), Failure> {
         self.flush().await?;
         self.written_all().await?;
-        let incoming = self.sole()?;
+        let incoming = self.sole().await?;
         blocking(move || incoming.keep()).await
     }
 
@@ -179,7 +202,7 @@ impl Upload {
         self.small.clear();
         // What it says no longer matters.
         let _ = self.written_all().await;
-        let incoming = self.sole()?;
+        let incoming = self.sole().await?;
         blocking(move || incoming.discard()).await
     }
 
@@ -212,6 +235,14 @@ impl Upload {
         let (incoming, at) = (self.share()?, self.written);
         self.writing = Some(tokio::task::spawn_blocking(move || write_all(incoming.file(), &blocks, at)));
         self.written = self.at;
+        if self.written - self.synced >= SYNC && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
+            let incoming = self.share()?;
+            self.synced = self.written;
+            self.syncing = Some(tokio::task::spawn_blocking(move || {
+                // What fails here fails again in the sync that counts.
+                let _ = incoming.file().sync_data();
+            }));
+        }
         Ok(())
     }
 
@@ -223,6 +254,7 @@ impl Upload {
         }
     }
 
+    /// Waits for all that is under way in the file.
     async fn written_all(&mut self) -> Result<(), Failure> {
         let Some(task) = self.writing.take() else { return Ok(()) };
         let result = task.await.map_err(|e| Failure::internal(e.to_string()))?;
@@ -234,7 +266,10 @@ impl Upload {
     }
 
     /// The transfer itself, once nothing is being written.
-    fn sole(&mut self) -> Result<Incoming, Failure> {
+    async fn sole(&mut self) -> Result<Incoming, Failure> {
+        if let Some(task) = self.syncing.take() {
+            let _ = task.await;
+        }
         self.incoming.take().and_then(Arc::into_inner).ok_or_else(over)
     }
 }

@@ -1,12 +1,15 @@
 //! A connection as both gateways use it: bytes in, bytes out, and content by the best lane there is.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use remotes::pump::lane::{self, FileBlocks, Plain};
 use remotes::pump::{BLOCK, Budget, FileSource, Meter};
+use rustix::fs::OFlags;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpStream, UnixStream};
@@ -135,38 +138,65 @@ pub(crate) async fn within<T>(idle: Duration, ready: impl Future<Output = io::Re
     }
 }
 
-/// stdin and stdout as a link. They are set not to block; `Drop` of the guard sets them back, since they may be shared.
-pub(crate) fn stdio() -> io::Result<(Link, Blocking)> {
-    let (input, output) =
-        (std::io::stdin().as_fd().try_clone_to_owned()?, std::io::stdout().as_fd().try_clone_to_owned()?);
-    let blocking = Blocking([unblock(&input)?, unblock(&output)?]);
-    for pipe in [&input, &output] {
-        // More than the usual 64 KiB halves the number of wakeups; sockets and a full quota refuse, which is no harm.
-        let _ = rustix::pipe::fcntl_setpipe_size(pipe, 1 << 20);
-    }
-    let input = remotes::sys::watch(input, Interest::READABLE)?;
-    let output = remotes::sys::watch(output, Interest::WRITABLE)?;
-    Ok((Link::Pipes { input, output }, blocking))
+/// stdin and stdout as a link, and what is to be dropped after it.
+///
+/// They are set not to block, and back again at the end, since they may be shared. Files and devices, which cannot be waited
+/// for, are reached through a pipe and a thread.
+pub(crate) fn stdio() -> io::Result<(Link, Restore)> {
+    let mut restore = Restore { blocking: Vec::new(), copies: Vec::new() };
+    let input = waitable(std::io::stdin().as_fd().try_clone_to_owned()?, Interest::READABLE, &mut restore)?;
+    let output = waitable(std::io::stdout().as_fd().try_clone_to_owned()?, Interest::WRITABLE, &mut restore)?;
+    Ok((Link::Pipes { input, output }, restore))
 }
 
-/// Descriptors that were made not to block, and are made to block again.
-pub(crate) struct Blocking([Option<OwnedFd>; 2]);
+/// What was done to stdin and stdout, undone when dropped.
+pub(crate) struct Restore {
+    blocking: Vec<OwnedFd>,
+    copies: Vec<JoinHandle<io::Result<u64>>>,
+}
 
-impl Drop for Blocking {
+impl Drop for Restore {
     fn drop(&mut self) {
-        for fd in self.0.iter().flatten() {
+        for fd in &self.blocking {
             if let Ok(flags) = rustix::fs::fcntl_getfl(fd) {
-                let _ = rustix::fs::fcntl_setfl(fd, flags - rustix::fs::OFlags::NONBLOCK);
+                let _ = rustix::fs::fcntl_setfl(fd, flags - OFlags::NONBLOCK);
             }
+        }
+        // The pipe to it is closed by now, so what it still copies is little.
+        for copy in self.copies.drain(..) {
+            let _ = copy.join();
         }
     }
 }
 
-fn unblock(fd: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    let flags = rustix::fs::fcntl_getfl(fd)?;
-    if flags.contains(rustix::fs::OFlags::NONBLOCK) {
-        return Ok(None);
+fn waitable(fd: OwnedFd, interest: Interest, restore: &mut Restore) -> io::Result<AsyncFd<OwnedFd>> {
+    // More than the usual 64 KiB halves the number of wakeups; sockets and a full quota refuse, which is no harm.
+    let _ = rustix::pipe::fcntl_setpipe_size(&fd, 1 << 20);
+    let flags = rustix::fs::fcntl_getfl(&fd)?;
+    if !flags.contains(OFlags::NONBLOCK) {
+        rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
+        restore.blocking.push(fd.try_clone()?);
     }
-    rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK)?;
-    Ok(Some(fd.try_clone()?))
+    match remotes::sys::watch(fd.try_clone()?, interest) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => through_a_pipe(fd, interest, restore),
+        other => other,
+    }
+}
+
+fn through_a_pipe(fd: OwnedFd, interest: Interest, restore: &mut Restore) -> io::Result<AsyncFd<OwnedFd>> {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let ours = if interest.is_readable() { &read } else { &write }.try_clone()?;
+    rustix::fs::fcntl_setfl(&ours, rustix::fs::fcntl_getfl(&ours)? | OFlags::NONBLOCK)?;
+    let mut file = File::from(fd);
+    let copy = if interest.is_readable() {
+        drop(read);
+        std::thread::spawn(move || io::copy(&mut file, &mut File::from(write)))
+    } else {
+        drop(write);
+        std::thread::spawn(move || io::copy(&mut File::from(read), &mut file))
+    };
+    if !interest.is_readable() {
+        restore.copies.push(copy);
+    }
+    remotes::sys::watch(ours, interest)
 }

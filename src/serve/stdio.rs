@@ -35,7 +35,7 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
         return complain(&format!("expected repository UUID {wanted} but found UUID {}", served.uuid()));
     }
     let talk = async {
-        let (link, _blocking) = link::stdio()?;
+        let (link, _restore) = link::stdio()?;
         let session =
             Session { served: Arc::clone(&served), client: client.clone(), link, budget: Budget::new(MEMORY) };
         session.run(access).await

@@ -297,11 +297,15 @@ async fn signals(shared: Arc<Shared>, stop: watch::Sender<bool>, notifier: Notif
 async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
     let _ = notifier.reloading(Duration::from_secs(crate::gateway::timestamp()));
     let again = Arc::clone(shared);
-    let reloaded = blocking(move || again.tls.as_ref().map_or(Ok(()), Tls::reload)).await;
+    let reloaded = blocking(move || {
+        let certificate = again.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(|e| e.to_string());
+        // One that fails must not keep the other from being read.
+        certificate.and(again.hub.reopen().map_err(|e| e.to_string()))
+    });
     let line = shared.log.line("reloaded");
-    match reloaded {
+    match reloaded.await {
         Ok(Ok(())) => line.warn(),
-        Ok(Err(e)) => line.with("error", e.to_string()).with("note", "the old certificate stays in use").warn(),
+        Ok(Err(e)) => line.with("error", e).with("note", "what was in use stays in use").warn(),
         Err(e) => line.with("error", e.to_string()).warn(),
     }
     let _ = notifier.ready();
