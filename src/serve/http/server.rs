@@ -132,6 +132,7 @@ fn serve(options: Options) -> Result<(), StartError> {
     let admin = options.admin.as_deref().map(admin::listen).transpose().map_err(StartError::Listen)?;
     let notifier = Notifier::new(environment("NOTIFY_SOCKET").as_deref()).map_err(StartError::Io)?;
     let log = Log::new(options.log, options.quiet);
+    crate::serve::warnings::start(move |words| log.line("warning").with("error", words).warn());
     let secure = if tls.is_some() { "https" } else { "http" };
     let shared = Arc::new(Shared {
         hub,
