@@ -296,7 +296,7 @@ async fn signals(shared: Arc<Shared>, stop: watch::Sender<bool>, notifier: Notif
 }
 
 async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
-    let _ = notifier.reloading(Duration::from_secs(crate::gateway::timestamp()));
+    let _ = notifier.reloading();
     let again = Arc::clone(shared);
     let reloaded = blocking(move || {
         let certificate = again.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(|e| e.to_string());
