@@ -1,4 +1,4 @@
-# Every target works from a fresh clone with cargo, python3, git, make and a C compiler.
+# Every target works from a fresh clone with cargo, python3, git, make, and compilers for C and C++.
 # The rest (git-annex, SeaweedFS, rclone) is installed below target/ by `make peers`, pinned.
 
 SHELL := /bin/bash
@@ -6,8 +6,8 @@ PEERS := target/peers
 PEERS_BIN := $(CURDIR)/$(PEERS)/bin
 SERVE := python3 testdata/peers/serve.py
 STORE ?= fs
-# Seconds for each fuzz target.
-FUZZ_TIME ?= 20
+# Seconds for each fuzz target, of which two run side by side.
+FUZZ_TIME ?= 60
 
 # yes: git-annex's testremote whole in every combination, also where that takes minutes each.
 WHOLE ?= no
@@ -27,8 +27,9 @@ build: ## the release binary: target/release/git-annex-remote-stream
 demo: build peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS of its own
 	@testdata/demo.sh $(STORE)
 
-test: lint peers ## format, clippy and every test, also against the real programs
+test: lint peers ## format, clippy and every test, also against the real programs; each fuzz target for FUZZ_TIME seconds
 	@$(SERVE) all -- testdata/run-tests.sh
+	@testdata/run-fuzz.sh $(FUZZ_TIME)
 
 lint: ## format and clippy only
 	@testdata/rust-tools.sh
@@ -46,7 +47,7 @@ rivals: ## install nginx and wrk, which the bench measures beside or with (Debia
 bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; results in bench/results/
 	cargo run --release --locked --package bench
 
-fuzz: ## run each fuzz target for FUZZ_TIME seconds (needs cargo-fuzz)
+fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else
 	@testdata/run-fuzz.sh $(FUZZ_TIME)
 
 clean: ## remove all that was built or installed

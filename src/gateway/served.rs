@@ -28,6 +28,8 @@ impl Served {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let repository = Arc::new(Repository::open(path)?);
         let content = Content::new(content_config(&repository));
+        // Where it cannot be made, as on a disk that is only read, the first request says what is wrong.
+        let _ = content.prepare();
         Ok(Self { repository, content, recorder: Mutex::default(), used: AtomicU64::new(timestamp()) })
     }
 

@@ -7,3 +7,4 @@ pub mod special;
 pub mod stdio;
 pub mod systemd;
 pub mod tls;
+mod warnings;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The first descriptor that is handed over.
 const FIRST: i32 = 3;
@@ -131,8 +132,14 @@ impl Notifier {
         self.say(b"READY=1")
     }
 
-    /// A reload begins, at this time of CLOCK_MONOTONIC (Type=notify-reload asks for it). Errors as in `ready`.
-    pub fn reloading(&self, monotonic: Duration) -> io::Result<()> {
+    /// A reload begins now. Errors as in `ready`.
+    pub fn reloading(&self) -> io::Result<()> {
+        // Type=notify-reload wants the time, and to the microsecond: it must not lie before its own signal.
+        let now = clock_gettime(ClockId::Monotonic);
+        self.reloading_at(Duration::try_from(now).map_err(io::Error::other)?)
+    }
+
+    fn reloading_at(&self, monotonic: Duration) -> io::Result<()> {
         self.say(format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic.as_micros()).as_bytes())
     }
 
@@ -208,7 +215,7 @@ mod tests {
         };
         let notifier = Notifier::new(Some(path.as_os_str())).expect("the path is right");
         notifier.ready().expect("sent");
-        notifier.reloading(Duration::from_micros(1_500_000)).expect("sent");
+        notifier.reloading_at(Duration::from_micros(1_500_000)).expect("sent");
         notifier.stopping().expect("sent");
         let all = [heard(&manager), heard(&manager), heard(&manager)];
         assert_eq!(all, ["READY=1", "RELOADING=1\nMONOTONIC_USEC=1500000", "STOPPING=1"]);

@@ -71,6 +71,14 @@ impl Content {
         }))
     }
 
+    /// Makes the annex of a repository that has none yet, since git-annex never worked in it. To be called once, when it is
+    /// opened: from then on an annex that is not there is one that was taken away, of which nothing is known.
+    ///
+    /// Errors: it cannot be made.
+    pub fn prepare(&self) -> io::Result<()> {
+        modes::make_dirs(self.config(), &self.config().annex_dir).map(drop)
+    }
+
     /// What it was made with.
     pub fn config(&self) -> &ContentConfig {
         &self.0.config

@@ -262,6 +262,22 @@ fn absent_and_unknown_differ() {
 }
 
 #[test]
+fn a_repository_that_git_annex_never_wrote_to_is_empty_and_not_unknown() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(dir.path().join("bare.git")).expect("a repository");
+    let content = Content::new(ContentConfig::new(dir.path().join("bare.git"), true));
+    let key = key("WORM-s4--four");
+    assert!(content.present(&key).is_err());
+    content.prepare().expect("the annex is made");
+    assert!(!content.present(&key).expect("known"));
+    // An annex on a disk that is not mounted.
+    std::os::unix::fs::symlink("/nowhere/at/all", dir.path().join("annex")).expect("a link");
+    let elsewhere = Content::new(ContentConfig::new(dir.path(), true));
+    let _ = elsewhere.prepare();
+    assert!(elsewhere.present(&key).is_err());
+}
+
+#[test]
 fn an_object_of_another_length_is_not_the_content_and_is_set_aside() {
     let place = Place::new();
     let key = key_of(b"hello content");

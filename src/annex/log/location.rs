@@ -137,6 +137,13 @@ mod tests {
         assert_eq!(holders, ["ac7412cf-5f6b-8d89-beee-e97abd250740", "ff", "gg", "jj", "kk", "n2", "n7", "n9", "na"]);
     }
 
+    /// Recorded: what git-annex made of these when it set one more value.
+    #[test]
+    fn a_carriage_return_ends_a_line() {
+        let log = LocationLog::parse(b"5s 1 kk\r\r\n6s 1 mm\r\n7s 0 n\r8s 1 z\n9s 1 \ry\n");
+        assert_eq!(log.to_bytes(), b"9s 1 \n5s 1 kk\n6s 1 mm\n7s 0 n\n8s 1 z\n");
+    }
+
     #[test]
     fn a_change_wins_over_any_clock_and_no_change_writes_nothing() {
         for (have, set, now, after) in [

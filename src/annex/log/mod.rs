@@ -49,11 +49,9 @@ pub fn is_cluster(uuid: &Uuid) -> bool {
     bytes.len() == 36 && bytes.starts_with(b"ac") && bytes[14] == b'8'
 }
 
-/// The lines of a log, without their ends (a carriage return belongs to the end) and without empty ones.
+/// The lines of a log, without empty ones. A carriage return ends a line too, wherever it stands.
 fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
-    log.split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .filter(|line| !line.is_empty())
+    log.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty())
 }
 
 /// What stands before and after the first space.

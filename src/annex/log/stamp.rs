@@ -12,6 +12,12 @@ pub struct Stamp {
 
 const SECOND: i128 = 1_000_000_000_000;
 
+/// The last time that [`Stamp::parse`] reads. A change is not recorded later than that, or nobody could read it.
+const LATEST: i128 = 10i128.pow(MOST_DIGITS) * SECOND - 1;
+
+/// Of whole seconds. git-annex reads any number; more have no room here.
+const MOST_DIGITS: u32 = 24;
+
 impl Stamp {
     /// Earlier than every other: of a line that carries no time.
     pub const UNKNOWN: Self = Self { picoseconds: i128::MIN };
@@ -45,13 +51,14 @@ impl Stamp {
     /// even where clocks disagree, so that the change wins. Source: wire.md, recorded.
     pub fn after(self, now: u64) -> Self {
         let now = Self::of_seconds(now);
-        if now > self { now } else { Self { picoseconds: self.picoseconds.saturating_add(SECOND) } }
+        let later = if now > self { now.picoseconds } else { self.picoseconds.saturating_add(SECOND) };
+        Self { picoseconds: later.min(LATEST) }
     }
 }
 
-/// At most eighteen digits: more seconds than the universe has, and no overflow.
+/// What the digits say, where there are not too many.
 fn number(digits: &[u8]) -> Option<i128> {
-    if digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > MOST_DIGITS as usize || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
@@ -94,7 +101,8 @@ mod tests {
             ("1.5.5s", None),
             ("+1s", None),
             ("1ss", None),
-            ("99999999999999999999s", None),
+            ("99999999999999999999s", Some("99999999999999999999s")),
+            ("1000000000000000000000000s", None),
         ] {
             let stamp = Stamp::parse(text.as_bytes());
             assert_eq!(stamp.map(|stamp| stamp.to_string()).as_deref(), shown, "{text}");
@@ -110,6 +118,8 @@ mod tests {
             ("6.9s", 7, "7s"),
             ("7.25s", 7, "8.25s"),
             ("99999999999.9s", 1_795_404_782, "100000000000.9s"),
+            ("99999999999999999999s", 7, "100000000000000000000s"),
+            ("999999999999999999999999s", 7, "999999999999999999999999.999999999999s"),
         ] {
             assert_eq!(Stamp::parse(old.as_bytes()).expect("a time").after(now).to_string(), new, "{old}");
         }

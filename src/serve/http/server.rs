@@ -139,6 +139,7 @@ fn serve(options: Options) -> Result<(), StartError> {
     let admin = options.admin.as_deref().map(admin::listen).transpose().map_err(StartError::Listen)?;
     let notifier = Notifier::new(environment("NOTIFY_SOCKET").as_deref()).map_err(StartError::Io)?;
     let log = Log::new(options.log, options.quiet);
+    crate::serve::warnings::start(move |words| log.line("warning").with("error", words).warn());
     let secure = if tls.is_some() { "https" } else { "http" };
     let room = room(options.connections);
     if room < options.connections {
@@ -329,7 +330,7 @@ async fn signals(shared: Arc<Shared>, stop: watch::Sender<bool>, notifier: Notif
 }
 
 async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
-    let _ = notifier.reloading(Duration::from_secs(crate::gateway::timestamp()));
+    let _ = notifier.reloading();
     let again = Arc::clone(shared);
     let reloaded = blocking(move || {
         let certificate = again.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(|e| e.to_string());

@@ -1,10 +1,3 @@
 #![no_main]
-// The modules alone need nothing but std; the package would bring its stores along, built anew for the fuzzer.
-#[allow(dead_code, unused_imports)]
-#[path = "../../../src/name/mod.rs"]
-mod name;
-#[allow(dead_code, unused_imports)]
-#[path = "../../../src/proto/mod.rs"]
-mod proto;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| proto::p2p::fuzz::message(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| modules::proto::p2p::fuzz::message(data));

@@ -1,0 +1,15 @@
+//! The modules that are fuzzed. The package would bring its stores along, built anew for the fuzzer; these need little.
+#![allow(dead_code, unused_imports)]
+
+#[path = "../../src/annex"]
+pub mod annex {
+    pub mod backend;
+    pub mod fuzz;
+    pub mod key;
+    pub mod layout;
+    pub mod log;
+}
+#[path = "../../src/name/mod.rs"]
+pub mod name;
+#[path = "../../src/proto/mod.rs"]
+pub mod proto;
