@@ -41,6 +41,10 @@ const SMALL: usize = 256 << 10;
 /// Bytes of one write: see `remotes::sys::DataFile`.
 const PIECE: usize = 256 << 10;
 
+/// Bytes between two requests to bring the file to the disk. Much content is there by its end, so that the client need
+/// not wait for all of it then.
+const SYNC: u64 = 64 << 20;
+
 /// One upload. Dropping it keeps what was written, for a client that goes on later.
 pub struct Upload {
     served: Arc<Served>,
@@ -49,6 +53,9 @@ pub struct Upload {
     incoming: Option<Arc<Incoming>>,
     digest: Digest,
     writing: Option<JoinHandle<io::Result<()>>>,
+    syncing: Option<JoinHandle<io::Result<()>>>,
+    /// Where the next of them is due.
+    sync_at: u64,
     small: Vec<Bytes>,
     /// Where the next byte belongs.
     at: u64,
@@ -75,7 +82,8 @@ impl Upload {
         };
         let incoming = Some(Arc::new(incoming));
         let key = key.clone();
-        Self { served, key, incoming, digest, writing: None, small: Vec::new(), at: 0, written: 0 }
+        let small = Vec::new();
+        Self { served, key, incoming, digest, writing: None, syncing: None, sync_at: SYNC, small, at: 0, written: 0 }
     }
 
     /// Bytes that are here from an upload that was broken off.
@@ -91,7 +99,7 @@ impl Upload {
         if from < incoming.offset() {
             incoming.truncate_to(from)?;
         }
-        (self.at, self.written) = (from, from);
+        (self.at, self.written, self.sync_at) = (from, from, from + SYNC);
         if from == 0 {
             return Ok(());
         }
@@ -140,6 +148,7 @@ impl Upload {
         }
         self.flush().await?;
         self.written_all().await?;
+        self.synced().await?;
         let right = match self.hashed().await {
             Digest::None => true,
             Digest::Idle(verifier) => blocking(move || verifier.finish()).await?,
@@ -174,6 +183,7 @@ impl Upload {
     pub async fn keep(mut self) -> Result<(), Failure> {
         self.flush().await?;
         self.written_all().await?;
+        self.synced().await?;
         let incoming = self.sole()?;
         blocking(move || incoming.keep()).await
     }
@@ -181,8 +191,9 @@ impl Upload {
     /// Forgets what has come, and what was here before.
     pub async fn discard(mut self) -> Result<(), Failure> {
         self.small.clear();
-        // What it says no longer matters.
+        // What they say no longer matters.
         let _ = self.written_all().await;
+        let _ = self.synced().await;
         let incoming = self.sole()?;
         blocking(move || incoming.discard()).await
     }
@@ -216,6 +227,12 @@ impl Upload {
         let (incoming, at) = (self.share()?, self.written);
         self.writing = Some(tokio::task::spawn_blocking(move || write_all(incoming.file(), &blocks, at)));
         self.written = self.at;
+        if self.written >= self.sync_at && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.synced().await?;
+            let incoming = self.share()?;
+            self.syncing = Some(tokio::task::spawn_blocking(move || incoming.sync_so_far()));
+            self.sync_at = self.written + SYNC;
+        }
         Ok(())
     }
 
@@ -231,6 +248,13 @@ impl Upload {
         let Some(task) = self.writing.take() else { return Ok(()) };
         let result = task.await.map_err(|e| Failure::internal(e.to_string()))?;
         result.map_err(|e| Failure::io("write the content", &e))
+    }
+
+    /// The kernel tells a file of a lost write once, so nobody else would hear of it.
+    async fn synced(&mut self) -> Result<(), Failure> {
+        let Some(task) = self.syncing.take() else { return Ok(()) };
+        let result = task.await.map_err(|e| Failure::internal(e.to_string()))?;
+        result.map_err(|e| Failure::io("sync the content", &e))
     }
 
     fn share(&self) -> Result<Arc<Incoming>, Failure> {
