@@ -43,7 +43,7 @@ const PIECE: usize = 256 << 10;
 
 /// Bytes between two requests to bring the file to the disk. Much content is there by its end, so that the client need
 /// not wait for all of it then.
-const SYNC: u64 = 64 << 20;
+const SYNC: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 
 /// One upload. Dropping it keeps what was written, for a client that goes on later.
 pub struct Upload {
@@ -289,4 +289,43 @@ fn write_all(file: &File, blocks: &[Bytes], mut at: u64) -> io::Result<()> {
         at += piece.len() as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annex::repository::tests::make;
+    use crate::name::Uuid;
+
+    fn put(key: &str, content: &[u8]) -> (Settled, bool) {
+        let dir = tempfile::tempdir().expect("a directory");
+        make(dir.path(), &[]);
+        let served = Arc::new(Served::open(dir.path()).expect("a repository"));
+        let key = Key::parse(key.as_bytes()).expect("a key");
+        let client = Uuid::parse(b"client").expect("a uuid");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let Offer::Upload(mut upload) = served.put(&key, &client).await.expect("it may be sent") else {
+                panic!("nothing is here yet");
+            };
+            upload.begin(0).await.expect("begun");
+            let mut syncs = 0;
+            for block in content.chunks(300 << 10) {
+                upload.write(Bytes::copy_from_slice(block)).await.expect("written");
+                syncs += usize::from(upload.syncing.is_some());
+            }
+            assert!(syncs > 0, "nothing was brought to the disk before the end");
+            let settled = upload.finish().await.expect("settled");
+            (settled, served.check(&key).await.expect("looked"))
+        })
+    }
+
+    #[test]
+    fn content_that_is_synced_while_it_comes_is_proven_as_any_other() {
+        let mut content = vec![b'x'; 5 << 20];
+        let key = "SHA256-s5242880--dba67a476fa78973aabb087f214a1010f3bebca053674e0af50dfe5a582112be";
+        assert_eq!(put(key, &content), (Settled::Stored, true));
+        content[4 << 20] = b'y';
+        assert_eq!(put(key, &content), (Settled::Wrong, false));
+    }
 }
