@@ -3,7 +3,7 @@
 mod config;
 pub mod size;
 #[cfg(test)]
-pub(in crate::annex) mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

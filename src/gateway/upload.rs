@@ -40,7 +40,7 @@ const SMALL: usize = 256 << 10;
 
 /// Bytes after which the disk begins to take what was written, beside the transfer: the sync before the content becomes
 /// visible then has little left to do. (1 GiB in one sync at the end takes as long as half the transfer.)
-const SYNC: u64 = 32 << 20;
+const SYNC: u64 = if cfg!(test) { 1 << 20 } else { 32 << 20 };
 
 /// Bytes of one write: see `remotes::sys::DataFile`.
 const PIECE: usize = 256 << 10;
@@ -53,7 +53,7 @@ pub struct Upload {
     incoming: Option<Arc<Incoming>>,
     digest: Digest,
     file: Option<Belt<Writer>>,
-    syncing: Option<JoinHandle<()>>,
+    syncing: Option<JoinHandle<io::Result<()>>>,
     /// Where the last sync began.
     synced: u64,
     small: Vec<Bytes>,
@@ -196,7 +196,7 @@ impl Upload {
             Digest::Fresh(_) | Digest::Lost => false,
         };
         let len = self.at;
-        let incoming = self.sole().await?;
+        let incoming = self.sole()?;
         let committed = blocking(move || commit(incoming, len, right)).await??;
         self.record(committed).await
     }
@@ -204,7 +204,7 @@ impl Upload {
     async fn finish_small(mut self) -> Result<Settled, Failure> {
         let digest = std::mem::replace(&mut self.digest, Digest::Lost);
         let (blocks, at, len) = (std::mem::take(&mut self.small), self.written, self.at);
-        let incoming = self.sole().await?;
+        let incoming = self.sole()?;
         let committed = blocking(move || {
             let right = match digest {
                 Digest::None => true,
@@ -232,7 +232,7 @@ impl Upload {
     pub async fn keep(mut self) -> Result<(), Failure> {
         self.flush().await?;
         self.written_all().await?;
-        let incoming = self.sole().await?;
+        let incoming = self.sole()?;
         blocking(move || incoming.keep()).await
     }
 
@@ -241,7 +241,7 @@ impl Upload {
         self.small.clear();
         // What it says no longer matters.
         let _ = self.written_all().await;
-        let incoming = self.sole().await?;
+        let incoming = self.sole()?;
         blocking(move || incoming.discard()).await
     }
 
@@ -278,32 +278,39 @@ impl Upload {
         }
         self.written = self.at;
         if self.written - self.synced >= SYNC && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.sync_over().await?;
             let incoming = self.share()?;
             self.synced = self.written;
-            self.syncing = Some(tokio::task::spawn_blocking(move || {
-                // What fails here fails again in the sync that counts.
-                let _ = incoming.file().sync_data();
-            }));
+            self.syncing = Some(tokio::task::spawn_blocking(move || incoming.sync_so_far()));
         }
         Ok(())
     }
 
     /// Waits for all that is under way in the file.
     async fn written_all(&mut self) -> Result<(), Failure> {
-        let Some(file) = self.file.take() else { return Ok(()) };
-        // The writer that comes back shares the transfer, and is dropped here.
-        file.finish().await.map(drop).map_err(|e| Failure::io("write the content", &e))
+        let written = match self.file.take() {
+            // The writer that comes back shares the transfer, and is dropped here.
+            Some(file) => file.finish().await.map(drop).map_err(|e| Failure::io("write the content", &e)),
+            None => Ok(()),
+        };
+        // Nothing may be under way in the file after this, whatever went wrong.
+        written.and(self.sync_over().await)
     }
 
     fn share(&self) -> Result<Arc<Incoming>, Failure> {
         self.incoming.as_ref().map(Arc::clone).ok_or_else(over)
     }
 
-    /// The transfer itself, once nothing is being written.
-    async fn sole(&mut self) -> Result<Incoming, Failure> {
-        if let Some(task) = self.syncing.take() {
-            let _ = task.await;
-        }
+    /// Waits for the sync that is under way. The kernel tells of a lost write once for each open file, so the sync that
+    /// makes the content visible would not hear of it again.
+    async fn sync_over(&mut self) -> Result<(), Failure> {
+        let Some(task) = self.syncing.take() else { return Ok(()) };
+        let result = task.await.map_err(|e| Failure::internal(e.to_string()))?;
+        result.map_err(|e| Failure::io("sync the content", &e))
+    }
+
+    /// The transfer itself, once nothing is being written or synced.
+    fn sole(&mut self) -> Result<Incoming, Failure> {
         self.incoming.take().and_then(Arc::into_inner).ok_or_else(over)
     }
 }
@@ -338,4 +345,43 @@ fn write(file: &File, block: &[u8], mut at: u64) -> io::Result<()> {
         at += piece.len() as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annex::repository::tests::make;
+    use crate::name::Uuid;
+
+    fn put(key: &str, content: &[u8]) -> (Settled, bool) {
+        let dir = tempfile::tempdir().expect("a directory");
+        make(dir.path(), &[]);
+        let served = Arc::new(Served::open(dir.path()).expect("a repository"));
+        let key = Key::parse(key.as_bytes()).expect("a key");
+        let client = Uuid::parse(b"client").expect("a uuid");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let Offer::Upload(mut upload) = served.put(&key, &client).await.expect("it may be sent") else {
+                panic!("nothing is here yet");
+            };
+            upload.begin(0).await.expect("begun");
+            let mut syncs = 0;
+            for block in content.chunks(300 << 10) {
+                upload.write(Bytes::copy_from_slice(block)).await.expect("written");
+                syncs += usize::from(upload.syncing.is_some());
+            }
+            assert!(syncs > 0, "nothing was brought to the disk before the end");
+            let settled = upload.finish().await.expect("settled");
+            (settled, served.check(&key).await.expect("looked"))
+        })
+    }
+
+    #[test]
+    fn content_that_is_synced_while_it_comes_is_proven_as_any_other() {
+        let mut content = vec![b'x'; 5 << 20];
+        let key = "SHA256-s5242880--dba67a476fa78973aabb087f214a1010f3bebca053674e0af50dfe5a582112be";
+        assert_eq!(put(key, &content), (Settled::Stored, true));
+        content[4 << 20] = b'y';
+        assert_eq!(put(key, &content), (Settled::Wrong, false));
+    }
 }

@@ -101,6 +101,12 @@ impl Incoming {
         Ok(())
     }
 
+    /// Brings what was written so far to the disk, where [`commit`](Self::commit) would do so at the end. Blocks.
+    /// Errors: a write was lost, which is told only once.
+    pub fn sync_so_far(&self) -> io::Result<()> {
+        if self.content.config().durable { self.file.sync_data() } else { Ok(()) }
+    }
+
     /// Leaves the partial file for a later transfer to go on with.
     pub fn keep(self) {
         drop(self);
