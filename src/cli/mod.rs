@@ -64,7 +64,7 @@ enum Command {
     ///
     /// Takes the flags of git annex p2phttp and serves what it serves; git-annex may work in the same repositories meanwhile.
     #[command(after_help = p2phttp::EXAMPLES)]
-    P2phttp(p2phttp::P2pHttp),
+    P2phttp(Box<p2phttp::P2pHttp>),
     /// Is git-annex-shell: serves repositories on this machine to git-annex clients that come over ssh.
     ///
     /// The same is done under the name git-annex-shell, which a link can give. Environment: GIT_ANNEX_SHELL_READONLY, _APPENDONLY,
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
     }
     let done = match Arguments::parse().command {
         Command::Doctor { json, options } => return doctor::main(&options, json),
-        Command::P2phttp(args) => return p2phttp::main(args),
+        Command::P2phttp(args) => return p2phttp::main(*args),
         Command::Shell { arguments } => return shell(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "git-annex-remote-stream", &mut io::stdout());
