@@ -215,8 +215,8 @@ fn serve(options: Options) -> Result<(), StartError> {
 /// first to arrive would be the last to be served: who has none left cannot even say so.
 fn room(connections: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
-    let most = Rlimit { current: limit.maximum, ..limit.clone() };
-    if setrlimit(Resource::Nofile, most.clone()).is_ok() {
+    let most = Rlimit { current: limit.maximum, ..limit };
+    if setrlimit(Resource::Nofile, most).is_ok() {
         limit = most;
     }
     let descriptors = limit.current.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
