@@ -4,12 +4,11 @@ mod support;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::process::{Pid, Signal, kill_process};
 use support::annex::{Repo, content};
+use support::clients::{client_of, object, remote, write_program};
 use support::gateway::{Gateway, eventually};
-use support::relay::Relay;
 
 const MIB: usize = 1 << 20;
 
@@ -146,77 +145,6 @@ fn content_is_dropped_while_another_server_has_its_copy_locked() {
 }
 
 #[test]
-fn a_get_that_was_killed_is_gone_on_with() {
-    let served = Repo::new();
-    served.add("big", 1, 24 * MIB);
-    served.git(&["commit", "--quiet", "-m", "big"]).ok();
-    let server = Gateway::serve(&served, &["--wideopen"]);
-    let client = client_of(&served, &server);
-    let relay = Slow::start(server.port(), 16 * MIB);
-    annexurl(&client, "origin", &format!("annex+http://127.0.0.1:{}/git-annex/", relay.port));
-    let mut get = client.annex_command(&["get", "--quiet", "big"]).spawn().expect("git-annex starts");
-    eventually("half of it is here", || partial(&client) >= 8 * MIB as u64);
-    kill_process(Pid::from_child(&get), Signal::KILL).expect("it is running");
-    get.wait().expect("it is ours");
-    let held = partial(&client);
-    drop(relay);
-    annexurl(&client, "origin", &server.url());
-    client.annex(&["get", "--quiet", "big"]).ok();
-    assert_eq!(client.read("big"), Some(content(1, 24 * MIB)));
-    let log = server.log();
-    let from = |line: &str| line.split(" from=").nth(1)?.split(' ').next()?.parse::<u64>().ok();
-    let last = log.lines().filter(|line| line.starts_with("get ")).filter_map(from).next_back();
-    assert!(last.is_some_and(|from| from > 0 && from >= held / 2), "{held} bytes were here:\n{log}");
-    server.stop();
-}
-
-#[test]
-fn a_put_whose_client_was_killed_is_gone_on_with() {
-    let served = Repo::new();
-    let server = Gateway::serve(&served, &["--wideopen"]);
-    let client = client_of(&served, &server);
-    let key = client.add("big", 1, 24 * MIB);
-    let relay = Relay::start(server.port(), 12 * MIB as u64);
-    annexurl(&client, "origin", &format!("annex+http://127.0.0.1:{}/git-annex/", relay.port));
-    let mut copy = client.annex_command(&["copy", "--quiet", "--to", "origin"]).spawn().expect("git-annex starts");
-    relay.wait_stalled();
-    kill_process(Pid::from_child(&copy), Signal::KILL).expect("it is running");
-    copy.wait().expect("it is ours");
-    drop(relay);
-    eventually("the server has noticed", || server.metric("uploads") == 0 && server.metric("connections") == 0);
-    let held = partial(&served);
-    assert!(held >= 8 * MIB as u64, "{held}");
-    annexurl(&client, "origin", &server.url());
-    client.annex(&["copy", "--quiet", "--to", "origin"]).ok();
-    assert!(server.log().contains(&format!(" from={held} key={key} ")), "{held}\n{}", server.log());
-    assert!(std::fs::read(object(&served, &key)).expect("it is there") == content(1, 24 * MIB));
-    server.stop();
-}
-
-#[test]
-fn a_put_whose_server_was_killed_is_gone_on_with() {
-    let served = Repo::new();
-    let server = Gateway::serve(&served, &["--wideopen"]);
-    let client = client_of(&served, &server);
-    let key = client.add("big", 1, 24 * MIB);
-    let relay = Relay::start(server.port(), 12 * MIB as u64);
-    annexurl(&client, "origin", &format!("annex+http://127.0.0.1:{}/git-annex/", relay.port));
-    let mut copy = client.annex_command(&["copy", "--quiet", "--to", "origin"]).spawn().expect("git-annex starts");
-    relay.wait_stalled();
-    eventually("it has arrived", || partial(&served) >= 8 * MIB as u64);
-    server.kill();
-    drop(relay);
-    assert!(!copy.wait().expect("it is ours").success(), "the copy fails, and ends");
-    let held = partial(&served);
-    let server = Gateway::serve(&served, &["--wideopen"]);
-    annexurl(&client, "origin", &server.url());
-    client.annex(&["copy", "--quiet", "--to", "origin"]).ok();
-    assert!(server.log().contains(&format!(" from={held} key={key} ")), "{held}\n{}", server.log());
-    assert!(std::fs::read(object(&served, &key)).expect("it is there") == content(1, 24 * MIB));
-    server.stop();
-}
-
-#[test]
 fn users_log_in_and_may_do_what_they_may() {
     let mut served = Repo::new();
     for (name, password, permissions) in
@@ -294,133 +222,4 @@ fn names_that_are_no_text_go_both_ways() {
         assert!(path.exists(), "{} is back", path.display());
     }
     server.stop();
-}
-
-#[test]
-fn a_file_that_changes_while_it_is_sent_is_not_taken_for_the_content() {
-    let served = Repo::new();
-    served.git(&["config", "annex.thin", "true"]).ok();
-    let key = served.add("big", 1, 24 * MIB);
-    served.git(&["commit", "--quiet", "-m", "big"]).ok();
-    served.annex(&["unlock", "--quiet", "big"]).ok();
-    let server = Gateway::serve(&served, &["--wideopen"]);
-    let client = client_of(&served, &server);
-    let relay = Slow::start(server.port(), 8 * MIB);
-    annexurl(&client, "origin", &format!("annex+http://127.0.0.1:{}/git-annex/", relay.port));
-    let mut get = client.annex_command(&["get", "--quiet", "big"]).spawn().expect("git-annex starts");
-    eventually("some of it is sent", || server.metric("downloads") == 1 && partial(&client) >= 4 * MIB as u64);
-    // In place, as a program that has it open does; with annex.thin the object is the same file.
-    let mut other = content(1, 24 * MIB);
-    other[20 * MIB] ^= 1;
-    std::fs::write(served.dir().join("big"), other).expect("it is unlocked");
-    relay.open();
-    assert!(!get.wait().expect("it is ours").success(), "there is no other copy");
-    assert!(client.read("big").is_none());
-    let log = server.log();
-    assert!(log.contains("the content changed while it was sent"), "{log}");
-    annexurl(&client, "origin", &server.url());
-    client.annex(&["get", "big"]).failed();
-    let present = server.connect().post(
-        &format!("/git-annex/{}/v4/checkpresent?clientuuid=x&key={key}", served.uuid()),
-        &[],
-        b"",
-    );
-    assert_eq!(present.text(), r#"{"present":false}"#);
-    server.stop();
-}
-
-/// A relay that lets the answers of a server through up to a number of bytes, until it is opened.
-struct Slow {
-    port: u16,
-    open: std::sync::Arc<(std::sync::Mutex<bool>, std::sync::Condvar)>,
-}
-
-impl Slow {
-    fn start(target: u16, allowance: usize) -> Slow {
-        use std::io::{Read, Write};
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback");
-        let port = listener.local_addr().expect("it is bound").port();
-        let open = std::sync::Arc::new((std::sync::Mutex::new(false), std::sync::Condvar::new()));
-        let gate = open.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = std::net::TcpStream::connect(("127.0.0.1", target)) else { continue };
-                let (mut up, mut down) = (client.try_clone().expect("a descriptor"), server.try_clone().expect("one"));
-                let (mut client, mut server, gate) = (client, server, gate.clone());
-                std::thread::spawn(move || {
-                    let _ = std::io::copy(&mut up, &mut server);
-                    let _ = server.shutdown(std::net::Shutdown::Write);
-                });
-                std::thread::spawn(move || {
-                    let (mut sent, mut buf) = (0, vec![0; 64 << 10]);
-                    while let Ok(n @ 1..) = down.read(&mut buf) {
-                        sent += n;
-                        if sent > allowance {
-                            let shut = gate.0.lock().expect("no holder panics");
-                            drop(gate.1.wait_while(shut, |open| !*open).expect("no holder panics"));
-                        }
-                        if client.write_all(&buf[..n]).is_err() {
-                            return;
-                        }
-                    }
-                    let _ = client.shutdown(std::net::Shutdown::Both);
-                });
-            }
-        });
-        Slow { port, open }
-    }
-
-    fn open(&self) {
-        *self.open.0.lock().expect("no holder panics") = true;
-        self.open.1.notify_all();
-    }
-}
-
-impl Drop for Slow {
-    fn drop(&mut self) {
-        self.open();
-    }
-}
-
-/// A clone of what is served, which reaches its content through the server.
-#[track_caller]
-fn client_of(served: &Repo, server: &Gateway) -> Repo {
-    let client = Repo::clone_of(served);
-    annexurl(&client, "origin", &server.url());
-    client.git(&["config", "remote.origin.annex-uuid", &served.uuid()]).ok();
-    client
-}
-
-#[track_caller]
-fn remote(client: &Repo, name: &str, served: &Repo, url: &str) {
-    client.git(&["remote", "add", name, &served.dir().display().to_string()]).ok();
-    annexurl(client, name, url);
-    client.git(&["config", &format!("remote.{name}.annex-uuid"), &served.uuid()]).ok();
-}
-
-#[track_caller]
-fn annexurl(client: &Repo, name: &str, url: &str) {
-    client.git(&["config", &format!("remote.{name}.annexUrl"), url]).ok();
-}
-
-/// Where the content of `key` is, or would be.
-#[track_caller]
-fn object(repo: &Repo, key: &str) -> PathBuf {
-    let bare = repo.dir().join("annex").exists();
-    let hash = if bare { "${hashdirlower}" } else { "${hashdirmixed}" };
-    let format = format!("{}{hash}${{key}}/${{key}}", if bare { "annex/objects/" } else { ".git/annex/objects/" });
-    repo.dir().join(repo.annex(&["examinekey", "--format", &format, key]).ok().stdout)
-}
-
-/// Bytes of the largest partial transfer.
-fn partial(repo: &Repo) -> u64 {
-    let dirs = [".git/annex/tmp", "annex/tmp"].map(|dir| repo.dir().join(dir));
-    let entries = dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
-    entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).max().unwrap_or(0)
-}
-
-fn write_program(path: &Path, script: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, script).expect("it is written");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
 }

@@ -59,11 +59,10 @@ fn replay(manner: Manner) {
         let Some(server) = &server else { continue };
         replayed += 1;
         let place = format!("{file}, {flags}, {}", exchange.name);
-        let compare = |answer: &Answer| -> bool {
-            match DIFFERENCES.iter().find(|difference| difference.concerns(exchange, flags)) {
-                None => *answer == exchange.answer,
-                Some(ours) => (answer.status, answer.body.as_str()) == (ours.status, ours.body),
-            }
+        let ours = DIFFERENCES.iter().find(|difference| difference.concerns(exchange, flags));
+        let compare = |answer: &Answer| match ours {
+            None => *answer == exchange.answer,
+            Some(ours) => (answer.status, answer.body.as_str()) == (ours.status, ours.body),
         };
         if exchange.closed {
             let mut gone = server.connect();
@@ -80,7 +79,8 @@ fn replay(manner: Manner) {
             });
         }
         if !compare(&answer) {
-            wrong.push(format!("{place}\n    ours: {answer:?}\nrecorded: {:?}", exchange.answer));
+            let why = ours.map_or("", |ours| ours.why);
+            wrong.push(format!("{place}\n    ours: {answer:?}\nrecorded: {:?} {why}", exchange.answer));
         }
         if let Some(at) = DIFFERENCES.iter().position(|difference| difference.concerns(exchange, flags)) {
             used[at] = true;

@@ -199,7 +199,8 @@ impl Hub {
 fn candidates(directories: &[PathBuf], prefix: &[u8]) -> Option<Vec<PathBuf>> {
     let decoded = percent_decoded(prefix.strip_prefix(b"/")?);
     let below = Path::new(OsStr::from_bytes(&decoded));
-    let plain = below.components().all(|part| matches!(part, Component::Normal(_)));
+    // The repository of a work tree has one name, so that it is opened once.
+    let plain = below.components().all(|part| matches!(part, Component::Normal(name) if name != ".git"));
     if decoded.is_empty() || decoded.contains(&0) || !plain {
         return None;
     }
@@ -259,7 +260,9 @@ mod tests {
     #[test]
     fn no_prefix_leaves_the_directories() {
         let directories = [PathBuf::from("/srv/git"), PathBuf::from("/data")];
-        for prefix in [&b""[..], b"/", b"/..", b"/a/../b", b"/%2e%2e/x", b"//etc", b"/a//../x", b"/%2fetc", b"/a%00b"] {
+        for prefix in
+            [&b""[..], b"/", b"/..", b"/a/../b", b"/%2e%2e/x", b"//etc", b"/a//../x", b"/%2fetc", b"/a%00b", b"/a/.git"]
+        {
             let found = candidates(&directories, prefix);
             assert!(found.is_none(), "{} gives {found:?}", prefix.escape_ascii());
         }

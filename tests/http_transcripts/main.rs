@@ -51,7 +51,12 @@ fn every_exchange_is_answered_as_recorded_or_as_listed() {
                 Some(at) => {
                     used[at] = true;
                     let ours = &DIFFERENCES[at];
-                    assert_eq!((answer.status, answer.body.as_str()), (ours.status, ours.body), "{place}");
+                    assert_eq!(
+                        (answer.status, answer.body.as_str()),
+                        (ours.status, ours.body),
+                        "{place}: {}",
+                        ours.why
+                    );
                     assert_ne!(answer, exchange.answer, "no difference any more: {place}");
                 }
             }

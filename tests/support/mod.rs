@@ -1,10 +1,12 @@
-//! What the tests against real programs share: servers, git-annex repositories, a protocol driver, a stalling relay.
+//! What the tests against real programs share: servers, git-annex repositories, a protocol driver, stalling relays,
+//! a gateway of ours and HTTP spoken by hand.
 //!
 //! `servers` needs nothing but std, so that tests of other crates can use it by path.
 // Every test binary compiles this whole and uses its own part.
 #![allow(dead_code)]
 
 pub mod annex;
+pub mod clients;
 pub mod driver;
 pub mod gateway;
 pub mod http;
@@ -14,4 +16,5 @@ pub mod relay;
 pub mod run;
 pub mod servers;
 pub mod ssh;
+pub mod slow;
 pub mod wire;

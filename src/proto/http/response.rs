@@ -10,6 +10,9 @@ use super::head::Version;
 /// Tells a client that waits with its body to send it.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// Most bytes of words in the line of the status.
+const MOST_WORDS: usize = 300;
+
 /// The types of content that are answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Media {
@@ -114,10 +117,22 @@ impl Response {
 
     /// Appends the head to `out`. `date` is the time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
     pub fn write(&self, date: &str, out: &mut Vec<u8>) {
+        self.write_saying("", date, out);
+    }
+
+    /// Appends the head to `out`, with `words` behind the name of the status: git-annex shows that line to its user, and
+    /// nothing of a body. Of long words the beginning is sent.
+    pub fn write_saying(&self, words: &str, date: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1 ");
         number(u64::from(self.status), out);
         out.push(b' ');
         out.extend_from_slice(reason(self.status).as_bytes());
+        if !words.is_empty() {
+            out.extend_from_slice(b": ");
+            let printable =
+                words.bytes().take(MOST_WORDS).map(|byte| if (b' '..=b'~').contains(&byte) { byte } else { b'?' });
+            out.extend(printable);
+        }
         out.extend_from_slice(b"\r\nDate: ");
         out.extend_from_slice(date.as_bytes());
         out.extend_from_slice(concat!("\r\nServer: git-annex-remote-stream/", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -256,6 +271,16 @@ mod tests {
         assert!(!said(Version::Http11, true).contains("Connection"));
         assert!(said(Version::Http10, true).ends_with("\r\nConnection: keep-alive\r\n\r\n"));
         assert!(said(Version::Http11, false).ends_with("\r\nConnection: close\r\n\r\n"));
+    }
+
+    #[test]
+    fn words_stay_within_the_line_of_the_status() {
+        let mut out = Vec::new();
+        let words = format!("disk\r\nX: y \u{e4} {}", "x".repeat(1000));
+        Response::of(503).write_saying(&words, "now", &mut out);
+        let line = out.split(|byte| *byte == b'\r').next().expect("a line");
+        assert!(line.starts_with(b"HTTP/1.1 503 Service Unavailable: disk??X: y ?? xxx"), "{}", line.escape_ascii());
+        assert!(line.len() < 400 && out[line.len()..].starts_with(b"\r\nDate: now\r\n"), "{}", out.escape_ascii());
     }
 
     #[test]

@@ -247,22 +247,19 @@ impl Connection {
         }
     }
 
-    /// Answers that it could not be done.
-    pub(super) async fn fail(&mut self, asked: Asked, failure: &Failure) -> io::Result<bool> {
-        self.shared.metrics.failure(failure.kind());
-        self.shared.log.line("failed").with("error", failure.to_string()).warn();
-        let (status, retry_after) = match failure.kind() {
-            FailureKind::Full => (503, Some(60)),
-            FailureKind::Busy => (503, Some(5)),
-            FailureKind::Locked | FailureKind::TooLate | FailureKind::Refused | FailureKind::Broken => (500, None),
-        };
-        let words = failure.to_string().into_bytes();
-        let response = Response { media: Some(Media::Text), retry_after, ..Response::of(status) };
-        self.answer(asked, response, &words).await
+    /// Sends an answer with all of its body, once the request's body is out of the way; says whether the connection stays.
+    pub(super) async fn answer(&mut self, asked: Asked, response: Response, body: &[u8]) -> io::Result<bool> {
+        self.answer_saying("", asked, response, body).await
     }
 
-    /// Sends an answer with all of its body, once the request's body is out of the way; says whether the connection stays.
-    pub(super) async fn answer(&mut self, mut asked: Asked, response: Response, body: &[u8]) -> io::Result<bool> {
+    /// The same, with words behind the name of the status.
+    pub(super) async fn answer_saying(
+        &mut self,
+        words: &str,
+        mut asked: Asked,
+        response: Response,
+        body: &[u8],
+    ) -> io::Result<bool> {
         // A client that waits for 100-continue has not sent its body and, told something else, will not.
         let stays = asked.keep && !asked.expect && !*self.stop.borrow();
         let kept = stays && self.skip(&mut asked.body).await?;
@@ -270,15 +267,19 @@ impl Connection {
         let length = if response.length == 0 { body.len() as u64 } else { response.length };
         // The head tells of it; a body after it would be taken for the next answer.
         let body = if asked.method == Method::Head { b"" } else { body };
-        self.say(Response { length, connection, ..response }, body).await?;
+        self.say_words(words, Response { length, connection, ..response }, body).await?;
         Ok(kept)
     }
 
     /// Writes a head and what follows it at once.
-    pub(super) async fn say(&mut self, response: Response, body: &[u8]) -> io::Result<()> {
+    async fn say(&mut self, response: Response, body: &[u8]) -> io::Result<()> {
+        self.say_words("", response, body).await
+    }
+
+    async fn say_words(&mut self, words: &str, response: Response, body: &[u8]) -> io::Result<()> {
         self.shared.metrics.status(response.status);
         self.out.clear();
-        response.write(&super::server::date(), &mut self.out);
+        response.write_saying(words, &super::server::date(), &mut self.out);
         self.out.extend_from_slice(body);
         self.link.write(&self.out, self.shared.idle).await
     }

@@ -5,6 +5,7 @@
 
 mod admin;
 mod connection;
+mod fail;
 mod get;
 mod listen;
 mod locks;

@@ -1,0 +1,23 @@
+//! Failures as clients are told of them: the one table of this wire, and the words for people.
+
+use std::io;
+
+use super::connection::{Asked, Connection};
+use crate::gateway::{Failure, FailureKind};
+use crate::proto::http::response::{Media, Response};
+
+impl Connection {
+    /// Answers that it could not be done.
+    pub(super) async fn fail(&mut self, asked: Asked, failure: &Failure) -> io::Result<bool> {
+        self.shared.metrics.failure(failure.kind());
+        self.shared.log.line("failed").with("error", failure.to_string()).warn();
+        let (status, retry_after) = match failure.kind() {
+            FailureKind::Full => (503, Some(60)),
+            FailureKind::Busy => (503, Some(5)),
+            FailureKind::Locked | FailureKind::TooLate | FailureKind::Refused | FailureKind::Broken => (500, None),
+        };
+        let words = failure.to_string();
+        let response = Response { media: Some(Media::Text), retry_after, ..Response::of(status) };
+        self.answer_saying(&words, asked, response, words.as_bytes()).await
+    }
+}
