@@ -16,6 +16,9 @@ use support::annex::Repo;
 use support::gateway::{Gateway, eventually};
 use support::ssh::Ssh;
 
+/// Whom the clones speak of.
+const CLONES: [&str; 2] = ["00000000-0000-4000-8000-00000000f001", "00000000-0000-4000-8000-00000000f002"];
+
 fn everybody_works_at_once(server: &Repo) {
     let gateway = Gateway::serve(server, &["--wideopen", "--quiet"]);
     let (mut web, ssh, mut shell) = (Repo::new(), Ssh::new(), Repo::new());
@@ -29,13 +32,13 @@ fn everybody_works_at_once(server: &Repo) {
         let scene = &scene;
         let _background = [
             scope.spawn(|| real_commands(scene, &busy)),
-            scope.spawn(|| real_pushes(scene, &clones[0], "synced/git-annex", 1, &busy)),
-            scope.spawn(|| real_pushes(scene, &clones[1], "git-annex", 2, &busy)),
+            scope.spawn(|| real_pushes(scene, &clones[0], "synced/git-annex", CLONES[0], &busy)),
+            scope.spawn(|| real_pushes(scene, &clones[1], "git-annex", CLONES[1], &busy)),
         ];
         let working = [
             scope.spawn(|| real_client(scene, &web, 10)),
             scope.spawn(|| real_client(scene, &shell, 11)),
-            scope.spawn(|| raw_http(scene, 12)),
+            scope.spawn(|| raw_http(scene, parts::WEB)),
             scope.spawn(|| raw_http(scene, 13)),
             scope.spawn(|| raw_stdio(scene, 14)),
         ];
