@@ -17,7 +17,7 @@ use differences::DIFFERENCES;
 use sha2::{Digest, Sha256};
 use support::annex::{Repo, content};
 use support::p2p::Session;
-use transcript::{FILES, File, Section, at_time, replace, unquote};
+use transcript::{FILES, File, Section, at_time, quote, replace, unquote};
 
 /// Where the program differs beyond what its protocol does, in the same form.
 const PROGRAM: &[(&str, &[&str], &[&str], &str)] = &[
@@ -127,7 +127,10 @@ fn hold(repo: &Repo, uuid: &str, section: &Section, items: &[String], step: usiz
                 }
                 due = rest.strip_prefix("DATA ").map_or(0, |len| len.parse().expect("a length"));
             }
-            "<<" => assert!(session.bytes(due) == unquote(rest), "{title}: payload, item {at}"),
+            "<<" => {
+                let payload = session.bytes(due);
+                assert!(payload == unquote(rest), "{title}, item {at}: {}", quote(&payload));
+            }
             "gone" => assert_eq!(session.line(), None, "{title}: the server stayed"),
             "close" => session.close(),
             "exit" => {

@@ -17,6 +17,9 @@ pub struct Scene<'a> {
     pub ledger: Ledger,
 }
 
+/// The part whose keys all write about, so that the lines of one file come from several sides at once.
+pub const WEB: u64 = 12;
+
 /// Some other repository, which is only spoken of.
 pub const ELSEWHERE: &str = "00000000-0000-4000-8000-00000000e001";
 
@@ -45,7 +48,7 @@ impl Scene<'_> {
 /// A real client: copies, drops there, drops here while the server holds its copy locked.
 pub fn real_client(scene: &Scene<'_>, client: &Repo, part: u64) {
     let mut keys = Vec::new();
-    for n in 0..36 {
+    for n in 0..24 {
         let directory = ["keep", "drop-there", "drop-here"][n % 3];
         let path = client.dir().join(directory).join(format!("{n}"));
         std::fs::create_dir_all(path.parent().expect("below")).expect("a directory");
@@ -65,7 +68,7 @@ pub fn real_client(scene: &Scene<'_>, client: &Repo, part: u64) {
 /// Puts and removals over one connection.
 pub fn raw_http(scene: &Scene<'_>, part: u64) {
     let mut client = scene.gateway.connect();
-    for n in 0..80 {
+    for n in 0..50 {
         scene.put_over_http(&mut client, part, n);
         if n % 5 == 0 {
             let (key, _) = keyed(part, n, 1000);
@@ -78,7 +81,7 @@ pub fn raw_http(scene: &Scene<'_>, part: u64) {
 
 /// Sessions of git-annex-shell, each of which commits at its end.
 pub fn raw_stdio(scene: &Scene<'_>, part: u64) {
-    for session in 0..6 {
+    for session in 0..5 {
         let command = scene.server.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
         let mut shell = Session::greeted(command, &scene.server.dir(), &scene.uuid);
         for n in session * 10..session * 10 + 10 {
@@ -123,6 +126,7 @@ pub fn real_commands(scene: &Scene<'_>, busy: &AtomicBool) {
             server.annex(&["drop", "--quiet", "--key", &key]).ok();
             scene.ledger.line(&key, &scene.uuid, false);
         }
+        let (key, _) = keyed(WEB, n, 1000);
         server.annex(&["setpresentkey", "--quiet", &key, ELSEWHERE, "1"]).ok();
         scene.ledger.line(&key, ELSEWHERE, true);
         server.annex(&["merge", "--quiet"]).ok();
@@ -132,22 +136,22 @@ pub fn real_commands(scene: &Scene<'_>, busy: &AtomicBool) {
 
 /// A clone that records and pushes its git-annex branch to `branch`, as a sync does: a push that comes too late is
 /// preceded by a fetch the next time.
-pub fn real_pushes(scene: &Scene<'_>, clone: &Repo, branch: &str, part: u64, busy: &AtomicBool) {
-    let uuid = format!("00000000-0000-4000-8000-00000000f00{part}");
+pub fn real_pushes(scene: &Scene<'_>, clone: &Repo, branch: &str, uuid: &str, busy: &AtomicBool) {
     let (mut n, mut pushed) = (0, 0);
     let mut waiting = Vec::new();
     // The last push has to arrive, and it does once nobody is faster.
     while pushed < 3 || !waiting.is_empty() || (busy.load(Ordering::Relaxed) && n < 100) {
-        let (key, _) = keyed(part, n, 10);
-        clone.annex(&["setpresentkey", "--quiet", &key, &uuid, "1"]).ok();
+        let (key, _) = keyed(WEB, n, 1000);
+        clone.annex(&["setpresentkey", "--quiet", &key, uuid, "1"]).ok();
         waiting.push(key);
         n += 1;
+        // setpresentkey leaves its line in the journal.
+        clone.annex(&["merge", "--quiet"]).ok();
         if clone.git(&["push", "--quiet", "origin", &format!("git-annex:{branch}")]).status.success() {
-            waiting.drain(..).for_each(|key| scene.ledger.line(&key, &uuid, true));
+            waiting.drain(..).for_each(|key| scene.ledger.line(&key, uuid, true));
             pushed += 1;
         } else {
             clone.git(&["fetch", "--quiet", "origin"]).ok();
-            clone.annex(&["merge", "--quiet"]).ok();
         }
         assert!(n < 300, "no push arrives");
     }
