@@ -16,7 +16,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint peers bench fuzz clean
+.PHONY: help build demo test lint peers rivals bench fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,7 +41,10 @@ peers: $(PEERS)/stamp ## install git-annex, SeaweedFS and rclone below target/
 $(PEERS)/stamp: testdata/peers/requirements.txt testdata/peers/install.py
 	@python3 testdata/peers/install.py $(PEERS)
 
-bench: build peers ## measure beside git-annex, rclone and curl; results in bench/results/
+rivals: ## install nginx and wrk, which the bench measures beside or with (Debian and Ubuntu, as root)
+	@testdata/peers/rivals.sh
+
+bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; results in bench/results/
 	cargo run --release --locked --package bench
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else

@@ -82,7 +82,16 @@ pub struct Repo<'a> {
 impl<'a> Repo<'a> {
     /// Makes an empty repository called `name`.
     pub fn create(lab: &'a Lab, server: &Server, name: &str) -> io::Result<Self> {
-        let repo = Self { lab, dir: lab.at(name), env: rclone_env(server) };
+        Self::with(lab, rclone_env(server), name)
+    }
+
+    /// The same for a repository whose remotes are not on a server of the bench.
+    pub fn plain(lab: &'a Lab, name: &str) -> io::Result<Self> {
+        Self::with(lab, BTreeMap::new(), name)
+    }
+
+    fn with(lab: &'a Lab, env: BTreeMap<String, String>, name: &str) -> io::Result<Self> {
+        let repo = Self { lab, dir: lab.at(name), env };
         fs::create_dir(&repo.dir)?;
         repo.run("git", &["init", "-q"])?;
         repo.run("git-annex", &["init", "bench"])?;
@@ -110,6 +119,22 @@ impl<'a> Repo<'a> {
         self.run("git-annex", args)
     }
 
+    /// What `program` with `args` prints in the repository, without the last newline. Errors: it fails.
+    pub fn ask(&self, program: &str, args: &[&str]) -> io::Result<String> {
+        let mut command = self.lab.command(program);
+        let output = command.args(args).envs(&self.env).current_dir(&self.dir).output()?;
+        if !output.status.success() {
+            let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', " | ");
+            return Err(io::Error::other(format!("{program} {}: {words}", args.join(" "))));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().into())
+    }
+
+    /// Its uuid.
+    pub fn uuid(&self) -> io::Result<String> {
+        self.ask("git", &["config", "annex.uuid"])
+    }
+
     /// Adds everything in the working tree.
     pub fn add_all(&self) -> io::Result<()> {
         self.annex(&["add", "--quiet", "."])?;
@@ -130,7 +155,8 @@ impl<'a> Repo<'a> {
         fs::remove_dir_all(&self.dir)
     }
 
-    fn run(&self, program: &str, args: &[&str]) -> io::Result<Usage> {
+    /// Runs `program` with `args` in the repository. Errors: it fails.
+    pub fn run(&self, program: &str, args: &[&str]) -> io::Result<Usage> {
         self.lab.run(self.lab.command(program).args(args).envs(&self.env).current_dir(&self.dir))
     }
 }

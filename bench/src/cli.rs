@@ -54,6 +54,14 @@ pub enum Group {
     Memory,
     /// Kernel calls of the data plane against each other.
     Lanes,
+    /// Gateway: one large content to a client, over HTTP, HTTPS and stdio.
+    ServeGet,
+    /// Gateway: one large content from a client.
+    ServePut,
+    /// Gateway: is a content present, and what a large git-annex branch costs.
+    ServeCheck,
+    /// Gateway: many small contents, each recorded in the git-annex branch.
+    ServeRecord,
 }
 
 impl Args {
@@ -76,6 +84,21 @@ impl Args {
     /// Number of small files.
     pub fn files(&self) -> usize {
         self.files.unwrap_or(if self.quick { 4 } else { 1000 })
+    }
+
+    /// Contents that are put and recorded.
+    pub fn puts(&self) -> usize {
+        if self.quick { 48 } else { 10_000 }
+    }
+
+    /// Keys in the large git-annex branch; the small one has 1,000.
+    pub fn keys(&self) -> usize {
+        if self.quick { 5_000 } else { 1_000_000 }
+    }
+
+    /// Seconds of one run under load.
+    pub fn load(&self) -> u64 {
+        if self.quick { 1 } else { 4 }
     }
 
     /// Whether the figures are of the sizes the goals speak of.

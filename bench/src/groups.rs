@@ -4,6 +4,11 @@ pub mod annex;
 pub mod lanes;
 pub mod memory;
 pub mod protocol;
+pub mod serve_check;
+pub mod serve_get;
+pub mod serve_put;
+pub mod serve_record;
+pub mod serve_stdio;
 pub mod small;
 pub mod start;
 

@@ -13,6 +13,9 @@ pub const KEY: &str = "benchkey";
 /// Secret of every server the bench starts; it guards nothing.
 pub const SECRET: &str = "benchsecret";
 
+/// How the reason begins why a row has no figures because a program is missing.
+pub const MISSING: &str = "not installed";
+
 // git-annex's own S3 type refuses loopback addresses unless it is told otherwise.
 const GITCONFIG: &str = "[user]
 \tname = bench
@@ -52,7 +55,7 @@ impl Lab {
         }
         let binary = need(args.binary.clone(), "run `cargo build --release`")?;
         symlink(&binary, bin.join("git-annex-remote-stream"))?;
-        let path = format!("{}:{}:/usr/local/bin:/usr/bin:/bin", bin.display(), peers.display());
+        let path = format!("{}:{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", bin.display(), peers.display());
         let home = root.path().join("home");
         fs::create_dir(&home)?;
         fs::write(home.join(".gitconfig"), GITCONFIG)?;
@@ -71,18 +74,32 @@ impl Lab {
         self.root.path().join(name)
     }
 
+    /// A directory that stays when the bench ends, for what takes long to make.
+    pub fn kept(&self) -> io::Result<PathBuf> {
+        let kept = fs::canonicalize(&self.args.work)?.join("bench-kept");
+        fs::create_dir_all(&kept)?;
+        Ok(kept)
+    }
+
     /// `program` with nothing in its environment but what the bench put there.
     ///
     /// Proxies, credentials and configuration of the person who runs it would change the figures.
     pub fn command(&self, program: &str) -> Command {
         // Command looks its program up in the caller's PATH when the child's is changed by env_clear alone.
-        let found = self.path.split(':').map(|d| Path::new(d).join(program)).find(|p| p.exists());
-        let mut command = Command::new(found.unwrap_or_else(|| program.into()));
+        let mut command = Command::new(self.find(program).unwrap_or_else(|| program.into()));
         command.env_clear().env("PATH", &self.path).env("HOME", self.at("home")).env("LANG", "C.UTF-8");
         command.env("TMPDIR", self.at("tmp")).env("GIT_CONFIG_NOSYSTEM", "1").current_dir(self.dir());
         command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET);
         command.env("AWS_EC2_METADATA_DISABLED", "true");
         command
+    }
+
+    /// The same for a program that may be missing. Errors: it is, and the message begins with [`MISSING`].
+    pub fn optional(&self, program: &str) -> io::Result<Command> {
+        if self.find(program).is_none() {
+            return Err(io::Error::other(format!("{MISSING}: {program} (`make rivals` says what to do)")));
+        }
+        Ok(self.command(program))
     }
 
     /// Runs a command of this lab to its end. Errors: see [`usage::run`].
@@ -111,6 +128,10 @@ impl Lab {
     /// Lets earlier writes reach the disk, so that no row pays for the one before it.
     pub fn settle(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(File::open(self.dir())?)?)
+    }
+
+    fn find(&self, program: &str) -> Option<PathBuf> {
+        self.path.split(':').map(|d| Path::new(d).join(program)).find(|p| p.exists())
     }
 }
 

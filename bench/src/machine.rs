@@ -30,13 +30,15 @@ pub fn describe(lab: &Lab) -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let memory: u64 = field(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0);
     let ask = |program: &str, args: &[&str]| first_line(lab.command(program).args(args));
-    let programs: [(&str, &[&str]); 7] = [
+    let programs: [(&str, &[&str]); 9] = [
         ("git-annex", &["version", "--raw"]),
         ("git", &["--version"]),
         ("weed", &["version"]),
         ("rclone", &["version"]),
         ("curl", &["--version"]),
         ("cp", &["--version"]),
+        ("nginx", &["-v"]),
+        ("wrk", &["-v"]),
         ("git-annex-remote-stream", &["--version"]),
     ];
     Machine {
@@ -65,7 +67,7 @@ fn last_line(command: &mut Command) -> String {
 
 fn output(command: &mut Command) -> String {
     let command = command.stdin(std::process::Stdio::null());
-    command.output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default()
+    command.output().map(|o| String::from_utf8_lossy(&[o.stdout, o.stderr].concat()).into_owned()).unwrap_or_default()
 }
 
 fn field(text: &str, name: &str) -> String {

@@ -4,10 +4,13 @@ mod annex;
 mod cli;
 mod curl;
 mod driver;
+mod gateway;
 mod goals;
 mod groups;
+mod http;
 mod lab;
 mod machine;
+mod nginx;
 mod proc;
 mod program;
 mod report;
@@ -15,13 +18,17 @@ mod rows;
 mod servers;
 mod stats;
 mod usage;
+mod wrk;
 
 use clap::Parser;
 use cli::{Args, Group};
-use groups::{annex as through_annex, lanes, memory, protocol, small, start};
+use groups::{
+    annex as through_annex, lanes, memory, protocol, serve_check, serve_get, serve_put, serve_record, serve_stdio,
+    small, start,
+};
 use lab::Lab;
 use report::Report;
-use rows::Table;
+use rows::{Row, Table};
 use servers::Kind;
 use std::io;
 use std::process::ExitCode;
@@ -37,6 +44,12 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Annex, "annex", through_annex::large),
     (Group::Small, "small", small::many),
     (Group::Memory, "memory", memory::peaks),
+    (Group::ServeGet, "serve-get http", serve_get::http),
+    (Group::ServeGet, "serve-get stdio", serve_stdio::stdio),
+    (Group::ServePut, "serve-put", serve_put::http),
+    (Group::ServeCheck, "serve-check", serve_check::one_core),
+    (Group::ServeCheck, "serve-check branch", serve_check::branch),
+    (Group::ServeRecord, "serve-record", serve_record::puts),
 ];
 
 fn main() -> ExitCode {
@@ -51,6 +64,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether a row failed. That a rival is not installed is said in the tables, and is no failure where nothing is judged.
+fn counts(row: &Row, quick: bool) -> bool {
+    row.error.as_ref().is_some_and(|error| !(quick && error.starts_with(lab::MISSING)))
 }
 
 /// Runs what was asked for; the number of rows that could not be measured.
@@ -72,7 +90,7 @@ fn bench(args: Args) -> io::Result<usize> {
         }
         match block(&lab) {
             Ok(tables) => {
-                failed += tables.iter().flat_map(|t| &t.rows).filter(|r| r.error.is_some()).count();
+                failed += tables.iter().flat_map(|t| &t.rows).filter(|r| counts(r, lab.args.quick)).count();
                 report.tables.extend(tables);
             }
             Err(error) => {

@@ -62,6 +62,25 @@ pub fn cpu(pid: u32) -> io::Result<f64> {
     ticks(&stat).map(|t| t as f64 / 100.0).ok_or_else(|| io::Error::other(format!("odd /proc/{pid}/stat")))
 }
 
+/// CPU seconds `pid` has used so far in all its threads, those that ended too, to the nanosecond.
+///
+/// Errors: there is no such process.
+pub fn cpu_exact(pid: u32) -> io::Result<f64> {
+    let pid = i32::try_from(pid).map_err(io::Error::other)?;
+    let mut clock = 0;
+    // SAFETY: the pointer is to a local that outlives the call.
+    let status = unsafe { libc::clock_getcpuclockid(pid, &mut clock) };
+    if status != 0 {
+        return Err(io::Error::from_raw_os_error(status));
+    }
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: as above; a clock of a process that has gone meanwhile is an error of the call.
+    if unsafe { libc::clock_gettime(clock, &mut time) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
+}
+
 // USER_HZ is 100 on every architecture Linux runs git-annex on.
 fn ticks(stat: &str) -> Option<u64> {
     // The command name may hold spaces and parentheses; fields are counted after the last one.
@@ -69,7 +88,8 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
-fn peek(pid: u32) -> Peaks {
+/// One look at `pid`: its peak memory so far, its threads and descriptors now; zeroes when it has gone.
+pub fn peek(pid: u32) -> Peaks {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name: &str| {
         let line = status.lines().find_map(|l| l.strip_prefix(name));
@@ -88,6 +108,18 @@ mod tests {
         let stat = "42 (a b) c) S 1 2 3 4 5 6 7 8 9 10 30 12 0 0 20";
         assert_eq!(ticks(stat), Some(42));
         assert_eq!(ticks("junk"), None);
+    }
+
+    #[test]
+    fn the_exact_clock_agrees_with_the_coarse_one() {
+        let pid = std::process::id();
+        let begin = cpu_exact(pid).expect("alive");
+        let mut n = 0u64;
+        while cpu_exact(pid).expect("alive") < begin + 0.05 {
+            n = std::hint::black_box(n + 1);
+        }
+        let (coarse, exact) = (cpu(pid).expect("alive"), cpu_exact(pid).expect("alive"));
+        assert!((coarse - exact).abs() < 0.1, "{coarse} {exact}");
     }
 
     #[test]

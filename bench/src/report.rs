@@ -77,19 +77,25 @@ fn section(text: &mut String, table: &Table) {
     push(text, format_args!("\n## {}\n\n`{}`\n", table.title, table.id));
     let looked = table.rows.iter().any(|r| r.samples.iter().any(|s| s.threads.is_some()));
     let served = table.rows.iter().any(|r| r.server_cpu().is_some());
+    let first = table.rows.iter().any(|r| r.first_byte().is_some());
+    let committed = table.rows.iter().any(|r| r.commits().is_some());
+    let shown = Shown { looked, served, first, committed };
     let mut head = vec!["subject".to_string(), "wall s".into()];
     head.extend((table.bytes > 0).then(|| "MB/s".into()));
+    head.extend((table.requests > 0).then(|| "a second".into()));
+    head.extend(first.then(|| "first byte ms".into()));
     head.push(format!("x {}", table.baseline));
     head.push("CPU s".into());
     head.extend(served.then(|| "server CPU s".into()));
     head.push("peak RSS MiB".into());
     head.extend(looked.then(|| "threads".into()));
     head.extend(looked.then(|| "fds".into()));
+    head.extend(committed.then(|| "commits".into()));
     push(text, format_args!("| {} |", head.join(" | ")));
     push(text, format_args!("|---|{}", "--:|".repeat(head.len() - 1)));
     let base = table.row(&table.baseline).and_then(Row::wall).map(|s| s.median);
     for row in &table.rows {
-        let cells = cells(row, table, base, served, looked);
+        let cells = cells(row, table, base, shown, head.len());
         push(text, format_args!("| {} |", cells.join(" | ")));
     }
     for row in &table.rows {
@@ -99,26 +105,37 @@ fn section(text: &mut String, table: &Table) {
     }
 }
 
-fn cells(row: &Row, table: &Table, base: Option<f64>, served: bool, looked: bool) -> Vec<String> {
+/// Columns that not every table has.
+#[derive(Clone, Copy)]
+struct Shown {
+    looked: bool,
+    served: bool,
+    first: bool,
+    committed: bool,
+}
+
+fn cells(row: &Row, table: &Table, base: Option<f64>, shown: Shown, width: usize) -> Vec<String> {
     let dash = || "-".to_string();
     let Some(wall) = row.wall() else {
-        let width = 4 + usize::from(table.bytes > 0) + usize::from(served) + 2 * usize::from(looked);
-        return [row.subject.clone(), "failed".into()].into_iter().chain((2..=width).map(|_| dash())).collect();
+        return [row.subject.clone(), "failed".into()].into_iter().chain((2..width).map(|_| dash())).collect();
     };
     let spread = |s: crate::stats::Spread| format!("{} [{}..{}]", figure(s.median), figure(s.min), figure(s.max));
     let mut cells = vec![row.subject.clone(), spread(wall)];
     cells.extend((table.bytes > 0).then(|| figure(table.bytes as f64 / 1e6 / wall.median)));
+    cells.extend((table.requests > 0).then(|| figure(table.requests as f64 / wall.median)));
+    cells.extend(shown.first.then(|| row.first_byte().map_or_else(dash, |s| figure(s.median * 1e3))));
     cells.push(base.map_or_else(dash, |b| format!("{:.2}", wall.median / b)));
     cells.push(row.cpu().map_or_else(dash, spread));
-    cells.extend(served.then(|| row.server_cpu().map_or_else(dash, |s| figure(s.median))));
+    cells.extend(shown.served.then(|| row.server_cpu().map_or_else(dash, |s| figure(s.median))));
     cells.push(if row.rss() > 0 { figure(row.rss() as f64 / f64::from(1 << 20)) } else { dash() });
-    if looked {
+    if shown.looked {
         let most = |of: fn(&crate::rows::Sample) -> Option<u64>| {
             row.samples.iter().filter_map(of).max().map_or_else(dash, |n| n.to_string())
         };
         cells.push(most(|s| s.threads));
         cells.push(most(|s| s.fds));
     }
+    cells.extend(shown.committed.then(|| row.commits().map_or_else(dash, |n| n.to_string())));
     cells
 }
 
@@ -145,8 +162,17 @@ mod tests {
     #[test]
     fn every_line_of_a_table_has_as_many_cells_as_its_head() {
         for (bytes, server_cpu, threads) in [(0, None, None), (9, Some(1.0), None), (9, None, Some(3))] {
-            let mut table = Table::new("a/b", "A B", bytes, "one");
-            let sample = Sample { wall: 2.0, server_cpu, threads, fds: threads, ..Sample::default() };
+            let mut table = Table::new("a/b", "A B", bytes, "one").counting(threads.unwrap_or(0));
+            let first_byte = server_cpu;
+            let sample = Sample {
+                wall: 2.0,
+                server_cpu,
+                threads,
+                fds: threads,
+                first_byte,
+                commits: threads,
+                ..Sample::default()
+            };
             let row = |subject: &str, samples| Row { subject: subject.into(), samples, error: Some("x\ny".into()) };
             table.rows = vec![row("one", vec![sample]), row("two", vec![])];
             let mut text = String::new();

@@ -19,6 +19,10 @@ pub struct Sample {
     pub threads: Option<u64>,
     /// Most descriptors seen, where it was looked at.
     pub fds: Option<u64>,
+    /// Seconds to the first byte of content, where it was looked at.
+    pub first_byte: Option<f64>,
+    /// Commits it took, where they were counted.
+    pub commits: Option<u64>,
 }
 
 /// One subject's runs.
@@ -41,6 +45,8 @@ pub struct Table {
     pub title: String,
     /// Payload bytes moved by one run; 0 where that is not the point.
     pub bytes: u64,
+    /// Requests of one run; 0 where they are not the point.
+    pub requests: u64,
     /// Subject that the others are divided by.
     pub baseline: String,
     /// One row per subject, in the order they took turns.
@@ -65,7 +71,12 @@ impl<'a> Case<'a> {
 impl Table {
     /// An empty table.
     pub fn new(id: impl Into<String>, title: impl Into<String>, bytes: u64, baseline: &str) -> Self {
-        Self { id: id.into(), title: title.into(), bytes, baseline: baseline.into(), rows: Vec::new() }
+        Self { id: id.into(), title: title.into(), bytes, requests: 0, baseline: baseline.into(), rows: Vec::new() }
+    }
+
+    /// The same table of runs of `requests` requests each.
+    pub fn counting(self, requests: u64) -> Self {
+        Self { requests, ..self }
     }
 
     /// The row of `subject`, if it was run.
@@ -88,6 +99,16 @@ impl Row {
     /// Spread of the server's CPU seconds.
     pub fn server_cpu(&self) -> Option<Spread> {
         spread(self.samples.iter().filter_map(|s| s.server_cpu))
+    }
+
+    /// Spread of the seconds to the first byte.
+    pub fn first_byte(&self) -> Option<Spread> {
+        spread(self.samples.iter().filter_map(|s| s.first_byte))
+    }
+
+    /// Most commits of any run.
+    pub fn commits(&self) -> Option<u64> {
+        self.samples.iter().filter_map(|s| s.commits).max()
     }
 
     /// Largest peak RSS of any run, bytes.

@@ -127,7 +127,7 @@ impl Drop for Server {
 }
 
 /// `program`, made to die with the bench even when that is killed.
-fn mortal(lab: &Lab, program: &str) -> Command {
+pub fn mortal(lab: &Lab, program: &str) -> Command {
     let mut command = lab.command("setpriv");
     command.args(["--pdeathsig", "KILL", program]);
     command

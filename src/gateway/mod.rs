@@ -3,6 +3,7 @@
 //! A driver parses a request, looks the repository up in the [`Hub`], and does it through [`Served`]; how it is said on the
 //! wire is the driver's business. Everything here runs on a data thread: what may block goes to pool threads.
 
+mod belt;
 mod failure;
 mod hub;
 mod leases;

@@ -1,8 +1,7 @@
 //! Content on its way from a client into a repository: written and hashed side by side, visible once it is right.
 //!
-//! Blocks are handed to two pool threads, one for the digest and one for the file, while the data thread reads the next
-//! block. No thread is kept while the client is slow. Little content stays in memory until its end, and then takes one
-//! pool thread once.
+//! Blocks go onto two belts, one for the digest and one for the file, while the data thread reads the next block. Little
+//! content stays in memory until its end, and then takes one pool thread once.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::{Failure, Served, blocking};
+use super::belt::{Belt, Work};
+use super::{Failure, FailureKind, Served, blocking};
 use crate::annex::backend::{Verification, Verifier};
 use crate::annex::content::{ContentError, Incoming};
 use crate::annex::log::Presence;
@@ -49,10 +49,10 @@ const PIECE: usize = 256 << 10;
 pub struct Upload {
     served: Arc<Served>,
     key: Key,
-    /// Shared with the write that is under way, so that the transfer stays locked until that is over.
+    /// Shared with what is under way, so that the transfer stays locked until that is over.
     incoming: Option<Arc<Incoming>>,
     digest: Digest,
-    writing: Option<JoinHandle<io::Result<()>>>,
+    file: Option<Belt<Writer>>,
     syncing: Option<JoinHandle<()>>,
     /// Where the last sync began.
     synced: u64,
@@ -66,17 +66,38 @@ pub struct Upload {
 enum Digest {
     /// The key has none.
     None,
-    /// Nothing is being hashed now.
-    Idle(Verifier),
-    Busy(JoinHandle<Verifier>),
-    /// A task was lost; the content counts as wrong.
+    /// Nothing was given to it in this upload but what lay before.
+    Fresh(Verifier),
+    Belt(Belt<Verifier>),
+    /// It cannot be right, or was lost; the content counts as wrong.
     Lost,
+}
+
+/// Writes blocks behind each other.
+struct Writer {
+    incoming: Arc<Incoming>,
+    at: u64,
+}
+
+impl Work for Writer {
+    fn process(&mut self, block: &[u8]) -> io::Result<()> {
+        write(self.incoming.file(), block, self.at)?;
+        self.at += block.len() as u64;
+        Ok(())
+    }
+}
+
+impl Work for Verifier {
+    fn process(&mut self, block: &[u8]) -> io::Result<()> {
+        self.update(block);
+        Ok(())
+    }
 }
 
 impl Upload {
     pub(super) fn new(served: Arc<Served>, key: &Key, incoming: Incoming) -> Self {
         let digest = match Verification::for_key(key) {
-            Verification::Digest(verifier) => Digest::Idle(verifier),
+            Verification::Digest(verifier) => Digest::Fresh(verifier),
             Verification::SizeOnly => Digest::None,
             Verification::Impossible => Digest::Lost,
         };
@@ -87,7 +108,7 @@ impl Upload {
             key,
             incoming,
             digest,
-            writing: None,
+            file: None,
             syncing: None,
             synced: 0,
             small: Vec::new(),
@@ -115,10 +136,10 @@ impl Upload {
         }
         // Until the digest is back the content counts as wrong.
         match std::mem::replace(&mut self.digest, Digest::Lost) {
-            Digest::Idle(mut verifier) => {
+            Digest::Fresh(mut verifier) => {
                 let incoming = self.share()?;
                 let verifier = blocking(move || incoming.verify_prefix(&mut verifier).map(|()| verifier)).await?;
-                self.digest = Digest::Idle(verifier.map_err(|e| Failure::io("read what is here of the content", &e))?);
+                self.digest = Digest::Fresh(verifier.map_err(|e| Failure::io("read what is here of the content", &e))?);
             }
             other => self.digest = other,
         }
@@ -152,16 +173,27 @@ impl Upload {
 
     /// The client has sent all it wanted, and says that it is the content. Proves it, makes it visible, records it.
     pub async fn finish(mut self) -> Result<Settled, Failure> {
-        if self.writing.is_none() {
+        if self.file.is_none() {
             // Nothing is under way, so the rest takes one thread.
             return self.finish_small().await;
         }
-        self.flush().await?;
-        self.written_all().await?;
-        let right = match self.hashed().await {
+        let written = match self.flush().await {
+            Ok(()) => self.written_all().await,
+            failed => failed,
+        };
+        if let Err(failure) = written {
+            if failure.kind() == FailureKind::Full {
+                let _ = self.discard().await;
+            }
+            return Err(failure);
+        }
+        let right = match std::mem::replace(&mut self.digest, Digest::Lost) {
             Digest::None => true,
-            Digest::Idle(verifier) => blocking(move || verifier.finish()).await?,
-            Digest::Busy(_) | Digest::Lost => false,
+            Digest::Belt(belt) => match belt.finish().await {
+                Ok(Some(verifier)) => blocking(move || verifier.finish()).await?,
+                Ok(None) | Err(_) => false,
+            },
+            Digest::Fresh(_) | Digest::Lost => false,
         };
         let len = self.at;
         let incoming = self.sole().await?;
@@ -176,13 +208,20 @@ impl Upload {
         let committed = blocking(move || {
             let right = match digest {
                 Digest::None => true,
-                Digest::Idle(mut verifier) => {
+                Digest::Fresh(mut verifier) => {
                     blocks.iter().for_each(|block| verifier.update(block));
                     verifier.finish()
                 }
-                Digest::Busy(_) | Digest::Lost => false,
+                Digest::Belt(_) | Digest::Lost => false,
             };
-            write_all(incoming.file(), &blocks, at).map_err(|e| Failure::io("write the content", &e))?;
+            if let Err(e) = write_blocks(incoming.file(), &blocks, at) {
+                let failure = Failure::io("write the content", &e);
+                // What filled the disk would keep it full.
+                if failure.kind() == FailureKind::Full {
+                    incoming.discard();
+                }
+                return Err(failure);
+            }
             commit(incoming, len, right)
         })
         .await??;
@@ -213,27 +252,30 @@ impl Upload {
         Ok(committed)
     }
 
-    /// Hands what is in memory to the digest and to the file, once those before it are through.
+    /// Hands what is in memory to the digest and to the file.
     ///
     /// For a client that makes a pause: it should not keep memory meanwhile.
     pub async fn flush(&mut self) -> Result<(), Failure> {
         if self.small.is_empty() {
             return Ok(());
         }
-        let blocks: Arc<[Bytes]> = std::mem::take(&mut self.small).into();
-        self.digest = match self.hashed().await {
-            Digest::Idle(mut verifier) => {
-                let blocks = Arc::clone(&blocks);
-                Digest::Busy(tokio::task::spawn_blocking(move || {
-                    blocks.iter().for_each(|block| verifier.update(block));
-                    verifier
-                }))
-            }
+        self.digest = match std::mem::replace(&mut self.digest, Digest::Lost) {
+            Digest::Fresh(verifier) => Digest::Belt(Belt::new(verifier)),
             other => other,
         };
-        self.written_all().await?;
-        let (incoming, at) = (self.share()?, self.written);
-        self.writing = Some(tokio::task::spawn_blocking(move || write_all(incoming.file(), &blocks, at)));
+        if self.file.is_none() {
+            self.file = Some(Belt::new(Writer { incoming: self.share()?, at: self.written }));
+        }
+        for block in std::mem::take(&mut self.small) {
+            if let Digest::Belt(belt) = &self.digest
+                && belt.push(block.clone()).await.is_err()
+            {
+                self.digest = Digest::Lost;
+            }
+            if let Some(file) = &self.file {
+                file.push(block).await.map_err(|e| Failure::io("write the content", &e))?;
+            }
+        }
         self.written = self.at;
         if self.written - self.synced >= SYNC && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
             let incoming = self.share()?;
@@ -246,19 +288,11 @@ impl Upload {
         Ok(())
     }
 
-    /// The digest, once nothing is being hashed.
-    async fn hashed(&mut self) -> Digest {
-        match std::mem::replace(&mut self.digest, Digest::Lost) {
-            Digest::Busy(task) => task.await.map_or(Digest::Lost, Digest::Idle),
-            other => other,
-        }
-    }
-
     /// Waits for all that is under way in the file.
     async fn written_all(&mut self) -> Result<(), Failure> {
-        let Some(task) = self.writing.take() else { return Ok(()) };
-        let result = task.await.map_err(|e| Failure::internal(e.to_string()))?;
-        result.map_err(|e| Failure::io("write the content", &e))
+        let Some(file) = self.file.take() else { return Ok(()) };
+        // The writer that comes back shares the transfer, and is dropped here.
+        file.finish().await.map(drop).map_err(|e| Failure::io("write the content", &e))
     }
 
     fn share(&self) -> Result<Arc<Incoming>, Failure> {
@@ -290,8 +324,16 @@ fn commit(incoming: Incoming, len: u64, right: bool) -> Result<Settled, Failure>
     }
 }
 
-fn write_all(file: &File, blocks: &[Bytes], mut at: u64) -> io::Result<()> {
-    for piece in blocks.iter().flat_map(|block| block.chunks(PIECE)) {
+fn write_blocks(file: &File, blocks: &[Bytes], mut at: u64) -> io::Result<()> {
+    for block in blocks {
+        write(file, block, at)?;
+        at += block.len() as u64;
+    }
+    Ok(())
+}
+
+fn write(file: &File, block: &[u8], mut at: u64) -> io::Result<()> {
+    for piece in block.chunks(PIECE) {
         file.write_all_at(piece, at)?;
         at += piece.len() as u64;
     }

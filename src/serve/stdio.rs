@@ -46,6 +46,8 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
     }
     match close.and_then(|close| close) {
         Ok(Close::Left) => ExitCode::SUCCESS,
+        // It says so at its own end, and ssh would put our words among its own.
+        Ok(Close::PeerError) => ExitCode::SUCCESS,
         Ok(close) => {
             eprintln!("git-annex-shell: {close}");
             ExitCode::from(close.status())
@@ -69,21 +71,37 @@ struct Session {
 impl Session {
     async fn run(mut self, access: Access) -> io::Result<Close> {
         let mut server = Server::new(self.served.uuid(), access);
-        let mut lock: Option<ContentLock> = None;
-        let mut upload: Option<Box<Upload>> = None;
+        let (mut lock, mut upload) = (None, None);
+        let close = self.talk(&mut server, &mut lock, &mut upload).await;
+        // However it ended: what has come is kept for the client to go on with, and nothing stays locked.
+        if let Some(upload) = upload {
+            let _ = upload.keep().await;
+        }
+        release(&mut lock).await;
+        // The client may not be there to read it.
+        let _ = self.link.write(&server.take_output(), IDLE).await;
+        close
+    }
+
+    async fn talk(
+        &mut self,
+        server: &mut Server,
+        lock: &mut Option<ContentLock>,
+        upload: &mut Option<Box<Upload>>,
+    ) -> io::Result<Close> {
         let mut trouble: Option<Failure> = None;
         let mut buf = vec![0; 16 << 10];
         loop {
             while let Some(event) = server.next_event() {
                 match event {
-                    Event::Request(request) => match self.answer(request, &mut server, &mut lock).await? {
-                        Some(Offer::Upload(begun)) => upload = Some(begun),
+                    Event::Request(request) => match self.answer(request, server, lock).await? {
+                        Some(Offer::Upload(begun)) => *upload = Some(begun),
                         Some(Offer::AlreadyHave) | None => {}
                     },
                     Event::Bypass(_) => {}
-                    Event::Unlock => release(&mut lock).await,
+                    Event::Unlock => release(lock).await,
                     Event::Payload { len } => {
-                        trouble = self.receive(&mut server, upload.as_deref_mut(), len).await?;
+                        trouble = self.receive(server, upload.as_deref_mut(), len).await?;
                         if let Some(failure) = &trouble {
                             eprintln!("git-annex-shell: {failure}");
                         }
@@ -116,15 +134,7 @@ impl Session {
                         }
                     }
                     Event::Got(_) => {}
-                    Event::Close(close) => {
-                        if let Some(upload) = upload.take() {
-                            let _ = upload.keep().await;
-                        }
-                        release(&mut lock).await;
-                        // The client may not be there to read it.
-                        let _ = self.link.write(&server.take_output(), IDLE).await;
-                        return Ok(close);
-                    }
+                    Event::Close(close) => return Ok(close),
                 }
             }
             let output = server.take_output();

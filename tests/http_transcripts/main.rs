@@ -1,123 +1,12 @@
 //! Every exchange of `testdata/http/`, answered by `proto::http` as the real server answered it.
 
+mod differences;
 mod model;
 mod transcript;
 
+use differences::{DIFFERENCES, settle};
 use model::Model;
-use transcript::{Answer, Exchange, escaped};
-
-/// What is answered differently on purpose: file, a test on flags and name, our status and body, and why.
-///
-/// Not listed, since it holds for every answer: Content-Length where the real server sends chunks.
-struct Difference {
-    file: &'static str,
-    flags: &'static str,
-    names: &'static [&'static str],
-    status: u16,
-    body: &'static str,
-    #[expect(dead_code, reason = "it is for people")]
-    why: &'static str,
-}
-
-const DIFFERENCES: &[Difference] = &[
-    Difference {
-        file: "01-endpoints",
-        flags: "",
-        names: &["v0 remove while locked", "v1 remove while locked"],
-        status: 200,
-        body: r#"{"removed":false}"#,
-        why: "locked content is no fault of the server: the real one says 500",
-    },
-    Difference {
-        file: "01-endpoints",
-        flags: "",
-        names: &["v2 remove while locked", "v3 remove while locked", "v4 remove while locked"],
-        status: 200,
-        body: r#"{"plusuuids":[],"removed":false}"#,
-        why: "as above",
-    },
-    Difference {
-        file: "01-endpoints",
-        flags: "",
-        names: &["unversioned GET Range"],
-        status: 206,
-        body: "llo",
-        why: "Range is served to clients that are not git-annex",
-    },
-    Difference {
-        file: "02-errors",
-        flags: "",
-        names: &["v9 checkpresent", "v5 checkpresent", "v checkpresent", "v9 GET"],
-        status: 404,
-        body: "",
-        why: "git-annex tries an older version on 404 only, as its documentation says",
-    },
-    Difference {
-        file: "02-errors",
-        flags: "",
-        names: &["key with newline"],
-        status: 400,
-        body: "Error parsing query parameter key failed: key parse error",
-        why: "a key is a line of a log",
-    },
-    Difference {
-        file: "02-errors",
-        flags: "",
-        names: &["clientuuid with space"],
-        status: 400,
-        body: "Error parsing query parameter clientuuid failed: not a UUID",
-        why: "a uuid is a word of a log",
-    },
-    Difference {
-        file: "02-errors",
-        flags: "",
-        names: &["GET offset in hex"],
-        status: 400,
-        body: "Error parsing query parameter offset failed: offset parse error",
-        why: "numbers are digits",
-    },
-    Difference {
-        file: "02-errors",
-        flags: "",
-        names: &["put negative data-length"],
-        status: 400,
-        body: "Error parsing header X-git-annex-data-length failed: X-git-annex-data-length parse error",
-        why: "a length is not negative",
-    },
-    Difference {
-        file: "02-errors",
-        flags: "",
-        names: &["no Host"],
-        status: 400,
-        body: "Host is required",
-        why: "RFC 9112 asks for it",
-    },
-    Difference {
-        file: "02-errors",
-        flags: "",
-        names: &["two lengths"],
-        status: 400,
-        body: "repeated Content-Length",
-        why: "a request that can be read in two ways can be smuggled",
-    },
-    Difference {
-        file: "03-auth",
-        flags: "--unauth-appendonly --unauth-nolocking",
-        names: &["lockcontent", "keeplocked"],
-        status: 403,
-        body: "",
-        why: "--unauth-nolocking is documented to prevent locks here too",
-    },
-];
-
-impl Difference {
-    fn concerns(&self, exchange: &Exchange, flags: &str) -> bool {
-        let name = exchange.name.as_str();
-        self.file == exchange.file
-            && (self.flags.is_empty() || self.flags == flags)
-            && self.names.iter().any(|end| name == *end || name.ends_with(&format!(": {end}")))
-    }
-}
+use transcript::{Answer, escaped};
 
 fn read_answer(raw: &[u8]) -> Answer {
     let end = raw.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
@@ -131,17 +20,6 @@ fn read_answer(raw: &[u8]) -> Answer {
         .collect();
     headers.sort();
     Answer { status: status.expect("a status"), headers, body: escaped(&raw[end + 4..]) }
-}
-
-/// What changes from run to run is replaced, and the lock id kept for the next request.
-fn settle(answer: &mut Answer, lockid: &mut String) {
-    if let Some((front, id)) = answer.body.clone().split_once(r#""lockid":""#) {
-        *lockid = id.trim_end_matches("\"}").to_owned();
-        answer.body = format!("{front}\"lockid\":\"LOCKID\"}}");
-    }
-    if answer.body.starts_with(r#"{"timestamp":"#) {
-        answer.body = r#"{"timestamp":SECONDS}"#.to_owned();
-    }
 }
 
 #[test]

@@ -112,6 +112,9 @@ impl Model {
     }
 
     fn get(&self, head: &Head<'_>, call: &Call<'_>, key: &Key, offset: u64) -> (Response, Vec<u8>) {
+        if call.api == Api::Unversioned && !self.contents.contains_key(key) {
+            return (Response::of(404), Vec::new());
+        }
         let content = self.contents.get(key).map(Vec::as_slice).unwrap_or_default();
         let offset = usize::try_from(offset).expect("a small offset").min(content.len());
         let content = &content[offset..];

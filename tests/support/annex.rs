@@ -32,6 +32,27 @@ impl Repo {
         repo.settle("clone-of-test")
     }
 
+    /// A new repository without a work tree, initialised for git-annex.
+    pub fn bare() -> Repo {
+        let repo = Repo::bare_home();
+        repo.git(&["init", "--quiet", "--bare", "--initial-branch=main", "."]).ok();
+        repo.settle("bare-of-test")
+    }
+
+    /// A new repository that is `uuid`.
+    pub fn with_uuid(uuid: &str) -> Repo {
+        let repo = Repo::bare_home();
+        repo.git(&["init", "--quiet", "--initial-branch=main", "."]).ok();
+        repo.git(&["config", "annex.uuid", uuid]).ok();
+        repo.settle("repo-of-test")
+    }
+
+    /// Its uuid.
+    #[track_caller]
+    pub fn uuid(&self) -> String {
+        self.git(&["config", "annex.uuid"]).ok().stdout.trim().to_string()
+    }
+
     /// The work tree.
     pub fn dir(&self) -> PathBuf {
         self.root.path().join("repo")
@@ -41,6 +62,11 @@ impl Repo {
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.environment.retain(|(have, _)| have != name);
         self.environment.push((name.to_string(), value.into()));
+    }
+
+    /// What a variable is set to for commands in this repository; empty where it is not set.
+    pub fn get(&self, name: &str) -> String {
+        self.environment.iter().find(|(have, _)| have == name).map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
     /// `git annex WORDS`, to its end.

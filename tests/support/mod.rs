@@ -6,7 +6,12 @@
 
 pub mod annex;
 pub mod driver;
+pub mod gateway;
+pub mod http;
+pub mod p2p;
 pub mod place;
 pub mod relay;
 pub mod run;
 pub mod servers;
+pub mod ssh;
+pub mod wire;

@@ -69,5 +69,6 @@ fn batch(lab: &Lab, program: &Program, server: &Server, requests: Vec<String>) -
         rss: cost.peaks.rss,
         threads: Some(cost.peaks.threads),
         fds: Some(cost.peaks.fds),
+        ..Sample::default()
     })
 }

@@ -1,59 +1,18 @@
 //! The server against recorded conversations and against any bytes at all.
 
+mod differences;
 mod model;
+mod play;
 mod transcript;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::name::{Key, Uuid};
+use differences::DIFFERENCES;
 use model::Repository;
-use transcript::{File, play};
-
-const FILES: [(&str, &str); 6] = [
-    ("access", include_str!("../../../testdata/p2p/access.txt")),
-    ("details", include_str!("../../../testdata/p2p/details.txt")),
-    ("each-version", include_str!("../../../testdata/p2p/each-version.txt")),
-    ("files", include_str!("../../../testdata/p2p/files.txt")),
-    ("locks", include_str!("../../../testdata/p2p/locks.txt")),
-    ("version", include_str!("../../../testdata/p2p/version.txt")),
-];
-
-/// Where this server deliberately differs: the conversation, what git-annex did, what is done here, and why.
-const DIFFERENCES: &[(&str, &[&str], &[&str], &str)] = &[
-    (
-        "PUT with VALID replaced by junk",
-        &["< ERROR expected VALID or INVALID", "< SUCCESS", "> CHECKPRESENT *", "< SUCCESS"],
-        &["< ERROR expected VALID or INVALID", "> CHECKPRESENT *", "< FAILURE"],
-        "two lines for one request: the client takes the second for the answer to its next question",
-    ),
-    (
-        "GET negative offset",
-        &["< DATA 16", "gone", "close", "exit 1"],
-        &["< ERROR the offset is negative", "close", "exit 0"],
-        "git-annex promises bytes that do not exist, and dies",
-    ),
-    (
-        "REMOVE while another connection holds the lock",
-        &["gone", "conn A"],
-        &["< FAILURE", "conn A"],
-        "git-annex dies without an answer",
-    ),
-    ("REMOVE while another connection holds the lock", &["exit 1"], &["exit 0"], "the same"),
-    (
-        "REMOVE while another connection holds the lock, which then lets go",
-        &["gone", "conn A"],
-        &["< FAILURE", "conn A"],
-        "the same",
-    ),
-    ("REMOVE while another connection holds the lock, which then lets go", &["exit 1"], &["exit 0"], "the same"),
-    (
-        "REMOVE after kill -9 (within 10 minutes)",
-        &["gone", "close", "exit 1"],
-        &["< FAILURE", "close", "exit 0"],
-        "the same",
-    ),
-];
+use play::play;
+use transcript::{FILES, File};
 
 #[test]
 fn recorded_conversations_go_as_they_went() {

@@ -31,6 +31,11 @@ pub(super) fn listen(address: &str) -> Result<Admin, ListenError> {
 }
 
 impl Admin {
+    /// Where it listens, for people.
+    pub(super) fn name(&self) -> String {
+        self.0.local_addr().map_or_else(|e| e.to_string(), |address| address.to_string())
+    }
+
     pub(super) fn start(self) -> io::Result<TcpListener> {
         TcpListener::from_std(self.0)
     }

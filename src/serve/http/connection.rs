@@ -27,7 +27,7 @@ use crate::serve::link::{Link, within};
 /// Longest wait for the next request of a connection that is kept.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// Longest time a head may take from its first byte to its last.
+/// Longest time a head may take from its first byte to its last, where `--timeout` is not shorter.
 const HEAD: Duration = Duration::from_secs(30);
 
 /// Most bytes of a body that are read only to throw them away.
@@ -142,7 +142,7 @@ impl Connection {
                     }
                 }
             }
-            let limit = begun.map_or(IDLE, |start| HEAD.saturating_sub(start.elapsed()));
+            let limit = begun.map_or(IDLE, |start| HEAD.min(self.shared.idle).saturating_sub(start.elapsed()));
             let at = self.early.len();
             self.early.resize(at + READ, 0);
             let n = tokio::select! {
@@ -264,9 +264,12 @@ impl Connection {
     /// Sends an answer with all of its body, once the request's body is out of the way; says whether the connection stays.
     pub(super) async fn answer(&mut self, mut asked: Asked, response: Response, body: &[u8]) -> io::Result<bool> {
         // A client that waits for 100-continue has not sent its body and, told something else, will not.
-        let kept = asked.keep && !asked.expect && self.skip(&mut asked.body).await?;
+        let stays = asked.keep && !asked.expect && !*self.stop.borrow();
+        let kept = stays && self.skip(&mut asked.body).await?;
         let connection = Kept::of(asked.version, kept);
         let length = if response.length == 0 { body.len() as u64 } else { response.length };
+        // The head tells of it; a body after it would be taken for the next answer.
+        let body = if asked.method == Method::Head { b"" } else { body };
         self.say(Response { length, connection, ..response }, body).await?;
         Ok(kept)
     }
@@ -282,7 +285,7 @@ impl Connection {
 
     /// The head of an answer whose body the caller sends.
     pub(super) async fn begin(&mut self, asked: &Asked, response: Response) -> io::Result<()> {
-        let connection = Kept::of(asked.version, asked.keep);
+        let connection = Kept::of(asked.version, asked.keep && !*self.stop.borrow());
         self.say(Response { connection, ..response }, b"").await
     }
 

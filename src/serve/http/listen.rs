@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener as StdUnix, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -48,7 +49,7 @@ impl std::error::Error for ListenError {}
 
 /// Sockets that are listening, not yet on any thread.
 pub(super) struct Listening {
-    sockets: Vec<Bound>,
+    sockets: Mutex<Vec<Bound>>,
     /// Removed at the end.
     made: Option<PathBuf>,
 }
@@ -74,11 +75,12 @@ impl Listening {
             Bind::Socket(path) => {
                 let socket = socket_file(path)
                     .map_err(|e| ListenError(format!("cannot listen on the socket {}: {e}", path.display())))?;
-                Ok(Self { sockets: vec![Bound::Unix(socket)], made: Some(path.clone()) })
+                Ok(Self { sockets: vec![Bound::Unix(socket)].into(), made: Some(path.clone()) })
             }
             Bind::Address { host, port } => {
                 let sockets = addresses(host.as_deref(), *port)?;
-                Ok(Self { sockets: sockets.into_iter().map(Bound::Tcp).collect(), made: None })
+                let sockets: Vec<_> = sockets.into_iter().map(Bound::Tcp).collect();
+                Ok(Self { sockets: sockets.into(), made: None })
             }
         }
     }
@@ -89,12 +91,12 @@ impl Listening {
             systemd::Listener::Tcp(socket) => Bound::Tcp(socket),
             systemd::Listener::Unix(socket) => Bound::Unix(socket),
         });
-        Self { sockets: sockets.collect(), made: None }
+        Self { sockets: Mutex::new(sockets.collect()), made: None }
     }
 
     /// The same sockets for one more thread.
     pub(super) fn again(&self) -> io::Result<Vec<Listener>> {
-        self.sockets.iter().map(Bound::listener).collect()
+        self.bound().iter().map(Bound::listener).collect()
     }
 
     /// Where it listens, for people.
@@ -106,14 +108,27 @@ impl Listening {
                 Err(e) => e.to_string(),
             },
         };
-        self.sockets.iter().map(name).collect()
+        self.bound().iter().map(name).collect()
+    }
+
+    /// Listens no more, so that whoever comes is refused at once instead of waiting for the end.
+    pub(super) fn close(&self) {
+        self.bound().clear();
+        if let Some(path) = &self.made {
+            // Another server may be the next to make it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    fn bound(&self) -> MutexGuard<'_, Vec<Bound>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if let Some(path) = &self.made {
-            let _ = std::fs::remove_file(path);
+        if !self.bound().is_empty() {
+            self.close();
         }
     }
 }

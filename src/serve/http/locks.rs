@@ -32,7 +32,12 @@ impl Connection {
         };
         let mut body = Vec::new();
         json::locked(id.as_ref().map(LeaseId::as_bytes), &mut body);
-        self.answer(asked, Response::json(body.len()), &body).await
+        let told = self.answer(asked, Response::json(body.len()), &body).await;
+        if let (Err(_), Some(id)) = (&told, id) {
+            // Nobody knows of it, so nobody would ever let go.
+            let _ = blocking(move || drop(leases.end(&id))).await;
+        }
+        told
     }
 
     /// Keeps a lock while the client keeps the connection. A lock that is not known is answered like one that ended.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use remotes::pump::BLOCK;
 
 use super::connection::{Asked, Connection};
-use crate::gateway::{Failure, Offer, Served, Settled, Upload};
+use crate::gateway::{Failure, FailureKind, Offer, Served, Settled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::http::json;
 use crate::proto::http::response::Response;
@@ -190,6 +190,8 @@ impl Connection {
             let counted = asked.body.is_counted();
             let want = if counted { usize::try_from(ahead).unwrap_or(usize::MAX).min(room) } else { room };
             let n = match within(PAUSE, self.link.read(&mut block.spare()[..want])).await {
+                // What came before the end is kept for the client to go on with; the end is met again.
+                Ok(0) | Err(_) if !block.is_empty() => break,
                 Ok(0) => return Err(Trouble::Broken(io::ErrorKind::UnexpectedEof.into())),
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::TimedOut => break,
@@ -257,7 +259,8 @@ async fn settle(upload: Upload, body: Body) -> Result<bool, Lost> {
             Err(Lost::Connection(e))
         }
         Body::Failed(failure) => {
-            let _ = upload.keep().await;
+            // Half a content that filled the disk would keep it full.
+            let _ = if failure.kind() == FailureKind::Full { upload.discard().await } else { upload.keep().await };
             Err(Lost::Content(failure))
         }
     }

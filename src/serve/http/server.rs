@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use remotes::pump::Budget;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -106,6 +107,12 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often locks that lapsed and repositories nobody asks for are looked for.
 const TIDY: Duration = Duration::from_secs(5);
 
+/// Most descriptors of one connection: an upload has its socket, the partial file, and two locks of the transfer.
+const DESCRIPTORS: usize = 4;
+
+/// Descriptors for all the rest: the threads, the branch, `/metrics`, hooks.
+const OWN_DESCRIPTORS: usize = 128;
+
 /// Pause after a connection could not be accepted, which is mostly for want of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -134,6 +141,13 @@ fn serve(options: Options) -> Result<(), StartError> {
     let log = Log::new(options.log, options.quiet);
     crate::serve::warnings::start(move |words| log.line("warning").with("error", words).warn());
     let secure = if tls.is_some() { "https" } else { "http" };
+    let room = room(options.connections);
+    if room < options.connections {
+        log.line("limited")
+            .with("connections", room)
+            .with("note", "the limit of open files allows no more (ulimit -n, LimitNOFILE=)")
+            .warn();
+    }
     let shared = Arc::new(Shared {
         hub,
         access: options.access,
@@ -143,7 +157,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         idle: options.idle,
         log,
         tls,
-        room: Arc::new(Semaphore::new(options.connections)),
+        room: Arc::new(Semaphore::new(room)),
     });
     let (stop, stopping) = watch::channel(false);
     let threads = (1..options.threads.max(1)).map(|number| {
@@ -158,10 +172,18 @@ fn serve(options: Options) -> Result<(), StartError> {
     for name in listening.names() {
         log.line("listening").with("address", name).with("scheme", secure).warn();
     }
+    if let Some(admin) = &admin {
+        log.line("listening").with("address", admin.name()).with("scheme", "admin").warn();
+    }
     let first = async {
         let sockets = listening.again()?;
         let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
+        let (bound, mut stop) = (Arc::clone(&listening), stopping.clone());
+        tokio::task::spawn_local(async move {
+            stopped(&mut stop).await;
+            bound.close();
+        });
         let admin = match admin {
             Some(listener) => Some(tokio::task::spawn_local(admin::serve(listener.start()?, Arc::clone(&shared)))),
             None => None,
@@ -188,6 +210,18 @@ fn serve(options: Options) -> Result<(), StartError> {
     }
     log.line("stopped").warn();
     done.map_err(StartError::Io)
+}
+
+/// How many of `connections` there are descriptors for, after asking the system for all it grants. Without the rest the
+/// first to arrive would be the last to be served: who has none left cannot even say so.
+fn room(connections: usize) -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, ..limit };
+    if setrlimit(Resource::Nofile, most).is_ok() {
+        limit = most;
+    }
+    let descriptors = limit.current.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    connections.min(descriptors.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS).max(1)
 }
 
 /// Takes connections on this thread until the server stops, then waits for those that are busy.

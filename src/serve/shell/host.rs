@@ -20,10 +20,12 @@ impl Host for LocalHost {
                 git_dir: repository.git_dir().to_path_buf(),
                 uuid: Some(repository.uuid().clone()),
                 gcrypt_id: repository.config("core.gcrypt-id").unwrap_or_default(),
-                proxied: Vec::new(),
+                ..RepoInfo::default()
             }),
             // There is a repository, which git-annex was not used in yet.
-            Err(OpenError::NoUuid(_)) => Ok(RepoInfo { git_dir: git_dir(directory)?, ..RepoInfo::default() }),
+            Err(OpenError::NoUuid(_)) => {
+                Ok(RepoInfo { git_dir: git_dir(directory)?, pushed: has_branch(directory), ..RepoInfo::default() })
+            }
             Err(error) => Err(error.to_string()),
         }
     }
@@ -67,6 +69,14 @@ fn on_served<T>(
     let done = remotes::sys::run(false, f(&served)).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     served.settle().map_err(|e| e.to_string())?;
     Ok(done)
+}
+
+/// Whether any git-annex branch is there. Where git cannot tell, none is.
+fn has_branch(directory: &Path) -> bool {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(directory).args(["for-each-ref", "--format=%(refname)"]).stdin(Stdio::null());
+    let listed = git.stderr(Stdio::null()).output().map(|output| output.stdout).unwrap_or_default();
+    listed.split(|byte| *byte == b'\n').any(|name| name.ends_with(b"/git-annex"))
 }
 
 /// Where git keeps the repository in `directory`.

@@ -61,6 +61,8 @@ pub struct RepoInfo {
     pub gcrypt_id: Vec<u8>,
     /// Remotes it proxies, and clusters.
     pub proxied: Vec<Uuid>,
+    /// Whether somebody pushed a git-annex branch to it.
+    pub pushed: bool,
 }
 
 /// Does what the arguments (without the program's own name) and the environment say.
@@ -97,7 +99,7 @@ fn run(host: &dyn Host, directory: &Path, expected: Option<&[u8]>, verb: Verb) -
     match verb {
         Verb::ConfigList { autoinit } => {
             let uuid = match own {
-                None if autoinit => Some(host.initialise(directory)?),
+                None if autoinit || info.pushed => Some(host.initialise(directory)?),
                 own => own.cloned(),
             };
             let uuid = uuid.as_ref().map(Uuid::as_bytes).unwrap_or_default();

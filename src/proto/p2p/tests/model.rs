@@ -31,7 +31,8 @@ pub struct Connection {
 impl Repository {
     pub fn new(file: &File) -> Self {
         let own = Uuid::parse(file.expand("$uuid").as_bytes()).expect("a uuid");
-        let content = file.have.iter().map(|(key, content)| (key.clone(), content.clone())).collect();
+        let have = |(key, content): &(String, Vec<u8>)| (Key::parse(key.as_bytes()).expect("a key"), content.clone());
+        let content = file.have.iter().map(have).collect();
         Self { own, content, partial: HashMap::new(), locks: HashSet::new() }
     }
 

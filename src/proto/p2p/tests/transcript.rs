@@ -1,22 +1,27 @@
-//! The conversations in `testdata/p2p/`, and how they are held again. The format is told in its README.
+//! The conversations in `testdata/p2p/`, whose format is told in its README. `tests/p2pstdio_wire.rs` reads them with this
+//! too, so it needs nothing but std.
 
-use std::collections::BTreeMap;
-
-use super::model::{Connection, NOW, Repository};
-use crate::name::Key;
-use crate::proto::p2p::Access;
+/// All of them, by name.
+pub const FILES: [(&str, &str); 6] = [
+    ("access", include_str!("../../../../testdata/p2p/access.txt")),
+    ("details", include_str!("../../../../testdata/p2p/details.txt")),
+    ("each-version", include_str!("../../../../testdata/p2p/each-version.txt")),
+    ("files", include_str!("../../../../testdata/p2p/files.txt")),
+    ("locks", include_str!("../../../../testdata/p2p/locks.txt")),
+    ("version", include_str!("../../../../testdata/p2p/version.txt")),
+];
 
 /// One file of conversations, which follow each other in the same repository.
 pub struct File {
     names: Vec<(String, String)>,
-    pub have: Vec<(Key, Vec<u8>)>,
+    pub have: Vec<(String, Vec<u8>)>,
     pub sections: Vec<Section>,
 }
 
 /// One conversation. Names are replaced in its items.
 pub struct Section {
     pub title: String,
-    pub access: Access,
+    pub environment: Vec<(String, String)>,
     pub items: Vec<String>,
 }
 
@@ -28,7 +33,7 @@ impl File {
             match (word, file.sections.last_mut()) {
                 ("" | "#", _) => {}
                 ("==", _) => {
-                    file.sections.push(Section { title: rest.to_string(), access: Access::Full, items: Vec::new() });
+                    file.sections.push(Section { title: rest.to_string(), environment: Vec::new(), items: Vec::new() });
                 }
                 ("name", None) => {
                     let (name, value) = rest.split_once(' ').expect("name NAME VALUE");
@@ -36,10 +41,13 @@ impl File {
                 }
                 ("have", None) => {
                     let (name, content) = rest.split_once(' ').expect("have NAME CONTENT");
-                    let key = Key::parse(file.expand(&format!("${name}")).as_bytes()).expect("a key");
+                    let key = file.expand(&format!("${name}"));
                     file.have.push((key, unquote(content)));
                 }
-                ("env", Some(section)) => section.access = access(rest, section.access),
+                ("env", Some(section)) => {
+                    let (name, value) = rest.split_once('=').expect("env NAME=VALUE");
+                    section.environment.push((name.to_string(), value.to_string()));
+                }
                 (_, Some(_)) => {
                     let item = file.expand(line);
                     file.sections.last_mut().expect("just seen").items.push(item);
@@ -52,20 +60,14 @@ impl File {
     }
 
     pub fn expand(&self, text: &str) -> String {
-        let times = [("$now-5", NOW - 5), ("$now+100", NOW + 100)];
-        let text = times.iter().fold(text.to_string(), |text, (name, time)| text.replace(name, &time.to_string()));
-        self.names.iter().fold(text, |text, (name, value)| text.replace(name, value))
+        self.names.iter().fold(text.to_string(), |text, (name, value)| text.replace(name, value))
     }
 }
 
-fn access(setting: &str, before: Access) -> Access {
-    match setting {
-        "GIT_ANNEX_SHELL_READONLY=" => before,
-        set if set.starts_with("GIT_ANNEX_SHELL_READONLY=") => Access::ReadOnly,
-        "GIT_ANNEX_SHELL_APPENDONLY=1" if before == Access::ReadOnly => before,
-        "GIT_ANNEX_SHELL_APPENDONLY=1" => Access::AppendOnly,
-        other => panic!("{other}"),
-    }
+/// `text` with the times that are told relative to the server's clock, which shows `now`.
+pub fn at_time(text: &str, now: u64) -> String {
+    let times = [("$now-5", now.saturating_sub(5)), ("$now+100", now + 100)];
+    times.iter().fold(text.to_string(), |text, (name, time)| text.replace(name, &time.to_string()))
 }
 
 /// Puts `ours` in the place of the one run of items that are `theirs`; a `*` at the end of an item stands for anything.
@@ -85,62 +87,6 @@ pub fn replace(items: &mut Vec<String>, theirs: &[&str], ours: &[&str]) -> Optio
     Some(())
 }
 
-/// Holds a conversation: what a client says and does is taken from `items`, all else is what came of it.
-pub fn play(repository: &mut Repository, section: &Section, items: &[String], step: usize) -> Vec<String> {
-    let mut connections: BTreeMap<&str, Connection> = BTreeMap::new();
-    let mut current = "";
-    let mut heard = Vec::new();
-    let mut pending = Vec::new();
-    for (at, item) in items.iter().enumerate() {
-        let (word, rest) = item.split_once(' ').unwrap_or((item, ""));
-        if word == "conn" {
-            current = rest;
-            heard.push(item.clone());
-        }
-        let own = repository.own.clone();
-        let connection = connections.entry(current).or_insert_with(|| Connection::new(&own, section.access));
-        match word {
-            ">" => pending.extend([unquote(rest), b"\n".to_vec()].concat()),
-            ">>" => pending.extend(unquote(rest)),
-            _ => {}
-        }
-        if matches!(word, ">" | ">>" | "setkey" | "close" | "kill" | "expire") {
-            heard.push(item.clone());
-        }
-        // What a client says in one go is heard in one go.
-        if word.starts_with('>') && items.get(at + 1).is_some_and(|next| next.starts_with('>')) {
-            continue;
-        }
-        connection.hear(repository, &std::mem::take(&mut pending), step.min(1 << 20));
-        match word {
-            "setkey" | "expire" => {
-                let (key, content) = rest.split_once(' ').unwrap_or((rest, ""));
-                let key = Key::parse(key.as_bytes()).expect("a key");
-                if word == "expire" {
-                    repository.locks.remove(&key);
-                } else {
-                    repository.content.insert(key, unquote(content));
-                }
-            }
-            "close" if connection.closed.is_none() => connection.eof(repository),
-            _ => {}
-        }
-        heard.extend(connection.said.drain(..).map(|line| hide_time(&line)));
-        if let Some(close) = connection.closed {
-            if word == "close" {
-                heard.push(format!("exit {}", close.status()));
-            } else if !heard.iter().rev().take(1).any(|item| item == "gone") && word.starts_with('>') {
-                heard.push("gone".to_string());
-            }
-        }
-    }
-    heard
-}
-
-fn hide_time(line: &str) -> String {
-    if line.starts_with("< TIMESTAMP ") { "< TIMESTAMP *".to_string() } else { line.to_string() }
-}
-
 /// Bytes as a transcript shows them; runs of `x` by their length.
 pub fn quote(bytes: &[u8]) -> String {
     if bytes.len() > 1000 && bytes.iter().all(|byte| *byte == b'x') {
@@ -149,7 +95,8 @@ pub fn quote(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-fn unquote(text: &str) -> Vec<u8> {
+/// The bytes that `quote` shows.
+pub fn unquote(text: &str) -> Vec<u8> {
     if let Some(count) = text.strip_suffix("*x") {
         return vec![b'x'; count.parse().expect("a number")];
     }

@@ -1,0 +1,87 @@
+//! nginx, as a rival for sending one file.
+
+use crate::gateway::{certificate, free_port};
+use crate::lab::Lab;
+use crate::servers::mortal;
+use crate::{curl, proc, usage};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// A running nginx; it is killed when this is dropped.
+pub struct Nginx {
+    url: String,
+    child: Child,
+}
+
+impl Nginx {
+    /// Serves `file` with sendfile, `tls` with the certificate that ours has.
+    ///
+    /// One process, so that its CPU time is all of it. tcp_nopush is what distributions ship.
+    /// Errors: it is not installed, or does not answer.
+    pub fn start(lab: &Lab, file: &Path, tls: bool) -> io::Result<Self> {
+        lab.optional("nginx")?;
+        let port = free_port()?;
+        let dir = lab.at(&format!("nginx-{port}"));
+        fs::create_dir(&dir)?;
+        let (certificate, key) = certificate();
+        let secure = format!("ssl_certificate {}; ssl_certificate_key {};", certificate.display(), key.display());
+        let (word, secure) = if tls { (" ssl", secure) } else { ("", String::new()) };
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary: String =
+            temporary.iter().map(|name| format!("{name}_temp_path {}/{name};\n", dir.display())).collect();
+        let text = format!(
+            "daemon off; master_process off; worker_processes 1; pid {0}/pid; error_log {0}/error.log;
+             events {{ worker_connections 64; }}
+             http {{ access_log off; sendfile on; tcp_nopush on; {temporary}
+             server {{ listen 127.0.0.1:{port}{word}; {secure} location = /content {{ alias {1}; }} }} }}\n",
+            dir.display(),
+            file.display()
+        );
+        let config = dir.join("nginx.conf");
+        fs::write(&config, text)?;
+        let log = lab.at(&format!("nginx-{port}.log"));
+        let sink = fs::File::create(&log)?;
+        let mut command = mortal(lab, "nginx");
+        command.arg("-c").arg(&config).arg("-p").arg(&dir);
+        let child = command.stdin(Stdio::null()).stdout(sink.try_clone()?).stderr(sink).spawn()?;
+        let scheme = if tls { "https" } else { "http" };
+        let mut nginx = Self { url: format!("{scheme}://127.0.0.1:{port}/content"), child };
+        let begin = Instant::now();
+        while let Err(error) = curl::ask(lab, &["-I", &nginx.url]) {
+            if nginx.child.try_wait()?.is_some() || begin.elapsed() > READY_WITHIN {
+                let tail = usage::tail(&log);
+                return Err(io::Error::other(format!("nginx is not ready: {error}; its log ends: {tail}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(nginx)
+    }
+
+    /// Where the file is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// CPU seconds it has used so far.
+    pub fn cpu(&self) -> io::Result<f64> {
+        proc::cpu_exact(self.child.id())
+    }
+
+    /// The most memory it has used so far, bytes.
+    pub fn rss(&self) -> u64 {
+        proc::peek(self.child.id()).rss
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Already gone is fine, and there is nobody to tell otherwise.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,75 @@
+//! Recorded conversations held again with the server and the repository in memory.
+
+use std::collections::BTreeMap;
+
+use super::model::{Connection, NOW, Repository};
+use super::transcript::{Section, at_time, unquote};
+use crate::name::Key;
+use crate::proto::p2p::Access;
+
+/// Holds a conversation: what a client says and does is taken from `items`, all else is what came of it.
+pub fn play(repository: &mut Repository, section: &Section, items: &[String], step: usize) -> Vec<String> {
+    let access = access(section);
+    let mut connections: BTreeMap<&str, Connection> = BTreeMap::new();
+    let mut current = "";
+    let mut heard = Vec::new();
+    let mut pending = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        let (word, rest) = item.split_once(' ').unwrap_or((item, ""));
+        if word == "conn" {
+            current = rest;
+            heard.push(item.clone());
+        }
+        let own = repository.own.clone();
+        let connection = connections.entry(current).or_insert_with(|| Connection::new(&own, access));
+        match word {
+            ">" => pending.extend([unquote(&at_time(rest, NOW)), b"\n".to_vec()].concat()),
+            ">>" => pending.extend(unquote(rest)),
+            _ => {}
+        }
+        if matches!(word, ">" | ">>" | "setkey" | "close" | "kill" | "expire") {
+            heard.push(item.clone());
+        }
+        // What a client says in one go is heard in one go.
+        if word.starts_with('>') && items.get(at + 1).is_some_and(|next| next.starts_with('>')) {
+            continue;
+        }
+        connection.hear(repository, &std::mem::take(&mut pending), step.min(1 << 20));
+        match word {
+            "setkey" | "expire" => {
+                let (key, content) = rest.split_once(' ').unwrap_or((rest, ""));
+                let key = Key::parse(key.as_bytes()).expect("a key");
+                if word == "expire" {
+                    repository.locks.remove(&key);
+                } else {
+                    repository.content.insert(key, unquote(content));
+                }
+            }
+            "close" if connection.closed.is_none() => connection.eof(repository),
+            _ => {}
+        }
+        heard.extend(connection.said.drain(..).map(|line| hide_time(&line)));
+        if let Some(close) = connection.closed {
+            if word == "close" {
+                heard.push(format!("exit {}", close.status()));
+            } else if !heard.iter().rev().take(1).any(|item| item == "gone") && word.starts_with('>') {
+                heard.push("gone".to_string());
+            }
+        }
+    }
+    heard
+}
+
+fn hide_time(line: &str) -> String {
+    if line.starts_with("< TIMESTAMP ") { "< TIMESTAMP *".to_string() } else { line.to_string() }
+}
+
+/// What git-annex-shell makes of the environment.
+fn access(section: &Section) -> Access {
+    let set = |name: &str| section.environment.iter().any(|(have, value)| have == name && !value.is_empty());
+    match (set("GIT_ANNEX_SHELL_READONLY"), set("GIT_ANNEX_SHELL_APPENDONLY")) {
+        (true, _) => Access::ReadOnly,
+        (false, true) => Access::AppendOnly,
+        (false, false) => Access::Full,
+    }
+}

@@ -1,0 +1,96 @@
+//! One repository that everybody works in at the same moment: clients of our p2phttp and of our git-annex-shell, clones that
+//! push their git-annex branches, and real git-annex commands in the repository itself. No line may be lost on any side.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ledger;
+mod parts;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ledger::{Ledger, keyed};
+use parts::{Scene, raw_http, raw_stdio, real_client, real_commands, real_pushes};
+use support::annex::Repo;
+use support::gateway::{Gateway, eventually};
+use support::ssh::Ssh;
+
+fn everybody_works_at_once(server: &Repo) {
+    let gateway = Gateway::serve(server, &["--wideopen", "--quiet"]);
+    let (mut web, ssh, mut shell) = (Repo::new(), Ssh::new(), Repo::new());
+    ssh.lead(&mut shell);
+    shell.git(&["remote", "add", "server", &Ssh::url(server)]).ok();
+    parts::add_over_http(&mut web, server, &gateway);
+    let clones = [Repo::clone_of(server), Repo::clone_of(server)];
+    let scene = Scene { server, uuid: server.uuid(), gateway, ledger: Ledger::default() };
+    let busy = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let scene = &scene;
+        let _background = [
+            scope.spawn(|| real_commands(scene, &busy)),
+            scope.spawn(|| real_pushes(scene, &clones[0], "synced/git-annex", 1, &busy)),
+            scope.spawn(|| real_pushes(scene, &clones[1], "git-annex", 2, &busy)),
+        ];
+        let working = [
+            scope.spawn(|| real_client(scene, &web, 10)),
+            scope.spawn(|| real_client(scene, &shell, 11)),
+            scope.spawn(|| raw_http(scene, 12)),
+            scope.spawn(|| raw_http(scene, 13)),
+            scope.spawn(|| raw_stdio(scene, 14)),
+        ];
+        // The others go on for as long as these do.
+        let ended = working.map(|part| part.join());
+        busy.store(false, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok), "a part failed");
+    });
+    scene.gateway.stop();
+    assert_eq!(journal(server), Vec::<PathBuf>::new(), "all is committed");
+    server.annex(&["merge", "--quiet"]).ok();
+    scene.ledger.hold_against(server);
+    server.annex(&["fsck", "--all", "--in=here", "--quiet"]).ok();
+    let said = server.git(&["fsck", "--strict", "--no-dangling"]).ok().all();
+    assert_eq!(said.trim(), "", "git fsck");
+}
+
+/// Files that wait to be committed.
+fn journal(server: &Repo) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(ledger::annex_dir(server).join("journal"));
+    entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+#[test]
+fn no_line_is_lost_in_a_bare_repository() {
+    everybody_works_at_once(&Repo::bare());
+}
+
+#[test]
+fn no_line_is_lost_in_a_repository_with_a_work_tree() {
+    everybody_works_at_once(&Repo::new());
+}
+
+#[test]
+fn branches_that_clients_push_are_merged_by_a_running_server() {
+    let server = Repo::bare();
+    // A server without git-annex has no hook that would do it.
+    std::fs::remove_file(server.dir().join("hooks/post-receive")).expect("git-annex made one");
+    let gateway = Gateway::serve(&server, &["--wideopen", "--quiet"]);
+    let scene = Scene { server: &server, uuid: server.uuid(), gateway, ledger: Ledger::default() };
+    let clone = Repo::clone_of(&server);
+    for round in 0..3 {
+        let (key, _) = keyed(1, round, 10);
+        clone.annex(&["setpresentkey", "--quiet", &key, parts::ELSEWHERE, "1"]).ok();
+        clone.git(&["push", "--quiet", "origin", "git-annex:synced/git-annex"]).ok();
+        scene.ledger.line(&key, parts::ELSEWHERE, true);
+        scene.put_over_http(&mut scene.gateway.connect(), 2, round);
+        let merged = ["merge-base", "--is-ancestor", "synced/git-annex", "git-annex"];
+        eventually("the branch is merged", || server.git(&merged).status.success());
+        eventually("the record is committed", || journal(&server).is_empty());
+        scene.ledger.hold_against(&server);
+    }
+    // No merge commit on top of a merge commit for ever: what is merged is merged.
+    let at = server.git(&["rev-parse", "git-annex"]).ok().stdout;
+    scene.gateway.stop();
+    assert_eq!(server.git(&["rev-parse", "git-annex"]).ok().stdout, at);
+    server.git(&["fsck", "--strict"]).ok();
+}

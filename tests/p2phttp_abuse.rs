@@ -1,0 +1,453 @@
+//! Clients that stall, vanish or talk nonsense, and what they leave in the server: nothing.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use support::annex::{Repo, content};
+use support::gateway::{Gateway, Held, SOON, eventually};
+use support::http::Client;
+use support::wire::{Wire, key_of, length};
+
+/// How long another client may have to wait, whatever the others do.
+const PROMPT: Duration = Duration::from_secs(2);
+
+/// Clients of each kind that stall at the same time.
+const EACH: usize = 50;
+
+const BIG: usize = 8 << 20;
+
+#[test]
+fn three_hundred_stalled_clients_stop_nobody_and_leave_nothing() {
+    let repo = Repo::new();
+    let big = repo.add("big", 1, BIG);
+    // As many as most systems let a program open at first; it has to ask for more.
+    let wire = limited(repo, "-S", 256, &["--lockedfiles", "1000", "--quiet"]);
+    warm_up(&wire, &big);
+    let small: Vec<String> = (0..EACH as u64).map(|n| put_some(&wire, 100 + n)).collect();
+    let before = at_rest(&wire);
+
+    let mut stalled: Vec<Client> = Vec::new();
+    let mut stall = |bytes: &[u8]| {
+        let mut client = wire.server.connect();
+        client.send(bytes);
+        stalled.push(client);
+    };
+    let announced = 3 << 20;
+    for n in 0..EACH {
+        let key = |kind: u64| key_of(&content(1000 * kind + n as u64, announced));
+        stall(b"");
+        stall(b"POST /git-annex/half-a-he");
+        stall(wire.put_head(&key(1), announced).as_bytes());
+        stall(&[wire.put_head(&key(2), announced).as_bytes(), &content(2000 + n as u64, 100_000)].concat());
+        stall(&wire.put_chunk(&key(3), announced, b"a chunk, and no more"));
+        stall(wire.get(&big).as_bytes());
+    }
+    let locks: Vec<String> = small.iter().map(|key| wire.lock(key)).collect();
+    let keepers: Vec<Client> = locks.iter().map(|id| wire.keep(id)).collect();
+    eventually("all are connected and under way", || {
+        let now = wire.server.held();
+        now.connections >= 7 * EACH as u64 && now.uploads == 3 * EACH as u64 && now.downloads == EACH as u64
+    });
+    let during = wire.server.held();
+    // A stalled client is worth four descriptors at most, and no memory to speak of. No thread waits for it.
+    assert!(during.descriptors <= before.descriptors + 4 * 7 * EACH, "{before:?} {during:?}");
+    eventually("stalled clients keep no memory", || wire.server.held().memory <= before.memory);
+
+    for _ in 0..3 {
+        let begun = Instant::now();
+        assert_eq!(wire.ask("checkpresent", &big), r#"{"present":true}"#);
+        let another = content(begun.elapsed().as_nanos() as u64, 2 << 20);
+        assert_eq!(wire.put(&key_of(&another), &another).text(), r#"{"plusuuids":[],"stored":true}"#);
+        assert_eq!(wire.ask("remove", &key_of(&another)), r#"{"plusuuids":[],"removed":true}"#);
+        assert!(begun.elapsed() < PROMPT, "it took {:?}", begun.elapsed());
+    }
+
+    for (n, client) in stalled.into_iter().enumerate() {
+        if n % 2 == 0 { client.vanish() } else { drop(client) }
+    }
+    for client in keepers {
+        client.vanish();
+    }
+    eventually("connections end", || wire.server.metric("connections") <= 1);
+    // Locks of clients that vanished stay for ten minutes, or until they come back and let go.
+    assert_eq!(wire.server.metric("locks"), EACH as u64);
+    assert!(small[..5].iter().all(|key| wire.ask("remove", key) == r#"{"plusuuids":[],"removed":false}"#));
+    locks.iter().for_each(|id| wire.unlock(id));
+    assert_eq!(leftovers(&wire.repo, &[".lck", ".rtl", ".rtm"]), Vec::<PathBuf>::new());
+    // The main thread, a data thread for each core and the recorder stay, and a few come and go.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    returns_to(&wire, Held { threads: cores + 4, ..before });
+    wire.server.stop();
+}
+
+#[test]
+fn clients_that_vanish_at_any_byte_leave_nothing() {
+    let repo = Repo::new();
+    let big = repo.add("big", 1, BIG);
+    let wire = Wire::open(repo, &["--quiet"]);
+    warm_up(&wire, &big);
+    let before = at_rest(&wire);
+    let body = content(77, 700_000);
+    let key = key_of(&body);
+    let put = [wire.put_head(&key, body.len()).as_bytes(), &body[..]].concat();
+    let mut chunked = wire.put_chunk(&key, body.len(), &body);
+    chunked.extend_from_slice(b"\r\n0\r\n\r\n");
+    let mut requests = vec![put, chunked, wire.get(&big).into_bytes()];
+    for op in ["checkpresent", "putoffset", "remove", "lockcontent"] {
+        let path = wire.path(op, &key);
+        requests.push(format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").into_bytes());
+    }
+    for request in &requests {
+        // A lock that was asked for to the last byte is kept ten minutes for a client that may have been told.
+        let whole = if request.starts_with(b"POST") && contains(request, b"lockcontent") { 1 } else { 0 };
+        let end = request.len() - whole;
+        let cuts = (0..6).map(|n| n * 40).chain([request.len() / 3, request.len() - 1, end]);
+        for cut in cuts.filter(|cut| *cut <= request.len()) {
+            let mut client = wire.server.connect();
+            client.send(&request[..cut]);
+            client.vanish();
+            let mut client = wire.server.connect();
+            client.send(&request[..cut]);
+            drop(client);
+        }
+    }
+    // In the middle of an answer, too.
+    for _ in 0..10 {
+        let mut client = wire.server.connect();
+        client.send(wire.get(&big));
+        client.bytes(100_000);
+        client.vanish();
+    }
+    returns_to(&wire, before);
+    // Whatever came of the content is gone on with, and it is the content in the end.
+    assert_eq!(wire.put(&key, &body).text(), r#"{"plusuuids":[],"stored":true}"#);
+    assert_eq!(wire.server.connect().ask(&wire.get(&key)).body, body);
+    wire.repo.annex(&["fsck", "--quiet", "--key", &key]).ok();
+    wire.server.stop();
+}
+
+#[test]
+fn clients_that_are_silent_too_long_are_cut_off() {
+    let repo = Repo::new();
+    let big = repo.add("big", 1, 64 << 20);
+    let wire = Wire::open(repo, &["--timeout", "1", "--quiet"]);
+    let body = content(5, 500_000);
+    let key = key_of(&body);
+    let mut head = wire.server.connect();
+    head.send("GET / HTTP/1.1\r\nHost: x\r\n");
+    let mut drip = wire.server.connect();
+    drip.send("GET / HTTP/1.1\r\n");
+    let mut put = wire.server.connect();
+    put.send(wire.put_head(&key, body.len()));
+    put.send(&body[..200_000]);
+    let mut get = wire.server.connect();
+    get.send(wire.get(&big));
+    let begun = Instant::now();
+    // A byte now and then is no head.
+    while begun.elapsed() < SOON && drip.try_send("a").is_ok() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for mut client in [head, drip] {
+        let rest = client.rest();
+        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408 "), "{}", rest.escape_ascii());
+    }
+    eventually("the rest is cut off", || {
+        wire.server.metric("connections") == 0 && wire.server.metric("uploads") + wire.server.metric("downloads") == 0
+    });
+    assert!(put.rest().is_empty(), "there is no answer to half a put");
+    let got = get.rest();
+    assert!(got.len() < 64 << 20, "it was cut off, not ended well: {}", got.len());
+    // What came is there to go on with.
+    assert_eq!(wire.ask("putoffset", &key), r#"{"offset":200000}"#);
+    let path = wire.path("put", &key) + "&offset=200000";
+    let answer = wire.server.connect().post(&path, &[&length(300_000)], &body[200_000..]);
+    assert_eq!(answer.text(), r#"{"plusuuids":[],"stored":true}"#);
+    wire.server.stop();
+}
+
+#[test]
+fn a_transfer_that_moves_is_never_too_slow() {
+    let wire = Wire::open(Repo::new(), &["--timeout", "1", "--quiet"]);
+    let body = content(5, 26);
+    let key = key_of(&body);
+    let mut put = wire.server.connect();
+    put.send(wire.put_head(&key, body.len()));
+    for byte in &body {
+        put.send([*byte]);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(put.answer(false).text(), r#"{"plusuuids":[],"stored":true}"#);
+    wire.server.stop();
+}
+
+#[test]
+fn nonsense_is_refused_and_nothing_in_it_is_done() {
+    let repo = Repo::new();
+    let kept = repo.add("kept", 1, 1000);
+    let wire = Wire::open(repo, &["--quiet"]);
+    warm_up(&wire, &kept);
+    let before = at_rest(&wire);
+    let remove = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", wire.path("remove", &kept));
+    let check = wire.path("checkpresent", &kept);
+    let with =
+        |headers: &str, body: &str| format!("POST {check} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}").into_bytes();
+    let n = remove.len();
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("noise", content(9, 100_000)),
+        ("zeros", vec![0; 100_000]),
+        ("a TLS hello", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", &content(3, 507)[..]].concat()),
+        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
+        ("HTTP/0.9", b"GET /\r\n\r\n".to_vec()),
+        ("a head of 1 MiB", [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'x'; 1 << 20]].concat()),
+        ("a target of 1 MiB", [b"GET /".to_vec(), vec![b'x'; 1 << 20]].concat()),
+        ("10,000 headers", [b"GET / HTTP/1.1\r\n".to_vec(), b"X: y\r\n".repeat(10_000)].concat()),
+        (
+            "two ways of length",
+            with(&format!("Content-Length: {n}\r\nTransfer-Encoding: chunked\r\n"), &format!("0\r\n\r\n{remove}")),
+        ),
+        ("two lengths", with(&format!("Content-Length: 0\r\nContent-Length: {n}\r\n"), &remove)),
+        ("a list of lengths", with("Content-Length: 0, 0\r\n", &remove)),
+        ("a length with a sign", with("Content-Length: +0\r\n", &remove)),
+        ("a length that is negative", with("Content-Length: -1\r\n", &remove)),
+        ("a length beyond numbers", with("Content-Length: 99999999999999999999999\r\n", &remove)),
+        (
+            "an encoding of ours and another",
+            with("Transfer-Encoding: gzip, chunked\r\n", &format!("0\r\n\r\n{remove}")),
+        ),
+        (
+            "an encoding twice",
+            with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", &format!("0\r\n\r\n{remove}")),
+        ),
+        ("an encoding misspelt", with("Transfer-Encoding: xchunked\r\n", &format!("0\r\n\r\n{remove}"))),
+        ("a space before the colon", with("Transfer-Encoding : chunked\r\n", &format!("0\r\n\r\n{remove}"))),
+        ("a folded header", with("X: y\r\n Content-Length: 5\r\n", &remove)),
+        ("bare line feeds", format!("POST {check} HTTP/1.1\nHost: x\n\n{remove}").into_bytes()),
+        ("a zero byte in a header", with("X: a\0b\r\n", &remove)),
+        (
+            "HTTP/1.0 in chunks",
+            format!("POST {check} HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{remove}").into_bytes(),
+        ),
+        ("a chunk that is no number", with("Transfer-Encoding: chunked\r\n", &format!("zz\r\n{remove}"))),
+        ("a chunk beyond numbers", with("Transfer-Encoding: chunked\r\n", &format!("fffffffffffffffff\r\n{remove}"))),
+        ("a chunk with a sign", with("Transfer-Encoding: chunked\r\n", &format!("-1\r\n{remove}"))),
+        (
+            "a chunk longer than it said",
+            with("Transfer-Encoding: chunked\r\n", &format!("1\r\nxyz\r\n0\r\n\r\n{remove}")),
+        ),
+        (
+            "a chunk's endless extension",
+            with("Transfer-Encoding: chunked\r\n", &format!("0;{}\r\n\r\n{remove}", "x".repeat(1 << 20))),
+        ),
+        (
+            "endless trailers",
+            with("Transfer-Encoding: chunked\r\n", &format!("0\r\n{}\r\n{remove}", "X: y\r\n".repeat(200_000))),
+        ),
+    ];
+    for (what, bytes) in &cases {
+        let mut client = wire.server.connect();
+        // The server may close before it has all.
+        let _ = client.try_send(bytes);
+        client.finish();
+        let mut answers = Vec::new();
+        while let Ok(Some(answer)) = client.try_answer(false) {
+            answers.push(answer);
+        }
+        assert!(answers.len() <= 1, "{what}: {} answers: {answers:?}", answers.len());
+        assert_eq!(wire.ask("checkpresent", &kept), r#"{"present":true}"#, "after {what}: {answers:?}");
+        println!("{what}: {:?}", answers.first().map(|answer| (answer.status, answer.text())));
+    }
+    // The same chunks as the body of a put.
+    for chunks in ["zz\r\nx", "fffffffffffffffff\r\nx", "-1\r\nx", "1\r\nxyz\r\n", "5\r\nhello\r\nzz\r\n"] {
+        let key = key_of(b"hello");
+        let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n", wire.path("put", &key));
+        let mut client = wire.server.connect();
+        client.send(format!("{head}{}\r\n\r\n{chunks}{remove}", length(5)));
+        client.finish();
+        let rest = client.rest();
+        assert!(!String::from_utf8_lossy(&rest).contains("true"), "{chunks:?}: {}", rest.escape_ascii());
+        assert_eq!(wire.ask("checkpresent", &key), r#"{"present":false}"#, "{chunks:?}");
+        assert_eq!(wire.ask("checkpresent", &kept), r#"{"present":true}"#, "{chunks:?}");
+    }
+    returns_to(&wire, before);
+    wire.server.stop();
+}
+
+#[test]
+fn requests_sent_ahead_are_answered_in_order() {
+    let repo = Repo::new();
+    let there = repo.add("there", 1, 100_000);
+    let wire = Wire::open(repo, &["--quiet"]);
+    let body = content(8, 50_000);
+    let (key, gone) = (key_of(&body), key_of(b"gone"));
+    let post =
+        |op: &str, key: &str| format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", wire.path(op, key));
+    let mut bytes = Vec::new();
+    for _ in 0..50 {
+        bytes.extend_from_slice(post("checkpresent", &there).as_bytes());
+        bytes.extend_from_slice(post("checkpresent", &gone).as_bytes());
+        bytes.extend_from_slice(wire.get(&there).as_bytes());
+        bytes.extend_from_slice(wire.put_head(&key, body.len()).as_bytes());
+        bytes.extend_from_slice(&body);
+        bytes.extend_from_slice(&wire.put_chunk(&key, body.len(), &body));
+        bytes.extend_from_slice(b"\r\n0\r\n\r\n");
+        bytes.extend_from_slice(wire.get(&key).as_bytes());
+        bytes.extend_from_slice(post("remove", &key).as_bytes());
+    }
+    let mut client = wire.server.connect();
+    let mut sender = client.again();
+    let sending = std::thread::spawn(move || sender.send(bytes));
+    for round in 0..50 {
+        let mut next = || client.answer(false);
+        assert_eq!(next().text(), r#"{"present":true}"#, "{round}");
+        assert_eq!(next().text(), r#"{"present":false}"#, "{round}");
+        assert_eq!(next().body, content(1, 100_000), "{round}");
+        assert_eq!(next().text(), r#"{"plusuuids":[],"stored":true}"#, "{round}");
+        assert_eq!(next().text(), r#"{"plusuuids":[],"stored":true}"#, "{round}");
+        assert_eq!(next().body, body, "{round}");
+        assert_eq!(next().text(), r#"{"plusuuids":[],"removed":true}"#, "{round}");
+    }
+    sending.join().expect("all was taken");
+    wire.server.stop();
+}
+
+#[test]
+fn more_clients_than_allowed_are_told_to_come_back() {
+    let wire = Wire::open(Repo::new(), &["--connections", "3", "--quiet"]);
+    let held: Vec<Client> = (0..3).map(|_| wire.server.connect()).collect();
+    eventually("three are in", || wire.server.metric("connections") == 3);
+    let begun = Instant::now();
+    let answer = wire.server.connect().answer(false);
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
+    assert!(begun.elapsed() < PROMPT, "at once: {:?}", begun.elapsed());
+    drop(held);
+    eventually("there is room again", || wire.server.metric("connections") == 0);
+    wire.ask("checkpresent", &key_of(b"x"));
+    wire.server.stop();
+}
+
+#[test]
+fn where_open_files_are_few_clients_beyond_them_are_told_to_come_back() {
+    let repo = Repo::new();
+    let big = repo.add("big", 1, BIG);
+    let wire = limited(repo, "-", 228, &["--quiet"]);
+    wire.server.wait_for(|line| line.starts_with("limited connections=25 ").then_some(()));
+    let body = content(3, 3 << 20);
+    let stalled: Vec<Client> = (0..25)
+        .map(|n| {
+            let mut client = wire.server.connect();
+            client.send(wire.put_head(&key_of(&body[n..]), body.len() - n));
+            client
+        })
+        .collect();
+    eventually("all are under way", || wire.server.metric("uploads") == 25);
+    let answer = wire.server.connect().answer(false);
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
+    drop(stalled);
+    eventually("they are gone", || wire.server.metric("connections") == 0);
+    assert_eq!(wire.ask("checkpresent", &big), r#"{"present":true}"#);
+    wire.server.stop();
+}
+
+#[test]
+fn more_locks_than_allowed_are_told_to_come_back() {
+    let repo = Repo::new();
+    let keys: Vec<String> = (0..3).map(|n| repo.add(&format!("f{n}"), n, 100)).collect();
+    let wire = Wire::open(repo, &["--lockedfiles", "2", "--quiet"]);
+    let locks = [wire.lock(&keys[0]), wire.lock(&keys[1])];
+    let answer = wire.server.connect().post(&wire.path("lockcontent", &keys[2]), &[], b"");
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true), "{}", answer.text());
+    assert_eq!(wire.ask("remove", &keys[2]), r#"{"plusuuids":[],"removed":true}"#, "it is not locked");
+    wire.unlock(&locks[0]);
+    wire.unlock(&wire.lock(&keys[0]));
+    wire.unlock(&locks[1]);
+    wire.server.stop();
+}
+
+/// Serves `repo` with the limit of open files that `kind` of ulimit names.
+#[track_caller]
+fn limited(repo: Repo, kind: &str, files: usize, flags: &[&str]) -> Wire {
+    let mut command = repo.command(Path::new("/bin/sh"));
+    let script = format!("ulimit {kind}n {files} && exec \"$@\"");
+    let inner = Gateway::command(&repo);
+    command.arg("-c").arg(script).arg("sh").arg(inner.get_program()).args(inner.get_args());
+    let server = Gateway::start(command.args(["--bind", "127.0.0.1", "--port", "0", "--wideopen"]).args(flags));
+    Wire::of(repo, server)
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// What is done once stays: threads are started, files opened.
+#[track_caller]
+fn warm_up(wire: &Wire, key: &str) {
+    let body = content(4242, 600_000);
+    assert_eq!(wire.put(&key_of(&body), &body).status, 200);
+    wire.unlock(&wire.lock(key));
+    assert_eq!(wire.server.connect().ask(&wire.get(key)).status, 200);
+    wire.ask("remove", &key_of(&body));
+}
+
+/// What the server holds when nobody wants anything of it.
+#[track_caller]
+fn at_rest(wire: &Wire) -> Held {
+    eventually("it comes to rest", || wire.server.metric("connections") == 0 && journal(&wire.repo).is_empty());
+    // Threads that wait for work go after ten seconds. One test waits for that.
+    Held { threads: 64, ..wire.server.held() }
+}
+
+/// Puts a little content and gives its key.
+#[track_caller]
+fn put_some(wire: &Wire, seed: u64) -> String {
+    let body = content(seed, 1000);
+    assert_eq!(wire.put(&key_of(&body), &body).status, 200);
+    key_of(&body)
+}
+
+/// Waits until the server holds what it held.
+#[track_caller]
+fn returns_to(wire: &Wire, before: Held) {
+    let begun = Instant::now();
+    loop {
+        let now = wire.server.held();
+        if now.no_more_than(&before) {
+            break;
+        }
+        assert!(begun.elapsed() < SOON, "it held {before:?} and holds {now:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let annex = annex_dir(&wire.repo);
+    let locked = leftovers_in(&annex.join("transfer"), &["lck."]);
+    assert_eq!(locked, Vec::<PathBuf>::new(), "locks of transfers");
+    assert_eq!(leftovers_in(&annex.join("othertmp"), &[""]), Vec::<PathBuf>::new(), "private files");
+}
+
+fn annex_dir(repo: &Repo) -> PathBuf {
+    let bare = repo.dir().join("annex");
+    if bare.exists() { bare } else { repo.dir().join(".git/annex") }
+}
+
+fn journal(repo: &Repo) -> Vec<PathBuf> {
+    leftovers_in(&annex_dir(repo).join("journal"), &[""])
+}
+
+/// Files below the objects whose names contain one of `names`.
+fn leftovers(repo: &Repo, names: &[&str]) -> Vec<PathBuf> {
+    leftovers_in(&annex_dir(repo).join("objects"), names)
+}
+
+fn leftovers_in(dir: &Path, names: &[&str]) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(leftovers_in(&path, names));
+        } else if names.iter().any(|name| entry.file_name().to_string_lossy().contains(name)) {
+            found.push(path);
+        }
+    }
+    found
+}

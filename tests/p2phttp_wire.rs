@@ -1,0 +1,157 @@
+//! Every exchange of `testdata/http/` with the program itself, on a repository like the recorded one.
+
+#[path = "http_transcripts/differences.rs"]
+mod differences;
+mod support;
+#[path = "http_transcripts/transcript.rs"]
+mod transcript;
+
+use differences::{DIFFERENCES, settle};
+use support::annex::Repo;
+use support::gateway::{Gateway, eventually};
+use support::http::{self, Client};
+use support::run::run;
+use transcript::{Answer, Exchange, escaped};
+
+const GATEWAY: &str = "00000000-0000-4000-8000-00000000a001";
+
+/// Flags with which ours does not start, and what it says. Theirs starts, and lets nobody log in.
+const REFUSED: &[(&str, &str)] =
+    &[("", "nobody could do anything"), ("--authenv --unauth-readonly", "lets users log in over HTTPS only")];
+
+/// How the bytes of a request arrive.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    /// At once, and on one connection as long as the server keeps it.
+    Kept,
+    /// So many at a time, each request on a connection of its own.
+    Pieces(usize),
+}
+
+#[test]
+fn every_exchange_on_kept_connections_is_answered_as_recorded_or_as_listed() {
+    replay(Manner::Kept);
+}
+
+#[test]
+fn every_exchange_in_pieces_is_answered_as_recorded_or_as_listed() {
+    replay(Manner::Pieces(7));
+}
+
+fn replay(manner: Manner) {
+    let all = transcript::all();
+    let mut repo = recorded();
+    let (mut file, mut flags, mut lockid) = ("", "", String::from("none"));
+    let (mut server, mut client, mut closed) = (None, None, false);
+    let mut used = vec![false; DIFFERENCES.len()];
+    let (mut replayed, mut wrong) = (0, Vec::new());
+    for exchange in &all {
+        if !file.is_empty() && file != exchange.file {
+            server = None;
+            repo = recorded();
+        }
+        file = &exchange.file;
+        if let Some(next) = &exchange.flags {
+            (flags, client) = (next, None);
+            drop(server.take());
+            server = start(&repo, flags);
+        }
+        let Some(server) = &server else { continue };
+        replayed += 1;
+        let place = format!("{file}, {flags}, {}", exchange.name);
+        let compare = |answer: &Answer| -> bool {
+            match DIFFERENCES.iter().find(|difference| difference.concerns(exchange, flags)) {
+                None => *answer == exchange.answer,
+                Some(ours) => (answer.status, answer.body.as_str()) == (ours.status, ours.body),
+            }
+        };
+        if exchange.closed {
+            let mut gone = server.connect();
+            gone.send(request(exchange, &lockid));
+            closed = true;
+            continue;
+        }
+        let mut answer = ask(server, &mut client, exchange, &mut lockid, manner);
+        if std::mem::take(&mut closed) {
+            // The server may not have noticed yet that the client has gone.
+            eventually(&format!("{place}: {answer:?}"), || {
+                answer = ask(server, &mut client, exchange, &mut lockid, manner);
+                compare(&answer)
+            });
+        }
+        if !compare(&answer) {
+            wrong.push(format!("{place}\n    ours: {answer:?}\nrecorded: {:?}", exchange.answer));
+        }
+        if let Some(at) = DIFFERENCES.iter().position(|difference| difference.concerns(exchange, flags)) {
+            used[at] = true;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(replayed > 650, "sections are missing: {replayed} of {} exchanges", all.len());
+    assert!(used.iter().all(|used| *used), "differences that no transcript shows: {used:?}");
+}
+
+/// A repository as it was when the recording began.
+fn recorded() -> Repo {
+    let repo = Repo::with_uuid(GATEWAY);
+    std::fs::write(repo.dir().join("f.txt"), "hello annex").expect("a file");
+    repo.annex(&["add", "--quiet", "f.txt"]).ok();
+    repo
+}
+
+/// A server with `flags`; none where it refuses them, as it should.
+fn start(repo: &Repo, flags: &str) -> Option<Gateway> {
+    let mut command = Gateway::command(repo);
+    command.args(["--bind", "127.0.0.1", "--port", "0"]).args(flags.split_whitespace()).envs([
+        ("GIT_ANNEX_P2PHTTP_PASSWORD_alice", "pw1"),
+        ("GIT_ANNEX_P2PHTTP_PASSWORD_bob", "pw2"),
+        ("GIT_ANNEX_P2PHTTP_PERMISSIONS_bob", "readonly"),
+        ("GIT_ANNEX_P2PHTTP_PASSWORD_carol", "pw3"),
+        ("GIT_ANNEX_P2PHTTP_PERMISSIONS_carol", "appendonly"),
+    ]);
+    match REFUSED.iter().find(|(refused, _)| *refused == flags) {
+        None => Some(Gateway::start(&mut command)),
+        Some((_, words)) => {
+            let done = run(&mut command, support::gateway::SOON).failed();
+            assert!(done.stderr.contains(words) && done.stderr.lines().count() == 1, "{flags:?}: {}", done.stderr);
+            None
+        }
+    }
+}
+
+fn request(exchange: &Exchange, lockid: &str) -> Vec<u8> {
+    String::from_utf8_lossy(&exchange.request).replace("$LOCKID", lockid).into_bytes()
+}
+
+fn ask(
+    server: &Gateway,
+    kept: &mut Option<Client>,
+    exchange: &Exchange,
+    lockid: &mut String,
+    manner: Manner,
+) -> Answer {
+    let bytes = request(exchange, lockid);
+    let to_head = bytes.starts_with(b"HEAD ");
+    let mut client = kept.take().unwrap_or_else(|| server.connect());
+    match manner {
+        Manner::Kept => client.send(&bytes),
+        // A refusal may come before all of it is sent.
+        Manner::Pieces(step) => bytes.chunks(step).for_each(|piece| drop(client.try_send(piece))),
+    }
+    let raw = client.answer(to_head);
+    if manner == Manner::Kept && raw.header("connection") != Some("close") {
+        *kept = Some(client);
+    }
+    let mut answer = seen(raw);
+    settle(&mut answer, lockid);
+    answer
+}
+
+/// The part of an answer that the transcripts hold.
+fn seen(answer: http::Answer) -> Answer {
+    let compared = ["content-type", "x-git-annex-data-length", "www-authenticate"];
+    let mut headers: Vec<_> =
+        answer.headers.into_iter().filter(|(name, _)| compared.contains(&name.as_str())).collect();
+    headers.sort();
+    Answer { status: answer.status, headers, body: escaped(&answer.body) }
+}
