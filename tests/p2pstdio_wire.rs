@@ -323,3 +323,11 @@ fn a_server_that_is_killed_while_content_is_locked_leaves_it_locked_for_all() {
     expire(&repo, &key);
     assert_eq!(other.ask(&format!("REMOVE {key}")), "SUCCESS");
 }
+
+#[test]
+fn every_difference_is_named_in_the_documentation() {
+    let page = include_str!("../docs/protocols.md");
+    for (name, ..) in DIFFERENCES.iter().chain(PROGRAM) {
+        assert!(page.contains(&format!("`{name}`")), "docs/protocols.md does not name `{name}`");
+    }
+}

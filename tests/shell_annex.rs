@@ -79,6 +79,7 @@ const TABLE: &[(&str, &[&str], Differs)] = &[
     ("", &["dropkey", "$D", "XYZ--a"], Says("use --force")),
     ("", &["sendkey", "$D", "XYZ--a"], Says("only gcrypt remotes use it")),
     ("", &["notifychanges", "$D", "x"], No),
+    ("", &["notifychanges", "$P"], Says("is not initialized for git-annex")),
     ("", &["notifychanges", "$D"], Ends),
 ];
 
@@ -135,10 +136,15 @@ fn changed_refs_are_told_with_their_new_value() {
         assert_eq!(lines(), "READY", "{}", program.display());
         repo.git(&["commit", "--allow-empty", "--quiet", "-m", "another"]).ok();
         let head = repo.git(&["rev-parse", "HEAD"]).ok().stdout.trim().to_string();
-        let told = lines();
-        let words: Vec<&str> = told.split(' ').collect();
-        assert_eq!(words[0], "CHANGED", "{}", program.display());
-        assert!(words[1..].contains(&head.as_str()), "{}: {told} lacks {head}", program.display());
+        // git-annex may have more to tell, such as of a ref that it made itself when it began.
+        loop {
+            let told = lines();
+            let words: Vec<&str> = told.split(' ').collect();
+            assert_eq!(words[0], "CHANGED", "{}", program.display());
+            if words[1..].contains(&head.as_str()) {
+                break;
+            }
+        }
         drop(child.stdin.take());
         child.wait().expect("it ends with its input");
     }

@@ -121,10 +121,10 @@ fn uuids(log: &[u8]) {
         assert!(!value.contains(&b'\n'));
         assert_eq!(read.value(uuid), Some(value));
     }
-    let remotes = RemoteLog::parse(log);
-    assert_eq!(remotes.iter().count(), read.iter().count());
-    for (uuid, config) in remotes.iter() {
-        assert_eq!(remotes.config(uuid), Some(config));
+    let specials = RemoteLog::parse(log);
+    assert_eq!(specials.iter().count(), read.iter().count());
+    for (uuid, config) in specials.iter() {
+        assert_eq!(specials.config(uuid), Some(config));
         assert!(config.keys().all(|name| !name.contains(&b'=') && !name.contains(&b' ')));
     }
 }

@@ -64,3 +64,11 @@ fn every_exchange_is_answered_as_recorded_or_as_listed() {
         assert!(used.iter().all(|used| *used), "differences that no transcript shows: {used:?}");
     }
 }
+
+#[test]
+fn every_difference_is_named_in_the_documentation() {
+    let page = include_str!("../../docs/protocols.md");
+    for name in DIFFERENCES.iter().flat_map(|difference| difference.names) {
+        assert!(page.contains(&format!("`{name}`")), "docs/protocols.md does not name `{name}`");
+    }
+}

@@ -26,6 +26,9 @@ impl Host for LocalHost {
             Err(OpenError::NoUuid(_)) => {
                 Ok(RepoInfo { git_dir: git_dir(directory)?, pushed: has_branch(directory), ..RepoInfo::default() })
             }
+            // git-annex says of any directory that it has no uuid.
+            Err(OpenError::NotARepository(..)) if directory.is_dir() => Ok(RepoInfo::default()),
+            Err(OpenError::NotARepository(..)) => Err(format!("there is no git repository in {}", directory.display())),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -112,6 +112,9 @@ fn run(host: &dyn Host, directory: &Path, expected: Option<&[u8]>, verb: Verb) -
             let uuid = served.ok_or_else(|| format!("{} is not initialized for git-annex", directory.display()))?;
             Ok(host.p2pstdio(Serve { directory, client: client.as_ref(), uuid, access }))
         }
+        Verb::NotifyChanges if own.is_none() => {
+            Err(format!("{} is not initialized for git-annex", directory.display()))
+        }
         Verb::NotifyChanges => {
             notify::run(&info.git_dir, &io::stdin(), &mut io::stdout().lock()).map_err(|e| e.to_string())?;
             Ok(ExitCode::SUCCESS)
