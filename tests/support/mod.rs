@@ -15,6 +15,6 @@ pub mod place;
 pub mod relay;
 pub mod run;
 pub mod servers;
-pub mod ssh;
 pub mod slow;
+pub mod ssh;
 pub mod wire;
