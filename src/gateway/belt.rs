@@ -55,7 +55,14 @@ impl<W: Work> Belt<W> {
         state.queue.push_back(block);
         if !std::mem::replace(&mut state.running, true) {
             let shared = Arc::clone(&self.0);
-            tokio::task::spawn_blocking(move || shared.run());
+            // By a task of its own: whoever pushes may give up, and the blocks are to be done all the same.
+            tokio::spawn(async move {
+                let thread = super::thread().await;
+                drop(tokio::task::spawn_blocking(move || {
+                    let _thread = thread;
+                    shared.run();
+                }));
+            });
         }
         Ok(())
     }

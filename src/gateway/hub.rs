@@ -44,6 +44,9 @@ struct Table {
     scanned: Option<u64>,
 }
 
+/// Seconds after a request in which branches that clients pushed are looked for.
+const RECENT: u64 = 60;
+
 /// How deep repositories are looked for below a directory.
 const DEPTH: usize = 8;
 
@@ -108,7 +111,7 @@ impl Hub {
         self.table().by_path.values().cloned().collect()
     }
 
-    /// Commits what was recorded and closes what nobody asked for in a while. Blocks.
+    /// Closes what nobody asked for in a while, and merges the git-annex branches that clients pushed. Blocks.
     pub fn tidy(&self) {
         let idle: Vec<_> = {
             let mut table = self.table();
@@ -120,6 +123,9 @@ impl Hub {
         for served in idle {
             // What is not committed stays in the journal.
             let _ = served.settle();
+        }
+        for served in self.opened().iter().filter(|served| served.idle() < RECENT) {
+            served.merge_arrived();
         }
     }
 
@@ -158,8 +164,13 @@ impl Hub {
             if *served.uuid() != uuid {
                 return Err(Unserved::Unknown);
             }
-            // Another request may have opened it meanwhile; all have to share one.
-            Ok(Arc::clone(hub.table().by_path.entry(path).or_insert_with(|| Arc::new(served))))
+            // Another request may have opened it meanwhile, or a link by another name; all have to share one.
+            let mut table = hub.table();
+            let same = |known: &&Arc<Served>| known.repository().git_dir() == served.repository().git_dir();
+            let shared = table.by_path.values().find(same).map(Arc::clone);
+            let shared = shared.unwrap_or_else(|| Arc::new(served));
+            table.by_path.insert(path, Arc::clone(&shared));
+            Ok(shared)
         });
         opened.await.map_err(Unserved::Broken)?
     }

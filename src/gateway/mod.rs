@@ -20,6 +20,8 @@ pub use outgoing::Outgoing;
 pub use served::Served;
 pub use upload::{Offer, Settled, Upload};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 /// Seconds of the clock that `GETTIMESTAMP` tells and `REMOVE-BEFORE` is held against: monotonic, and the same for every
 /// process of this computer, since a client may ask one and remove through another.
 pub fn timestamp() -> u64 {
@@ -28,5 +30,21 @@ pub fn timestamp() -> u64 {
 
 /// Runs what may block on a pool thread.
 pub(crate) async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(f).await.map_err(|e| Failure::internal(e.to_string()))
+    let thread = thread().await;
+    let run = move || {
+        let _thread = thread;
+        f()
+    };
+    tokio::task::spawn_blocking(run).await.map_err(|e| Failure::internal(e.to_string()))
+}
+
+/// Pool threads of the whole process at work at a time. More only wait for the same disk, and a runtime by itself would
+/// start hundreds.
+const THREADS: usize = 48;
+
+/// Leave to use a pool thread, given back when dropped. Nobody holds one while waiting for another.
+async fn thread() -> Option<SemaphorePermit<'static>> {
+    static FREE: Semaphore = Semaphore::const_new(THREADS);
+    // It is never closed.
+    FREE.acquire().await.ok()
 }

@@ -131,6 +131,13 @@ impl Served {
         Ok(())
     }
 
+    /// Merges the git-annex branches that clients pushed, so that others who fetch see them. Blocks.
+    pub(super) fn merge_arrived(&self) {
+        if let Err(e) = self.repository.branch().merge_arrived() {
+            tracing::warn!(repository = %self.repository.path().display(), "cannot merge pushed branches yet: {e}");
+        }
+    }
+
     /// Marks the repository as used now.
     pub(super) fn touch(&self) {
         self.used.store(timestamp(), Ordering::Relaxed);

@@ -281,7 +281,10 @@ impl Upload {
             self.sync_over().await?;
             let incoming = self.share()?;
             self.synced = self.written;
-            self.syncing = Some(tokio::task::spawn_blocking(move || incoming.sync_so_far()));
+            self.syncing =
+                Some(tokio::spawn(
+                    async move { blocking(move || incoming.sync_so_far()).await.map_err(io::Error::other)? },
+                ));
         }
         Ok(())
     }
