@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod http;
 pub mod place;
 pub mod relay;
+pub mod rest;
 pub mod run;
 pub mod servers;
 pub mod slow;
