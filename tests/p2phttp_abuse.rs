@@ -1,4 +1,4 @@
-//! Clients that stall, vanish or talk nonsense, and what they leave in the server: nothing.
+//! Clients that stall, vanish or are too many, and what they leave in the server: nothing.
 
 mod support;
 
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use support::annex::{Repo, content};
 use support::gateway::{Gateway, Held, SOON, eventually};
 use support::http::Client;
+use support::rest::{at_rest, leftovers, put_some, returns_to, warm_up};
 use support::wire::{Wire, key_of, length};
 
 /// How long another client may have to wait, whatever the others do.
@@ -183,136 +184,6 @@ fn a_transfer_that_moves_is_never_too_slow() {
 }
 
 #[test]
-fn nonsense_is_refused_and_nothing_in_it_is_done() {
-    let repo = Repo::new();
-    let kept = repo.add("kept", 1, 1000);
-    let wire = Wire::open(repo, &["--quiet"]);
-    warm_up(&wire, &kept);
-    let before = at_rest(&wire);
-    let remove = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", wire.path("remove", &kept));
-    let check = wire.path("checkpresent", &kept);
-    let with =
-        |headers: &str, body: &str| format!("POST {check} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}").into_bytes();
-    let n = remove.len();
-    let cases: Vec<(&str, Vec<u8>)> = vec![
-        ("noise", content(9, 100_000)),
-        ("zeros", vec![0; 100_000]),
-        ("a TLS hello", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", &content(3, 507)[..]].concat()),
-        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
-        ("HTTP/0.9", b"GET /\r\n\r\n".to_vec()),
-        ("a head of 1 MiB", [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'x'; 1 << 20]].concat()),
-        ("a target of 1 MiB", [b"GET /".to_vec(), vec![b'x'; 1 << 20]].concat()),
-        ("10,000 headers", [b"GET / HTTP/1.1\r\n".to_vec(), b"X: y\r\n".repeat(10_000)].concat()),
-        (
-            "two ways of length",
-            with(&format!("Content-Length: {n}\r\nTransfer-Encoding: chunked\r\n"), &format!("0\r\n\r\n{remove}")),
-        ),
-        ("two lengths", with(&format!("Content-Length: 0\r\nContent-Length: {n}\r\n"), &remove)),
-        ("a list of lengths", with("Content-Length: 0, 0\r\n", &remove)),
-        ("a length with a sign", with("Content-Length: +0\r\n", &remove)),
-        ("a length that is negative", with("Content-Length: -1\r\n", &remove)),
-        ("a length beyond numbers", with("Content-Length: 99999999999999999999999\r\n", &remove)),
-        (
-            "an encoding of ours and another",
-            with("Transfer-Encoding: gzip, chunked\r\n", &format!("0\r\n\r\n{remove}")),
-        ),
-        (
-            "an encoding twice",
-            with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", &format!("0\r\n\r\n{remove}")),
-        ),
-        ("an encoding misspelt", with("Transfer-Encoding: xchunked\r\n", &format!("0\r\n\r\n{remove}"))),
-        ("a space before the colon", with("Transfer-Encoding : chunked\r\n", &format!("0\r\n\r\n{remove}"))),
-        ("a folded header", with("X: y\r\n Content-Length: 5\r\n", &remove)),
-        ("bare line feeds", format!("POST {check} HTTP/1.1\nHost: x\n\n{remove}").into_bytes()),
-        ("a zero byte in a header", with("X: a\0b\r\n", &remove)),
-        (
-            "HTTP/1.0 in chunks",
-            format!("POST {check} HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{remove}").into_bytes(),
-        ),
-        ("a chunk that is no number", with("Transfer-Encoding: chunked\r\n", &format!("zz\r\n{remove}"))),
-        ("a chunk beyond numbers", with("Transfer-Encoding: chunked\r\n", &format!("fffffffffffffffff\r\n{remove}"))),
-        ("a chunk with a sign", with("Transfer-Encoding: chunked\r\n", &format!("-1\r\n{remove}"))),
-        (
-            "a chunk longer than it said",
-            with("Transfer-Encoding: chunked\r\n", &format!("1\r\nxyz\r\n0\r\n\r\n{remove}")),
-        ),
-        (
-            "a chunk's endless extension",
-            with("Transfer-Encoding: chunked\r\n", &format!("0;{}\r\n\r\n{remove}", "x".repeat(1 << 20))),
-        ),
-        (
-            "endless trailers",
-            with("Transfer-Encoding: chunked\r\n", &format!("0\r\n{}\r\n{remove}", "X: y\r\n".repeat(200_000))),
-        ),
-    ];
-    for (what, bytes) in &cases {
-        let mut client = wire.server.connect();
-        // The server may close before it has all.
-        let _ = client.try_send(bytes);
-        client.finish();
-        let mut answers = Vec::new();
-        while let Ok(Some(answer)) = client.try_answer(false) {
-            answers.push(answer);
-        }
-        assert!(answers.len() <= 1, "{what}: {} answers: {answers:?}", answers.len());
-        assert_eq!(wire.ask("checkpresent", &kept), r#"{"present":true}"#, "after {what}: {answers:?}");
-        println!("{what}: {:?}", answers.first().map(|answer| (answer.status, answer.text())));
-    }
-    // The same chunks as the body of a put.
-    for chunks in ["zz\r\nx", "fffffffffffffffff\r\nx", "-1\r\nx", "1\r\nxyz\r\n", "5\r\nhello\r\nzz\r\n"] {
-        let key = key_of(b"hello");
-        let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n", wire.path("put", &key));
-        let mut client = wire.server.connect();
-        client.send(format!("{head}{}\r\n\r\n{chunks}{remove}", length(5)));
-        client.finish();
-        let rest = client.rest();
-        assert!(!String::from_utf8_lossy(&rest).contains("true"), "{chunks:?}: {}", rest.escape_ascii());
-        assert_eq!(wire.ask("checkpresent", &key), r#"{"present":false}"#, "{chunks:?}");
-        assert_eq!(wire.ask("checkpresent", &kept), r#"{"present":true}"#, "{chunks:?}");
-    }
-    returns_to(&wire, before);
-    wire.server.stop();
-}
-
-#[test]
-fn requests_sent_ahead_are_answered_in_order() {
-    let repo = Repo::new();
-    let there = repo.add("there", 1, 100_000);
-    let wire = Wire::open(repo, &["--quiet"]);
-    let body = content(8, 50_000);
-    let (key, gone) = (key_of(&body), key_of(b"gone"));
-    let post =
-        |op: &str, key: &str| format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", wire.path(op, key));
-    let mut bytes = Vec::new();
-    for _ in 0..50 {
-        bytes.extend_from_slice(post("checkpresent", &there).as_bytes());
-        bytes.extend_from_slice(post("checkpresent", &gone).as_bytes());
-        bytes.extend_from_slice(wire.get(&there).as_bytes());
-        bytes.extend_from_slice(wire.put_head(&key, body.len()).as_bytes());
-        bytes.extend_from_slice(&body);
-        bytes.extend_from_slice(&wire.put_chunk(&key, body.len(), &body));
-        bytes.extend_from_slice(b"\r\n0\r\n\r\n");
-        bytes.extend_from_slice(wire.get(&key).as_bytes());
-        bytes.extend_from_slice(post("remove", &key).as_bytes());
-    }
-    let mut client = wire.server.connect();
-    let mut sender = client.again();
-    let sending = std::thread::spawn(move || sender.send(bytes));
-    for round in 0..50 {
-        let mut next = || client.answer(false);
-        assert_eq!(next().text(), r#"{"present":true}"#, "{round}");
-        assert_eq!(next().text(), r#"{"present":false}"#, "{round}");
-        assert_eq!(next().body, content(1, 100_000), "{round}");
-        assert_eq!(next().text(), r#"{"plusuuids":[],"stored":true}"#, "{round}");
-        assert_eq!(next().text(), r#"{"plusuuids":[],"stored":true}"#, "{round}");
-        assert_eq!(next().body, body, "{round}");
-        assert_eq!(next().text(), r#"{"plusuuids":[],"removed":true}"#, "{round}");
-    }
-    sending.join().expect("all was taken");
-    wire.server.stop();
-}
-
-#[test]
 fn more_clients_than_allowed_are_told_to_come_back() {
     let wire = Wire::open(Repo::new(), &["--connections", "3", "--quiet"]);
     let held: Vec<Client> = (0..3).map(|_| wire.server.connect()).collect();
@@ -378,76 +249,4 @@ fn limited(repo: Repo, kind: &str, files: usize, flags: &[&str]) -> Wire {
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
-}
-
-/// What is done once stays: threads are started, files opened.
-#[track_caller]
-fn warm_up(wire: &Wire, key: &str) {
-    let body = content(4242, 600_000);
-    assert_eq!(wire.put(&key_of(&body), &body).status, 200);
-    wire.unlock(&wire.lock(key));
-    assert_eq!(wire.server.connect().ask(&wire.get(key)).status, 200);
-    wire.ask("remove", &key_of(&body));
-}
-
-/// What the server holds when nobody wants anything of it.
-#[track_caller]
-fn at_rest(wire: &Wire) -> Held {
-    eventually("it comes to rest", || wire.server.metric("connections") == 0 && journal(&wire.repo).is_empty());
-    // Threads that wait for work go after ten seconds. One test waits for that.
-    Held { threads: 64, ..wire.server.held() }
-}
-
-/// Puts a little content and gives its key.
-#[track_caller]
-fn put_some(wire: &Wire, seed: u64) -> String {
-    let body = content(seed, 1000);
-    assert_eq!(wire.put(&key_of(&body), &body).status, 200);
-    key_of(&body)
-}
-
-/// Waits until the server holds what it held.
-#[track_caller]
-fn returns_to(wire: &Wire, before: Held) {
-    let begun = Instant::now();
-    loop {
-        let now = wire.server.held();
-        if now.no_more_than(&before) {
-            break;
-        }
-        assert!(begun.elapsed() < SOON, "it held {before:?} and holds {now:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let annex = annex_dir(&wire.repo);
-    let locked = leftovers_in(&annex.join("transfer"), &["lck."]);
-    assert_eq!(locked, Vec::<PathBuf>::new(), "locks of transfers");
-    assert_eq!(leftovers_in(&annex.join("othertmp"), &[""]), Vec::<PathBuf>::new(), "private files");
-}
-
-fn annex_dir(repo: &Repo) -> PathBuf {
-    let bare = repo.dir().join("annex");
-    if bare.exists() { bare } else { repo.dir().join(".git/annex") }
-}
-
-fn journal(repo: &Repo) -> Vec<PathBuf> {
-    leftovers_in(&annex_dir(repo).join("journal"), &[""])
-}
-
-/// Files below the objects whose names contain one of `names`.
-fn leftovers(repo: &Repo, names: &[&str]) -> Vec<PathBuf> {
-    leftovers_in(&annex_dir(repo).join("objects"), names)
-}
-
-fn leftovers_in(dir: &Path, names: &[&str]) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut found = Vec::new();
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(leftovers_in(&path, names));
-        } else if names.iter().any(|name| entry.file_name().to_string_lossy().contains(name)) {
-            found.push(path);
-        }
-    }
-    found
 }

@@ -13,6 +13,7 @@ pub mod http;
 pub mod p2p;
 pub mod place;
 pub mod relay;
+pub mod rest;
 pub mod run;
 pub mod servers;
 pub mod slow;
