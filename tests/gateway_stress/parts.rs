@@ -136,12 +136,12 @@ pub fn real_commands(scene: &Scene<'_>, busy: &AtomicBool) {
 
 /// A clone that records and pushes its git-annex branch to `branch`, as a sync does: a push that comes too late is
 /// preceded by a fetch the next time.
-pub fn real_pushes(scene: &Scene<'_>, clone: &Repo, branch: &str, uuid: &str, busy: &AtomicBool) {
+pub fn real_pushes(scene: &Scene<'_>, clone: &Repo, branch: &str, part: u64, uuid: &str, busy: &AtomicBool) {
     let (mut n, mut pushed) = (0, 0);
     let mut waiting = Vec::new();
     // The last push has to arrive, and it does once nobody is faster.
     while pushed < 3 || !waiting.is_empty() || (busy.load(Ordering::Relaxed) && n < 100) {
-        let (key, _) = keyed(WEB, n, 1000);
+        let (key, _) = keyed(part, n, 1000);
         clone.annex(&["setpresentkey", "--quiet", &key, uuid, "1"]).ok();
         waiting.push(key);
         n += 1;
