@@ -1,5 +1,6 @@
 //! Every exchange of `testdata/http/` with the program itself, on a repository like the recorded one.
 
+#[allow(dead_code)]
 #[path = "http_transcripts/differences.rs"]
 mod differences;
 mod support;

@@ -5,6 +5,7 @@ mod support;
 
 #[path = "../src/proto/p2p/tests/differences.rs"]
 mod differences;
+#[allow(dead_code)]
 #[path = "../src/proto/p2p/tests/transcript.rs"]
 mod transcript;
 

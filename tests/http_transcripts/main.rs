@@ -68,7 +68,13 @@ fn every_exchange_is_answered_as_recorded_or_as_listed() {
 #[test]
 fn every_difference_is_named_in_the_documentation() {
     let page = include_str!("../../docs/protocols.md");
-    for name in DIFFERENCES.iter().flat_map(|difference| difference.names) {
-        assert!(page.contains(&format!("`{name}`")), "docs/protocols.md does not name `{name}`");
+    for difference in DIFFERENCES {
+        for name in difference.names {
+            assert!(
+                page.contains(&format!("`{name}`")),
+                "docs/protocols.md does not name `{name}`: {}",
+                difference.why
+            );
+        }
     }
 }
