@@ -79,6 +79,16 @@ impl Served {
         }
     }
 
+    /// Bytes of the content of `key` that are here from an upload that was broken off; `None` where all of it is here.
+    /// Failures: those of [`put`](Self::put).
+    pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
+        if self.check(key).await? {
+            return Ok(None);
+        }
+        let (content, key) = (self.content.clone(), key.clone());
+        Ok(Some(blocking(move || content.offset(&key)).await??))
+    }
+
     /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it. Content
     /// that is not here is removed.
     ///

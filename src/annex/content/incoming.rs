@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::proven::feed;
 use super::space::Promise;
-use super::staging::Staged;
+use super::staging::{Staged, partial_len};
 use super::{Content, ContentError};
 use crate::annex::backend::{Verification, Verifier, is_cryptographically_secure};
 use crate::name::{Key, Uuid};
@@ -47,13 +47,7 @@ impl Content {
         if self.present(key).map_err(ContentError::io("look for the content"))? {
             return Ok(Receive::AlreadyHave);
         }
-        let backend = || key.backend().escape_ascii().to_string();
-        if config.secure_hashes_only && !is_cryptographically_secure(key) {
-            return Err(ContentError::Insecure { backend: backend() });
-        }
-        if matches!(Verification::for_key(key), Verification::Impossible) {
-            return Err(ContentError::Unverifiable { backend: backend() });
-        }
+        self.check_kind(key)?;
         let staged = Staged::take(config, key, from).map_err(ContentError::io("lock the transfer"))?;
         let file = staged.open().map_err(ContentError::io("open the partial file"))?;
         let (content, key) = (self.clone(), key.clone());
@@ -69,6 +63,35 @@ impl Content {
             incoming._promise = Some(promises.keep(&config.annex_dir, &incoming.file, len, config.reserve)?);
         }
         Ok(Receive::Incoming(incoming))
+    }
+}
+
+impl Content {
+    /// Bytes of the content of `key` that are kept from a transfer before this one, as far as they can be told without
+    /// getting in the way of a transfer that is running: taking its locks, even for a moment, would make another one that
+    /// begins meanwhile lose what it brings. Promises no room.
+    ///
+    /// Errors: those of [`receive`](Self::receive), so that a client need not send anything to meet them.
+    pub fn offset(&self, key: &Key) -> Result<u64, ContentError> {
+        self.check_kind(key)?;
+        let config = self.config();
+        let kept = partial_len(config, key).map_err(ContentError::io("look at the partial file"))?;
+        let Some(whole) = key.content_len() else { return Ok(kept) };
+        // What is longer than the content is none of it.
+        let kept = if kept > whole { 0 } else { kept };
+        self.0.promises.check(&config.annex_dir, whole - kept, config.reserve)?;
+        Ok(kept)
+    }
+
+    fn check_kind(&self, key: &Key) -> Result<(), ContentError> {
+        let backend = || key.backend().escape_ascii().to_string();
+        if self.config().secure_hashes_only && !is_cryptographically_secure(key) {
+            return Err(ContentError::Insecure { backend: backend() });
+        }
+        if matches!(Verification::for_key(key), Verification::Impossible) {
+            return Err(ContentError::Unverifiable { backend: backend() });
+        }
+        Ok(())
     }
 }
 

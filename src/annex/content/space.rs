@@ -30,18 +30,18 @@ impl Promises {
     ///
     /// Errors: [`ContentError::Reserve`] where there is not that much.
     pub fn keep(&self, dir: &Path, file: &Arc<File>, len: u64, reserve: u64) -> Result<Promise, ContentError> {
-        let free = free(dir).map_err(ContentError::io("look for free space"))?;
-        let mut expected = self.lock();
-        let promised: u64 = expected.iter().map(Expected::missing).fold(0, u64::saturating_add);
         let wanted = Expected { file: Arc::clone(file), len };
-        let (need, free) = (wanted.missing(), free.saturating_sub(promised));
-        // What needs no room is let in on the fullest disk: a transfer that only has to be completed.
-        if need > 0 && need.saturating_add(reserve) > free {
-            return Err(ContentError::Reserve { need, free, reserve });
-        }
+        // Held until it is added, so that two at the same moment do not both find room for one.
+        let mut expected = self.lock();
+        room(&expected, dir, wanted.missing(), reserve)?;
         expected.push(wanted);
         drop(expected);
         Ok(Promise { promises: self.clone(), file: Arc::clone(file) })
+    }
+
+    /// Whether there is room for `need` more bytes on the disk of `dir` now. Errors: as [`keep`](Self::keep).
+    pub fn check(&self, dir: &Path, need: u64, reserve: u64) -> Result<(), ContentError> {
+        room(&self.lock(), dir, need, reserve)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Expected>> {
@@ -61,6 +61,16 @@ impl Expected {
         let taken = self.file.metadata().map_or(0, |metadata| metadata.blocks().saturating_mul(512));
         self.len.saturating_sub(taken)
     }
+}
+
+fn room(expected: &[Expected], dir: &Path, need: u64, reserve: u64) -> Result<(), ContentError> {
+    let promised: u64 = expected.iter().map(Expected::missing).fold(0, u64::saturating_add);
+    let free = free(dir).map_err(ContentError::io("look for free space"))?.saturating_sub(promised);
+    // What needs no room is let in on the fullest disk: a transfer that only has to be completed.
+    if need > 0 && need.saturating_add(reserve) > free {
+        return Err(ContentError::Reserve { need, free, reserve });
+    }
+    Ok(())
 }
 
 /// Bytes an ordinary user may still write to the disk `dir` is on.

@@ -45,9 +45,8 @@ impl Staged {
     /// running, in whatever process, the place is private and starts empty.
     pub fn take(config: &ContentConfig, key: &Key, from: &Uuid) -> io::Result<Self> {
         if let Some(locks) = TransferLocks::take(config, key, from)? {
-            let dir = config.annex_dir.join("tmp");
-            modes::make_dirs(config, &dir)?;
-            let path = dir.join(OsStr::from_bytes(&layout::key_file(key.as_bytes())));
+            let path = shared_place(config, key);
+            modes::make_dirs(config, &config.annex_dir.join("tmp"))?;
             return Ok(Self { path, resumable: true, _held: Held::Transfer { _locks: locks } });
         }
         let dir = config.annex_dir.join("othertmp");
@@ -79,6 +78,21 @@ impl Staged {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a partial transfer is no regular file"));
         }
         Ok(file)
+    }
+}
+
+/// Where transfers of `key` that can be resumed are staged, in all programs.
+fn shared_place(config: &ContentConfig, key: &Key) -> PathBuf {
+    config.annex_dir.join("tmp").join(OsStr::from_bytes(&layout::key_file(key.as_bytes())))
+}
+
+/// Bytes that a transfer of `key` would go on from, looked at in passing: nothing is locked or made.
+pub fn partial_len(config: &ContentConfig, key: &Key) -> io::Result<u64> {
+    match std::fs::symlink_metadata(shared_place(config, key)) {
+        Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
+        Ok(_) => Ok(0),
+        Err(e) if super::object::is_absence(&e) => Ok(0),
+        Err(e) => Err(e),
     }
 }
 

@@ -48,14 +48,9 @@ impl Connection {
     pub(super) async fn put_offset(&mut self, asked: Asked, served: &Arc<Served>, key: &Key) -> io::Result<bool> {
         let api = asked.api;
         let mut body = Vec::new();
-        match served.put(key, &client(&asked)).await {
-            Ok(Offer::AlreadyHave) => json::already_have(api, &[], &mut body),
-            Ok(Offer::Upload(upload)) => {
-                json::offset(upload.offset(), &mut body);
-                if let Err(failure) = upload.keep().await {
-                    return self.fail(asked, &failure).await;
-                }
-            }
+        match served.offset(key).await {
+            Ok(None) => json::already_have(api, &[], &mut body),
+            Ok(Some(offset)) => json::offset(offset, &mut body),
             Err(failure) => return self.fail(asked, &failure).await,
         }
         self.answer(asked, Response::json(body.len()), &body).await
