@@ -299,8 +299,12 @@ fn a_client_that_vanishes_while_it_holds_a_lock_holds_it_no_longer() {
         .collect();
     let words = |key: &str| format!("VERSION 4\nLOCKCONTENT {key}\nUNLOCKCONTENT\nCHECKPRESENT {key}\n");
     let whole = words(&keys[0]).len();
-    side_by_side(whole + 1, |cut| {
-        say_and_leave(&repo, &uuid, words(&keys[cut % keys.len()]).as_bytes(), cut, cut % 2 == 0);
+    // Clients of one key come one after the other: of two processes that lock it at once, the second keeps what the first
+    // wrote for its ten minutes, because it cannot know that the first did not die.
+    side_by_side(keys.len(), |number| {
+        for cut in (number..=whole).step_by(keys.len()) {
+            say_and_leave(&repo, &uuid, words(&keys[number]).as_bytes(), cut, (cut / keys.len()) % 2 == 0);
+        }
     });
     assert_eq!(locks(&repo), Vec::<PathBuf>::new());
     let mut session = Session::greeted(product(&repo), &repo.dir(), &uuid);

@@ -129,13 +129,14 @@ pub fn init(lab: &Lab, program: &Program) -> io::Result<()> {
     driver.finish().map(drop)
 }
 
-/// The same page cache and the same idle disk and server for every subject.
+/// The same page cache, the same memory at hand and the same idle disk and server for every subject.
 pub fn ready(lab: &Lab, server: Option<&Server>) -> io::Result<()> {
     if let Some(server) = server {
         server.vacuum()?;
     }
     lab.large()?;
-    lab.settle()
+    lab.settle()?;
+    lab.touch_memory()
 }
 
 fn store(lab: &Lab, program: &Program, key: &str, source: &Path) -> io::Result<Usage> {

@@ -34,10 +34,11 @@ impl<'a> Held<'a> {
         Ok(Self { uuid: repo.uuid()?, repo, key, object })
     }
 
-    /// Reads the content into the page cache and lets the disk come to rest.
+    /// Reads the content into the page cache, lets the disk come to rest, and has memory at hand.
     pub fn ready(&self, lab: &Lab) -> io::Result<()> {
         io::copy(&mut File::open(&self.object)?, &mut io::sink())?;
-        lab.settle()
+        lab.settle()?;
+        lab.touch_memory()
     }
 }
 
