@@ -303,7 +303,7 @@ fn a_client_that_vanishes_while_it_holds_a_lock_holds_it_no_longer() {
     // wrote for its ten minutes, because it cannot know that the first did not die.
     side_by_side(keys.len(), |number| {
         for cut in (number..=whole).step_by(keys.len()) {
-            say_and_leave(&repo, &uuid, words(&keys[number]).as_bytes(), cut, (cut / keys.len()) % 2 == 0);
+            say_and_leave(&repo, &uuid, words(&keys[number]).as_bytes(), cut, (cut / keys.len()).is_multiple_of(2));
         }
     });
     assert_eq!(locks(&repo), Vec::<PathBuf>::new());
