@@ -74,9 +74,11 @@ impl<W: Work> Belt<W> {
             {
                 let mut state = self.0.state();
                 if !state.running {
+                    // Also after an error, and before its thread is quite gone: what the work holds on to is free then.
+                    let work = state.work.take();
                     return match state.error.take() {
                         Some(error) => Err(error),
-                        None => Ok(state.work.take()),
+                        None => Ok(work),
                     };
                 }
             }
@@ -199,6 +201,23 @@ mod tests {
             None => belt.finish().await.err().expect("the disk was full").kind(),
         };
         assert_eq!(failed, io::ErrorKind::StorageFull);
+    }
+
+    #[tokio::test]
+    async fn after_an_error_nothing_is_held_any_more() {
+        struct Fail(Arc<()>);
+        impl Work for Fail {
+            fn process(&mut self, _: &[u8]) -> io::Result<()> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+        }
+        for _ in 0..200 {
+            let held = Arc::new(());
+            let belt = Belt::new(Fail(Arc::clone(&held)));
+            belt.push(Bytes::from_static(b"1")).await.expect("taken");
+            assert!(belt.finish().await.is_err());
+            assert_eq!(Arc::strong_count(&held), 1);
+        }
     }
 
     #[tokio::test]
