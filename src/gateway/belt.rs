@@ -205,7 +205,9 @@ mod tests {
 
     #[tokio::test]
     async fn after_an_error_nothing_is_held_any_more() {
-        struct Fail(Arc<()>);
+        struct Fail {
+            _held: Arc<()>,
+        }
         impl Work for Fail {
             fn process(&mut self, _: &[u8]) -> io::Result<()> {
                 Err(io::ErrorKind::StorageFull.into())
@@ -213,7 +215,7 @@ mod tests {
         }
         for _ in 0..200 {
             let held = Arc::new(());
-            let belt = Belt::new(Fail(Arc::clone(&held)));
+            let belt = Belt::new(Fail { _held: Arc::clone(&held) });
             belt.push(Bytes::from_static(b"1")).await.expect("taken");
             assert!(belt.finish().await.is_err());
             assert_eq!(Arc::strong_count(&held), 1);
