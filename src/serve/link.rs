@@ -71,16 +71,12 @@ impl Link {
                     let mut blocks = FileBlocks::new(&from.part(at, len), budget.clone(), Arc::new(lease));
                     while let Some(block) = blocks.next().await? {
                         at += block.len() as u64;
-                        self.write_tls(&block, idle).await?;
+                        self.write(&block, idle).await?;
                     }
                 }
                 Ok(())
             }
         }
-    }
-
-    async fn write_tls(&mut self, bytes: &[u8], idle: Duration) -> io::Result<()> {
-        self.write(bytes, idle).await
     }
 
     /// Whether content goes out without passing through memory.

@@ -217,7 +217,7 @@ impl Session {
         // A length that the key rules out is not worth a byte of the disk.
         if upload.key().size().is_some_and(|size| offset.saturating_add(len) > size) {
             upload.spoil();
-            return self.skip(server, DRAIN).await.map(|()| None);
+            return self.skip(server).await.map(|()| None);
         }
         loop {
             let early = server.take_payload(BLOCK);
@@ -256,11 +256,11 @@ impl Session {
         if server.payload_due() > DRAIN {
             return Err(io::Error::other(failure));
         }
-        self.skip(server, DRAIN).await.map(|()| failure)
+        self.skip(server).await.map(|()| failure)
     }
 
-    async fn skip(&mut self, server: &mut Server, limit: u64) -> io::Result<()> {
-        if server.payload_due() > limit {
+    async fn skip(&mut self, server: &mut Server) -> io::Result<()> {
+        if server.payload_due() > DRAIN {
             return Err(io::Error::other("the content is longer than its key says"));
         }
         while !server.take_payload(BLOCK).is_empty() {}

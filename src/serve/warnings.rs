@@ -1,4 +1,5 @@
-//! What the layers below warn of while they go on, such as a commit that has to wait, for whoever runs this program.
+//! What is traced while the program goes on, for whoever runs it: warnings of a server, DEBUG lines of a special remote.
+//! Nothing else that is traced in the process is enabled, so it costs nothing.
 
 use std::fmt::{Debug, Write};
 
@@ -7,28 +8,37 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, Subscriber};
 use tracing::{Event, Level, Metadata};
 
-/// Takes one warning, which may have several lines.
+/// Takes one event, which may have several lines.
 type Say = Box<dyn Fn(&str) + Send + Sync>;
 
-/// Warnings and errors of this program's own code.
-struct Warnings(Say);
+/// Says the events that are wanted.
+struct Listener {
+    wanted: fn(&Metadata<'_>) -> bool,
+    say: Say,
+}
 
-/// Hands warnings to `say` from now on, in all threads. The first call in a process counts.
+/// Hands warnings and errors of this program's own code to `say` from now on, in all threads. The first call in a process
+/// counts, of this and [`listen`].
 pub(crate) fn start(say: impl Fn(&str) + Send + Sync + 'static) {
-    let _ = tracing::subscriber::set_global_default(Warnings(Box::new(say)));
+    listen(is_warning, say);
 }
 
-fn ours(metadata: &Metadata<'_>) -> bool {
-    metadata.is_event() && *metadata.level() <= Level::WARN && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
+/// Hands the events that are `wanted` to `say`, likewise.
+pub(crate) fn listen(wanted: fn(&Metadata<'_>) -> bool, say: impl Fn(&str) + Send + Sync + 'static) {
+    let _ = tracing::subscriber::set_global_default(Listener { wanted, say: Box::new(say) });
 }
 
-impl Subscriber for Warnings {
+fn is_warning(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::WARN && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
+}
+
+impl Subscriber for Listener {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if ours(metadata) { Interest::always() } else { Interest::never() }
+        if self.enabled(metadata) { Interest::always() } else { Interest::never() }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        ours(metadata)
+        metadata.is_event() && (self.wanted)(metadata)
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -42,7 +52,7 @@ impl Subscriber for Warnings {
     fn event(&self, event: &Event<'_>) {
         let mut words = Words(String::new());
         event.record(&mut words);
-        (self.0)(&words.0);
+        (self.say)(&words.0);
     }
 
     fn enter(&self, _: &Id) {}
@@ -74,7 +84,7 @@ mod tests {
         let said = Arc::new(Mutex::new(Vec::new()));
         let again = Arc::clone(&said);
         let say = move |words: &str| again.lock().expect("no panic").push(words.to_string());
-        tracing::subscriber::with_default(Warnings(Box::new(say)), || {
+        tracing::subscriber::with_default(Listener { wanted: is_warning, say: Box::new(say) }, || {
             tracing::warn!(repository = %"/srv/x", "cannot commit yet: {}", "busy");
             tracing::info!("all is well");
             tracing::warn!(target: "rustls", "noise");

@@ -109,18 +109,21 @@ impl Connection {
             if !self.early.is_empty() {
                 match head::parse_more(&self.early, seen) {
                     Ok(Some((head, length))) => {
-                        let (asked, routed) = (asked(&head), route(&head));
-                        let call = routed.map(|call| Call {
-                            asked: Asked { api: call.api, client: call.client, ..asked.clone_plain() },
-                            prefix: call.prefix.to_vec(),
-                            uuid: call.uuid,
-                            op: call.op,
-                            credentials: call.credentials,
-                        });
+                        let asked = asked(&head);
+                        let call = match route(&head) {
+                            Ok(call) => Ok(Call {
+                                asked: Asked { api: call.api, client: call.client, ..asked },
+                                prefix: call.prefix.to_vec(),
+                                uuid: call.uuid,
+                                op: call.op,
+                                credentials: call.credentials,
+                            }),
+                            Err(reject) => Err((asked, reject)),
+                        };
                         self.early.drain(..length);
                         return match call {
                             Ok(call) => Ok(Next::Call(Box::new(call))),
-                            Err(reject) => {
+                            Err((asked, reject)) => {
                                 self.shared.metrics.request("other");
                                 let response = Response::of(reject.status);
                                 let kept = self.answer(asked, response, reject.body.as_bytes()).await?;
@@ -343,22 +346,6 @@ impl Connection {
         };
         // Whoever sends more than that does not read the answer.
         let _ = tokio::time::timeout(LINGER, rest).await;
-    }
-}
-
-impl Asked {
-    fn clone_plain(&self) -> Self {
-        Self {
-            method: self.method,
-            version: self.version,
-            keep: self.keep,
-            expect: self.expect,
-            body: self.body.clone(),
-            range: self.range.clone(),
-            api: self.api,
-            client: None,
-            user: None,
-        }
     }
 }
 
