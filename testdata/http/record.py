@@ -338,9 +338,39 @@ def ask_all(server, who, header):
     ask("unknown uuid", f"POST /git-annex/00000000-0000-4000-8000-0000000fffff/v4/checkpresent?key={PRESENT}&{c}")
 
 
-def record(name, repository, out):
-    wanted = {"01-endpoints": record_endpoints, "02-errors": record_errors, "03-auth": record_auth}
-    wanted[name](repository, out)
+def record_journal(repository, out):
+    """When what was recorded is in the journal and in the branch."""
+    c = f"clientuuid={CLIENT}"
+
+    def observe(when, key):
+        out.write(f"=? {when}: {recorded_of(repository, key)}\n")
+
+    with Server(repository, out, ["--wideopen"]) as server:
+        for number in range(1, 4):
+            key, content = server.fresh()
+            server.ask(f"put {number}", f"POST {BASE}/v4/put?key={key}&{c}", [length(27)], content)
+            time.sleep(0.1)
+            observe("0.1 s", key)
+            time.sleep(2.9)
+            observe("3 s", key)
+            server.ask(f"remove {number}", f"POST {BASE}/v4/remove?key={key}&{c}")
+            observe("0 s", key)
+    observe("after SIGTERM", key)
+
+
+def recorded_of(repository, key):
+    """The location log of a key, in the journal and in the git-annex branch."""
+    path = ".git/annex/journal/*" + key + ".log"
+    journal = subprocess.run(f"cat {path}", shell=True, cwd=repository.path, capture_output=True)
+    branch = subprocess.run(["git", "grep", "-h", "", "git-annex", "--", f"*{key}.log"],
+                            cwd=repository.path, env=repository.env, capture_output=True)
+    told = [re.sub(r"^[0-9.]+s", "SECONDSs", done.stdout.decode().strip()) or "nothing" for done in (journal, branch)]
+    return f"journal {told[0]}, branch {told[1]}"
+
+
+RECORDINGS = {
+    "01-endpoints": record_endpoints, "02-errors": record_errors, "03-auth": record_auth, "19-journal": record_journal,
+}
 
 
 def main(names, record):
@@ -363,4 +393,4 @@ def main(names, record):
 
 
 if __name__ == "__main__":
-    main(["01-endpoints", "02-errors", "03-auth"], record)
+    main(RECORDINGS, lambda name, repository, out: RECORDINGS[name](repository, out))

@@ -4,7 +4,7 @@ writes what is said, in the format of README.md.
 
 Needs git, git-annex and python3; uses ports of its own choice on 127.0.0.1 and a scratch directory.
 """
-import base64, http.client, io, os, re, socket, threading, time
+import base64, http.client, io, os, re, socket, subprocess, threading, time
 
 from record import CLIENT, GATEWAY, USERS, Repository, Server, escape, key_of, main, write_answer
 
@@ -13,6 +13,10 @@ def lines(start, count):
     """`count` bytes of the endless text of numbered lines, from the byte `start` on."""
     text = b"".join(b"%07d\n" % number for number in range(start // 8, (start + count) // 8 + 1))
     return text[start % 8 : start % 8 + count]
+
+
+# In the place of a body whose end never came.
+CLOSED = b"closed"
 
 
 class Payloads:
@@ -109,7 +113,9 @@ def read_request(stream):
     chunks, body = None, b""
     if "transfer-encoding: chunked" in low:
         chunks = []
-        while size := int(stream.readline(), 16):
+        while size := int(stream.readline() or b"-1", 16):
+            if size < 0:
+                return lines, CLOSED, chunks
             chunks.append(stream.read(size))
             stream.readline()
         stream.readline()
@@ -141,10 +147,22 @@ class Watched:
     def __exit__(self, *_):
         self.server.__exit__()
 
-    def annex(self, *words, fails=False):
+    def annex(self, *words, fails=False, title=None):
         """Runs git-annex in the client; its requests follow in the order in which they were answered."""
         self.client.run("git", "annex", *words, fails=fails)
-        self.tell("git annex " + " ".join(words))
+        self.tell(title or "git annex " + " ".join(words))
+
+    def killed(self, *words, after):
+        """Kills git-annex once it has said `after`."""
+        command = ["git-annex", *words]
+        client = subprocess.Popen(command, cwd=self.client.path, env=self.client.env, stdout=subprocess.DEVNULL)
+        for _ in range(400):
+            if any(after in said.getvalue() for said, _ in self.relay.streams):
+                break
+            time.sleep(0.05)
+        client.kill()
+        client.wait()
+        self.tell("git annex " + " ".join(words) + ", killed")
 
     def tell(self, title):
         exchanges = []
@@ -152,16 +170,23 @@ class Watched:
             said.seek(0)
             answered.seek(0)
             while (request := read_request(said))[0]:
+                if request[1] == CLOSED:
+                    exchanges.append((time.monotonic_ns(), number, request, None, None))
+                    break
                 answer = http.client.HTTPResponse(Replayed(KeepOpen(answered)), method=request[0][0].split()[0])
                 answer.begin()
                 content = answer.read()
                 exchanges.append((answered.now(), number, request, answer, content))
+        several = len({number for _, number, *_ in exchanges}) > 1
         for _, number, (lines, body, chunks), answer, content in sorted(exchanges, key=lambda exchange: exchange[0]):
-            self.out.write(f"\n-- {title}, connection {number}\n")
+            self.out.write(f"\n-- {title}" + (f", connection {number}\n" if several else "\n"))
             for line in lines:
                 self.out.write(f"> {self.same(line)}\n")
-            self.out.write(f">> {self.payloads.tell(body)}\n" if body else "")
+            self.out.write(f">> {self.payloads.tell(body)}\n" if body not in (b"", CLOSED) else "")
             self.out.write("".join(f">+ {self.payloads.tell(chunk)}\n" for chunk in chunks or ()))
+            if answer is None:
+                self.out.write("># closed\n")
+                continue
             write_answer(self.out, answer, content, self.payloads.tell)
             lock = re.fullmatch(rb'{"locked":true,"lockid":"([^"]*)"}', content)
             if lock:
@@ -264,6 +289,16 @@ def record_locks_of_two(watched):
         client.run("git", "config", "remote.other.annexUrl", f"annex+http://127.0.0.1:{second.port}/git-annex/")
         watched.annex("drop", "--from", "origin", "lk")
         watched.annex("move", "--from", "other", "--to", "origin", "lk")
+        client.run("git", "annex", "copy", "--from", "origin", "--to", "other", "lk")
+        watched.relay.taken()
+    # One that never answers, so that the client keeps its lock for as long as it lives.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client.run("git", "config", "remote.other.annexUrl", f"annex+http://127.0.0.1:{silent.getsockname()[1]}/git-annex/")
+        watched.killed("drop", "--from", "other", "lk", after=b"false}")
+    # The server has to notice.
+    time.sleep(1)
+    words = ["drop", "--force", "--from", "origin", "lk"]
+    watched.annex(*words, title="remove after a client was killed that kept a lock")
 
 
 def record_testremote(watched):

@@ -21,6 +21,8 @@ pub struct Exchange {
     /// The client went away after the request.
     pub closed: bool,
     pub answer: Answer,
+    /// What was recorded in the repository, and when after the answer.
+    pub observed: Vec<(String, String)>,
 }
 
 /// What is compared of an answer.
@@ -60,7 +62,7 @@ pub fn all() -> Vec<Exchange> {
     let clients = ["11-client-origin", "12-client-jobs", "13-client-big", "15-client-locks", "16-client-testremote"];
     let names = ["01-endpoints", "02-errors", "03-auth"].into_iter().chain(clients);
     names
-        .chain(["18-client-login", "20-names"])
+        .chain(["18-client-login", "19-journal", "20-names"])
         .flat_map(|name| {
             let text = std::fs::read_to_string(directory.join(name).with_extension("txt")).expect("a transcript");
             read(name, &text)
@@ -110,6 +112,10 @@ fn exchange<'a>(payloads: &Payloads, lines: impl Iterator<Item = &'a str>) -> Ex
             },
             "<<" if rest.starts_with('$') => exchange.answer.body = escaped(&payloads.bytes(rest)),
             "<<" => exchange.answer.body = rest.to_owned(),
+            "=?" => {
+                let (when, state) = rest.split_once(": ").expect("when, and what");
+                exchange.observed.push((when.to_owned(), state.to_owned()));
+            }
             _ => {}
         }
     }
