@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use differences::DIFFERENCES;
 use sha2::{Digest, Sha256};
 use support::annex::{Repo, content};
-use support::p2p::Session;
+use support::p2p::{Host, Session};
 use transcript::{FILES, File, Section, at_time, quote, replace, unquote};
 
 /// Where the program differs beyond what its protocol does, in the same form.
@@ -98,16 +98,25 @@ fn expire(repo: &Repo, key: &str) {
     std::fs::write(&found[0], "10s").expect("written");
 }
 
-/// Holds the conversation, of which `step` bytes are written at a time.
-fn hold(repo: &Repo, uuid: &str, section: &Section, items: &[String], step: usize) {
+/// Holds the conversation, of which `step` bytes are written at a time. Commands of clients are run on `host`.
+fn hold(repo: &Repo, host: &Host, uuid: &str, section: &Section, items: &[String], step: usize) {
     let mut sessions: BTreeMap<&str, Session> = BTreeMap::new();
     let mut current = "";
     let (mut pending, mut due, mut now) = (Vec::new(), 0, 0);
     let title = &section.title;
     for (at, item) in items.iter().enumerate() {
         let (word, rest) = item.split_once(' ').unwrap_or((item, ""));
+        let next_is = |start: &str| items.get(at + 1).is_some_and(|next| next.starts_with(start));
         if word == "conn" {
             current = rest;
+            if next_is("run ") {
+                continue;
+            }
+        }
+        if word == "run" {
+            let line = rest.replace("$dir", &repo.dir().display().to_string());
+            let started = sessions.insert(current, Session::of(host.command(repo, &line)));
+            assert!(started.is_none(), "{title}: two servers on one connection");
         }
         let session = sessions.entry(current).or_insert_with(|| {
             let mut command = product(repo);
@@ -144,16 +153,16 @@ fn hold(repo: &Repo, uuid: &str, section: &Section, items: &[String], step: usiz
                 setkey(repo, key, &unquote(content));
             }
             "expire" => expire(repo, rest),
-            _ => assert_eq!(word, "conn", "{title}"),
+            _ => assert!(["conn", "run"].contains(&word), "{title}: {word}"),
         }
         // What a client says in one go is sent in one go.
-        if !items.get(at + 1).is_some_and(|next| next.starts_with('>')) {
+        if !next_is(">") {
             std::mem::take(&mut pending).chunks(step).for_each(|piece| session.send(piece));
         }
     }
 }
 
-fn replay(repo: &Repo, step: usize) {
+fn replay(repo: &Repo, host: &Host, step: usize) {
     for (name, text) in FILES {
         let file = File::parse(text);
         let uuid = file.expand("$uuid");
@@ -165,7 +174,7 @@ fn replay(repo: &Repo, step: usize) {
             {
                 replace(&mut items, theirs, ours).unwrap_or_else(|| panic!("{}: not as named", section.title));
             }
-            hold(repo, &uuid, section, &items, step);
+            hold(repo, host, &uuid, section, &items, step);
         }
         let left: Vec<PathBuf> = locks(repo).into_iter().filter(|path| !is_of(path, STILL_LOCKED)).collect();
         assert_eq!(left, Vec::<PathBuf>::new(), "{name}: locks are left");
@@ -175,12 +184,12 @@ fn replay(repo: &Repo, step: usize) {
 
 #[test]
 fn recorded_conversations_go_as_they_went() {
-    replay(&Repo::new(), usize::MAX);
+    replay(&Repo::new(), &Host::new(false), usize::MAX);
 }
 
 #[test]
 fn recorded_conversations_go_as_they_went_byte_by_byte_in_a_bare_repository() {
-    replay(&Repo::bare(), 1);
+    replay(&Repo::bare(), &Host::new(true), 1);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 Needs git, git-annex and python3; uses ports of its own choice on 127.0.0.1 and a scratch directory.
 """
-import base64, hashlib, http.client, io, os, re, shutil, socket, subprocess, sys, tempfile, threading, time
+import base64, hashlib, http.client, os, re, shutil, socket, subprocess, sys, tempfile, time
 
 GATEWAY = "00000000-0000-4000-8000-00000000a001"
 CLIENT = "00000000-0000-4000-8000-00000000c001"
@@ -42,9 +42,9 @@ class Repository:
         self.run("git", "config", "annex.uuid", uuid)
         self.run("git", "annex", "init", name)
 
-    def run(self, *command):
+    def run(self, *command, fails=False):
         done = subprocess.run(command, cwd=self.path, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode != 0:
+        if (done.returncode != 0) != fails:
             raise SystemExit(f"{command} failed: {done.stdout.decode(errors='replace')}")
 
     def add(self, name, content):
@@ -125,7 +125,7 @@ class Server:
         return answer.status
 
 
-def write_answer(out, answer, content):
+def write_answer(out, answer, content, tell=escape):
     content = re.sub(rb'"lockid":"[^"]*"', b'"lockid":"LOCKID"', content)
     content = re.sub(rb'"timestamp":[0-9]*', b'"timestamp":SECONDS', content)
     out.write(f"< {answer.status}\n")
@@ -133,7 +133,7 @@ def write_answer(out, answer, content):
         if name.lower() in HEADERS:
             out.write(f"< {name}: {value}\n")
     if content:
-        out.write(f"<< {escape(content)}\n")
+        out.write(f"<< {tell(content)}\n")
 
 
 def length(count):
@@ -338,119 +338,46 @@ def ask_all(server, who, header):
     ask("unknown uuid", f"POST /git-annex/00000000-0000-4000-8000-0000000fffff/v4/checkpresent?key={PRESENT}&{c}")
 
 
-class Relay(threading.Thread):
-    """Passes connections on to a server, and keeps what went each way."""
+def record_journal(repository, out):
+    """When what was recorded is in the journal and in the branch."""
+    c = f"clientuuid={CLIENT}"
 
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self.upstream, self.streams = port, []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+    def observe(when, key):
+        out.write(f"=? {when}: {recorded_of(repository, key)}\n")
 
-    def run(self):
-        while True:
-            client, _ = self.listener.accept()
-            server = socket.create_connection(("127.0.0.1", self.upstream))
-            said = (io.BytesIO(), io.BytesIO())
-            self.streams.append(said)
-            for source, sink, kept in ((client, server, said[0]), (server, client, said[1])):
-                threading.Thread(target=self.copy, args=(source, sink, kept), daemon=True).start()
-
-    @staticmethod
-    def copy(source, sink, kept):
-        while data := source.recv(65536):
-            kept.write(data)
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-
-
-class Replayed:
-    def __init__(self, stream):
-        self.stream = stream
-
-    def makefile(self, _):
-        return self.stream
-
-
-def read_request(stream):
-    lines = []
-    while (line := stream.readline()) not in (b"\r\n", b""):
-        lines.append(line.rstrip(b"\r\n").decode())
-    low = [line.lower() for line in lines]
-    chunks, body = None, b""
-    if "transfer-encoding: chunked" in low:
-        chunks = []
-        while size := int(stream.readline(), 16):
-            chunks.append(stream.read(size))
-            stream.readline()
-        stream.readline()
-    else:
-        body = stream.read(sum(int(line.split(":")[1]) for line in low if line.startswith("content-length:")))
-    return lines, body, chunks
-
-
-def record_names(top, repository, out):
-    """What a real client sends for names that need encoding."""
-    client = Repository(top, "client", CLIENT)
     with Server(repository, out, ["--wideopen"]) as server:
-        relay = Relay(server.port)
-        relay.start()
-        client.run("git", "remote", "add", "origin", repository.path)
-        client.run("git", "config", "annex.security.allowed-ip-addresses", "127.0.0.1")
-        client.run("git", "config", "remote.origin.annexUrl", f"annex+http://127.0.0.1:{relay.port}/git-annex/")
-        client.run("git", "config", "remote.origin.annex-uuid", GATEWAY)
-        names = ["sp ace.txt", "di r/per%cent &amp.txt", "[br].txt", "ünïcödé.txt", "plus+semi;eq=.txt", "q?h#.txt"]
-        for name in names:
-            client.add(name, f"named {name}\n".encode())
-        client.run("git", "config", "annex.backend", "WORM")
-        client.add("wo,32rm [x]%41+", b"worm\n")
-        for name in [*names, "wo,32rm [x]%41+"]:
-            client.run("git", "annex", "copy", "--to", "origin", "--", name)
-            client.run("git", "annex", "drop", "--force", "--", name)
-            client.run("git", "annex", "get", "--", name)
-        client.run("git", "annex", "drop", "--", names[0])
-    for number, (said, answered) in enumerate(relay.streams):
-        said.seek(0)
-        answered.seek(0)
-        while (request := read_request(said))[0]:
-            lines, body, chunks = request
-            answer = http.client.HTTPResponse(Replayed(KeepOpen(answered)), method=lines[0].split()[0])
-            answer.begin()
-            content = answer.read()
-            lines = [re.sub("^(Host|User-Agent):.*", r"\1: x", re.sub("lockid=[0-9a-f-]*", "lockid=$LOCKID", line)) for line in lines]
-            out.write(f"\n-- connection {number}\n" + "".join(re.sub("^", "> ", line) + "\n" for line in lines))
-            out.write(f">> {escape(body)}\n" if body else "")
-            out.write("".join(f">+ {escape(chunk)}\n" for chunk in chunks or ()))
-            write_answer(out, answer, content)
+        for number in range(1, 4):
+            key, content = server.fresh()
+            server.ask(f"put {number}", f"POST {BASE}/v4/put?key={key}&{c}", [length(27)], content)
+            time.sleep(0.1)
+            observe("0.1 s", key)
+            time.sleep(2.9)
+            observe("3 s", key)
+            server.ask(f"remove {number}", f"POST {BASE}/v4/remove?key={key}&{c}")
+            observe("0 s", key)
+    observe("after SIGTERM", key)
 
 
-class KeepOpen(io.BufferedIOBase):
-    """http.client closes what it read an answer from; the next answer follows in the same stream."""
-
-    def __init__(self, stream):
-        self.stream = stream
-
-    def read(self, size=-1):
-        return self.stream.read(size)
-
-    def read1(self, size=-1):
-        return self.stream.read(size)
-
-    def readinto(self, buffer):
-        return self.stream.readinto(buffer)
-
-    def readline(self, size=-1):
-        return self.stream.readline(size)
-
-    def readable(self):
-        return True
+def recorded_of(repository, key):
+    """The location log of a key, in the journal and in the git-annex branch."""
+    path = ".git/annex/journal/*" + key + ".log"
+    journal = subprocess.run(f"cat {path}", shell=True, cwd=repository.path, capture_output=True)
+    branch = subprocess.run(["git", "grep", "-h", "", "git-annex", "--", f"*{key}.log"],
+                            cwd=repository.path, env=repository.env, capture_output=True)
+    told = [re.sub(r"^[0-9.]+s", "SECONDSs", done.stdout.decode().strip()) or "nothing" for done in (journal, branch)]
+    return f"journal {told[0]}, branch {told[1]}"
 
 
-def main():
+RECORDINGS = {
+    "01-endpoints": record_endpoints, "02-errors": record_errors, "03-auth": record_auth, "19-journal": record_journal,
+}
+
+
+def main(names, record):
+    """Writes the wanted ones of `names`; `record` is given the name, a repository and where to write."""
     into = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(os.path.abspath(__file__))
     version = subprocess.run(["git-annex", "version", "--raw"], capture_output=True, text=True, check=True).stdout.strip()
-    for name, record in [("01-endpoints", record_endpoints), ("02-errors", record_errors), ("03-auth", record_auth),
-                         ("20-names", record_names)]:
+    for name in names:
         if len(sys.argv) > 2 and sys.argv[2] != name:
             continue
         top = tempfile.mkdtemp(prefix="p2phttp-")
@@ -459,10 +386,11 @@ def main():
             repository.add("f.txt", HELLO)
             with open(os.path.join(into, name + ".txt"), "w") as out:
                 out.write(f"# git-annex {version.split('-')[0]}\n")
-                record(top, repository, out) if record is record_names else record(repository, out)
+                record(name, repository, out)
         finally:
             subprocess.run(["chmod", "-R", "u+w", top], check=False)
             shutil.rmtree(top)
 
 
-main()
+if __name__ == "__main__":
+    main(RECORDINGS, lambda name, repository, out: RECORDINGS[name](repository, out))

@@ -30,7 +30,7 @@ def unquote(text):
 def quote(data):
     if len(data) > 1000 and set(data) == {ord("x")}:
         return f"{len(data)}*x"
-    return "".join(chr(byte) if 32 <= byte < 127 else "\\n" if byte == 10 else f"\\x{byte:02x}" for byte in data)
+    return "".join(chr(byte) if 32 <= byte < 127 and byte != 92 else "\\n" if byte == 10 else f"\\x{byte:02x}" for byte in data)
 
 
 class Connection:

@@ -37,6 +37,11 @@ impl Model {
         }
     }
 
+    /// A put of `key` was broken off after these bytes.
+    pub fn begin(&mut self, key: &str, bytes: &[u8]) {
+        self.partial.insert(Key::parse(key.as_bytes()).expect("a key"), bytes.to_vec());
+    }
+
     /// Another server on the same repository.
     pub fn restart(&mut self, flags: &str) {
         let given = |flag: &str| flags.split(' ').any(|word| word == flag);

@@ -1,10 +1,13 @@
 //! One run of our `git-annex-shell p2pstdio`, spoken to byte by byte, with a limit on every wait.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
+
+use super::annex::Repo;
+use super::clients::write_program;
 
 /// Longest wait for the server.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -24,6 +27,11 @@ impl Session {
     /// Serves the repository at `dir`, which is `uuid`. `command` is the product in its environment.
     pub fn start(mut command: Command, dir: &Path, uuid: &str) -> Session {
         command.args(["shell", "p2pstdio"]).arg(dir).args([CLIENT, "--uuid", uuid]);
+        Session::of(command)
+    }
+
+    /// What `command` says and hears.
+    pub fn of(mut command: Command) -> Session {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn().expect("the product starts");
         let mut stdout = process.stdout.take().expect("stdout is piped");
@@ -142,6 +150,32 @@ impl Session {
                 panic!("nothing from the server within {LIMIT:?}, after {}", self.held.escape_ascii())
             }
         }
+    }
+}
+
+/// The other side of a pretend ssh, where git-annex-shell is ours.
+pub struct Host {
+    bin: tempfile::TempDir,
+    login: bool,
+}
+
+impl Host {
+    /// Where users have sh, or where `login` git-annex-shell for their login shell.
+    pub fn new(login: bool) -> Host {
+        let bin = tempfile::tempdir().expect("a temporary directory");
+        let product = env!("CARGO_BIN_EXE_git-annex-remote-stream");
+        std::os::unix::fs::symlink(product, bin.path().join("git-annex-shell")).expect("a link");
+        write_program(&bin.path().join("my-annex-shell"), "#!/bin/sh\nexec git-annex-shell \"$@\"\n");
+        Host { bin, login }
+    }
+
+    /// What is run for the command `line` of a client of `repo`.
+    pub fn command(&self, repo: &Repo, line: &str) -> Command {
+        let login = self.login && line.starts_with("git-annex-shell ");
+        let shell = if login { self.bin.path().join("git-annex-shell") } else { PathBuf::from("sh") };
+        let mut command = repo.command(&shell);
+        command.env("PATH", format!("{}:{}", self.bin.path().display(), repo.get("PATH"))).args(["-c", line]);
+        command
     }
 }
 

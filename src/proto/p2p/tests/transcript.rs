@@ -1,9 +1,18 @@
 //! The conversations in `testdata/p2p/`, whose format is told in its README. `tests/p2pstdio_wire.rs` reads them with this
-//! too, so it needs nothing but std.
+//! too, so it needs nothing of the program.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
 /// All of them, by name.
-pub const FILES: [(&str, &str); 6] = [
+pub const FILES: [(&str, &str); 12] = [
     ("access", include_str!("../../../../testdata/p2p/access.txt")),
+    ("client-jobs", include_str!("../../../../testdata/p2p/client-jobs.txt")),
+    ("client-locks", include_str!("../../../../testdata/p2p/client-locks.txt")),
+    ("client-origin", include_str!("../../../../testdata/p2p/client-origin.txt")),
+    ("client-settings", include_str!("../../../../testdata/p2p/client-settings.txt")),
+    ("client-setup", include_str!("../../../../testdata/p2p/client-setup.txt")),
+    ("client-testremote", include_str!("../../../../testdata/p2p/client-testremote.txt")),
     ("details", include_str!("../../../../testdata/p2p/details.txt")),
     ("each-version", include_str!("../../../../testdata/p2p/each-version.txt")),
     ("files", include_str!("../../../../testdata/p2p/files.txt")),
@@ -14,6 +23,7 @@ pub const FILES: [(&str, &str); 6] = [
 /// One file of conversations, which follow each other in the same repository.
 pub struct File {
     names: Vec<(String, String)>,
+    data: Vec<(String, Vec<u8>)>,
     pub have: Vec<(String, Vec<u8>)>,
     pub sections: Vec<Section>,
 }
@@ -27,7 +37,7 @@ pub struct Section {
 
 impl File {
     pub fn parse(text: &str) -> Self {
-        let mut file = Self { names: Vec::new(), have: Vec::new(), sections: Vec::new() };
+        let mut file = Self { names: Vec::new(), data: Vec::new(), have: Vec::new(), sections: Vec::new() };
         for line in text.lines() {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match (word, file.sections.last_mut()) {
@@ -44,12 +54,16 @@ impl File {
                     let key = file.expand(&format!("${name}"));
                     file.have.push((key, unquote(content)));
                 }
+                ("data", None) => {
+                    let (name, text) = rest.split_once(' ').expect("data NAME BASE64");
+                    file.data.push((name.to_string(), BASE64_STANDARD.decode(text).expect("base64")));
+                }
                 ("env", Some(section)) => {
                     let (name, value) = rest.split_once('=').expect("env NAME=VALUE");
                     section.environment.push((name.to_string(), value.to_string()));
                 }
                 (_, Some(_)) => {
-                    let item = file.expand(line);
+                    let item = file.part_of_data(word, rest).unwrap_or_else(|| file.expand(line));
                     file.sections.last_mut().expect("just seen").items.push(item);
                 }
                 _ => panic!("{line}"),
@@ -62,12 +76,31 @@ impl File {
     pub fn expand(&self, text: &str) -> String {
         self.names.iter().fold(text.to_string(), |text, (name, value)| text.replace(name, value))
     }
+
+    /// What `>> $NAME+FROM+LEN` stands for.
+    fn part_of_data(&self, word: &str, text: &str) -> Option<String> {
+        let mut parts = text.strip_prefix('$').filter(|_| word.len() == 2)?.split('+');
+        let name = parts.next()?;
+        let (_, data) = self.data.iter().find(|(have, _)| have == name)?;
+        let mut number = || parts.next().and_then(|part| part.parse::<usize>().ok()).expect("$NAME+FROM+LEN");
+        let (from, len) = (number(), number());
+        Some(format!("{word} {}", quote(&data[from..from + len])))
+    }
 }
 
-/// `text` with the times that are told relative to the server's clock, which shows `now`.
+impl Section {
+    /// Whether it is in the P2P protocol, and not with another command of git-annex-shell.
+    pub fn is_p2p(&self) -> bool {
+        self.items.iter().all(|item| !item.starts_with("run ") || item.contains(" 'p2pstdio' "))
+    }
+}
+
+/// `text` with the time that is told relative to the server's clock, which shows `now`.
 pub fn at_time(text: &str, now: u64) -> String {
-    let times = [("$now-5", now.saturating_sub(5)), ("$now+100", now + 100)];
-    times.iter().fold(text.to_string(), |text, (name, time)| text.replace(name, &time.to_string()))
+    let Some((before, rest)) = text.split_once("$now") else { return text.to_string() };
+    let (offset, after) = rest.split_once(' ').unwrap_or((rest, ""));
+    let time = now.saturating_add_signed(offset.parse().expect("$now+N or $now-N"));
+    format!("{before}{time} {after}")
 }
 
 /// Puts `ours` in the place of the one run of items that are `theirs`; a `*` at the end of an item stands for anything.
@@ -92,7 +125,15 @@ pub fn quote(bytes: &[u8]) -> String {
     if bytes.len() > 1000 && bytes.iter().all(|byte| *byte == b'x') {
         return format!("{}*x", bytes.len());
     }
-    bytes.escape_ascii().to_string()
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            b'\n' => text.push_str("\\n"),
+            b' '..=b'~' if *byte != b'\\' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text
 }
 
 /// The bytes that `quote` shows.
