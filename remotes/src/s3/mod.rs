@@ -16,6 +16,8 @@ mod probe;
 mod prove;
 mod put;
 mod sdk_body;
+mod single;
+mod stream;
 mod wire;
 
 use std::cell::Cell;
@@ -31,7 +33,9 @@ pub use credentials::{KEY_ID, SECRET, TOKEN};
 use crate::doctor::Finding;
 use crate::options::Options;
 use crate::retry::Backoff;
-use crate::{Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Write};
+use crate::{
+    Capabilities, Context, Error, Get, Kind, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Write,
+};
 use client::Client;
 
 /// How long the bucket counts as seen: within it, a 404 on an object needs no second question.
@@ -90,6 +94,15 @@ impl Inner {
             return Err(Error::new(op, Kind::Unsupported, detail).object(object).on(&self.label));
         }
         Ok(key)
+    }
+
+    /// The object's key, where somebody is logged in who may write it.
+    fn writable(&self, object: &ObjectName) -> Result<String> {
+        if self.client.anonymous() {
+            let detail = "nobody is logged in (signature=anonymous): this bucket can only be read";
+            return Err(Error::new(Op::Put, Kind::ReadOnly, detail).object(object).on(&self.label));
+        }
+        self.key(Op::Put, object)
     }
 
     /// Puts the object's and the store's name to an error.
@@ -208,12 +221,31 @@ impl Store for S3 {
     }
 
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
-        let key = self.inner.key(Op::Put, object)?;
-        if self.inner.client.anonymous() {
-            let detail = "nobody is logged in (signature=anonymous): this bucket can only be read";
-            return Err(Error::new(Op::Put, Kind::ReadOnly, detail).object(object).on(&self.inner.label));
-        }
+        let key = self.inner.writable(object)?;
         put::S3Put::open(&self.inner, object, key, len).map(|p| Box::new(p) as Box<dyn Put>)
+    }
+
+    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        let key = self.inner.writable(object)?;
+        let put = stream::StreamPut::open(&self.inner, object, key, len).await.map_err(self.inner.name(object))?;
+        Ok(Box::new(put))
+    }
+
+    async fn resume(
+        &self,
+        object: &ObjectName,
+        len: u64,
+        upload: &Resumption,
+        marks: &[Mark],
+    ) -> Result<Option<Box<dyn Put>>> {
+        let key = self.inner.writable(object)?;
+        let put = stream::resume(&self.inner, object, &key, len, upload, marks).await;
+        Ok(put.map_err(self.inner.name(object))?.map(|put| Box::new(put) as Box<dyn Put>))
+    }
+
+    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
+        let key = self.inner.writable(object)?;
+        stream::abandon(&self.inner, &key, upload).await.map_err(self.inner.name(object))
     }
 
     async fn probe(&self, object: &ObjectName) -> Vec<Finding> {
