@@ -90,7 +90,8 @@ impl Parts {
                 None => self.begin().await?,
             };
             let n = left.min(block.len() as u64);
-            flow.write(block.split_to(usize::try_from(n).unwrap_or(usize::MAX))).await?;
+            let bytes = block.split_to(usize::try_from(n).unwrap_or(usize::MAX));
+            flow.write(bytes).await.map_err(|e| self.of(self.begun - 1, e))?;
             if n < left {
                 self.open = Some((flow, left - n));
                 return Ok(());
@@ -165,16 +166,26 @@ impl Parts {
     }
 
     pub(super) async fn complete(mut self) -> Result<Stored> {
+        if let Err(e) = self.all_answered().await {
+            if !e.kind().retry() {
+                let _ = self.abort().await;
+            }
+            return Err(e);
+        }
+        let (inner, key, len) = (self.inner, self.upload.key().to_string(), self.len);
+        let busy = |_| Error::new(Op::Put, Kind::Other, "a part is still on its way");
+        Rc::try_unwrap(self.upload).map_err(busy)?.complete(self.tags).await?;
+        single::read_back(&inner, &key, len).await
+    }
+
+    async fn all_answered(&mut self) -> Result<()> {
         while !self.answers.is_empty() {
             self.join().await?;
         }
         if self.open.is_some() || self.tags.iter().any(String::is_empty) {
             return Err(Error::new(Op::Put, Kind::Unavailable, "a part is missing"));
         }
-        let (inner, key, len) = (self.inner, self.upload.key().to_string(), self.len);
-        let busy = |_| Error::new(Op::Put, Kind::Other, "a part is still on its way");
-        Rc::try_unwrap(self.upload).map_err(busy)?.complete(self.tags).await?;
-        single::read_back(&inner, &key, len).await
+        Ok(())
     }
 
     pub(super) async fn abort(mut self) -> Result<()> {
