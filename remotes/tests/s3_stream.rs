@@ -67,7 +67,7 @@ fn behind<F: Future<Output = ()>>(
 }
 
 /// Writes blocks that are leased, as a gateway's are.
-async fn write(put: &mut dyn Put, content: &Bytes, context: &Context, relax: bool) -> Result<(), Error> {
+async fn write(put: &mut dyn Put, content: &[u8], context: &Context, relax: bool) -> Result<(), Error> {
     for piece in content.chunks(BLOCK) {
         let lease = Arc::new(context.budget.lease(BLOCK as u64).await);
         let mut block = context.budget.block().under(&lease);
@@ -146,6 +146,31 @@ fn what_is_not_kept_fails_at_once_and_is_gone_on_with() {
 }
 
 #[test]
+fn what_is_kept_leaves_half_of_the_budget_to_others() {
+    let context = Context { budget: remotes::pump::Budget::new(16 << 20), ..patient() };
+    behind(
+        &context,
+        |_, _| Fate::Pass,
+        async |store, _| {
+            let (object, bytes) = (name("kept"), pattern(7, 33 << 20));
+            let mut put = store.put_stream(&object, bytes.len() as u64).await.expect("opened");
+            let mut least = context.budget.total();
+            for piece in bytes.chunks(BLOCK) {
+                write(&mut *put, piece, &context, false).await.expect("written");
+                least = least.min(context.budget.free());
+            }
+            let half = context.budget.total() / 2;
+            assert!(least >= half - 2 * BLOCK as u64, "{least} of {half} bytes were left");
+            assert!(least < context.budget.total() - 2 * BLOCK as u64, "and something was kept");
+            put.relax();
+            assert_eq!(context.budget.free(), context.budget.total(), "in a pause nothing is");
+            put.commit().await.expect("committed");
+            assert!(content(&store, &object).await == bytes);
+        },
+    );
+}
+
+#[test]
 fn a_server_that_stalls_is_given_up_in_time_in_either_form() {
     for (len, relax) in [(5 << 20, false), (64 << 20, false), (64 << 20, true)] {
         let idle = Duration::from_secs(1);
@@ -171,7 +196,9 @@ fn a_server_that_stalls_is_given_up_in_time_in_either_form() {
 fn a_refusal_in_mid_stream_is_told_in_the_servers_words() {
     let context = patient();
     let fate = |line: &str, _| if is_payload(line) { Fate::Refuse(BROKEN_AFTER) } else { Fate::Pass };
-    behind(&context, fate, async |store, _| {
+    behind(&context, fate, async |store, direct| {
+        // Not by the relay, whose fates are for new connections.
+        let beside = open(&direct, &context);
         for (len, relax) in [(4 << 20, true), (4 << 20, false), (64 << 20, true)] {
             let bytes = pattern(4, len);
             let object = name("refused");
@@ -183,7 +210,7 @@ fn a_refusal_in_mid_stream_is_told_in_the_servers_words() {
             assert_eq!(e.kind(), Kind::Throttled, "{e}");
             assert!(e.to_string().contains("SlowDown"), "{e}");
             assert_eq!(e.to_string().contains("after 5 tries"), !relax, "what is kept is tried again: {e}");
-            assert_eq!(store.stat(&object).await.expect("a clear answer"), None);
+            assert_eq!(beside.stat(&object).await.expect("a clear answer"), None);
         }
     });
 }

@@ -113,6 +113,11 @@ impl Inner {
 
     /// One HEAD, without retries. A bare 404 is absence only where the bucket is there.
     async fn head(&self, key: &str) -> Result<Option<Stat>> {
+        if let Some(pool) = self.pool.as_ref().filter(|_| !self.client.anonymous())
+            && let Some(stat) = self.plain_head(pool, key).await?
+        {
+            return Ok(stat);
+        }
         let sdk = self.client.sdk().await?;
         match sdk.head_object().bucket(&self.config.bucket).key(key).send().await {
             Ok(head) => {
@@ -135,6 +140,23 @@ impl Inner {
                     _ => Err(error),
                 }
             }
+        }
+    }
+
+    /// The same on a connection of our own. `None` where the answer is better left to the SDK.
+    async fn plain_head(&self, pool: &wire::Pool, key: &str) -> Result<Option<Option<Stat>>> {
+        let request = self.client.sdk().await?.head_object().bucket(&self.config.bucket).key(key);
+        let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Stat, &e))?;
+        let answer = wire::Request::new(Op::Stat, &presigned, &[])?.exchange(pool, wire::Body::Empty).await?;
+        let (status, len, tag) = (answer.status(), answer.len(), answer.etag().map(str::to_string));
+        answer.finish_head();
+        match (status, len, tag) {
+            (200, Some(len), Some(tag)) => {
+                self.bucket_seen.set(Some(Instant::now()));
+                Ok(Some(Some(Stat { len, tag: Some(tag) })))
+            }
+            (404, ..) => self.bucket_is_there().await.map(|()| Some(None)),
+            _ => Ok(None),
         }
     }
 
