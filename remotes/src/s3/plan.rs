@@ -21,10 +21,9 @@ pub const SINGLE_FILE: u64 = 1 << 30;
 pub const SINGLE_FAR: u64 = 16 << 20;
 /// Most bytes one PUT carries from memory, where they are held until the commit.
 pub const SINGLE_MEMORY: u64 = 8 << 20;
-/// Most bytes one PUT carries from a stream: all of them come again after a failure.
-pub const SINGLE_STREAM: u64 = 32 << 20;
-/// Part size of a stream: no more than this comes again after a failure.
-const PART_STREAM: u64 = 32 << 20;
+/// Most bytes one PUT carries from a stream. Longer ones cost a server more than parts do, and could not be kept to be sent
+/// again, nor gone on with.
+pub const SINGLE_STREAM: u64 = 8 << 20;
 
 /// Where the bytes are while they travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +67,6 @@ pub fn plan(len: u64, from: From, wished: Option<u64>) -> Result<Upload, Kind> {
         (_, Some(size)) => size,
         // Parts held in memory stay as small as the count allows.
         (From::Memory, None) => PART,
-        (From::Stream, None) => PART_STREAM,
         (_, None) => PART.max(len.div_ceil(PARTS_WISHED).next_multiple_of(1 << 20)),
     };
     Ok(Upload::Parts(size.max(least).clamp(PART_MIN, PART_MAX)))
@@ -92,6 +90,10 @@ mod tests {
             (100 * GIB, From::FileFar, None, Upload::Parts(103 * MIB)),
             (8 * MIB, From::Memory, None, Upload::Single),
             (9 * MIB, From::Memory, None, Upload::Parts(8 * MIB)),
+            (8 * MIB, From::Stream, None, Upload::Single),
+            (8 * MIB + 1, From::Stream, None, Upload::Parts(8 * MIB)),
+            (100 * GIB, From::Stream, None, Upload::Parts(103 * MIB)),
+            (50 * MIB, From::Stream, Some(50 * MIB), Upload::Single),
             (100 * MIB, From::FileNear, Some(50 * MIB), Upload::Parts(50 * MIB)),
             (50 * MIB, From::FileNear, Some(50 * MIB), Upload::Single),
             // The user's 16 TB file: the wish cannot be granted.
