@@ -21,6 +21,9 @@ pub const SINGLE_FILE: u64 = 1 << 30;
 pub const SINGLE_FAR: u64 = 16 << 20;
 /// Most bytes one PUT carries from memory, where they are held until the commit.
 pub const SINGLE_MEMORY: u64 = 8 << 20;
+/// Most bytes one PUT carries from a stream. Longer ones cost a server more than parts do, and could not be kept to be sent
+/// again, nor gone on with.
+pub const SINGLE_STREAM: u64 = 8 << 20;
 
 /// Where the bytes are while they travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub enum From {
     FileFar,
     /// In memory: a part is kept until it is stored.
     Memory,
+    /// On their way here, once: what has to come again is what was not stored in a part.
+    Stream,
 }
 
 /// How an object is uploaded.
@@ -50,6 +55,7 @@ pub fn plan(len: u64, from: From, wished: Option<u64>) -> Result<Upload, Kind> {
     let single = match (from, wished) {
         (From::Memory, _) => SINGLE_MEMORY,
         (_, Some(size)) => size,
+        (From::Stream, None) => SINGLE_STREAM,
         (From::FileNear, None) => SINGLE_FILE,
         (From::FileFar, None) => SINGLE_FAR,
     };
@@ -84,6 +90,10 @@ mod tests {
             (100 * GIB, From::FileFar, None, Upload::Parts(103 * MIB)),
             (8 * MIB, From::Memory, None, Upload::Single),
             (9 * MIB, From::Memory, None, Upload::Parts(8 * MIB)),
+            (8 * MIB, From::Stream, None, Upload::Single),
+            (8 * MIB + 1, From::Stream, None, Upload::Parts(8 * MIB)),
+            (100 * GIB, From::Stream, None, Upload::Parts(103 * MIB)),
+            (50 * MIB, From::Stream, Some(50 * MIB), Upload::Single),
             (100 * MIB, From::FileNear, Some(50 * MIB), Upload::Parts(50 * MIB)),
             (50 * MIB, From::FileNear, Some(50 * MIB), Upload::Single),
             // The user's 16 TB file: the wish cannot be granted.
@@ -97,7 +107,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_plan_breaks_a_rule_of_s3(len in 0..=PART_MAX * PARTS_MAX, wish in proptest::option::of(PART_MIN..=PART_MAX)) {
-            for from in [From::FileNear, From::FileFar, From::Memory] {
+            for from in [From::FileNear, From::FileFar, From::Memory, From::Stream] {
                 match plan(len, from, wish).expect("short enough") {
                     Upload::Single => prop_assert!(len <= PART_MAX),
                     Upload::Parts(size) => {

@@ -184,7 +184,11 @@ impl Put for FaultyPut {
 
     async fn commit(self: Box<Self>) -> Result<Stored> {
         if let Some(f) = self.fault.or_else(|| self.store.due(Op::Put)) {
-            self.inner.abort().await?;
+            if f.kind.retry() && self.inner.resumption().is_some() {
+                self.inner.suspend().await?;
+            } else {
+                self.inner.abort().await?;
+            }
             return Err(broken(f));
         }
         self.inner.commit().await
