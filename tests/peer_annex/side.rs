@@ -84,6 +84,12 @@ impl Side {
         self.peer_of(&self.repo.uuid())
     }
 
+    /// A peer that leads here in its own way.
+    pub fn peer_by(&self, ways: SshWays) -> Peer {
+        let ways = SshWays { program: SshProgram::Program(self.ssh().into()), ..ways };
+        peer(&self.url, &self.repo.uuid(), ways, None)
+    }
+
     /// A peer that expects to find `uuid` here.
     pub fn peer_of(&self, uuid: &str) -> Peer {
         let ways = SshWays { program: SshProgram::Program(self.ssh().into()), ..SshWays::default() };

@@ -74,8 +74,8 @@ impl PeerPut {
         }
     }
 
-    /// From byte `from` on `len` bytes are to come. A peer over ssh takes them from [`offset`](Self::offset) on and from
-    /// nowhere else; the others from any byte up to it.
+    /// From byte `from` on, which is at most [`offset`](Self::offset), `len` bytes are to come. Of those that a peer over
+    /// ssh holds already none are sent, since there is no word to say so.
     ///
     /// Errors: that is not where it takes them from.
     pub async fn begin(&mut self, from: u64, len: u64) -> Result<(), Failure> {
@@ -119,6 +119,14 @@ pub(super) enum Lock {
 }
 
 impl PeerLock {
+    /// Whether the connection that keeps it still stands, as far as can be seen from here.
+    pub fn is_held(&self) -> bool {
+        match &self.0 {
+            Lock::Ssh(lock) => lock.is_held(),
+            Lock::Http(lock) => lock.is_held(),
+        }
+    }
+
     /// Lets go of it. A peer that cannot be reached any more keeps it for a while.
     pub async fn unlock(self) {
         match self.0 {

@@ -30,6 +30,10 @@ impl Lock {
         Ok(Self { connection: Some(connection), idle })
     }
 
+    pub(in super::super) fn is_held(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.link.is_quiet())
+    }
+
     pub(in super::super) async fn unlock(mut self) {
         if let Some(connection) = self.connection.take() {
             let _ = tokio::time::timeout(self.idle, let_go(connection, self.idle)).await;

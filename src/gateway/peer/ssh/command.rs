@@ -21,12 +21,16 @@ pub(super) fn here(remote: &SshRemote, server: &Uuid, client: &Uuid) -> Command 
             command
         }
     };
-    // Nobody is there who could answer a question.
-    command.args(&remote.ways.options).args(["-o", "BatchMode=yes"]);
+    command.args(&remote.ways.options);
+    // Nobody is there who could answer a question. A program of the user's own may take no options but git's.
+    command.env("SSH_ASKPASS_REQUIRE", "never");
+    if remote.ways.program == SshProgram::Ssh {
+        command.args(["-o", "BatchMode=yes", "-T"]);
+    }
     if let Some(port) = remote.port {
         command.arg("-p").arg(port.to_string());
     }
-    command.arg("-T").arg(&remote.destination).arg(there(remote, server, client));
+    command.arg(&remote.destination).arg(there(remote, server, client));
     command
 }
 
@@ -96,12 +100,12 @@ mod tests {
     fn options_and_port_come_before_the_host() {
         let options = vec!["-i".to_string(), "key file".to_string()];
         let all = words("ssh://u@h:22/x", SshWays { options, ..SshWays::default() });
-        assert_eq!(all[..9], ["ssh", "-i", "key file", "-o", "BatchMode=yes", "-p", "22", "-T", "u@h"]);
+        assert_eq!(all[..9], ["ssh", "-i", "key file", "-o", "BatchMode=yes", "-T", "-p", "22", "u@h"]);
         assert_eq!(all.len(), 10);
         let program = SshProgram::Command("my ssh".into());
-        let all = words("h:x", SshWays { program, ..SshWays::default() });
-        assert_eq!(all[..6], ["sh", "-c", "my ssh \"$@\"", "my ssh", "-o", "BatchMode=yes"]);
+        let all = words("ssh://h:7/x", SshWays { program, ..SshWays::default() });
+        assert_eq!(all[..7], ["sh", "-c", "my ssh \"$@\"", "my ssh", "-p", "7", "h"]);
         let program = SshProgram::Program("my ssh".into());
-        assert_eq!(words("h:x", SshWays { program, ..SshWays::default() })[0], "my ssh");
+        assert_eq!(words("h:x", SshWays { program, ..SshWays::default() })[..2], ["my ssh", "h"]);
     }
 }

@@ -48,7 +48,7 @@ impl Connection {
     /// Says what is to be said, and waits for the answer.
     pub(super) async fn answer(&mut self, shared: &Shared) -> Result<Answer, Trouble> {
         match self.flush(shared).await {
-            Err(e) if e.kind() == io::ErrorKind::TimedOut => return Err(Trouble::Lost(e.to_string())),
+            Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(Trouble::Lost(e.to_string())),
             // It may have said why before it went.
             _ => self.hear(shared).await,
         }

@@ -204,6 +204,10 @@ pub(super) struct Lock {
 }
 
 impl Lock {
+    pub(super) fn is_held(&self) -> bool {
+        self.connection.link.is_quiet()
+    }
+
     pub(super) async fn unlock(mut self) {
         if self.connection.client.unlock().is_ok() && self.connection.flush(&self.ssh.shared).await.is_ok() {
             self.ssh.release(self.connection);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::connection::Trouble;
 use super::{Connection, Ssh};
@@ -20,12 +20,14 @@ pub(in super::super) struct Put {
     offset: u64,
     /// What was announced; `None` before that.
     left: Option<u64>,
+    /// Bytes at the front that the peer holds already.
+    skip: u64,
     held: Bytes,
 }
 
 impl Put {
     pub(super) fn new(ssh: Rc<Ssh>, connection: Connection, offset: u64) -> Self {
-        Self { ssh, connection, offset, left: None, held: Bytes::new() }
+        Self { ssh, connection, offset, left: None, skip: 0, held: Bytes::new() }
     }
 
     pub(in super::super) fn offset(&self) -> u64 {
@@ -33,10 +35,12 @@ impl Put {
     }
 
     pub(in super::super) async fn begin(&mut self, from: u64, len: u64) -> Result<(), Failure> {
-        // The protocol has no word for where the bytes begin: they begin where the peer said.
-        if from != self.offset || self.connection.client.data(len).is_err() {
+        // The protocol has no word for where the bytes begin: they begin where the peer said, so what it holds is left out.
+        let skip = self.offset.checked_sub(from).filter(|skip| *skip <= len);
+        let Some(skip) = skip.filter(|skip| self.connection.client.data(len - skip).is_ok()) else {
             return Err(self.ssh.shared.broken(format_args!("it takes content from byte {} on", self.offset)));
-        }
+        };
+        self.skip = skip;
         self.left = Some(len);
         Ok(())
     }
@@ -45,6 +49,9 @@ impl Put {
         let left = self.left.and_then(|left| left.checked_sub(block.len() as u64));
         let Some(left) = left else { return Err(self.ssh.shared.broken("more content than was announced")) };
         self.left = Some(left);
+        let skip = usize::try_from(self.skip).unwrap_or(usize::MAX).min(block.len());
+        self.skip -= skip as u64;
+        block.advance(skip);
         if left == 0 && !self.connection.client.version().tells_validity() {
             self.held = block.split_off(block.len().saturating_sub(HOLD));
         }
