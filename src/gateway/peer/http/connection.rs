@@ -65,8 +65,17 @@ impl Connection {
         self.silent = true;
     }
 
-    /// The head of the answer.
+    /// The head of the answer. All of it comes within `limit`.
     pub(super) async fn head(&mut self, limit: Duration) -> io::Result<Head> {
+        within(limit, self.read_head(limit)).await
+    }
+
+    /// All of a body that is no longer than `most` bytes, and comes within `limit`.
+    pub(super) async fn body(&mut self, head: &Head, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
+        within(limit, self.read_body(head, most, limit)).await
+    }
+
+    async fn read_head(&mut self, limit: Duration) -> io::Result<Head> {
         let mut interim = 0;
         loop {
             match response::parse(&self.buffer) {
@@ -92,8 +101,7 @@ impl Connection {
         }
     }
 
-    /// All of a body that is no longer than `most` bytes.
-    pub(super) async fn body(&mut self, head: &Head, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
+    async fn read_body(&mut self, head: &Head, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
         let (mut reader, mut body) = (BodyReader::new(head.body), Vec::new());
         loop {
             let mut rest = self.buffer.as_slice();

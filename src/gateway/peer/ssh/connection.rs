@@ -49,8 +49,11 @@ impl Connection {
     pub(super) async fn answer(&mut self, shared: &Shared) -> Result<Answer, Trouble> {
         match self.flush(shared).await {
             Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(Trouble::Lost(e.to_string())),
-            // It may have said why before it went.
-            _ => self.hear(shared).await,
+            // It may have said why before it went. A peer that sends byte by byte is given up as one that sends none.
+            _ => match within(shared.settings.idle, async { Ok(self.hear(shared).await) }).await {
+                Ok(heard) => heard,
+                Err(e) => Err(Trouble::Lost(e.to_string())),
+            },
         }
     }
 

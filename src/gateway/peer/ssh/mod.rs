@@ -8,6 +8,8 @@ mod put;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use connection::{Connection, Trouble};
 pub(super) use get::End;
 pub(super) use put::Put;
@@ -21,6 +23,9 @@ use crate::proto::p2p::{Answer, AssociatedFile, Request};
 /// Connections that are kept idle at most.
 const MOST: usize = 4;
 
+/// Connections that are made at a time: sshd turns clients away by chance from ten on.
+const STARTING: usize = 4;
+
 /// How long one may lie idle.
 const KEEP: Duration = Duration::from_secs(60);
 
@@ -29,11 +34,12 @@ pub(super) struct Ssh {
     remote: SshRemote,
     shared: Shared,
     idle: Idle<Connection>,
+    starting: Semaphore,
 }
 
 impl Ssh {
     pub(super) fn new(remote: SshRemote, shared: Shared) -> Self {
-        Self { remote, shared, idle: Idle::new(MOST, KEEP) }
+        Self { remote, shared, idle: Idle::new(MOST, KEEP), starting: Semaphore::new(STARTING) }
     }
 
     pub(super) async fn check(self: &Rc<Self>, key: &Key) -> Result<bool, Failure> {
@@ -165,7 +171,7 @@ impl Ssh {
         loop {
             let (mut connection, reused) = match self.idle.take(Connection::is_usable) {
                 Some(connection) => (connection, true),
-                None => (Connection::open(&self.remote, &self.shared).await?, false),
+                None => (self.open().await?, false),
             };
             if connection.client.ask(&request).is_err() {
                 continue;
@@ -178,6 +184,14 @@ impl Ssh {
                 Err(trouble) => return Err(connection.failure(&self.shared, trouble).await),
             }
         }
+    }
+
+    async fn open(&self) -> Result<Connection, Failure> {
+        let turn = tokio::time::timeout(self.shared.settings.connect, self.starting.acquire());
+        let Ok(_turn) = turn.await else {
+            return Err(self.shared.failure(FailureKind::Busy, "too many connections to it are being made"));
+        };
+        Connection::open(&self.remote, &self.shared).await
     }
 
     /// Keeps a connection for the next question.
