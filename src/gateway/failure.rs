@@ -54,6 +54,11 @@ impl Failure {
         Self { kind: FailureKind::Busy, words: format!("{what}; try again later") }
     }
 
+    /// Any other, in words for people: one line, no secrets.
+    pub fn new(kind: FailureKind, words: String) -> Self {
+        Self { kind, words }
+    }
+
     /// Something in the program itself went wrong.
     pub fn internal(words: String) -> Self {
         Self { kind: FailureKind::Broken, words }

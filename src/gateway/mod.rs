@@ -9,6 +9,7 @@ mod hub;
 mod leases;
 mod metrics;
 mod outgoing;
+pub mod peer;
 mod served;
 mod upload;
 

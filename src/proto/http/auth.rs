@@ -43,10 +43,22 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// What follows `Basic ` in an Authorization header. Not for any log.
+    pub(super) fn encode(&self) -> String {
+        STANDARD.encode([&self.name, &b":"[..], &self.password.0].concat())
+    }
+}
+
 impl Password {
     /// Keeps `bytes` out of sight.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
+    }
+
+    /// The bytes, for whoever has to give them on. Not for any log.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
     }
 
     /// Whether nothing is in it.

@@ -15,6 +15,7 @@
 pub mod access;
 pub mod auth;
 pub mod body;
+pub mod client;
 pub mod fuzz;
 pub mod head;
 pub mod json;

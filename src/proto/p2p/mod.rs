@@ -6,14 +6,13 @@
 //! | file | what |
 //! |---|---|
 //! | `server` | the side that serves a repository: whose turn it is; start reading there |
+//! | `client` | the side that asks another server |
 //! | `event` | what the server hears and what can be said in return |
 //! | `message` | every line of the protocol, both ways |
 //! | `file` | the name of a file as these lines carry it |
 //! | `version` | what each version changed |
-//!
-//! A server in front of other repositories (a proxy) and the client's side are not here yet; [`Message`] already reads
-//! and writes all of it.
 
+pub mod client;
 mod event;
 mod file;
 #[doc(hidden)]
@@ -24,6 +23,7 @@ pub mod server;
 mod tests;
 mod version;
 
+pub use client::{Answer, Broken, Client};
 pub use event::{Close, Event, Misuse, Reply, Request};
 pub use file::AssociatedFile;
 pub use message::{Message, Service};

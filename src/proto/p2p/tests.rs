@@ -3,6 +3,7 @@
 mod differences;
 mod model;
 mod play;
+mod recorded;
 mod transcript;
 
 use proptest::prelude::*;

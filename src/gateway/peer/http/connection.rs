@@ -1,0 +1,147 @@
+//! One connection over HTTP.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::super::link::{Link, within};
+use super::super::{Failure, HttpRemote, Shared};
+use super::tls;
+use crate::proto::http::body::BodyReader;
+use crate::proto::http::client::response::{self, Head};
+
+/// Bytes that are read at once while a head or little else is expected.
+const READ: usize = 8 << 10;
+
+/// Most interim answers before the real one.
+const MOST_INTERIM: usize = 8;
+
+/// A connection, and what was read from it and not looked at yet.
+pub(super) struct Connection {
+    pub(super) link: Link,
+    pub(super) buffer: Vec<u8>,
+    /// Whether anything came since the last answer.
+    silent: bool,
+}
+
+impl Connection {
+    /// Connects, and greets over TLS where that is wanted.
+    pub(super) async fn open(remote: &HttpRemote, shared: &Shared) -> Result<Self, Failure> {
+        let limit = shared.settings.connect;
+        let failed = |what: &str, e: &dyn std::fmt::Display| shared.broken(format_args!("{what}: {e}"));
+        let lookup = tokio::net::lookup_host((remote.host.as_str(), remote.port));
+        let addresses = within(limit, lookup).await.map_err(|e| failed("cannot find its host", &e))?;
+        let mut last = shared.broken("its host has no address");
+        for address in addresses {
+            let stream = match within(limit, TcpStream::connect(address)).await {
+                Ok(stream) => stream,
+                Err(e) => {
+                    last = failed(&format!("cannot connect to {address}"), &e);
+                    continue;
+                }
+            };
+            // A head that waits for more bytes to fill a segment costs 40 ms.
+            let _ = stream.set_nodelay(true);
+            let link = if remote.secure {
+                let config = tls::config().await.map_err(|e| failed("TLS", &e))?;
+                let name = ServerName::try_from(remote.host.clone()).map_err(|e| failed("TLS", &e))?;
+                let greeting = TlsConnector::from(Arc::clone(&config)).connect(name, stream);
+                let stream = within(limit, greeting).await.map_err(|e| failed("cannot greet over TLS", &e))?;
+                Link::Tls(Box::new(stream))
+            } else {
+                Link::Tcp(stream)
+            };
+            return Ok(Self { link, buffer: Vec::new(), silent: true });
+        }
+        Err(last)
+    }
+
+    /// A request is about to be made.
+    pub(super) fn begin(&mut self) {
+        self.silent = true;
+    }
+
+    /// The head of the answer. All of it comes within `limit`.
+    pub(super) async fn head(&mut self, limit: Duration) -> io::Result<Head> {
+        within(limit, self.read_head(limit)).await
+    }
+
+    /// All of a body that is no longer than `most` bytes, and comes within `limit`.
+    pub(super) async fn body(&mut self, head: &Head, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
+        within(limit, self.read_body(head, most, limit)).await
+    }
+
+    async fn read_head(&mut self, limit: Duration) -> io::Result<Head> {
+        let mut interim = 0;
+        loop {
+            match response::parse(&self.buffer) {
+                Ok(Some((head, len))) => {
+                    self.buffer.drain(..len);
+                    if !(100..200).contains(&head.status) {
+                        return Ok(head);
+                    }
+                    interim += 1;
+                    if interim > MOST_INTERIM {
+                        return Err(io::Error::other("it never comes to an answer"));
+                    }
+                }
+                Ok(None) => {
+                    if self.more(limit).await? == 0 {
+                        let what = "it closed the connection without an answer";
+                        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+                    }
+                    self.silent = false;
+                }
+                Err(bad) => return Err(io::Error::other(bad.0)),
+            }
+        }
+    }
+
+    async fn read_body(&mut self, head: &Head, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
+        let (mut reader, mut body) = (BodyReader::new(head.body), Vec::new());
+        loop {
+            let mut rest = self.buffer.as_slice();
+            while let Some(piece) = reader.next(&mut rest).map_err(|bad| io::Error::other(bad.0))? {
+                if body.len() + piece.len() > most {
+                    return Err(io::Error::other("it is too long"));
+                }
+                body.extend_from_slice(piece);
+            }
+            let used = self.buffer.len() - rest.len();
+            self.buffer.drain(..used);
+            if reader.is_done() {
+                return Ok(body);
+            }
+            if self.more(limit).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    /// Reads what there is into the buffer, waiting for the first of it.
+    pub(super) async fn more(&mut self, limit: Duration) -> io::Result<usize> {
+        let mut buf = [0; READ];
+        let n = self.link.read_within(&mut buf, limit).await?;
+        self.buffer.extend_from_slice(&buf[..n]);
+        Ok(n)
+    }
+
+    /// Whether nothing of an answer came.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Whether another request may be made.
+    pub(super) fn is_usable(&self) -> bool {
+        self.buffer.is_empty() && self.link.is_quiet()
+    }
+
+    /// A connection that was used before, as it came back.
+    pub(super) fn of(stream: TcpStream) -> Self {
+        Self { link: Link::Tcp(stream), buffer: Vec::new(), silent: true }
+    }
+}

@@ -1,0 +1,162 @@
+//! A program that is talked to through two pipes, such as ssh, on a data thread.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use remotes::pump::lane::Plain;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
+
+use super::super::{Failure, blocking};
+
+/// How long a program may go on after its pipes were closed. git-annex-shell commits what it recorded in that time.
+const LEAVE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// How long its last words are waited for, once it has closed its other end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What is kept of what it says to people, in bytes.
+const MOST_WORDS: usize = 2000;
+
+/// A running program. Dropping it closes its pipes, and kills it where it does not end by itself soon; it is waited for in
+/// any case.
+pub(super) struct Process {
+    child: Option<Child>,
+    stdin: Option<AsyncFd<OwnedFd>>,
+    stdout: AsyncFd<OwnedFd>,
+    words: Arc<Mutex<Vec<u8>>>,
+    listener: JoinHandle<()>,
+}
+
+impl Process {
+    /// Starts `command` in a process group of its own, so that all it started can be killed with it.
+    pub(super) async fn start(mut command: Command) -> Result<Self, Failure> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let name = command.get_program().to_string_lossy().into_owned();
+        let failed = |e: &io::Error| Failure::io(&format!("run {name}"), e);
+        let child = blocking(move || command.spawn()).await?.map_err(|e| failed(&e))?;
+        Self::adopt(child).map_err(|e| failed(&e))
+    }
+
+    fn adopt(mut child: Child) -> io::Result<Self> {
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let watched = (|| {
+            let (Some(stdin), Some(stdout), Some(stderr)) = pipes else { return Err(io::ErrorKind::BrokenPipe.into()) };
+            Ok((
+                watch(stdin.into(), Interest::WRITABLE)?,
+                watch(stdout.into(), Interest::READABLE)?,
+                watch(stderr.into(), Interest::READABLE)?,
+            ))
+        })();
+        let (stdin, stdout, stderr) = match watched {
+            Ok(watched) => watched,
+            Err(e) => {
+                leave(child);
+                return Err(e);
+            }
+        };
+        let words = Arc::new(Mutex::new(Vec::new()));
+        let listener = tokio::spawn(listen(stderr, Arc::clone(&words)));
+        Ok(Self { child: Some(child), stdin: Some(stdin), stdout, words, listener })
+    }
+
+    /// The next bytes it says; none at the end.
+    pub(super) async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        read(&self.stdout, buf).await
+    }
+
+    /// Writes what can be written now, at least one byte.
+    pub(super) async fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
+        let stdin = self.stdin.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        loop {
+            match stdin.when(Interest::WRITABLE, || Ok(rustix::io::write(stdin, bytes)?)).await {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Closes what it reads from.
+    pub(super) fn close_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// What it says.
+    pub(super) fn output(&self) -> &AsyncFd<OwnedFd> {
+        &self.stdout
+    }
+
+    /// What it said to people, on one line; for when it is about to end, or should have.
+    pub(super) async fn last_words(&mut self) -> String {
+        let _ = tokio::time::timeout(LAST_WORDS, &mut self.listener).await;
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&words);
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        lines[lines.len().saturating_sub(3)..].join("; ")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A program that it left running may keep this pipe open for ever.
+        self.listener.abort();
+        if let Some(child) = self.child.take() {
+            leave(child);
+        }
+    }
+}
+
+/// Waits for `child` on a thread of its own, which lasts no longer than [`LEAVE`].
+fn leave(mut child: Child) {
+    let end = move || {
+        let pid = Pid::from_child(&child);
+        let ended = pidfd_open(pid, PidfdFlags::empty())
+            .and_then(|fd| poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&LEAVE)))
+            .is_ok_and(|ready| ready > 0);
+        if !ended {
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = child.kill();
+        }
+        let _ = child.wait();
+    };
+    if let Err(e) = std::thread::Builder::new().name("peer-end".into()).spawn(end) {
+        tracing::warn!("cannot start a thread that waits for a program to end: {e}");
+    }
+}
+
+/// Keeps the last of what is said, so that the program is never stopped by a full pipe.
+async fn listen(stderr: AsyncFd<OwnedFd>, words: Arc<Mutex<Vec<u8>>>) {
+    let mut buf = [0; 1024];
+    while let Ok(n) = read(&stderr, &mut buf).await
+        && n > 0
+    {
+        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+        words.extend_from_slice(&buf[..n]);
+        let excess = words.len().saturating_sub(MOST_WORDS);
+        words.drain(..excess);
+    }
+}
+
+async fn read(from: &AsyncFd<OwnedFd>, buf: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match from.when(Interest::READABLE, || Ok(rustix::io::read(from, &mut *buf)?)).await {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    // Refused where the user has too much memory in pipes already, which is no harm.
+    let _ = rustix::pipe::fcntl_setpipe_size(&fd, 1 << 20);
+    rustix::fs::fcntl_setfl(&fd, rustix::fs::fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
+    remotes::sys::watch(fd, interest)
+}

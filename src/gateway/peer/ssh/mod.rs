@@ -1,0 +1,230 @@
+//! A peer over ssh: short questions, and the connections that wait for the next one.
+
+mod command;
+mod connection;
+mod get;
+mod put;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use connection::{Connection, Trouble};
+pub(super) use get::End;
+pub(super) use put::Put;
+
+use super::idle::Idle;
+use super::transfer::{Lock as AnyLock, Put as AnyPut};
+use super::{Failure, FailureKind, PeerGet, PeerLock, PeerOffer, PeerPut, Shared, SshRemote};
+use crate::name::Key;
+use crate::proto::p2p::{Answer, AssociatedFile, Request};
+
+/// Connections that are kept idle at most.
+const MOST: usize = 4;
+
+/// Connections that are made at a time: sshd turns clients away by chance from ten on.
+const STARTING: usize = 4;
+
+/// How long one may lie idle.
+const KEEP: Duration = Duration::from_secs(60);
+
+/// A peer over ssh.
+pub(super) struct Ssh {
+    remote: SshRemote,
+    shared: Shared,
+    idle: Idle<Connection>,
+    starting: Semaphore,
+}
+
+impl Ssh {
+    pub(super) fn new(remote: SshRemote, shared: Shared) -> Self {
+        Self { remote, shared, idle: Idle::new(MOST, KEEP), starting: Semaphore::new(STARTING) }
+    }
+
+    pub(super) async fn check(self: &Rc<Self>, key: &Key) -> Result<bool, Failure> {
+        match self.question(Request::CheckPresent(key.clone())).await? {
+            Answer::Success(_) => Ok(true),
+            Answer::Failure(_) => Ok(false),
+            other => Err(self.refused(other)),
+        }
+    }
+
+    pub(super) async fn remove(self: &Rc<Self>, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+        let key = key.clone();
+        let request = match before {
+            Some(timestamp) => Request::RemoveBefore { timestamp, key },
+            None => Request::Remove(key),
+        };
+        match self.question(request).await? {
+            Answer::Success(_) => Ok(()),
+            Answer::Failure(_) if before.is_some() => Err(self
+                .shared
+                .failure(FailureKind::TooLate, "it did not remove the content, perhaps since it is too late")),
+            Answer::Failure(_) => Err(self.shared.broken("it did not remove the content")),
+            other => Err(self.refused(other)),
+        }
+    }
+
+    pub(super) async fn timestamp(self: &Rc<Self>) -> Result<u64, Failure> {
+        match self.question(Request::Timestamp).await? {
+            Answer::Timestamp(seconds) => Ok(seconds),
+            other => Err(self.refused(other)),
+        }
+    }
+
+    pub(super) async fn lock(self: &Rc<Self>, key: &Key) -> Result<Option<PeerLock>, Failure> {
+        let (connection, answer) = self.ask(Request::Lock(key.clone())).await?;
+        match answer {
+            Answer::Success(_) => Ok(Some(PeerLock(AnyLock::Ssh(Lock { ssh: Rc::clone(self), connection })))),
+            Answer::Failure(_) => {
+                self.release(connection);
+                Ok(None)
+            }
+            other => Err(self.refused(other)),
+        }
+    }
+
+    pub(super) async fn put(self: &Rc<Self>, key: &Key, file: &AssociatedFile) -> Result<PeerOffer, Failure> {
+        let (connection, answer) = self.ask(Request::Put { file: file.clone(), key: key.clone() }).await?;
+        match answer {
+            Answer::PutFrom(offset) => {
+                let put = Put::new(Rc::clone(self), connection, offset);
+                Ok(PeerOffer::Upload(Box::new(PeerPut(AnyPut::Ssh(put)))))
+            }
+            Answer::AlreadyHave(others) => {
+                self.release(connection);
+                Ok(PeerOffer::AlreadyHave(others))
+            }
+            other => Err(self.refused(other)),
+        }
+    }
+
+    pub(super) async fn offset(self: &Rc<Self>, key: &Key) -> Result<Option<u64>, Failure> {
+        let (mut connection, answer) =
+            self.ask(Request::Put { file: AssociatedFile::default(), key: key.clone() }).await?;
+        match answer {
+            Answer::PutFrom(offset) => {
+                // The way to take an offer back that leaves what is there as it is. Before version 1 only closing does.
+                if connection.client.version().tells_validity() && connection.client.data(0).is_ok() {
+                    let said = connection.client.sent(false).is_ok();
+                    if said && let Ok(Answer::Failure(_)) = connection.answer(&self.shared).await {
+                        self.release(connection);
+                    }
+                }
+                Ok(Some(offset))
+            }
+            Answer::AlreadyHave(_) => {
+                self.release(connection);
+                Ok(None)
+            }
+            other => Err(self.refused(other)),
+        }
+    }
+
+    pub(super) async fn take_note(self: &Rc<Self>, key: &Key) -> Result<bool, Failure> {
+        let request = Request::Put { file: AssociatedFile::default(), key: key.clone() };
+        let (mut connection, answer) = self.ask(request).await?;
+        match answer {
+            Answer::AlreadyHave(_) => {
+                self.release(connection);
+                return Ok(true);
+            }
+            Answer::PutFrom(_) => {}
+            other => return Err(self.refused(other)),
+        }
+        if connection.client.data_present().is_err() {
+            drop(connection);
+            return self.check(key).await;
+        }
+        let there = match connection.answer(&self.shared).await {
+            Ok(Answer::Success(_)) => true,
+            Ok(Answer::Failure(_)) => false,
+            Ok(other) => return Err(self.refused(other)),
+            Err(trouble) => return Err(connection.failure(&self.shared, trouble).await),
+        };
+        self.release(connection);
+        Ok(there)
+    }
+
+    pub(super) async fn get(
+        self: &Rc<Self>,
+        key: &Key,
+        file: &AssociatedFile,
+        from: u64,
+    ) -> Result<Option<PeerGet>, Failure> {
+        get::get(self, key, file, from).await
+    }
+
+    /// Asks what is answered at once.
+    async fn question(&self, request: Request) -> Result<Answer, Failure> {
+        let (connection, answer) = self.ask(request).await?;
+        // What follows an ERROR is not known, so the connection is closed.
+        if !matches!(answer, Answer::Error(_)) {
+            self.release(connection);
+        }
+        Ok(answer)
+    }
+
+    /// Asks on an idle connection, or on a new one where that has died meanwhile.
+    async fn ask(&self, request: Request) -> Result<(Connection, Answer), Failure> {
+        loop {
+            let (mut connection, reused) = match self.idle.take(Connection::is_usable) {
+                Some(connection) => (connection, true),
+                None => (self.open().await?, false),
+            };
+            if connection.client.ask(&request).is_err() {
+                continue;
+            }
+            match connection.answer(&self.shared).await {
+                Ok(answer) => return Ok((connection, answer)),
+                // Nothing was heard, so it was dead before it was asked, or died of the question, as git-annex does when it
+                // is to remove what is locked. All that is asked may be asked twice.
+                Err(Trouble::Gone { silent: true, .. }) if reused => {}
+                Err(trouble) => return Err(connection.failure(&self.shared, trouble).await),
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Connection, Failure> {
+        let turn = tokio::time::timeout(self.shared.settings.connect, self.starting.acquire());
+        let Ok(_turn) = turn.await else {
+            return Err(self.shared.failure(FailureKind::Busy, "too many connections to it are being made"));
+        };
+        Connection::open(&self.remote, &self.shared).await
+    }
+
+    /// Keeps a connection for the next question.
+    fn release(&self, connection: Connection) {
+        if connection.is_usable() {
+            self.idle.put(connection);
+        }
+    }
+
+    /// What an answer means that is not one of those which were hoped for.
+    fn refused(&self, answer: Answer) -> Failure {
+        match answer {
+            Answer::Error(text) => self.shared.broken(format_args!("it says: {}", String::from_utf8_lossy(&text))),
+            Answer::Failure(_) => self.shared.broken("it refuses"),
+            other => self.shared.broken(format_args!("unexpected answer {other:?}")),
+        }
+    }
+}
+
+/// A lock, which lasts as long as the connection.
+pub(super) struct Lock {
+    ssh: Rc<Ssh>,
+    connection: Connection,
+}
+
+impl Lock {
+    pub(super) fn is_held(&self) -> bool {
+        self.connection.link.is_quiet()
+    }
+
+    pub(super) async fn unlock(mut self) {
+        if self.connection.client.unlock().is_ok() && self.connection.flush(&self.ssh.shared).await.is_ok() {
+            self.ssh.release(self.connection);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What goes on over more than one call: content on its way from a peer and to it, and locks.
+
+use std::fmt;
+
+use bytes::Bytes;
+use remotes::pump::Source;
+
+use super::super::Failure;
+use super::{http, ssh};
+use crate::name::Uuid;
+
+/// Content that comes from a peer.
+///
+/// Read all of `source`, then ask `end` whether it was the content. Dropping either before that closes the connection.
+pub struct PeerGet {
+    /// How many bytes come, from the one that was asked for on. The peer says so: hold it against the key.
+    pub len: u64,
+    /// The bytes. From a socket they are only complete when [`Socket::done`](remotes::pump::Socket::done) was called, as the
+    /// lanes do.
+    pub source: Source,
+    /// What is left to do.
+    pub end: PeerEnd,
+}
+
+impl PeerGet {
+    /// All bytes of the source were read: whether they are the content as far as the peer knows.
+    pub async fn finish(self) -> bool {
+        drop(self.source);
+        self.end.finish().await
+    }
+}
+
+/// The end of a [`PeerGet`].
+pub struct PeerEnd(pub(super) End);
+
+pub(super) enum End {
+    Ssh(ssh::End),
+    Http(http::End),
+}
+
+impl PeerEnd {
+    /// All bytes of the source were read: whether they are the content as far as the peer knows. After that the connection
+    /// may serve again. Anything that is not clear is `false`.
+    pub async fn finish(self) -> bool {
+        match self.0 {
+            End::Ssh(end) => end.finish().await,
+            End::Http(end) => end.finish().await,
+        }
+    }
+}
+
+/// The answer of a peer that was offered content.
+pub enum PeerOffer {
+    /// It has it, and so have these others.
+    AlreadyHave(Vec<Uuid>),
+    /// It may be sent.
+    Upload(Box<PeerPut>),
+}
+
+/// Content on its way to a peer. Dropping it closes the connection, as [`keep`](Self::keep) does.
+pub struct PeerPut(pub(super) Put);
+
+pub(super) enum Put {
+    Ssh(ssh::Put),
+    Http(http::Put),
+}
+
+impl PeerPut {
+    /// How many bytes it holds from an upload that broke off.
+    pub fn offset(&self) -> u64 {
+        match &self.0 {
+            Put::Ssh(put) => put.offset(),
+            Put::Http(put) => put.offset(),
+        }
+    }
+
+    /// From byte `from` on, which is at most [`offset`](Self::offset), `len` bytes are to come. Of those that a peer over
+    /// ssh holds already none are sent, since there is no word to say so.
+    ///
+    /// Errors: that is not where it takes them from.
+    pub async fn begin(&mut self, from: u64, len: u64) -> Result<(), Failure> {
+        match &mut self.0 {
+            Put::Ssh(put) => put.begin(from, len).await,
+            Put::Http(put) => put.begin(from, len).await,
+        }
+    }
+
+    /// Sends the next bytes. Errors: the peer takes no more; all that is left is to drop this.
+    pub async fn write(&mut self, block: Bytes) -> Result<(), Failure> {
+        match &mut self.0 {
+            Put::Ssh(put) => put.write(block).await,
+            Put::Http(put) => put.write(block).await,
+        }
+    }
+
+    /// Ends it. `valid`: the bytes are the content as far as the sender knows. If not, the peer is told so, where the
+    /// wire has a word for it, or never gets the last of them.
+    ///
+    /// Gives whether it was stored, and in which other repositories. Errors: that is not known, or not all was written.
+    pub async fn finish(self, valid: bool) -> Result<(bool, Vec<Uuid>), Failure> {
+        match self.0 {
+            Put::Ssh(put) => put.finish(valid).await,
+            Put::Http(put) => put.finish(valid).await,
+        }
+    }
+
+    /// The client is gone: closes the connection, so that the peer keeps what it has.
+    pub async fn keep(self) {
+        drop(self);
+    }
+}
+
+/// A lock that a peer keeps for us. Dropping it lets go of it too, as far as the peer can be reached.
+pub struct PeerLock(pub(super) Lock);
+
+pub(super) enum Lock {
+    Ssh(ssh::Lock),
+    Http(http::Lock),
+}
+
+impl PeerLock {
+    /// Whether the connection that keeps it still stands, as far as can be seen from here.
+    pub fn is_held(&self) -> bool {
+        match &self.0 {
+            Lock::Ssh(lock) => lock.is_held(),
+            Lock::Http(lock) => lock.is_held(),
+        }
+    }
+
+    /// Lets go of it. A peer that cannot be reached any more keeps it for a while.
+    pub async fn unlock(self) {
+        match self.0 {
+            Lock::Ssh(lock) => lock.unlock().await,
+            Lock::Http(lock) => lock.unlock().await,
+        }
+    }
+}
+
+impl fmt::Debug for PeerGet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerGet").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PeerPut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerPut").field("offset", &self.offset()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PeerOffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerOffer::AlreadyHave(others) => f.debug_tuple("AlreadyHave").field(others).finish(),
+            PeerOffer::Upload(put) => f.debug_tuple("Upload").field(put).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for PeerLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeerLock")
+    }
+}
