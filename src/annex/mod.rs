@@ -9,4 +9,5 @@ pub mod layout;
 pub mod lock;
 pub mod log;
 pub mod recorder;
+pub mod remote;
 pub mod repository;
