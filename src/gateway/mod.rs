@@ -9,6 +9,7 @@ mod hub;
 mod leases;
 mod metrics;
 mod outgoing;
+pub mod remote;
 mod served;
 mod upload;
 
