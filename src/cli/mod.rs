@@ -1,7 +1,9 @@
 //! The command line for people. git-annex itself gives no arguments and never comes here.
 
 mod doctor;
+mod here;
 mod p2phttp;
+mod updateproxy;
 
 use std::ffi::OsString;
 use std::io;
@@ -75,6 +77,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Records which remotes this repository proxies, so that its clients find them.
+    ///
+    /// Does what git annex updateproxy does, in the repository of the current directory.
+    #[command(after_help = updateproxy::EXAMPLES)]
+    Updateproxy {
+        /// Accepted, and changes nothing, as in git-annex.
+        #[arg(long, short)]
+        quiet: bool,
+    },
     /// Prints a completion script for a shell.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -110,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Doctor { json, options } => return doctor::main(&options, json),
         Command::P2phttp(args) => return p2phttp::main(*args),
         Command::Shell { arguments } => return shell(arguments),
+        Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "git-annex-remote-stream", &mut io::stdout());
             Ok(())
