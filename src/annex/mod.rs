@@ -6,6 +6,7 @@ pub mod content;
 pub mod fuzz;
 pub mod key;
 pub mod layout;
+pub mod ledger;
 pub mod lock;
 pub mod log;
 pub mod recorder;
