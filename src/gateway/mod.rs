@@ -7,6 +7,7 @@ mod belt;
 mod failure;
 mod hub;
 mod leases;
+pub mod leftovers;
 mod metrics;
 mod outgoing;
 pub mod remote;

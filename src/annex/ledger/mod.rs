@@ -10,6 +10,7 @@
 //! had to be remembered leaves no trace on the disk.
 
 mod claim;
+mod keep;
 mod list;
 mod record;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub use keep::{KEEP, duration, keep};
 pub use list::Entry;
 
 use super::lock::{LockFile, LockKind};
