@@ -10,6 +10,7 @@ mod special;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
@@ -19,8 +20,9 @@ pub use proxies::{Proxies, proxied};
 pub use special::{SpecialConfig, Trust};
 
 use super::branch::BranchError;
-use super::log::REMOTE_LOG;
+use super::log::proxy::Proxied;
 use super::log::remote::RemoteLog;
+use super::log::{REMOTE_LOG, is_cluster};
 use super::repository::{Config, Repository};
 use crate::name::Uuid;
 use special::Verified;
@@ -34,8 +36,12 @@ pub struct Remote {
     pub uuid: Uuid,
     /// What it is.
     pub kind: RemoteKind,
-    /// Whether it is to be proxied: `remote.NAME.annex-proxy`, or `annex-cluster-node` names a cluster.
+    /// Whether it is to be proxied: `remote.NAME.annex-proxy`, or it is a node of a cluster known here.
     pub proxied: bool,
+    /// The clusters known here that it is a node of: `remote.NAME.annex-cluster-node`, names of `annex.cluster.NAME`.
+    pub node_of: Vec<Uuid>,
+    /// Whether others are told of it: it is to be proxied, or `annex-cluster-node` says anything at all.
+    pub offered: bool,
     /// `remote.NAME.annex-readonly`: nothing is stored or removed.
     pub readonly: bool,
     /// The clusters it is a gateway for: `remote.NAME.annex-cluster-gateway`.
@@ -99,7 +105,7 @@ pub fn strangers(repository: &Repository) -> Vec<(Vec<u8>, bool)> {
     let unknown = names.filter(|name| {
         settings.value_in("remote", name, "url").is_some() && uuid(&settings, name, "annex-uuid").is_none()
     });
-    unknown.map(|name| (name.clone(), wants_proxy(&settings, &name))).collect()
+    unknown.map(|name| (name.clone(), is_offered(&settings, &name))).collect()
 }
 
 /// The special remote because of which nothing may be stored in or removed from any: one that was autoenabled or came with
@@ -139,11 +145,19 @@ fn read(
         }
     };
     let gateway_for = value("annex-cluster-gateway").unwrap_or_default();
+    let node = value("annex-cluster-node").unwrap_or_default();
+    let known = clusters(settings);
+    let node_of: Vec<Uuid> = words(&node)
+        .filter_map(|word| known.iter().find(|cluster| cluster.name == word))
+        .map(|cluster| cluster.uuid.clone())
+        .collect();
     Some(Remote {
         name: name.to_vec(),
         uuid: id,
         kind,
-        proxied: wants_proxy(settings, name),
+        proxied: !node_of.is_empty() || settings.bool_in("remote", name, "annex-proxy") == Some(true),
+        node_of,
+        offered: is_offered(settings, name),
         readonly: settings.bool_in("remote", name, "annex-readonly") == Some(true),
         gateway_for: words(&gateway_for).filter_map(|word| Uuid::parse(word).ok()).collect(),
     })
@@ -153,7 +167,17 @@ fn uuid(settings: &Config, name: &[u8], key: &str) -> Option<Uuid> {
     Uuid::parse(&settings.value_in("remote", name, key)?).ok()
 }
 
-fn wants_proxy(settings: &Config, name: &[u8]) -> bool {
+/// `annex.cluster.NAME` of git config, as far as they are clusters.
+fn clusters(settings: &Config) -> BTreeSet<Proxied> {
+    let entries = settings.entries("annex", b"cluster").into_iter();
+    let clusters = entries.filter_map(|(name, uuid)| {
+        let uuid = Uuid::parse(&uuid).ok().filter(is_cluster)?;
+        Some(Proxied { uuid, name: name.to_ascii_lowercase().into_bytes() })
+    });
+    clusters.collect()
+}
+
+fn is_offered(settings: &Config, name: &[u8]) -> bool {
     let node = settings.value_in("remote", name, "annex-cluster-node").unwrap_or_default();
     settings.bool_in("remote", name, "annex-proxy") == Some(true) || words(&node).next().is_some()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use super::{GitRemote, Remote, RemoteError, RemoteKind, remotes, strangers};
+use super::{GitRemote, Remote, RemoteError, RemoteKind, clusters, remotes, strangers};
 use crate::annex::branch::Edit;
 use crate::annex::log::cluster::ClusterLog;
 use crate::annex::log::proxy::{Proxied, ProxyLog};
@@ -53,13 +53,13 @@ impl Offers {
 pub fn offers(repository: &Repository) -> Result<Offers, RemoteError> {
     let log = ProxyLog::parse(&repository.branch().read(PROXY_LOG)?);
     let nodes = ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?);
-    let clusters = clusters(repository);
+    let clusters = clusters(&repository.settings());
     let remotes = remotes(repository)?;
     let strangers = strangers(repository).into_iter().filter(|(_, wanted)| *wanted);
     let mut refused: Vec<Refused> = strangers.map(|(name, _)| Refused::Stranger(name)).collect();
     let mut wanted = BTreeSet::new();
     for remote in &remotes {
-        if remote.proxied {
+        if remote.offered {
             match refusal(remote) {
                 Some(why) => refused.push(why),
                 None => {
@@ -85,16 +85,6 @@ pub fn record_offers(repository: &Repository, offers: &Offers) -> Result<(), Rem
     repository.branch().change(vec![edit])?;
     repository.branch().commit("update")?;
     Ok(())
-}
-
-/// `annex.cluster.NAME` of git config, as far as they are clusters.
-fn clusters(repository: &Repository) -> BTreeSet<Proxied> {
-    let entries = repository.settings().entries("annex", b"cluster").into_iter();
-    let clusters = entries.filter_map(|(name, uuid)| {
-        let uuid = Uuid::parse(&uuid).ok().filter(is_cluster)?;
-        Some(Proxied { uuid, name: name.to_ascii_lowercase().into_bytes() })
-    });
-    clusters.collect()
 }
 
 fn refusal(remote: &Remote) -> Option<Refused> {
@@ -129,7 +119,7 @@ fn behind(
         (!own).then(|| Proxied { uuid: offer.uuid.clone(), name })
     };
     let offered = log.proxied(&remote.uuid).iter().filter(|offer| !is_cluster(&offer.uuid) && !direct(&offer.uuid));
-    let chosen = offered.filter(|offer| remote.proxied || shared.iter().any(|nodes| nodes.contains(&offer.uuid)));
+    let chosen = offered.filter(|offer| remote.offered || shared.iter().any(|nodes| nodes.contains(&offer.uuid)));
     chosen.filter_map(named).collect()
 }
 

@@ -113,7 +113,8 @@ fn remotes_are_what_git_config_says() {
     assert_eq!(remotes.iter().map(name).collect::<Vec<_>>(), ["dir", "same", "far"]);
     let [directory, same, far] = &remotes[..] else { panic!("{remotes:?}") };
     assert_eq!(special(directory).directory.as_deref(), Some(&b"/media/x"[..]));
-    assert!(directory.readonly && directory.proxied && !same.proxied && far.proxied);
+    assert!(directory.readonly && directory.proxied && !same.proxied && !far.proxied);
+    assert!(directory.offered && !same.offered && far.offered);
     assert_eq!(same.uuid.as_bytes(), b"d2");
     assert_eq!(special(same).value("bucket"), Some(&b"b"[..]));
     let RemoteKind::Git(git) = &far.kind else { panic!("{far:?}") };
@@ -172,7 +173,21 @@ fn a_remote_is_proxied_where_the_log_and_git_config_agree() {
     let gateway = "u-1";
     for (told, config, proxied_) in [
         ("d1:x", &[("remote.x.annex-uuid", "d1"), ("remote.x.annex-proxy", "true")][..], true),
-        ("d1:x", &[("remote.x.annex-uuid", "d1"), ("remote.x.annex-cluster-node", "c")], true),
+        ("d1:x", &[("remote.x.annex-uuid", "d1"), ("remote.x.annex-cluster-node", "c")], false),
+        (
+            "d1:x",
+            &[("remote.x.annex-uuid", "d1"), ("remote.x.annex-cluster-node", "a c"), ("annex.cluster.c", "bad")],
+            false,
+        ),
+        (
+            "d1:x",
+            &[
+                ("remote.x.annex-uuid", "d1"),
+                ("remote.x.annex-cluster-node", "a c"),
+                ("annex.cluster.c", "ac033f93-51f0-8a24-837b-f45d6f2db388"),
+            ],
+            true,
+        ),
         ("d1:x", &[("remote.x.annex-uuid", "d1")], false),
         ("d1:x", &[("remote.x.annex-uuid", "d1"), ("remote.x.annex-proxy", "false")], false),
         ("d1:x", &[("remote.y.annex-uuid", "d1"), ("remote.y.annex-proxy", "true")], false),
