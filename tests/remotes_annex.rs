@@ -2,7 +2,7 @@
 
 mod support;
 
-use git_annex_remote_stream::annex::remote::{RemoteKind, Trust, proxied, remotes, write_block};
+use git_annex_remote_stream::annex::remote::{RemoteKind, Trust, proxied, remotes_of, write_block};
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::gateway::remote::{Destination, StoreConfig, destination};
 use git_annex_remote_stream::name::{Key, Uuid};
@@ -20,7 +20,7 @@ fn open(repo: &Repo) -> Repository {
 }
 
 fn store(repo: &Repo, name: &str) -> StoreConfig {
-    let all = remotes(&open(repo)).expect("read");
+    let all = remotes_of(&open(repo)).expect("read");
     let remote = all.iter().find(|remote| remote.name == name.as_bytes()).expect("it is there");
     match destination(remote, |_| None).unwrap_or_else(|e| panic!("{e}")) {
         Destination::Store(store) => store,
@@ -150,7 +150,7 @@ fn what_nobody_verified_is_used_as_far_as_git_annex_uses_it() {
     ] {
         std::fs::write(&record, log).expect("written");
         repo.git(&["config", "remote.d1.annex-verified", mark]).ok();
-        let all = remotes(&open(&repo)).expect("read");
+        let all = remotes_of(&open(&repo)).expect("read");
         let d1 = all.iter().find(|remote| remote.name == b"d1").expect("it is there");
         let RemoteKind::Special(special) = &d1.kind else { panic!("{d1:?}") };
         assert_eq!(special.trust, trust, "{mark}");

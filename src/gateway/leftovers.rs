@@ -9,7 +9,7 @@ use super::Failure;
 use super::remote::setup::Environment;
 use super::remote::{Destination, destination};
 use crate::annex::ledger::{Begun, Entry, Ledgers, Taken};
-use crate::annex::remote::{Remote, remotes};
+use crate::annex::remote::{Remote, remotes_of};
 use crate::annex::repository::Repository;
 use crate::name::{Key, Uuid};
 
@@ -82,7 +82,7 @@ pub async fn sweep(
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let remotes = remotes(repository).map_err(|e| Failure::internal(e.to_string()))?;
+    let remotes = remotes_of(repository).map_err(|e| Failure::internal(e.to_string()))?;
     let broom = Broom { ledgers, remotes, how, environment, context };
     let mut leftovers = Vec::with_capacity(entries.len());
     for entry in entries {

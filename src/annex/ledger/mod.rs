@@ -38,6 +38,8 @@ pub struct Ledgers {
 
 /// Whether an upload may begin.
 #[derive(Debug)]
+// Few are made, and each is used at once.
+#[allow(clippy::large_enum_variant)]
 pub enum Taken {
     /// Another upload of this key to this remote is under way, in this process or another.
     Busy,

@@ -90,7 +90,7 @@ pub enum RemoteError {
 ///
 /// Left out are those whose uuid is not known (see [`strangers`]), and sections without a url that no special remote is
 /// recorded for. Waits up to ten seconds for whoever is verifying a remote. Errors: [`RemoteError`].
-pub fn remotes(repository: &Repository) -> Result<Vec<Remote>, RemoteError> {
+pub fn remotes_of(repository: &Repository) -> Result<Vec<Remote>, RemoteError> {
     let settings = repository.settings();
     let log = RemoteLog::parse(&repository.branch().read(REMOTE_LOG)?);
     let verified = Verified::read(repository.annex_dir())?;
@@ -112,8 +112,8 @@ pub fn strangers(repository: &Repository) -> Vec<(Vec<u8>, bool)> {
 /// the branch, and that nobody here has verified. The way out is `git annex verifyremote NAME`.
 ///
 /// git-annex refuses likewise, git repositories excepted: what such a remote hands out may have been made to be passed on.
-pub fn write_block(remotes: &[Remote]) -> Option<&Remote> {
-    remotes.iter().find(|remote| matches!(&remote.kind, RemoteKind::Special(special) if special.trust.blocks_writes()))
+pub fn write_block(known: &[Remote]) -> Option<&Remote> {
+    known.iter().find(|remote| matches!(&remote.kind, RemoteKind::Special(special) if special.trust.blocks_writes()))
 }
 
 fn read(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use super::{GitRemote, Remote, RemoteError, RemoteKind, clusters, remotes, strangers};
+use super::{GitRemote, Remote, RemoteError, RemoteKind, clusters, remotes_of, strangers};
 use crate::annex::branch::Edit;
 use crate::annex::log::cluster::ClusterLog;
 use crate::annex::log::proxy::{Proxied, ProxyLog};
@@ -54,11 +54,11 @@ pub fn offers(repository: &Repository) -> Result<Offers, RemoteError> {
     let log = ProxyLog::parse(&repository.branch().read(PROXY_LOG)?);
     let nodes = ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?);
     let clusters = clusters(&repository.settings());
-    let remotes = remotes(repository)?;
+    let known = remotes_of(repository)?;
     let strangers = strangers(repository).into_iter().filter(|(_, wanted)| *wanted);
     let mut refused: Vec<Refused> = strangers.map(|(name, _)| Refused::Stranger(name)).collect();
     let mut wanted = BTreeSet::new();
-    for remote in &remotes {
+    for remote in &known {
         if remote.offered {
             match refusal(remote) {
                 Some(why) => refused.push(why),
@@ -67,7 +67,7 @@ pub fn offers(repository: &Repository) -> Result<Offers, RemoteError> {
                 }
             }
         }
-        wanted.extend(behind(repository, remote, &remotes, &log, &nodes, &clusters));
+        wanted.extend(behind(repository, remote, &known, &log, &nodes, &clusters));
     }
     wanted.extend(clusters);
     Ok(Offers { recorded: log.proxied(repository.uuid()).iter().cloned().collect(), wanted, refused })
@@ -100,7 +100,7 @@ fn refusal(remote: &Remote) -> Option<Refused> {
 fn behind(
     repository: &Repository,
     remote: &Remote,
-    remotes: &[Remote],
+    known: &[Remote],
     log: &ProxyLog,
     nodes: &ClusterLog,
     clusters: &BTreeSet<Proxied>,
@@ -111,7 +111,7 @@ fn behind(
     }
     let shared = remote.gateway_for.iter().filter(|cluster| clusters.iter().any(|own| own.uuid == **cluster));
     let shared: Vec<&[Uuid]> = shared.map(|cluster| nodes.nodes(cluster)).collect();
-    let direct = |uuid: &Uuid| uuid == repository.uuid() || remotes.iter().any(|remote| remote.uuid == *uuid);
+    let direct = |uuid: &Uuid| uuid == repository.uuid() || known.iter().any(|remote| remote.uuid == *uuid);
     let named = |offer: &Proxied| {
         let name = [remote.name.as_slice(), b"-", &offer.name].concat();
         // Settings of its own make a remote of it, which stands for itself.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Remote, RemoteError, remotes, write_block};
+use super::{Remote, RemoteError, remotes_of, write_block};
 use crate::annex::log::PROXY_LOG;
 use crate::annex::log::proxy::ProxyLog;
 use crate::annex::repository::Repository;
@@ -11,19 +11,19 @@ use crate::name::Uuid;
 /// The remotes that are served through this repository, by uuid.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
-    remotes: BTreeMap<Uuid, Remote>,
+    known: BTreeMap<Uuid, Remote>,
     blocked_by: Option<Vec<u8>>,
 }
 
 impl Proxies {
     /// The remote that requests for `uuid` go to; none where they are not for a remote of ours.
     pub fn get(&self, uuid: &Uuid) -> Option<&Remote> {
-        self.remotes.get(uuid)
+        self.known.get(uuid)
     }
 
     /// All of them, by uuid.
     pub fn iter(&self) -> impl Iterator<Item = &Remote> {
-        self.remotes.values()
+        self.known.values()
     }
 
     /// The name of an unverified special remote that keeps all special remotes from being written to.
@@ -39,15 +39,15 @@ impl Proxies {
 pub fn proxied(repository: &Repository) -> Result<Proxies, RemoteError> {
     let log = ProxyLog::parse(&repository.branch().read(PROXY_LOG)?);
     let offered = log.proxied(repository.uuid());
-    let all = remotes(repository)?;
+    let all = remotes_of(repository)?;
     let blocked_by = write_block(&all).map(|remote| remote.name.clone());
-    let mut remotes = BTreeMap::new();
+    let mut known = BTreeMap::new();
     for remote in all {
         let told = offered.iter().any(|offer| offer.uuid == remote.uuid && offer.name == remote.name);
         if told && remote.proxied && remote.uuid != *repository.uuid() {
             // Two ways to one place: either will do.
-            remotes.entry(remote.uuid.clone()).or_insert(remote);
+            known.entry(remote.uuid.clone()).or_insert(remote);
         }
     }
-    Ok(Proxies { remotes, blocked_by })
+    Ok(Proxies { known, blocked_by })
 }

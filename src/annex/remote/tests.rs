@@ -63,10 +63,10 @@ fn a_configuration_is_in_force_as_far_as_it_was_looked_at() {
             &[("remote.x.annex-uuid", "d2"), ("remote.x.annex-verified", mark)],
             &[("journal/remote.log", LOG), ("verified-remote.log", verified)],
         );
-        let remotes = remotes(&repository).expect("read");
-        let [remote] = &remotes[..] else { panic!("{remotes:?}") };
+        let known = remotes_of(&repository).expect("read");
+        let [remote] = &known[..] else { panic!("{known:?}") };
         assert_eq!(special(remote).trust, trust, "{mark:?} {recorded}");
-        assert_eq!(write_block(&remotes).is_some(), blocks, "{mark:?} {recorded}");
+        assert_eq!(write_block(&known).is_some(), blocks, "{mark:?} {recorded}");
         let bucket = if recorded { "ours" } else { "theirs" };
         assert_eq!(special(remote).value("bucket"), Some(bucket.as_bytes()), "{mark:?} {recorded}");
         assert_eq!(trust.may_read(), matches!((mark, recorded), (_, true) | ("automatic", false)));
@@ -79,11 +79,9 @@ fn where_nothing_was_ever_recorded_no_special_remote_is_used() {
         &[("remote.x.annex-uuid", "d1"), ("remote.y.annex-uuid", "d2"), ("remote.y.annex-verified", "verified")],
         &[("journal/remote.log", LOG)],
     );
-    let remotes = remotes(&repository).expect("read");
-    assert_eq!(remotes.len(), 2);
-    assert!(
-        remotes.iter().all(|remote| special(remote).trust == Trust::Unrecorded && !special(remote).trust.may_read())
-    );
+    let known = remotes_of(&repository).expect("read");
+    assert_eq!(known.len(), 2);
+    assert!(known.iter().all(|remote| special(remote).trust == Trust::Unrecorded && !special(remote).trust.may_read()));
 }
 
 #[test]
@@ -109,9 +107,9 @@ fn remotes_are_what_git_config_says() {
         ],
         &[("journal/remote.log", LOG), ("verified-remote.log", LOG)],
     );
-    let remotes = remotes(&repository).expect("read");
-    assert_eq!(remotes.iter().map(name).collect::<Vec<_>>(), ["dir", "same", "far"]);
-    let [directory, same, far] = &remotes[..] else { panic!("{remotes:?}") };
+    let known = remotes_of(&repository).expect("read");
+    assert_eq!(known.iter().map(name).collect::<Vec<_>>(), ["dir", "same", "far"]);
+    let [directory, same, far] = &known[..] else { panic!("{known:?}") };
     assert_eq!(special(directory).directory.as_deref(), Some(&b"/media/x"[..]));
     assert!(directory.readonly && directory.proxied && !same.proxied && !far.proxied);
     assert!(directory.offered && !same.offered && far.offered);
@@ -134,8 +132,8 @@ fn a_remote_that_is_the_same_as_another_is_encrypted_like_it() {
     let config =
         [("remote.x.annex-uuid", "d2"), ("remote.x.annex-config-uuid", "d3"), ("remote.x.annex-verified", "automatic")];
     let (_dir, repository) = repository(&config, &[("journal/remote.log", log), ("verified-remote.log", "")]);
-    let remotes = remotes(&repository).expect("read");
-    assert_eq!(special(&remotes[0]).value("encryption"), Some(&b"shared"[..]));
+    let known = remotes_of(&repository).expect("read");
+    assert_eq!(special(&known[0]).value("encryption"), Some(&b"shared"[..]));
 }
 
 #[test]
@@ -150,8 +148,8 @@ fn credentials_come_from_files_and_else_from_the_configuration() {
             ("d6", "out\nside\n"),
         ],
     );
-    let remotes = remotes(&repository).expect("read");
-    let creds = |nth: usize| special(&remotes[nth]).creds.clone();
+    let known = remotes_of(&repository).expect("read");
+    let creds = |nth: usize| special(&known[nth]).creds.clone();
     let login = |found: io::Result<Option<Login>>| {
         let found = found.expect("readable");
         found.map(|login| format!("{} {}", login.user.escape_ascii(), login.password.escape_ascii()))
@@ -163,7 +161,7 @@ fn credentials_come_from_files_and_else_from_the_configuration() {
     assert_eq!(login(creds(1).own("s3creds")).as_deref(), Some("id secret"));
     assert_eq!(login(creds(1).embedded_only().setting("s3creds")).as_deref(), Some("id secret"));
     assert_eq!(login(creds(2).own("s3creds")), None, "a uuid must not lead out of the directory");
-    let shown = format!("{remotes:?} {:?}", creds(0).own("s3creds"));
+    let shown = format!("{known:?} {:?}", creds(0).own("s3creds"));
     assert!(!shown.contains("pass word") && !shown.contains("aWQK"), "{shown}");
 }
 

@@ -1,7 +1,7 @@
 //! Remotes as git-annex 10.20261026 recorded them, and what becomes of each.
 
 use super::*;
-use crate::annex::remote::remotes;
+use crate::annex::remote::remotes_of;
 use crate::annex::repository::Repository;
 use crate::annex::repository::tests::{git, make};
 
@@ -27,7 +27,7 @@ fn remote(recorded: &str, config: &[(&str, &str)], files: &[(&str, &str)]) -> (t
         write(name, text);
     }
     let repository = Repository::open(dir.path()).unwrap_or_else(|e| panic!("{e}"));
-    let remote = remotes(&repository).expect("read").pop().expect("it is there");
+    let remote = remotes_of(&repository).expect("read").pop().expect("it is there");
     (dir, remote)
 }
 
