@@ -2,6 +2,8 @@
 //!
 //! Meant for tests: a broken promise panics with the name of the promise. It leaves the place as it found it.
 
+mod stream;
+
 use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ pub async fn examine(store: &Rc<dyn Store>, context: &Context) {
     exam.a_fetch_resumes_and_starts_over().await;
     exam.odd_names_are_kept().await;
     exam.equal_puts_at_once_do_no_harm().await;
+    exam.streams_keep_the_same_promises().await;
+    exam.uploads_outlive_their_process().await;
 }
 
 struct Exam<'a> {

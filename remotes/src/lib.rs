@@ -28,4 +28,4 @@ pub mod wrap;
 pub use context::Context;
 pub use error::{Error, Kind, Op, Result, io_kind};
 pub use object::{NAME_MAX, NameError, ObjectName};
-pub use store::{Capabilities, Get, Put, Range, Stat, Store, Stored, Write};
+pub use store::{Capabilities, Get, Mark, Put, Range, Resumption, Stat, Store, Stored, Write};

@@ -79,6 +79,34 @@ pub struct Stored {
     pub tag: Option<String>,
 }
 
+/// How an upload can be gone on with later, by this process or another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumption {
+    /// What the store knows the upload by, at most [`Resumption::TOKEN_MAX`] bytes. Only the store understands it.
+    pub token: Vec<u8>,
+    /// Bytes become lasting in steps of so many, from the start of the object.
+    pub step: u64,
+}
+
+impl Resumption {
+    /// Longest token, in bytes.
+    pub const TOKEN_MAX: usize = 4096;
+}
+
+/// Bytes of an unfinished upload that outlive the process: all up to `end`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// A multiple of [`Resumption::step`], or the object's length.
+    pub end: u64,
+    /// What the store calls this step, at most [`Mark::TAG_MAX`] bytes. Only the store understands it.
+    pub tag: Vec<u8>,
+}
+
+impl Mark {
+    /// Longest tag, in bytes.
+    pub const TAG_MAX: usize = 128;
+}
+
 /// A place that keeps objects.
 ///
 /// Promises every store keeps, and [`crate::conformance`] examines:
@@ -115,6 +143,32 @@ pub trait Store {
     /// Opens an object of exactly `len` bytes for writing. Space, permissions and limits are checked here where they can be.
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>>;
 
+    /// Opens an object of exactly `len` bytes whose bytes come once, one after another, from somebody who may stop half way.
+    /// Where [`Put::resumption`] says how, the upload outlives the process: see there.
+    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        self.put(object, len).await
+    }
+
+    /// Goes on with an upload that [`Store::put_stream`] began, in this process or another, and that was suspended or cut
+    /// off. `marks` are all it ever gave, in order; the next byte written is the one behind the last of them. `None` where it
+    /// cannot be gone on with: it expired, was completed or is not what the marks say. Nothing of it is left then, as far as
+    /// that can be helped. Errors: whether it can be gone on with could not be told.
+    async fn resume(
+        &self,
+        _object: &ObjectName,
+        _len: u64,
+        _upload: &Resumption,
+        _marks: &[Mark],
+    ) -> Result<Option<Box<dyn Put>>> {
+        Ok(None)
+    }
+
+    /// Undoes an upload that [`Store::put_stream`] began and nobody holds any more; leaves nothing of it behind. One that is
+    /// gone already is abandoned.
+    async fn abandon(&self, _object: &ObjectName, _upload: &Resumption) -> Result<()> {
+        Ok(())
+    }
+
     /// Removes an object. One that is already absent is removed.
     async fn remove(&self, object: &ObjectName) -> Result<()>;
 
@@ -126,7 +180,8 @@ pub trait Store {
 
 /// An object on its way into a store; not visible yet.
 ///
-/// Dropping it is an [`Put::abort`] that nobody waits for.
+/// Dropping it is an [`Put::abort`] that nobody waits for; or, where it can be resumed, a [`Put::suspend`] that nobody waits
+/// for: whoever opened such a one keeps its [`Put::resumption`], and resumes or abandons it.
 #[async_trait(?Send)]
 pub trait Put {
     /// How the bytes will travel, in a word or two, for the decision line in the log.
@@ -146,4 +201,25 @@ pub trait Put {
 
     /// Leaves nothing behind.
     async fn abort(self: Box<Self>) -> Result<()>;
+
+    /// Where it can be gone on with. `None`: not at all, the whole has to come again. Known from the start, and the same until
+    /// the end. A commit that failed with a [`crate::Kind::retry`] leaves it to be gone on with; after every other, nothing is
+    /// left.
+    fn resumption(&self) -> Option<Resumption> {
+        None
+    }
+
+    /// The marks reached since the last call, in order and without gaps.
+    fn take_marks(&mut self) -> Vec<Mark> {
+        Vec::new()
+    }
+
+    /// Lets go of memory that is only kept to send it again. For pauses of whoever sends, and before waiting for memory.
+    fn relax(&mut self) {}
+
+    /// Lets go, and leaves what has reached a mark for [`Store::resume`]. Waits a moment (2 s at most) for steps that are on
+    /// their way. Gives the marks that [`Put::take_marks`] has not given. What cannot be resumed is aborted.
+    async fn suspend(self: Box<Self>) -> Result<Vec<Mark>> {
+        self.abort().await.map(|()| Vec::new())
+    }
 }

@@ -77,6 +77,33 @@ fn examined(server: &Server, uring: bool) {
     assert_eq!(context.budget.free(), context.budget.total(), "every lease came back");
 }
 
+/// The same with the shortest parts, so that streams of every form come in many.
+fn examined_in_parts(server: &Server, open: fn(&Options, &Context) -> remotes::Result<S3>) {
+    let context = quick();
+    on(true, async {
+        let mut o = options(server, &servers::unique("small"));
+        o.set("partsize", "5MiB");
+        let store: Rc<dyn Store> = Rc::new(open(&o, &context).expect("good options"));
+        examine(&store, &context).await;
+    });
+    assert_eq!(context.budget.free(), context.budget.total(), "every lease came back");
+}
+
+#[test]
+fn seaweedfs_passes_the_examination_in_small_parts() {
+    examined_in_parts(servers::weed(), S3::open);
+}
+
+#[test]
+fn seaweedfs_passes_the_examination_in_small_parts_through_the_sdk() {
+    examined_in_parts(servers::weed(), S3::open_through_sdk);
+}
+
+#[test]
+fn rclone_serve_s3_passes_the_examination_in_small_parts() {
+    examined_in_parts(servers::rclone_s3(), S3::open);
+}
+
 #[test]
 fn seaweedfs_passes_the_examination() {
     examined(servers::weed(), true);

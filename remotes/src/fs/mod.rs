@@ -6,6 +6,7 @@
 
 mod place;
 mod put;
+mod stream;
 
 use std::cell::Cell;
 use std::fs::File;
@@ -20,7 +21,10 @@ use async_trait::async_trait;
 use crate::options::{Options, Spec, bad};
 use crate::pump::{FileSource, Source};
 use crate::sys::on_a_thread;
-use crate::{Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Write, units};
+use crate::{
+    Capabilities, Context, Error, Get, Kind, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Write,
+    units,
+};
 
 /// The options it knows.
 pub const OPTIONS: &[Spec] = &[Spec::plain("directory", "fs: the directory where the files are stored")];
@@ -77,6 +81,32 @@ impl Fs {
 
     fn missing_root(&self, op: Op) -> Error {
         Error::new(op, Kind::NoSuchPlace, "the directory is not there (is its drive mounted?)").on(&self.label)
+    }
+
+    /// Opens an object for writing, in a file that `make` stages.
+    async fn stage(
+        &self,
+        object: &ObjectName,
+        len: u64,
+        make: impl FnOnce(&place::Place) -> io::Result<put::Stage> + Send + 'static,
+    ) -> Result<Box<dyn Put>> {
+        let place = self.path(Op::Put, object)?;
+        let staging = place.clone();
+        let staged = self.off(Op::Put, move || (staging.free(), make(&staging)));
+        let (free, staged) = staged.await?;
+        let staged = match staged {
+            Ok(staged) => staged,
+            Err(e) => {
+                self.root_is_there(Op::Put).await?;
+                return Err(self.fail(Op::Put, object, "staging", e));
+            }
+        };
+        self.check_space(object, len, free).inspect_err(|_| {
+            if let Some(name) = &staged.name {
+                let _ = std::fs::remove_file(name);
+            }
+        })?;
+        Ok(Box::new(put::FsPut::new(place, staged, object, &self.label, len, &self.in_flight)))
     }
 
     /// Whether `len` more bytes fit, counting what other transfers have announced, with the reserve left free.
@@ -159,26 +189,28 @@ impl Store for Fs {
     }
 
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
-        let place = self.path(Op::Put, object)?;
-        let staging = place.clone();
-        let staged = self.off(Op::Put, move || {
-            let free = rustix::fs::statvfs(&*staging.root).ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize));
-            (free, staging.stage())
-        });
-        let (free, staged) = staged.await?;
-        let staged = match staged {
-            Ok(staged) => staged,
-            Err(e) => {
-                self.root_is_there(Op::Put).await?;
-                return Err(self.fail(Op::Put, object, "staging", e));
-            }
-        };
-        self.check_space(object, len, free).inspect_err(|_| {
-            if let Some(name) = &staged.1 {
-                let _ = std::fs::remove_file(name);
-            }
-        })?;
-        Ok(Box::new(put::FsPut::new(place, staged, object, &self.label, len, &self.in_flight)))
+        self.stage(object, len, place::Place::stage).await
+    }
+
+    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        if len <= stream::STEP {
+            return self.put(object, len).await;
+        }
+        self.stage(object, len, stream::stage).await
+    }
+
+    async fn resume(
+        &self,
+        object: &ObjectName,
+        len: u64,
+        upload: &Resumption,
+        marks: &[Mark],
+    ) -> Result<Option<Box<dyn Put>>> {
+        stream::resume(self, object, len, upload, marks).await
+    }
+
+    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
+        stream::abandon(self, object, upload).await
     }
 
     async fn remove(&self, object: &ObjectName) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Where an object's file lies, and the system calls that bring it there and take it away.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,10 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::put::Stage;
 use crate::{NameError, ObjectName};
 
 /// Directory in the root where files are staged that have to have a name; git-annex's directory remotes use the same.
 const STAGE: &str = "tmp";
+
+/// How the names of staged files begin that outlive the process.
+const LASTING: &str = "stream-upload-";
 
 /// How often a race with someone who removes the directories we make is run again.
 const RACES: usize = 16;
@@ -39,13 +44,17 @@ impl Place {
         self.file.parent().unwrap_or(&self.root)
     }
 
-    /// A file in the root's file system to write an object into. The second is its name, where the file system cannot do
-    /// without.
-    pub(super) fn stage(&self) -> io::Result<(File, Option<PathBuf>)> {
+    /// Bytes that are free on the root's disk, where the file system tells.
+    pub(super) fn free(&self) -> Option<u64> {
+        rustix::fs::statvfs(&*self.root).ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize))
+    }
+
+    /// A file in the root's file system to write an object into, without a name where the file system can do without.
+    pub(super) fn stage(&self) -> io::Result<Stage> {
         use rustix::fs::{Mode, OFlags};
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         match rustix::fs::open(&*self.root, flags, Mode::from_raw_mode(0o444)) {
-            Ok(fd) => Ok((File::from(fd), None)),
+            Ok(fd) => Ok(Stage { file: fd.into(), name: None, written: 0, resumption: None }),
             // NFS, FUSE and old kernels have no nameless files.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
                 self.stage_named()
@@ -54,13 +63,36 @@ impl Place {
         }
     }
 
-    pub(super) fn stage_named(&self) -> io::Result<(File, Option<PathBuf>)> {
+    pub(super) fn stage_named(&self) -> io::Result<Stage> {
         let dir = self.root.join(STAGE);
         std::fs::create_dir_all(&dir)?;
         let path = dir.join(unique());
         let mut options = File::options();
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o444);
-        Ok((options.read(true).write(true).create_new(true).open(&path)?, Some(path)))
+        let file = options.read(true).write(true).create_new(true).open(&path)?;
+        Ok(Stage { file, name: Some(path), written: 0, resumption: None })
+    }
+
+    /// A file in the root's file system that outlives the process, with the name by which it is found again. Nobody else has
+    /// it open for as long as it is open here, whatever threads do. `None` where the file system cannot promise that.
+    pub(super) fn stage_lasting(&self) -> io::Result<Option<(File, OsString)>> {
+        let dir = self.root.join(STAGE);
+        std::fs::create_dir_all(&dir)?;
+        // Process ids and counts come again: in a container they always do.
+        let name = OsString::from(format!("{LASTING}{:016x}", RandomState::new().hash_one(unique())));
+        let file = File::options().read(true).write(true).create_new(true).open(dir.join(&name))?;
+        if lock(&file).is_err() {
+            std::fs::remove_file(dir.join(&name))?;
+            return Ok(None);
+        }
+        Ok(Some((file, name)))
+    }
+
+    /// Where the staged file with this name is. `None` where this is no such name.
+    pub(super) fn lasting(&self, name: &[u8]) -> Option<PathBuf> {
+        let digits = name.strip_prefix(LASTING.as_bytes())?;
+        let good = digits.len() == 16 && digits.iter().all(u8::is_ascii_hexdigit);
+        good.then(|| self.root.join(STAGE).join(OsStr::from_bytes(name)))
     }
 
     /// Makes a staged file the object: lasting before it is visible, and the directories lasting after it.
@@ -141,6 +173,31 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// Opens a staged file again and cuts it to `len` bytes. Errors: `NotFound` where it is gone or was never so long,
+/// `WouldBlock` where somebody still has it open.
+pub(super) fn reopen(path: &Path, len: u64) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    lock(&file)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.len() < len {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    file.set_len(len)?;
+    Ok(file)
+}
+
+/// A write that was given up may still be under way on a thread, which has the file open and so the lock.
+fn lock(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?)
+}
+
+/// What tells this run of the system from those before, in which written bytes may have been lost.
+pub(super) fn boot() -> Option<Vec<u8>> {
+    std::fs::read("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim_ascii().to_vec()).filter(|id| !id.is_empty())
 }
 
 /// Changes whenever the content does, as far as a file system can tell.

@@ -1,7 +1,8 @@
 //! A file on its way into a directory.
 
 use std::cell::Cell;
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::place::Place;
 use crate::pump::lane::copy_range;
 use crate::pump::{FileSource, Lane, Meter};
 use crate::sys::{DataFile, on_a_thread};
-use crate::{Error, Kind, ObjectName, Op, Put, Result, Stored};
+use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Stored};
 
 pub(super) struct FsPut {
     place: Place,
@@ -25,14 +26,35 @@ pub(super) struct FsPut {
     data: DataFile,
     staged: Staged,
     announced: Announced,
+    marks: Option<Marks>,
 }
 
-/// The name of a staged file that has one; removed unless it was renamed into place.
-struct Staged(Option<PathBuf>);
+/// How far a staged file that outlives the process was told to have come.
+struct Marks {
+    resumption: Resumption,
+    told: u64,
+}
+
+/// A file to write an object into.
+pub(super) struct Stage {
+    pub(super) file: File,
+    /// Where the file system cannot do without, or the file is to outlive the process.
+    pub(super) name: Option<PathBuf>,
+    /// Bytes that are in it.
+    pub(super) written: u64,
+    /// How it is found again; without, it is removed when it is let go.
+    pub(super) resumption: Option<Resumption>,
+}
+
+/// The name of a staged file that has one; removed unless it was renamed into place or is to last.
+struct Staged {
+    name: Option<PathBuf>,
+    lasting: bool,
+}
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if let Some(path) = self.0.take() {
+        if let Some(path) = self.name.take().filter(|_| !self.lasting) {
             let _ = std::fs::remove_file(path);
         }
     }
@@ -61,24 +83,26 @@ impl Drop for Announced {
 impl FsPut {
     pub(super) fn new(
         place: Place,
-        (file, name): (File, Option<PathBuf>),
+        stage: Stage,
         object: &ObjectName,
         label: &str,
         len: u64,
         all: &Rc<Cell<u64>>,
     ) -> Self {
-        let file = Arc::new(file);
-        all.set(all.get().saturating_add(len));
+        let file = Arc::new(stage.file);
+        let left = len.saturating_sub(stage.written);
+        all.set(all.get().saturating_add(left));
         Self {
             place,
             object: object.clone(),
             label: label.into(),
             len,
-            written: 0,
+            written: stage.written,
             data: DataFile::new(Arc::clone(&file)),
             file,
-            staged: Staged(name),
-            announced: Announced { left: len, all: Rc::clone(all) },
+            staged: Staged { name: stage.name, lasting: stage.resumption.is_some() },
+            announced: Announced { left, all: Rc::clone(all) },
+            marks: stage.resumption.map(|resumption| Marks { resumption, told: stage.written }),
         }
     }
 
@@ -109,11 +133,12 @@ impl Put for FsPut {
     }
 
     async fn fill(&mut self, from: &FileSource, meter: &Meter) -> Result<()> {
-        if from.len != self.len {
-            let kind = if from.len < self.len { Kind::Truncated } else { Kind::Corrupt };
-            return Err(self.error(kind, format!("the file has {} bytes, {} were announced", from.len, self.len)));
+        let missing = self.len - self.written;
+        if from.len != missing {
+            let kind = if from.len < missing { Kind::Truncated } else { Kind::Corrupt };
+            return Err(self.error(kind, format!("the file has {} bytes, {missing} are missing", from.len)));
         }
-        copy_range(from, &self.file, 0, meter).await.map_err(|e| self.failed("copying", e))?;
+        copy_range(from, &self.file, self.written, meter).await.map_err(|e| self.failed("copying", e))?;
         if let Ok(time) = from.file.metadata().and_then(|m| m.modified()) {
             // As git-annex does; a missing time harms nobody.
             let _ = self.file.set_modified(time);
@@ -127,17 +152,46 @@ impl Put for FsPut {
         if self.written != self.len {
             return Err(self.error(Kind::Truncated, format!("{} of {} bytes arrived", self.written, self.len)));
         }
-        let (place, file, name) = (self.place.clone(), Arc::clone(&self.file), self.staged.0.clone());
-        on_a_thread(move || place.publish(&file, name.as_deref()))
-            .await
-            .and_then(|r| r)
-            .map_err(|e| self.failed("moving into place", e))?;
-        self.staged.0 = None;
+        let (place, file, name) = (self.place.clone(), Arc::clone(&self.file), self.staged.name.clone());
+        // From here on it is an object or nothing.
+        let lasting = std::mem::take(&mut self.staged.lasting);
+        let publish = move || {
+            if lasting {
+                let mode = file.metadata()?.permissions().mode();
+                file.set_permissions(Permissions::from_mode(mode & 0o444))?;
+            }
+            place.publish(&file, name.as_deref())
+        };
+        on_a_thread(publish).await.and_then(|r| r).map_err(|e| self.failed("moving into place", e))?;
+        self.staged.name = None;
         let meta = self.file.metadata().map_err(|e| self.failed("reading back", e))?;
         Ok(Stored { len: meta.len(), tag: Some(super::place::tag(&meta)) })
     }
 
-    async fn abort(self: Box<Self>) -> Result<()> {
+    async fn abort(mut self: Box<Self>) -> Result<()> {
+        self.staged.lasting = false;
         Ok(())
+    }
+
+    fn resumption(&self) -> Option<Resumption> {
+        self.marks.as_ref().map(|marks| marks.resumption.clone())
+    }
+
+    fn take_marks(&mut self) -> Vec<Mark> {
+        let Some(Marks { resumption, told }) = &mut self.marks else { return Vec::new() };
+        let mut marks = Vec::new();
+        while *told < self.len {
+            let end = told.saturating_add(resumption.step).min(self.len);
+            if end > self.written {
+                break;
+            }
+            marks.push(Mark { end, tag: Vec::new() });
+            *told = end;
+        }
+        marks
+    }
+
+    async fn suspend(mut self: Box<Self>) -> Result<Vec<Mark>> {
+        Ok(self.take_marks())
     }
 }

@@ -16,6 +16,8 @@ mod probe;
 mod prove;
 mod put;
 mod sdk_body;
+mod single;
+mod stream;
 mod wire;
 
 use std::cell::Cell;
@@ -31,7 +33,9 @@ pub use credentials::{KEY_ID, SECRET, TOKEN};
 use crate::doctor::Finding;
 use crate::options::Options;
 use crate::retry::Backoff;
-use crate::{Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Write};
+use crate::{
+    Capabilities, Context, Error, Get, Kind, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Write,
+};
 use client::Client;
 
 /// How long the bucket counts as seen: within it, a 404 on an object needs no second question.
@@ -92,6 +96,15 @@ impl Inner {
         Ok(key)
     }
 
+    /// The object's key, where somebody is logged in who may write it.
+    fn writable(&self, object: &ObjectName) -> Result<String> {
+        if self.client.anonymous() {
+            let detail = "nobody is logged in (signature=anonymous): this bucket can only be read";
+            return Err(Error::new(Op::Put, Kind::ReadOnly, detail).object(object).on(&self.label));
+        }
+        self.key(Op::Put, object)
+    }
+
     /// Puts the object's and the store's name to an error.
     fn name(&self, object: &ObjectName) -> impl Fn(Error) -> Error + use<> {
         let (label, object) = (self.label.clone(), object.clone());
@@ -100,6 +113,11 @@ impl Inner {
 
     /// One HEAD, without retries. A bare 404 is absence only where the bucket is there.
     async fn head(&self, key: &str) -> Result<Option<Stat>> {
+        if let Some(pool) = self.pool.as_ref().filter(|_| !self.client.anonymous())
+            && let Some(stat) = self.plain_head(pool, key).await?
+        {
+            return Ok(stat);
+        }
         let sdk = self.client.sdk().await?;
         match sdk.head_object().bucket(&self.config.bucket).key(key).send().await {
             Ok(head) => {
@@ -122,6 +140,23 @@ impl Inner {
                     _ => Err(error),
                 }
             }
+        }
+    }
+
+    /// The same on a connection of our own. `None` where the answer is better left to the SDK.
+    async fn plain_head(&self, pool: &wire::Pool, key: &str) -> Result<Option<Option<Stat>>> {
+        let request = self.client.sdk().await?.head_object().bucket(&self.config.bucket).key(key);
+        let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Stat, &e))?;
+        let answer = wire::Request::new(Op::Stat, &presigned, &[])?.exchange(pool, wire::Body::Empty).await?;
+        let (status, len, tag) = (answer.status(), answer.len(), answer.etag().map(str::to_string));
+        answer.finish_head();
+        match (status, len, tag) {
+            (200, Some(len), Some(tag)) => {
+                self.bucket_seen.set(Some(Instant::now()));
+                Ok(Some(Some(Stat { len, tag: Some(tag) })))
+            }
+            (404, ..) => self.bucket_is_there().await.map(|()| Some(None)),
+            _ => Ok(None),
         }
     }
 
@@ -208,12 +243,31 @@ impl Store for S3 {
     }
 
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
-        let key = self.inner.key(Op::Put, object)?;
-        if self.inner.client.anonymous() {
-            let detail = "nobody is logged in (signature=anonymous): this bucket can only be read";
-            return Err(Error::new(Op::Put, Kind::ReadOnly, detail).object(object).on(&self.inner.label));
-        }
+        let key = self.inner.writable(object)?;
         put::S3Put::open(&self.inner, object, key, len).map(|p| Box::new(p) as Box<dyn Put>)
+    }
+
+    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        let key = self.inner.writable(object)?;
+        let put = stream::StreamPut::open(&self.inner, object, key, len).await.map_err(self.inner.name(object))?;
+        Ok(Box::new(put))
+    }
+
+    async fn resume(
+        &self,
+        object: &ObjectName,
+        len: u64,
+        upload: &Resumption,
+        marks: &[Mark],
+    ) -> Result<Option<Box<dyn Put>>> {
+        let key = self.inner.writable(object)?;
+        let put = stream::resume(&self.inner, object, &key, len, upload, marks).await;
+        Ok(put.map_err(self.inner.name(object))?.map(|put| Box::new(put) as Box<dyn Put>))
+    }
+
+    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
+        let key = self.inner.writable(object)?;
+        stream::abandon(&self.inner, &key, upload).await.map_err(self.inner.name(object))
     }
 
     async fn probe(&self, object: &ObjectName) -> Vec<Finding> {

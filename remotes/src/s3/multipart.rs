@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::upload_part::builders::UploadPartFluentBuilder;
 use aws_sdk_s3::presigning::PresignedRequest;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
+use super::plan::PARTS_MAX;
 use super::{Inner, client, errors, get, limit, sdk_body, wire};
 use crate::pump::{FileSource, Meter};
 use crate::retry::{Backoff, TRIES};
@@ -40,13 +42,25 @@ impl Part {
     }
 }
 
-/// An upload that exists on the server. Dropping it aborts it in the background.
+/// A part that is stored.
+pub(super) struct Found {
+    /// Counted from 1.
+    pub(super) number: u64,
+    /// Its ETag.
+    pub(super) tag: String,
+    /// Its length in bytes.
+    pub(super) len: u64,
+}
+
+/// An upload that exists on the server. Dropping it aborts it in the background, unless it is lasting.
 pub(super) struct Multipart {
     inner: Rc<Inner>,
     key: String,
     id: String,
     count: usize,
     open: bool,
+    /// Left where it is when it is dropped: somebody keeps its id.
+    lasting: bool,
 }
 
 impl Multipart {
@@ -58,7 +72,61 @@ impl Multipart {
                 Err(e) => backoff.pause(e).await?,
             }
         };
-        Ok(Self { inner: Rc::clone(inner), key: key.into(), id, count, open: true })
+        Ok(Self { inner: Rc::clone(inner), key: key.into(), id, count, open: true, lasting: false })
+    }
+
+    /// A lasting upload that was created before, whether or not it still exists.
+    pub(super) fn known(inner: &Rc<Inner>, key: &str, id: &str, count: usize) -> Self {
+        Self { inner: Rc::clone(inner), key: key.into(), id: id.into(), count, open: true, lasting: true }
+    }
+
+    /// Keeps the upload for whoever goes on with it, or aborts it by its id.
+    pub(super) fn lasting(mut self) -> Self {
+        self.lasting = true;
+        self
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The parts that are stored, in order. Errors: `NotFound` where the upload is gone.
+    pub(super) async fn parts(&self) -> Result<Vec<Found>> {
+        let mut backoff = Backoff::new(&self.inner.context);
+        let mut found: Vec<Found> = Vec::new();
+        // A page has 1,000 at most, and a server may give less.
+        while found.len() < PARTS_MAX as usize {
+            let after = found.last().map_or(0, |part| part.number);
+            match self.page(after).await {
+                Ok((page, more)) => {
+                    let moved = page.last().is_some_and(|part| part.number > after);
+                    found.extend(page);
+                    if !more || !moved {
+                        break;
+                    }
+                }
+                Err(e) => backoff.pause(e).await.map_err(|e| e.within("looking for the parts of an upload"))?,
+            }
+        }
+        Ok(found)
+    }
+
+    async fn page(&self, after: u64) -> Result<(Vec<Found>, bool)> {
+        let request = self.inner.client.sdk().await?.list_parts().bucket(&self.inner.config.bucket).key(&self.key);
+        let request = request.upload_id(&self.id).set_part_number_marker((after > 0).then(|| after.to_string()));
+        let answer = request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+        let number = |n: Option<i64>| u64::try_from(n.unwrap_or(0)).unwrap_or(0);
+        let parts = answer.parts().iter().map(|part| Found {
+            number: number(part.part_number().map(i64::from)),
+            tag: part.e_tag().unwrap_or_default().into(),
+            len: number(part.size()),
+        });
+        Ok((parts.collect(), answer.is_truncated() == Some(true)))
+    }
+
+    /// What the server knows it by.
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     async fn try_create(inner: &Inner, key: &str) -> Result<String> {
@@ -103,17 +171,15 @@ impl Multipart {
         }
     }
 
+    /// The request for part `number`, without its payload.
+    pub(super) async fn request(&self, number: usize) -> Result<UploadPartFluentBuilder> {
+        let request = self.inner.client.sdk().await?.upload_part().bucket(&self.inner.config.bucket).key(&self.key);
+        Ok(request.upload_id(&self.id).part_number(i32::try_from(number).unwrap_or(i32::MAX)))
+    }
+
     async fn try_send(&self, number: usize, part: &Part, meter: &Meter) -> Result<String> {
         let inner = &self.inner;
-        let request = inner
-            .client
-            .sdk()
-            .await?
-            .upload_part()
-            .bucket(&inner.config.bucket)
-            .key(&self.key)
-            .upload_id(&self.id)
-            .part_number(i32::try_from(number).unwrap_or(i32::MAX));
+        let request = self.request(number).await?;
         let tag = if let Some(pool) = &inner.pool {
             let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
             part.travel(pool, &presigned, meter).await?
@@ -130,7 +196,7 @@ impl Multipart {
             let answer = limit::moving(Op::Put, inner.context.idle, meter, send).await?;
             answer.e_tag().map(str::to_string)
         };
-        tag.ok_or_else(|| Error::new(Op::Put, Kind::Protocol, "the server took a part without giving an ETag"))
+        receipt(tag)
     }
 
     /// Makes the object of the parts with these ETags, in order.
@@ -153,7 +219,9 @@ impl Multipart {
                 break;
             }
             if let Err(e) = backoff.pause(error).await {
-                let _ = self.abort().await;
+                if !(self.lasting && e.kind().retry()) {
+                    let _ = self.abort().await;
+                }
                 return Err(e.within("completing the upload"));
             }
             again = true;
@@ -186,7 +254,7 @@ impl Multipart {
 
 impl Drop for Multipart {
     fn drop(&mut self) {
-        if self.open {
+        if self.open && !self.lasting {
             let (inner, key, id) =
                 (Rc::clone(&self.inner), std::mem::take(&mut self.key), std::mem::take(&mut self.id));
             tokio::task::spawn_local(async move {
@@ -198,7 +266,13 @@ impl Drop for Multipart {
     }
 }
 
-async fn abort(inner: &Inner, key: &str, id: &str) -> Result<()> {
+/// The ETag of an answer, without which no part was stored.
+pub(super) fn receipt(tag: Option<String>) -> Result<String> {
+    tag.ok_or_else(|| Error::new(Op::Put, Kind::Protocol, "the server took a part without giving an ETag"))
+}
+
+/// Gives up the upload with this id, and makes sure that no part of it stays. One that is gone has been given up.
+pub(super) async fn abort(inner: &Inner, key: &str, id: &str) -> Result<()> {
     let sdk = inner.client.sdk().await?;
     let bucket = &inner.config.bucket;
     let mut backoff = Backoff::new(&inner.context);

@@ -21,6 +21,10 @@ pub const SINGLE_FILE: u64 = 1 << 30;
 pub const SINGLE_FAR: u64 = 16 << 20;
 /// Most bytes one PUT carries from memory, where they are held until the commit.
 pub const SINGLE_MEMORY: u64 = 8 << 20;
+/// Most bytes one PUT carries from a stream: all of them come again after a failure.
+pub const SINGLE_STREAM: u64 = 32 << 20;
+/// Part size of a stream: no more than this comes again after a failure.
+const PART_STREAM: u64 = 32 << 20;
 
 /// Where the bytes are while they travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub enum From {
     FileFar,
     /// In memory: a part is kept until it is stored.
     Memory,
+    /// On their way here, once: what has to come again is what was not stored in a part.
+    Stream,
 }
 
 /// How an object is uploaded.
@@ -50,6 +56,7 @@ pub fn plan(len: u64, from: From, wished: Option<u64>) -> Result<Upload, Kind> {
     let single = match (from, wished) {
         (From::Memory, _) => SINGLE_MEMORY,
         (_, Some(size)) => size,
+        (From::Stream, None) => SINGLE_STREAM,
         (From::FileNear, None) => SINGLE_FILE,
         (From::FileFar, None) => SINGLE_FAR,
     };
@@ -61,6 +68,7 @@ pub fn plan(len: u64, from: From, wished: Option<u64>) -> Result<Upload, Kind> {
         (_, Some(size)) => size,
         // Parts held in memory stay as small as the count allows.
         (From::Memory, None) => PART,
+        (From::Stream, None) => PART_STREAM,
         (_, None) => PART.max(len.div_ceil(PARTS_WISHED).next_multiple_of(1 << 20)),
     };
     Ok(Upload::Parts(size.max(least).clamp(PART_MIN, PART_MAX)))
@@ -97,7 +105,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_plan_breaks_a_rule_of_s3(len in 0..=PART_MAX * PARTS_MAX, wish in proptest::option::of(PART_MIN..=PART_MAX)) {
-            for from in [From::FileNear, From::FileFar, From::Memory] {
+            for from in [From::FileNear, From::FileFar, From::Memory, From::Stream] {
                 match plan(len, from, wish).expect("short enough") {
                     Upload::Single => prop_assert!(len <= PART_MAX),
                     Upload::Parts(size) => {

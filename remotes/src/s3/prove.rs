@@ -79,7 +79,7 @@ async fn claim(inner: &Inner, owner: &str) -> Result<()> {
     let key = format!("{}{MARKER}", inner.config.prefix);
     let sdk = inner.client.sdk().await?;
     let body = ByteStream::from(owner.as_bytes().to_vec());
-    let put = super::put::request(inner, &key, sdk).body(body);
+    let put = super::single::request(inner, &key, sdk).body(body);
     let answer = put.send().await.map_err(|e| errors::from_sdk(Op::Prove, &e).within("writing the marker"))?;
     if answer.e_tag().is_none() {
         return Err(Error::new(

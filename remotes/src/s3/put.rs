@@ -5,34 +5,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::multipart::{Multipart, Part};
 use super::plan::{self, From, Upload};
-use super::{Inner, client, errors, get, limit, sdk_body};
+use super::{Inner, single};
 use crate::pump::{BLOCK, Block, FileSource, Lane, Lease, Meter};
-use crate::retry::Backoff;
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stored};
 
 /// Parts of one upload under way at once: more gain nothing where the server is near, and far away the window is what counts.
 const PARTS_AT_ONCE: usize = 4;
-
-/// A PUT with the headers every new object gets.
-pub(super) fn request(inner: &Inner, key: &str, sdk: &aws_sdk_s3::Client) -> PutObjectFluentBuilder {
-    let config = &inner.config;
-    let mut request = sdk.put_object().bucket(&config.bucket).key(key);
-    request = request.set_storage_class(config.storage_class.as_deref().map(Into::into));
-    request = request.set_tagging(config.tagging.clone());
-    if config.public {
-        request = request.acl(aws_sdk_s3::types::ObjectCannedAcl::PublicRead);
-    }
-    for (name, value) in &config.meta {
-        request = request.metadata(name, value);
-    }
-    request
-}
 
 pub(super) struct S3Put {
     inner: Rc<Inner>,
@@ -234,70 +217,15 @@ impl S3Put {
         Ok(())
     }
 
-    /// One PUT of everything; tries again where that can help. The ETag is the server's receipt for it: asking once more by
-    /// HEAD would tell nothing new, and makes some servers read the whole object to compute it again.
-    async fn send_single(&self, payload: &Part, meter: &Meter) -> Result<Stored> {
-        let mut backoff = Backoff::new(&self.inner.context);
-        loop {
-            let counted = meter.child();
-            match self.try_single(payload, &counted).await {
-                Ok(tag) => return Ok(Stored { len: self.len, tag: Some(tag) }),
-                Err(e) => {
-                    counted.undo();
-                    backoff.pause(e).await?;
-                }
-            }
-        }
-    }
-
-    async fn try_single(&self, payload: &Part, meter: &Meter) -> Result<String> {
-        let inner = &self.inner;
-        let request = request(inner, &self.key, inner.client.sdk().await?);
-        let tag = if let Some(pool) = &inner.pool {
-            let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
-            payload.travel(pool, &presigned, meter).await?
-        } else {
-            let body = match payload {
-                Part::File(file) => sdk_body::from_file(file, meter, &inner.context).await,
-                Part::Blocks(blocks) => sdk_body::from_blocks(blocks, meter),
-            };
-            let len = i64::try_from(self.len).unwrap_or(i64::MAX);
-            let request = request.content_length(len).body(body).customize().config_override(client::patient());
-            let send = async { request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) };
-            let answer = limit::moving(Op::Put, inner.context.idle, meter, send).await?;
-            answer.e_tag().map(str::to_string)
-        };
-        tag.filter(|tag| !tag.is_empty()).ok_or_else(|| {
-            Error::new(Op::Put, Kind::Protocol, "the server took the object without giving an ETag: it is no S3")
-        })
-    }
-
-    /// Sees with its own eyes that what was made of parts is there and as long as it should be.
-    async fn read_back(&self) -> Result<Stored> {
-        let mut backoff = Backoff::new(&self.inner.context);
-        let stat = loop {
-            match self.inner.head(&self.key).await {
-                Ok(stat) => break stat,
-                // Write-only keys are a legitimate way to archive; the ETag of the PUT has to do then.
-                Err(e) if e.kind() == Kind::Denied => return Ok(Stored { len: self.len, tag: None }),
-                Err(e) => backoff.pause(e).await.map_err(|e| e.within("reading back"))?,
-            }
-        };
-        match stat {
-            Some(stat) if stat.len == self.len => Ok(Stored { len: stat.len, tag: stat.tag }),
-            Some(stat) => {
-                let detail = format!("the store says it keeps {} bytes of {}", stat.len, self.len);
-                Err(Error::new(Op::Put, Kind::Corrupt, detail))
-            }
-            None => Err(Error::new(Op::Put, Kind::Protocol, "the store said it had kept the object, and has not")),
-        }
+    async fn single(&self, payload: &Part, meter: &Meter) -> Result<Stored> {
+        single::send(&self.inner, &self.key, self.len, payload, meter).await
     }
 
     async fn settle(&mut self) -> Result<Stored> {
         match std::mem::replace(&mut self.state, State::Empty) {
-            State::File(file, meter) => return self.send_single(&Part::File(file), &meter).await,
-            State::Memory(filling) => return self.send_single(&Part::Blocks(filling.finish()), &Meter::new()).await,
-            State::Empty => return self.send_single(&Part::Blocks(Vec::new()), &Meter::new()).await,
+            State::File(file, meter) => return self.single(&Part::File(file), &meter).await,
+            State::Memory(filling) => return self.single(&Part::Blocks(filling.finish()), &Meter::new()).await,
+            State::Empty => return self.single(&Part::Blocks(Vec::new()), &Meter::new()).await,
             State::Parts { mut parts, filling } => {
                 if let Some(filling) = filling {
                     parts.send(filling);
@@ -310,7 +238,7 @@ impl S3Put {
                 complete(upload, tags).await?;
             }
         }
-        self.read_back().await
+        single::read_back(&self.inner, &self.key, self.len).await
     }
 
     async fn give_up(&mut self) -> Result<()> {

@@ -39,7 +39,13 @@ pub(super) async fn from_file(from: &FileSource, meter: &Meter, context: &Contex
             meter.add(n);
         }
     });
-    ByteStream::new(SdkBody::from_body_1_x(FileBody { rx, left: from.len }))
+    ByteStream::new(SdkBody::from_body_1_x(ChannelBody { rx, left: from.len }))
+}
+
+/// `len` bytes that come through a channel. The request fails where it is closed before.
+pub(super) fn from_channel(len: u64) -> (mpsc::Sender<io::Result<Bytes>>, ByteStream) {
+    let (tx, rx) = mpsc::channel(QUEUE);
+    (tx, ByteStream::new(SdkBody::from_body_1_x(ChannelBody { rx, left: len })))
 }
 
 /// Blocks in memory.
@@ -48,12 +54,12 @@ pub(super) fn from_blocks(blocks: &[Bytes], meter: &Meter) -> ByteStream {
     ByteStream::new(SdkBody::from_body_1_x(BlocksBody(blocks, meter.clone())))
 }
 
-struct FileBody {
+struct ChannelBody {
     rx: mpsc::Receiver<io::Result<Bytes>>,
     left: u64,
 }
 
-impl http_body::Body for FileBody {
+impl http_body::Body for ChannelBody {
     type Data = Bytes;
     type Error = io::Error;
 

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::pump::{Blocks, FileSource, Meter, Source};
-use crate::{Capabilities, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Stored};
+use crate::{
+    Capabilities, Error, Get, Kind, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Stored,
+};
 
 /// One failure to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,10 @@ impl Faults {
     fn due(&self, op: Op) -> Option<Fault> {
         let mut queue = self.queue.borrow_mut();
         if queue.last().is_some_and(|f| f.op == op) { queue.pop() } else { None }
+    }
+
+    fn faulty(&self, inner: Box<dyn Put>) -> Box<dyn Put> {
+        Box::new(FaultyPut { inner, store: self.clone(), fault: self.due(Op::Put), written: 0 })
     }
 
     fn check(&self, op: Op) -> Result<()> {
@@ -100,7 +106,27 @@ impl Store for Faults {
 
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
         let inner = self.inner.put(object, len).await?;
-        Ok(Box::new(FaultyPut { inner, store: self.clone(), fault: self.due(Op::Put), written: 0 }))
+        Ok(self.faulty(inner))
+    }
+
+    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        let inner = self.inner.put_stream(object, len).await?;
+        Ok(self.faulty(inner))
+    }
+
+    async fn resume(
+        &self,
+        object: &ObjectName,
+        len: u64,
+        upload: &Resumption,
+        marks: &[Mark],
+    ) -> Result<Option<Box<dyn Put>>> {
+        let inner = self.inner.resume(object, len, upload, marks).await?;
+        Ok(inner.map(|inner| self.faulty(inner)))
+    }
+
+    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
+        self.inner.abandon(object, upload).await
     }
 
     async fn remove(&self, object: &ObjectName) -> Result<()> {
@@ -158,7 +184,11 @@ impl Put for FaultyPut {
 
     async fn commit(self: Box<Self>) -> Result<Stored> {
         if let Some(f) = self.fault.or_else(|| self.store.due(Op::Put)) {
-            self.inner.abort().await?;
+            if f.kind.retry() && self.inner.resumption().is_some() {
+                self.inner.suspend().await?;
+            } else {
+                self.inner.abort().await?;
+            }
             return Err(broken(f));
         }
         self.inner.commit().await
@@ -166,6 +196,22 @@ impl Put for FaultyPut {
 
     async fn abort(self: Box<Self>) -> Result<()> {
         self.inner.abort().await
+    }
+
+    fn resumption(&self) -> Option<Resumption> {
+        self.inner.resumption()
+    }
+
+    fn take_marks(&mut self) -> Vec<Mark> {
+        self.inner.take_marks()
+    }
+
+    fn relax(&mut self) {
+        self.inner.relax();
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<Vec<Mark>> {
+        self.inner.suspend().await
     }
 }
 

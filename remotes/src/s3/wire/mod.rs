@@ -7,7 +7,9 @@
 mod pool;
 mod request;
 mod response;
+mod upload;
 
 pub(super) use pool::Pool;
 pub(super) use request::{Body, Request};
 pub(super) use response::Response;
+pub(super) use upload::Upload;

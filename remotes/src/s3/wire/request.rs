@@ -7,13 +7,13 @@ use aws_sdk_s3::presigning::PresignedRequest;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
-use super::{Pool, Response};
+use super::{Pool, Response, Upload};
 use crate::pump::lane::{send, sendfile};
 use crate::pump::{FileSource, Meter};
 use crate::{Error, Kind, Op, Result};
 
 /// How long the answer may take that explains why the server closed the connection.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A request without its payload.
 pub(crate) struct Request {
@@ -85,10 +85,7 @@ impl Request {
     /// Sends the request and reads the head of the answer. A kept connection that turns out to be dead is replaced once.
     pub(crate) async fn exchange(mut self, pool: &Pool, body: Body<'_>) -> Result<Response> {
         let op = self.op;
-        if !matches!(body, Body::Empty) {
-            self.head.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
-        }
-        self.head.extend_from_slice(b"\r\n");
+        self.end_head((!matches!(body, Body::Empty)).then(|| body.len()));
         if let Some(stream) = pool.used() {
             match attempt(&self, stream, pool, &body).await {
                 Err(e) if matches!(e.kind(), Kind::Reset | Kind::Truncated) => body.undo(),
@@ -97,6 +94,27 @@ impl Request {
         }
         let stream = pool.fresh(op).await?;
         attempt(&self, stream, pool, &body).await.inspect_err(|_| body.undo())
+    }
+
+    /// Sends the head of a request whose payload of `len` bytes the caller has still to get. `used`: also on a kept
+    /// connection, which may turn out to be dead with the first bytes; then [`Kind::Reset`].
+    pub(crate) async fn start(mut self, pool: &Pool, len: u64, used: bool) -> Result<Upload> {
+        self.end_head(Some(len));
+        let kept = if used { pool.used() } else { None };
+        let stream = match kept {
+            Some(stream) => stream,
+            None => pool.fresh(self.op).await?,
+        };
+        let mut upload = Upload::new(self.op, stream, pool, len);
+        upload.send(self.head.into()).await?;
+        Ok(upload)
+    }
+
+    fn end_head(&mut self, len: Option<u64>) {
+        if let Some(len) = len {
+            self.head.extend_from_slice(format!("Content-Length: {len}\r\n").as_bytes());
+        }
+        self.head.extend_from_slice(b"\r\n");
     }
 }
 

@@ -105,6 +105,13 @@ impl Response {
         SocketSource { head: self.rest, len, socket: Socket::new(self.stream, home) }
     }
 
+    /// Done with the answer to a HEAD, which has no payload whatever its head says.
+    pub(crate) fn finish_head(self) {
+        if !self.head.close && self.rest.is_empty() {
+            Socket::new(self.stream, Some(self.pool.home())).done();
+        }
+    }
+
     /// Done with an answer that has no payload worth reading.
     pub(crate) async fn finish(self) {
         let len = self.len();

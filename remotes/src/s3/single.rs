@@ -1,0 +1,87 @@
+//! One PUT of an object that is at hand, and the look back at what was stored.
+
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+
+use super::multipart::Part;
+use super::{Inner, client, errors, get, limit, sdk_body};
+use crate::pump::Meter;
+use crate::retry::Backoff;
+use crate::{Error, Kind, Op, Result, Stored};
+
+/// A PUT with the headers every new object gets.
+pub(super) fn request(inner: &Inner, key: &str, sdk: &aws_sdk_s3::Client) -> PutObjectFluentBuilder {
+    let config = &inner.config;
+    let mut request = sdk.put_object().bucket(&config.bucket).key(key);
+    request = request.set_storage_class(config.storage_class.as_deref().map(Into::into));
+    request = request.set_tagging(config.tagging.clone());
+    if config.public {
+        request = request.acl(aws_sdk_s3::types::ObjectCannedAcl::PublicRead);
+    }
+    for (name, value) in &config.meta {
+        request = request.metadata(name, value);
+    }
+    request
+}
+
+/// One PUT of everything; tries again where that can help. The ETag is the server's receipt for it: asking once more by HEAD
+/// would tell nothing new, and makes some servers read the whole object to compute it again.
+pub(super) async fn send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Meter) -> Result<Stored> {
+    let mut backoff = Backoff::new(&inner.context);
+    loop {
+        let counted = meter.child();
+        match try_send(inner, key, len, payload, &counted).await {
+            Ok(tag) => return Ok(Stored { len, tag: Some(tag) }),
+            Err(e) => {
+                counted.undo();
+                backoff.pause(e).await?;
+            }
+        }
+    }
+}
+
+async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Meter) -> Result<String> {
+    let request = request(inner, key, inner.client.sdk().await?);
+    let tag = if let Some(pool) = &inner.pool {
+        let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+        payload.travel(pool, &presigned, meter).await?
+    } else {
+        let body = match payload {
+            Part::File(file) => sdk_body::from_file(file, meter, &inner.context).await,
+            Part::Blocks(blocks) => sdk_body::from_blocks(blocks, meter),
+        };
+        let len = i64::try_from(len).unwrap_or(i64::MAX);
+        let request = request.content_length(len).body(body).customize().config_override(client::patient());
+        let send = async { request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) };
+        let answer = limit::moving(Op::Put, inner.context.idle, meter, send).await?;
+        answer.e_tag().map(str::to_string)
+    };
+    receipt(tag)
+}
+
+/// The ETag of an answer, without which nothing was stored.
+pub(super) fn receipt(tag: Option<String>) -> Result<String> {
+    tag.filter(|tag| !tag.is_empty()).ok_or_else(|| {
+        Error::new(Op::Put, Kind::Protocol, "the server took the object without giving an ETag: it is no S3")
+    })
+}
+
+/// Sees with its own eyes that what was made of parts is there and as long as it should be.
+pub(super) async fn read_back(inner: &Inner, key: &str, len: u64) -> Result<Stored> {
+    let mut backoff = Backoff::new(&inner.context);
+    let stat = loop {
+        match inner.head(key).await {
+            Ok(stat) => break stat,
+            // Write-only keys are a legitimate way to archive; the ETag of the PUT has to do then.
+            Err(e) if e.kind() == Kind::Denied => return Ok(Stored { len, tag: None }),
+            Err(e) => backoff.pause(e).await.map_err(|e| e.within("reading back"))?,
+        }
+    };
+    match stat {
+        Some(stat) if stat.len == len => Ok(Stored { len: stat.len, tag: stat.tag }),
+        Some(stat) => {
+            let detail = format!("the store says it keeps {} bytes of {len}", stat.len);
+            Err(Error::new(Op::Put, Kind::Corrupt, detail))
+        }
+        None => Err(Error::new(Op::Put, Kind::Protocol, "the store said it had kept the object, and has not")),
+    }
+}

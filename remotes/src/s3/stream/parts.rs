@@ -1,0 +1,200 @@
+//! Parts that are sent as their bytes come: one fills while the answers to those before it are awaited.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::{JoinError, JoinSet};
+
+use super::flow::{Flow, Kept, Target};
+use super::roomy;
+use crate::s3::multipart::Multipart;
+use crate::s3::{Inner, single};
+use crate::{Error, Kind, Mark, Op, Result, Resumption, Stored};
+
+/// Answers awaited while the next part is on its way.
+const ANSWERS: usize = 3;
+
+/// How long [`Parts::suspend`] waits for answers.
+const MOMENT: Duration = Duration::from_secs(2);
+
+/// How many parts of `size` make `len`.
+pub(super) fn count(len: u64, size: u64) -> usize {
+    usize::try_from(len.div_ceil(size)).unwrap_or(usize::MAX)
+}
+
+/// An upload in parts. Dropping it leaves on the server what is there.
+pub(super) struct Parts {
+    inner: Rc<Inner>,
+    upload: Rc<Multipart>,
+    len: u64,
+    size: u64,
+    /// The part that fills, and how much of it is missing.
+    open: Option<(Flow, u64)>,
+    /// Parts that were begun.
+    begun: usize,
+    answers: JoinSet<(usize, Result<String>)>,
+    kept: Vec<Kept>,
+    /// ETags of all parts; empty while not known.
+    tags: Vec<String>,
+    /// Marks that were given out.
+    given: usize,
+}
+
+impl Parts {
+    pub(super) fn new(inner: &Rc<Inner>, upload: Multipart, len: u64, size: u64) -> Self {
+        Self {
+            inner: Rc::clone(inner),
+            upload: Rc::new(upload),
+            len,
+            size,
+            open: None,
+            begun: 0,
+            answers: JoinSet::new(),
+            kept: Vec::new(),
+            tags: vec![String::new(); count(len, size)],
+            given: 0,
+        }
+    }
+
+    /// The same, where the first parts with these ETags are stored.
+    pub(super) fn after(mut self, tags: Vec<String>) -> Self {
+        (self.begun, self.given) = (tags.len(), tags.len());
+        for (place, tag) in self.tags.iter_mut().zip(tags) {
+            *place = tag;
+        }
+        self
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(super) fn resumption(&self) -> Resumption {
+        Resumption { token: self.upload.id().into(), step: self.size }
+    }
+
+    /// Where part `index` ends.
+    fn end(&self, index: usize) -> u64 {
+        (index as u64 + 1).saturating_mul(self.size).min(self.len)
+    }
+
+    /// Takes no more than the object has left.
+    pub(super) async fn write(&mut self, mut block: Bytes) -> Result<()> {
+        while let Some(done) = self.answers.try_join_next() {
+            self.took(done)?;
+        }
+        while !block.is_empty() {
+            let (mut flow, left) = match self.open.take() {
+                Some(open) => open,
+                None => self.begin().await?,
+            };
+            let n = left.min(block.len() as u64);
+            let bytes = block.split_to(usize::try_from(n).unwrap_or(usize::MAX));
+            flow.write(bytes).await.map_err(|e| self.of(self.begun - 1, e))?;
+            if n < left {
+                self.open = Some((flow, left - n));
+                return Ok(());
+            }
+            let index = self.begun - 1;
+            self.answers.spawn_local(async move { (index, flow.finish().await) });
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<(Flow, u64)> {
+        while self.answers.len() >= ANSWERS {
+            self.join().await?;
+        }
+        let index = self.begun;
+        let len = self.end(index) - index as u64 * self.size;
+        let kept = Kept::new(roomy(&self.inner));
+        self.kept.retain(|kept| !kept.is_mine_alone());
+        self.kept.push(kept.clone());
+        self.begun += 1;
+        let target = Target::Part(Rc::clone(&self.upload), index + 1);
+        let flow = Flow::open(&self.inner, target, len, kept).await.map_err(|e| self.of(index, e))?;
+        Ok((flow, len))
+    }
+
+    fn of(&self, index: usize, error: Error) -> Error {
+        error.within(format!("part {} of {}", index + 1, self.tags.len()))
+    }
+
+    async fn join(&mut self) -> Result<()> {
+        match self.answers.join_next().await {
+            Some(done) => self.took(done),
+            None => Ok(()),
+        }
+    }
+
+    fn took(&mut self, done: std::result::Result<(usize, Result<String>), JoinError>) -> Result<()> {
+        let (index, tag) = done.map_err(|_| Error::new(Op::Put, Kind::Other, "a part's task died"))?;
+        self.tags[index] = tag.map_err(|e| self.of(index, e))?;
+        Ok(())
+    }
+
+    pub(super) fn take_marks(&mut self) -> Vec<Mark> {
+        while let Some(done) = self.answers.try_join_next() {
+            // A failure shows again where the part is missing.
+            let _ = self.took(done);
+        }
+        let mut marks = Vec::new();
+        while self.tags.get(self.given).is_some_and(|tag| !tag.is_empty() && tag.len() <= Mark::TAG_MAX) {
+            marks.push(Mark { end: self.end(self.given), tag: self.tags[self.given].clone().into_bytes() });
+            self.given += 1;
+        }
+        marks
+    }
+
+    pub(super) fn relax(&mut self) {
+        for kept in self.kept.drain(..) {
+            kept.drop_all();
+        }
+    }
+
+    pub(super) async fn suspend(mut self) -> Vec<Mark> {
+        self.open = None;
+        let answers = async {
+            while let Some(done) = self.answers.join_next().await {
+                let _ = self.took(done);
+            }
+        };
+        let _ = tokio::time::timeout(MOMENT, answers).await;
+        self.answers.shutdown().await;
+        self.take_marks()
+    }
+
+    pub(super) async fn complete(mut self) -> Result<Stored> {
+        if let Err(e) = self.all_answered().await {
+            if !e.kind().retry() {
+                let _ = self.abort().await;
+            }
+            return Err(e);
+        }
+        let (inner, key, len) = (self.inner, self.upload.key().to_string(), self.len);
+        let busy = |_| Error::new(Op::Put, Kind::Other, "a part is still on its way");
+        Rc::try_unwrap(self.upload).map_err(busy)?.complete(self.tags).await?;
+        single::read_back(&inner, &key, len).await
+    }
+
+    async fn all_answered(&mut self) -> Result<()> {
+        while !self.answers.is_empty() {
+            self.join().await?;
+        }
+        if self.open.is_some() || self.tags.iter().any(String::is_empty) {
+            return Err(Error::new(Op::Put, Kind::Unavailable, "a part is missing"));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn abort(mut self) -> Result<()> {
+        self.open = None;
+        self.answers.shutdown().await;
+        // No request holds it any more.
+        match Rc::try_unwrap(self.upload) {
+            Ok(upload) => upload.abort().await,
+            Err(_) => Err(Error::new(Op::Put, Kind::Other, "a part is still on its way")),
+        }
+    }
+}
