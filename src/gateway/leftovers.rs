@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use remotes::{Context, Error, ObjectName, Op, Store, registry};
+use remotes::{Context, ObjectName, Resumption, Store, registry};
 
 use super::Failure;
 use super::remote::setup::Environment;
@@ -189,9 +189,7 @@ impl Broom<'_> {
 
 /// Leaves nothing of the upload in the store.
 async fn abandon(store: &dyn Store, object: &ObjectName, begun: &Begun) -> remotes::Result<()> {
-    let _ = begun;
-    let error = Error::new(Op::Remove, remotes::Kind::Unsupported, "unfinished uploads cannot be undone in this build");
-    Err(error.object(object).on(store.label()))
+    store.abandon(object, &Resumption { token: begun.token.clone(), step: begun.step }).await
 }
 
 fn forgotten(removed: std::io::Result<()>, fate: Fate) -> Fate {

@@ -115,3 +115,37 @@ fn a_ledger_that_makes_no_sense_is_told_and_removed_by_force() {
     assert_eq!(place.remembered(), 0);
     assert!(place.dir.path().join("store").exists());
 }
+
+/// Files below `dir`, whatever they are called.
+fn files(dir: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(dir).expect("it can be read").map(|entry| entry.expect("an entry").path());
+    entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+}
+
+#[test]
+fn an_upload_that_was_left_is_undone_and_leaves_nothing() {
+    const LEN: u64 = 64 << 20;
+    let place = Place::new();
+    let directory = place.dir.path().join("store");
+    let mut options = remotes::options::Options::new();
+    options.set("directory", directory.display().to_string());
+    let context = Context { reserve: 0, ..Context::default() };
+    let object = ObjectName::new(b"aaa/bbb/K/K").expect("a name");
+    let begun = remotes::sys::run(false, async {
+        let store = registry::open("fs", &options, &context)?;
+        let mut put = store.put_stream(&object, LEN).await?;
+        put.write(vec![7; 1 << 20].into()).await?;
+        let resumption = put.resumption();
+        put.suspend().await?;
+        remotes::Result::Ok(resumption)
+    });
+    let resumption = begun.expect("a runtime").expect("begun").expect("it can be gone on with");
+    assert!(files(&directory) > 0, "something is staged");
+    {
+        let mut ledger = place.hold("d1", KEY);
+        ledger.begin(object.as_bytes(), LEN, &resumption.token, resumption.step).expect("begun");
+    }
+    assert_eq!(place.sweep(WEEK), [("x".to_string(), Fate::Kept)]);
+    assert_eq!(place.sweep(ALL), [("x".to_string(), Fate::Undone)]);
+    assert_eq!((files(&directory), place.remembered()), (0, 0));
+}
