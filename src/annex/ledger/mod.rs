@@ -265,7 +265,8 @@ impl Ledger {
         const NAMES: u32 = 16;
         let names = (0..NAMES).map(|n| self.path.with_extension(format!("bad{n}")));
         let mut free = names.filter(|name| !name.exists());
-        let name = free.next().unwrap_or_else(|| self.path.with_extension("bad0"));
+        // Each may be the only trace of an upload.
+        let name = free.next().ok_or_else(|| io::Error::other("too many ledgers of this upload make no sense"))?;
         std::fs::rename(&self.path, name)?;
         self.corrupt = false;
         Ok(())
