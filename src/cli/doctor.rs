@@ -8,8 +8,8 @@ use remotes::options::bad;
 use remotes::{Context, Error, Op, Result, registry, sys};
 use serde::Serialize;
 
+use crate::gateway::remote::setup::{Purpose, Ready, Setup, Step};
 use crate::proto::special::{Answer, Query, Secret};
-use crate::serve::special::setup::{Purpose, Ready, Setup, Step};
 
 /// What was found out.
 #[derive(Serialize)]
@@ -71,7 +71,7 @@ fn settle(arguments: &[String]) -> Result<Ready> {
         }
         given.insert(name, value);
     }
-    let mut setup = Setup::new(Purpose::Init, crate::serve::special::environment);
+    let mut setup = Setup::new(Purpose::Init, crate::gateway::remote::environment);
     let mut answer = None;
     let ready = loop {
         match setup.next(answer.take()) {

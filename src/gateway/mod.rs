@@ -7,9 +7,11 @@ mod belt;
 mod failure;
 mod hub;
 mod leases;
+pub mod leftovers;
 mod metrics;
 mod outgoing;
 pub mod peer;
+pub mod remote;
 mod served;
 mod upload;
 

@@ -6,6 +6,7 @@ mod tests;
 
 use crate::name::Key;
 use hash::Running;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// How content that claims to be a key's can be proven to be it, before a byte of it has been read.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ pub struct Verifier {
     running: Box<dyn Running>,
     expected: Box<[u8]>,
 }
+
+/// Version of what [`Verifier::save`] gives. To be raised when a crate of a hash writes its state otherwise.
+const STATE: u8 = 1;
 
 /// Hashes of git-annex that no crate at hand computes. Each also exists with an `E`.
 pub const UNKNOWN_HASHES: &[&str] = &["SKEIN256", "SKEIN512", "BLAKE2BP512", "BLAKE2SP224", "BLAKE2SP256"];
@@ -52,7 +56,26 @@ impl Verifier {
     /// A verifier that has seen nothing yet. `None` where `key` has no digest, or none that can be computed here:
     /// [`Verification::for_key`] tells these apart.
     pub fn for_key(key: &Key) -> Option<Self> {
-        let running = hash::named(hash_of(key.backend())?)?();
+        let running = (hash::named(hash_of(key.backend())?)?.start)();
+        Some(Self { running, expected: digest_in(key).into() })
+    }
+
+    /// What it has seen, in few bytes, for [`restore`](Self::restore) in this process or another. `None` where the hash of
+    /// this key cannot be saved: BLAKE2, BLAKE3 and XXH3.
+    pub fn save(&self) -> Option<Vec<u8>> {
+        let state = self.running.save()?;
+        Some([&[STATE][..], &xxh3_64(&state).to_le_bytes(), &state].concat())
+    }
+
+    /// The verifier for `key` that was saved, as it was then. `None` where these bytes are not of one for a key with this hash.
+    pub fn restore(key: &Key, state: &[u8]) -> Option<Self> {
+        let (version, state) = state.split_first()?;
+        let (sum, state) = state.split_first_chunk()?;
+        // Some crates panic on a state that none of theirs can be in.
+        if *version != STATE || xxh3_64(state).to_le_bytes() != *sum {
+            return None;
+        }
+        let running = (hash::named(hash_of(key.backend())?)?.restore)(state)?;
         Some(Self { running, expected: digest_in(key).into() })
     }
 

@@ -54,6 +54,65 @@ fn every_backend_of_git_annex_verifies_a_file_of_many_blocks() {
     check(LONG_KEYS, &long());
 }
 
+#[test]
+fn a_verifier_that_was_saved_goes_on_to_the_same_verdict() {
+    let (content, mut kept) = (long(), 0);
+    for text in LONG_KEYS {
+        let key = key(text);
+        let Some(fresh) = Verifier::for_key(&key) else { continue };
+        if fresh.save().is_none() {
+            assert!(text.starts_with("BLAKE") || text.starts_with("XXH3"), "{text}");
+            continue;
+        }
+        kept += 1;
+        // Around the blocks of all of them, which have 64, 72, 104, 128, 136 or 144 bytes.
+        let around = [64, 72, 104, 128, 136, 144, 4096].map(|block| [block - 1, block, block + 1]);
+        for at in [0, 1, 55, 56, content.len()].into_iter().chain(around.into_iter().flatten()) {
+            let mut first = Verifier::for_key(&key).expect("it was there before");
+            first.update(&content[..at]);
+            let state = first.save().expect("it could be before");
+            assert!(state.len() <= 512, "{text}: {}", state.len());
+            for (rest, verdict) in [(&content[at..], true), (&content[at..content.len().max(at + 1) - 1], false)] {
+                let Some(rest) = Some(rest).filter(|_| verdict || at < content.len()) else { continue };
+                let mut second = Verifier::restore(&key, &state).expect("what was saved");
+                second.update(rest);
+                assert_eq!(second.finish(), verdict, "{text} at {at}");
+            }
+        }
+    }
+    assert!(kept >= 10, "{kept}");
+}
+
+#[test]
+fn a_damaged_state_is_not_gone_on_with() {
+    for text in LONG_KEYS {
+        let key = key(text);
+        let Some(mut verifier) = Verifier::for_key(&key) else { continue };
+        verifier.update(&[7; 100]);
+        let Some(state) = verifier.save() else { continue };
+        for at in 0..state.len() {
+            for byte in [0, 1, 0x80, 0xff] {
+                let mut damaged = state.clone();
+                damaged[at] = byte;
+                assert_eq!(Verifier::restore(&key, &damaged).is_some(), damaged == state, "{text} at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_state_of_another_hash_or_version_is_not_gone_on_with() {
+    let sha256 = key(&format!("SHA256--{}", "0".repeat(64)));
+    let sha1 = key(&format!("SHA1--{}", "0".repeat(40)));
+    let mut state = Verifier::for_key(&sha256).and_then(|verifier| verifier.save()).expect("saved");
+    assert!(Verifier::restore(&sha256, &state).is_some());
+    assert!(Verifier::restore(&sha1, &state).is_none());
+    assert!(Verifier::restore(&key("WORM--x"), &state).is_none());
+    assert!(Verifier::restore(&sha256, &state[1..]).is_none() && Verifier::restore(&sha256, &[]).is_none());
+    state[0] += 1;
+    assert!(Verifier::restore(&sha256, &state).is_none());
+}
+
 /// What git-annex answered to a PUT of `esc` for these: SUCCESS, or FAILURE.
 #[test]
 fn digests_are_found_where_git_annex_finds_them() {

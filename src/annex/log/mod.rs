@@ -3,6 +3,7 @@
 //! Reading forgives: a line that is not understood is left out. What was tolerated, and how ties fall, was recorded from
 //! git-annex 10.20261026. Everything here is pure; time is an argument.
 
+pub mod cluster;
 pub mod location;
 pub mod proxy;
 pub mod remote;
@@ -39,6 +40,9 @@ pub const REMOTE_LOG: &[u8] = b"remote.log";
 
 /// The name in the branch of the log of what proxies offer.
 pub const PROXY_LOG: &[u8] = b"proxy.log";
+
+/// The name in the branch of the log of clusters and their nodes.
+pub const CLUSTER_LOG: &[u8] = b"cluster.log";
 
 /// The name in the branch of the log of rewrites of the branch itself, such as `git annex forget`.
 pub const TRANSITIONS_LOG: &[u8] = b"transitions.log";

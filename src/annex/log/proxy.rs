@@ -6,8 +6,8 @@ use super::stamp::Stamp;
 use super::{cut, lines};
 use crate::name::Uuid;
 
-/// A remote as its proxy knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A remote as its proxy knows it. Ordered by uuid, then by name, as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Proxied {
     /// Who it is.
     pub uuid: Uuid,
@@ -37,6 +37,40 @@ impl ProxyLog {
     /// What `proxy` offers; nothing where it is no proxy.
     pub fn proxied(&self, proxy: &Uuid) -> &[Proxied] {
         self.proxies.get(proxy).map_or(&[], |(_, offers)| offers)
+    }
+
+    /// Records that `proxy` offers `offers` from `now` on, in seconds since 1970.
+    ///
+    /// A name with white space in it would not be read back; whoever calls this leaves such out.
+    pub fn offer(&mut self, proxy: &Uuid, mut offers: Vec<Proxied>, now: u64) {
+        offers.sort_unstable();
+        offers.dedup();
+        let old = self.proxies.get(proxy).map_or(Stamp::UNKNOWN, |(stamp, _)| *stamp);
+        self.proxies.insert(proxy.clone(), (old.after(now), offers));
+    }
+
+    /// The log as git-annex writes it: a line for each proxy, by uuid, and what it offers, by uuid and name. A proxy that
+    /// offers nothing any more keeps its line, which ends in a space then.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (proxy, (stamp, offers)) in &self.proxies {
+            let mut offers: Vec<&Proxied> = offers.iter().collect();
+            offers.sort_unstable();
+            out.extend_from_slice(stamp.to_string().as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(proxy.as_bytes());
+            out.push(b' ');
+            for (nth, Proxied { uuid, name }) in offers.into_iter().enumerate() {
+                if nth > 0 {
+                    out.push(b' ');
+                }
+                out.extend_from_slice(uuid.as_bytes());
+                out.push(b':');
+                out.extend_from_slice(name);
+            }
+            out.push(b'\n');
+        }
+        out
     }
 }
 
@@ -69,5 +103,18 @@ mod tests {
         let log = ProxyLog::parse(b"5s gw d1:d1 d2:AMS-n:1 :x y\n");
         let names: Vec<&[u8]> = log.proxied(&Uuid::parse(b"gw").expect("a uuid")).iter().map(|r| &r.name[..]).collect();
         assert_eq!(names, [&b"d1"[..], b"AMS-n:1"]);
+    }
+
+    /// Recorded: git-annex 10.20261026 made this of such a log with `git annex updateproxy`, and of the last offer's end.
+    #[test]
+    fn a_changed_log_is_written_as_git_annex_writes_it() {
+        let uuid = |bytes: &[u8]| Uuid::parse(bytes).expect("a uuid");
+        let mut log = ProxyLog::parse(b"5s zzzz 1:a\n7s 0f2 2:b 1:a\n6s 0f2 junk\nrubbish line\n20s gw x:x\n");
+        let offer = |of: &[u8], name: &[u8]| Proxied { uuid: uuid(of), name: name.to_vec() };
+        log.offer(&uuid(b"gw"), vec![offer(b"d2", b"d2"), offer(b"d1", b"d1"), offer(b"d2", b"d2")], 10);
+        assert_eq!(log.to_bytes().escape_ascii().to_string(), "7s 0f2 1:a 2:b\\n21s gw d1:d1 d2:d2\\n5s zzzz 1:a\\n");
+        log.offer(&uuid(b"gw"), Vec::new(), 30);
+        assert_eq!(log.to_bytes().escape_ascii().to_string(), "7s 0f2 1:a 2:b\\n30s gw \\n5s zzzz 1:a\\n");
+        assert_eq!(ProxyLog::parse(&log.to_bytes()).to_bytes(), log.to_bytes());
     }
 }

@@ -65,6 +65,30 @@ impl Config {
         size::parse(&self.value(name)?)
     }
 
+    /// The value of `key` in the subsection `sub` of `section`, which may have any bytes in its name, as a remote may.
+    pub fn value_in(&self, section: &str, sub: &[u8], key: &str) -> Option<Vec<u8>> {
+        self.file.raw_value_by(section, Some(sub.as_bstr()), key).ok().map(Vec::from)
+    }
+
+    /// The same as git reads truth; `None` where it is unset or no truth value.
+    pub fn bool_in(&self, section: &str, sub: &[u8], key: &str) -> Option<bool> {
+        self.file.boolean_by(section, Some(sub.as_bstr()), key).ok()?
+    }
+
+    /// Names and values of all keys of the section `section.sub`: for `annex.cluster`, the clusters. Names are as written.
+    pub fn entries(&self, section: &str, sub: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let mut entries = Vec::new();
+        let sections = self.file.sections_by_name(section).into_iter().flatten();
+        for found in sections.filter(|found| found.header().subsection_name().is_some_and(|name| name == sub)) {
+            let mut names: Vec<String> = found.value_names().map(|name| name.to_string()).collect();
+            names.dedup();
+            for name in names {
+                entries.extend(found.values(&name).into_iter().map(|value| (name.clone(), value.to_vec())));
+            }
+        }
+        entries
+    }
+
     /// The names of all subsections of `section`, each once, in the order of the files: for `remote`, the remotes.
     pub fn subsections(&self, section: &str) -> Vec<Vec<u8>> {
         let mut names: Vec<Vec<u8>> = Vec::new();

@@ -14,10 +14,10 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Settings;
 use super::port::Port;
-use super::setup::Ready;
 use super::trace;
 use super::verdict::{self, Asked};
 use super::worker::Worker;
+use crate::gateway::remote::setup::Ready;
 use crate::proto::special::{FileName, Job, Key};
 
 /// How long transfers may take to leave nothing behind once a signal says so.

@@ -7,7 +7,6 @@
 //! | file | what |
 //! |---|---|
 //! | `talk` | the first thread |
-//! | `setup` | the questions of INITREMOTE and PREPARE, as a state machine |
 //! | `port` | what both threads say to git-annex |
 //! | `data` | the data thread: tasks, signals, the end |
 //! | `worker` | one request at a store |
@@ -18,16 +17,15 @@
 mod data;
 mod port;
 mod settings;
-pub mod setup;
 mod talk;
 mod trace;
 mod verdict;
 mod worker;
 
 use std::io::IsTerminal;
-use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
+pub use crate::gateway::remote::environment;
 pub use settings::Settings;
 
 /// Serves git-annex on stdin and stdout until stdin ends.
@@ -43,9 +41,4 @@ pub fn main() -> ExitCode {
         Ok(settings) => talk::run(settings),
         Err(why) => talk::refuse(&why),
     }
-}
-
-/// The bytes of an environment variable; none where it is empty.
-pub fn environment(name: &str) -> Option<Vec<u8>> {
-    std::env::var_os(name).map(OsStringExt::into_vec).filter(|value| !value.is_empty())
 }

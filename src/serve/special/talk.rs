@@ -10,9 +10,9 @@ use remotes::{Context, ObjectName, Store, registry};
 
 use super::data::{Data, Task, Work};
 use super::port::{self, Port, say};
-use super::setup::{Purpose, Ready, Setup, Step};
 use super::verdict::{self, Asked};
 use super::{Settings, environment};
+use crate::gateway::remote::setup::{Purpose, Ready, Setup, Step};
 use crate::proto::special::{
     Answer, Availability, Event, Extensions, Job, Key, Misuse, Options, Reach, Reply, Request, Session,
 };

@@ -15,9 +15,9 @@ use tokio::sync::{OnceCell, watch};
 use super::Settings;
 use super::data::Work;
 use super::port::Port;
-use super::setup::Ready;
 use super::verdict;
 use crate::annex::key::Fields;
+use crate::gateway::remote::setup::Ready;
 use crate::proto::special::progress::{INTERVAL, Throttle};
 use crate::proto::special::{FileName, Job, Key, Reply};
 

@@ -11,10 +11,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use remotes::options::{Options, bad};
-use remotes::registry::{self, Layout, Scheme};
+use remotes::registry::{self, Scheme};
 use remotes::{Error, Result, s3};
 
-use crate::annex::layout;
+use super::Naming;
 use crate::proto::special::{Answer, Key, Note, Query, Secret};
 
 /// Reads an environment variable; none where it is empty.
@@ -61,10 +61,7 @@ pub struct Ready {
 impl Ready {
     /// The name of a key's object in this store.
     pub fn name(&self, key: &Key) -> Vec<u8> {
-        match self.scheme.layout {
-            Layout::Tree => layout::tree(key.as_bytes()),
-            Layout::Flat => layout::flat(key.as_bytes()),
-        }
+        Naming::from(self.scheme.layout).bytes(key.as_bytes())
     }
 }
 

@@ -1,0 +1,138 @@
+//! What a repository tells others that it proxies, as `git annex updateproxy` records it.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use super::{GitRemote, Remote, RemoteError, RemoteKind, clusters, remotes_of, strangers};
+use crate::annex::branch::Edit;
+use crate::annex::log::cluster::ClusterLog;
+use crate::annex::log::proxy::{Proxied, ProxyLog};
+use crate::annex::log::{CLUSTER_LOG, PROXY_LOG, is_cluster};
+use crate::annex::repository::Repository;
+use crate::name::Uuid;
+
+/// What is recorded and what is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offers {
+    /// What `proxy.log` says of this repository.
+    pub recorded: BTreeSet<Proxied>,
+    /// What it should say.
+    pub wanted: BTreeSet<Proxied>,
+    /// The remotes that are to be proxied and cannot be.
+    pub refused: Vec<Refused>,
+}
+
+/// Why a remote cannot be proxied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// git-annex has not found out its uuid.
+    Stranger(Vec<u8>),
+    /// A tree is exported to it and it holds nothing else.
+    Export(Vec<u8>),
+    /// Its name would be read back as another one.
+    Name(Vec<u8>),
+}
+
+impl Offers {
+    /// Whether there is nothing to record.
+    pub fn are_recorded(&self) -> bool {
+        self.recorded == self.wanted
+    }
+
+    /// What begins (true) and ends (false), by uuid and name.
+    pub fn changes(&self) -> Vec<(bool, &Proxied)> {
+        let changes = self.recorded.symmetric_difference(&self.wanted);
+        changes.map(|offer| (self.wanted.contains(offer), offer)).collect()
+    }
+}
+
+/// What is recorded and what is to be recorded of what `repository` proxies. No network.
+///
+/// Offered are: the remotes with `annex-proxy` or `annex-cluster-node`; the clusters of git config; what a remote proxies
+/// that is to be proxied itself, and the nodes of a cluster behind a remote that is another gateway of it, as `REMOTE-NAME`.
+pub fn offers(repository: &Repository) -> Result<Offers, RemoteError> {
+    let log = ProxyLog::parse(&repository.branch().read(PROXY_LOG)?);
+    let nodes = ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?);
+    let clusters = clusters(&repository.settings());
+    let known = remotes_of(repository)?;
+    let strangers = strangers(repository).into_iter().filter(|(_, wanted)| *wanted);
+    let mut refused: Vec<Refused> = strangers.map(|(name, _)| Refused::Stranger(name)).collect();
+    let mut wanted = BTreeSet::new();
+    for remote in &known {
+        if remote.offered {
+            match refusal(remote) {
+                Some(why) => refused.push(why),
+                None => {
+                    wanted.insert(Proxied { uuid: remote.uuid.clone(), name: remote.name.clone() });
+                }
+            }
+        }
+        wanted.extend(behind(repository, remote, &known, &log, &nodes, &clusters));
+    }
+    wanted.extend(clusters);
+    Ok(Offers { recorded: log.proxied(repository.uuid()).iter().cloned().collect(), wanted, refused })
+}
+
+/// Records what `offers` want, in the journal and, as one commit, in the branch.
+pub fn record_offers(repository: &Repository, offers: &Offers) -> Result<(), RemoteError> {
+    let (own, wanted) = (repository.uuid().clone(), offers.wanted.clone());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let edit = Edit::new(PROXY_LOG.to_vec(), move |have| {
+        let mut log = ProxyLog::parse(have);
+        log.offer(&own, wanted.into_iter().collect(), now);
+        Some(log.to_bytes())
+    });
+    repository.branch().change(vec![edit])?;
+    repository.branch().commit("update")?;
+    Ok(())
+}
+
+fn refusal(remote: &Remote) -> Option<Refused> {
+    if remote.name.iter().any(|byte| byte.is_ascii_whitespace() || matches!(byte, b':' | 0)) {
+        return Some(Refused::Name(remote.name.clone()));
+    }
+    let RemoteKind::Special(special) = &remote.kind else { return None };
+    let yes = |name: &str| matches!(special.value(name), Some(b"yes" | b"true"));
+    (yes("exporttree") && !yes("annexobjects")).then(|| Refused::Export(remote.name.clone()))
+}
+
+/// What is offered of what `remote` proxies itself.
+fn behind(
+    repository: &Repository,
+    remote: &Remote,
+    known: &[Remote],
+    log: &ProxyLog,
+    nodes: &ClusterLog,
+    clusters: &BTreeSet<Proxied>,
+) -> Vec<Proxied> {
+    let RemoteKind::Git(git) = &remote.kind else { return Vec::new() };
+    if !speaks_p2p(git) || refusal(remote).is_some() {
+        return Vec::new();
+    }
+    let shared = remote.gateway_for.iter().filter(|cluster| clusters.iter().any(|own| own.uuid == **cluster));
+    let shared: Vec<&[Uuid]> = shared.map(|cluster| nodes.nodes(cluster)).collect();
+    let direct = |uuid: &Uuid| uuid == repository.uuid() || known.iter().any(|remote| remote.uuid == *uuid);
+    let named = |offer: &Proxied| {
+        let name = [remote.name.as_slice(), b"-", &offer.name].concat();
+        // Settings of its own make a remote of it, which stands for itself.
+        let own = repository.settings().subsections("remote").contains(&name);
+        (!own).then(|| Proxied { uuid: offer.uuid.clone(), name })
+    };
+    let offered = log.proxied(&remote.uuid).iter().filter(|offer| !is_cluster(&offer.uuid) && !direct(&offer.uuid));
+    let chosen = offered.filter(|offer| remote.offered || shared.iter().any(|nodes| nodes.contains(&offer.uuid)));
+    chosen.filter_map(named).collect()
+}
+
+/// Whether it can be reached in a way that lets it be a proxy: ssh, or annex+http.
+fn speaks_p2p(git: &GitRemote) -> bool {
+    let url = git.annex_url.as_ref().unwrap_or(&git.url);
+    let schemes: [&[u8]; 5] = [b"ssh://", b"git+ssh://", b"ssh+git://", b"annex+http://", b"annex+https://"];
+    if schemes.iter().any(|scheme| url.starts_with(scheme)) {
+        return true;
+    }
+    // HOST:PATH, unless a slash comes first or it is another scheme.
+    let colon = url.iter().position(|byte| *byte == b':');
+    colon.is_some_and(|at| {
+        at > 0 && !url[..at].contains(&b'/') && !url[at..].starts_with(b"://") && !url[at..].starts_with(b"::")
+    })
+}

@@ -1,0 +1,41 @@
+//! The repository that a command is run in.
+
+use std::path::{Path, PathBuf};
+
+use crate::annex::repository::{OpenError, Repository};
+
+/// The repository of the current directory, or of one above it; that of `GIT_DIR` where it is set, as git does.
+///
+/// Errors: in a sentence, with the way out.
+pub(super) fn repository() -> Result<Repository, String> {
+    if let Some(git_dir) = std::env::var_os("GIT_DIR").filter(|value| !value.is_empty()) {
+        return Repository::open(Path::new(&git_dir)).map_err(|e| e.to_string());
+    }
+    let here = std::env::current_dir().map_err(|e| format!("the current directory: {e}"))?;
+    above(&here)
+}
+
+fn above(here: &Path) -> Result<Repository, String> {
+    // A path that is given without its ending `.git` opens too, which is nothing to look for in every parent.
+    let top = here.ancestors().find(|dir| dir.join(".git").exists() || dir.join("HEAD").exists());
+    let top: PathBuf = top.ok_or_else(|| format!("{}: not in a git repository", here.display()))?.into();
+    Repository::open(&top).map_err(|e: OpenError| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annex::repository::tests::make;
+
+    #[test]
+    fn a_repository_is_found_from_below_and_its_absence_told() {
+        let top = tempfile::tempdir().expect("a directory");
+        make(&top.path().join("r"), &[]);
+        let below = top.path().join("r/a/b");
+        std::fs::create_dir_all(&below).expect("a directory");
+        assert_eq!(above(&below).expect("found").uuid().as_bytes(), b"u-1");
+        assert!(above(&top.path().join("r/.git/annex")).is_ok());
+        let none = above(Path::new("/proc/self")).err().expect("no repository");
+        assert!(none.contains("not in a git repository"), "{none}");
+    }
+}

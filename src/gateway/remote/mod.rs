@@ -1,0 +1,219 @@
+//! From a remote of the repository to where its content is: a store, or another repository.
+
+mod git;
+mod own;
+pub mod setup;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::os::unix::ffi::OsStringExt;
+
+use remotes::options::Options;
+use remotes::registry::{Layout, Scheme};
+
+pub use git::GitPlace;
+
+use crate::annex::layout;
+use crate::annex::remote::{Remote, RemoteKind, SpecialConfig, Trust};
+use crate::name::Key;
+use crate::proto::special::{Answer, Query, Secret};
+use setup::{Environment, Purpose, Setup, Step};
+
+/// Where the content of a remote is.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// In a store that we reach ourselves.
+    Store(StoreConfig),
+    /// In a git repository.
+    Git(GitPlace),
+}
+
+/// A store, as far as it can be known without a look at the place.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// Kind of store.
+    pub scheme: Scheme,
+    /// Options with their values, secrets included.
+    pub options: Options,
+    /// How objects are named.
+    pub naming: Naming,
+    /// Whether content may be stored and removed: its configuration was verified, and it is not `annex-readonly`. A special
+    /// remote that is not may keep all others from being written to as well, see
+    /// [`Proxies::blocked_by`](crate::annex::remote::Proxies::blocked_by).
+    pub writable: bool,
+    /// The remote's name and type, for messages.
+    pub label: String,
+}
+
+/// How the objects of keys are named in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// As git-annex's type `directory` does: `abc/def/KEYFILE/KEYFILE`.
+    Tree,
+    /// As its type `S3` does: the key.
+    Flat,
+}
+
+/// Why a remote cannot be proxied, with the way out. Shown on one line, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    remote: String,
+    why: String,
+}
+
+/// Where the content of `remote` is. No network. Reads the files that credentials are kept in.
+///
+/// Errors: it is not verified, encrypted, chunked, a tree, of a type that is not served, or its settings make no sense.
+pub fn destination(remote: &Remote, environment: Environment) -> Result<Destination, Refusal> {
+    let name = remote.name.escape_ascii().to_string();
+    let refuse = |why: String| Refusal { remote: name.clone(), why };
+    match &remote.kind {
+        RemoteKind::Git(git) => git::place(git, &name).map(Destination::Git).map_err(refuse),
+        RemoteKind::Special(special) => {
+            let (scheme, options) = store(special, &name, environment).map_err(refuse)?;
+            Ok(Destination::Store(StoreConfig {
+                scheme,
+                options,
+                naming: scheme.layout.into(),
+                writable: special.trust == Trust::Verified && !remote.readonly,
+                label: format!("{name} ({})", text(special, "type")),
+            }))
+        }
+    }
+}
+
+/// The bytes of an environment variable; none where it is empty.
+pub fn environment(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(OsStringExt::into_vec).filter(|value| !value.is_empty())
+}
+
+fn store(special: &SpecialConfig, name: &str, environment: Environment) -> Result<(Scheme, Options), String> {
+    usable(special, name)?;
+    // What nobody looked at gets no credentials but those that came with it.
+    let (creds, environment) = match special.trust {
+        Trust::Verified => (special.creds.clone(), environment),
+        _ => (special.creds.clone().embedded_only(), (|_| None) as Environment),
+    };
+    match text(special, "type").as_str() {
+        "external" => match text(special, "externaltype").as_str() {
+            "stream" => stream(special, &creds, environment),
+            other => Err(format!(
+                "is of type external, and its program git-annex-remote-{other} is not run here; make it one of externaltype=stream"
+            )),
+        },
+        "directory" => own::directory(special, name),
+        "S3" => own::s3(special, &creds, environment),
+        "webdav" => own::webdav(special, &creds, environment),
+        other => Err(format!(
+            "is of type {other}, and proxied are external (externaltype=stream), directory, S3 and webdav; copy its content to one of these"
+        )),
+    }
+}
+
+/// Whether it may be used, and its objects are the content itself.
+fn usable(special: &SpecialConfig, name: &str) -> Result<(), String> {
+    match special.trust {
+        Trust::Verified | Trust::Automatic => {}
+        Trust::Manual | Trust::Unverified => {
+            return Err(format!(
+                "has a configuration that nobody verified here; look at it: git annex verifyremote {name}"
+            ));
+        }
+        Trust::Unrecorded => {
+            return Err(format!(
+                "has no record of what was verified here; any command of a newer git-annex makes one, or git annex verifyremote {name}"
+            ));
+        }
+    }
+    let says = |key: &str| text(special, key);
+    match says("encryption").as_str() {
+        "none" if special.value("cipher").is_none() => {}
+        "" => return Err("does not say encryption=none; git annex enableremote settles it".into()),
+        kind => {
+            let kind = if kind == "none" { "shared" } else { kind };
+            return Err(format!(
+                "is encrypted (encryption={kind}), which is not proxied; move its content to one with encryption=none"
+            ));
+        }
+    }
+    for key in ["chunk", "chunksize"] {
+        let size = special.value(key).unwrap_or_default();
+        if !size.iter().all(|byte| *byte == b'0') {
+            return Err(format!(
+                "is chunked ({key}={}), which is not proxied; move its content to one without",
+                says(key)
+            ));
+        }
+    }
+    for key in ["exporttree", "importtree"] {
+        if !matches!(special.value(key), None | Some(b"no" | b"false")) {
+            return Err(format!("holds a tree ({key}={}), which is not proxied yet", says(key)));
+        }
+    }
+    Ok(())
+}
+
+/// The store of an external special remote of this program, settled as at PREPARE.
+fn stream(
+    special: &SpecialConfig,
+    creds: &crate::annex::remote::Creds,
+    environment: Environment,
+) -> Result<(Scheme, Options), String> {
+    let mut setup = Setup::new(Purpose::Prepare, environment);
+    let mut answer = None;
+    loop {
+        match setup.next(answer.take()) {
+            Step::Ask(Query::GetConfig(name)) => {
+                answer = Some(Answer::Value(special.config.get(&name).cloned().unwrap_or_default()));
+            }
+            Step::Ask(Query::GetCreds(name)) => {
+                let name = String::from_utf8_lossy(&name);
+                let login = creds.setting(&name).map_err(|e| format!("credentials {name}: {e}"))?;
+                let (user, password) = login.map(|login| (login.user, login.password)).unwrap_or_default();
+                answer = Some(Answer::Creds { user, password: Secret::new(password) });
+            }
+            Step::Ask(_) => answer = Some(Answer::Value(Vec::new())),
+            Step::Tell(_) => {}
+            Step::Failed(error) => return Err(error.to_string()),
+            Step::Done(ready) => return Ok((ready.scheme, ready.options)),
+        }
+    }
+}
+
+/// A value for messages and comparisons; empty where there is none.
+fn text(special: &SpecialConfig, name: &str) -> String {
+    special.value(name).unwrap_or_default().escape_ascii().to_string()
+}
+
+impl Naming {
+    /// The name of the object of `key`.
+    pub fn name(self, key: &Key) -> Vec<u8> {
+        self.bytes(key.as_bytes())
+    }
+
+    fn bytes(self, key: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Tree => layout::tree(key),
+            Self::Flat => layout::flat(key),
+        }
+    }
+}
+
+impl From<Layout> for Naming {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::Tree => Self::Tree,
+            Layout::Flat => Self::Flat,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line: String = self.why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        write!(f, "remote {}: {line}", self.remote)
+    }
+}
+
+impl std::error::Error for Refusal {}
