@@ -149,6 +149,13 @@ pub trait Store {
         self.put(object, len).await
     }
 
+    /// Whether [`Store::put_stream`] of so many bytes makes something that outlives the process before anybody could write
+    /// down what it is called. Whoever keeps a ledger begins it before then, with an empty [`Resumption::token`], for
+    /// [`Store::abandon`] to find it by.
+    fn outlives(&self, _len: u64) -> bool {
+        false
+    }
+
     /// Goes on with an upload that [`Store::put_stream`] began, in this process or another, and that was suspended or cut
     /// off. `marks` are all it ever gave, in order; the next byte written is the one behind the last of them. `None` where it
     /// cannot be gone on with: it expired, was completed or is not what the marks say. Nothing of it is left then, as far as
@@ -164,7 +171,7 @@ pub trait Store {
     }
 
     /// Undoes an upload that [`Store::put_stream`] began and nobody holds any more; leaves nothing of it behind. One that is
-    /// gone already is abandoned.
+    /// gone already is abandoned. An empty token stands for all unfinished uploads of this object.
     async fn abandon(&self, _object: &ObjectName, _upload: &Resumption) -> Result<()> {
         Ok(())
     }

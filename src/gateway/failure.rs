@@ -64,6 +64,28 @@ impl Failure {
         Self { kind: FailureKind::Broken, words }
     }
 
+    /// It is not done here, or not any more.
+    pub fn refused(words: String) -> Self {
+        Self { kind: FailureKind::Refused, words }
+    }
+
+    /// The time until which content might be removed is over.
+    pub fn too_late() -> Self {
+        ContentError::TooLate.into()
+    }
+
+    /// A special remote failed; git-annex's words stand before its own.
+    pub fn remote(error: &remotes::Error) -> Self {
+        use remotes::Kind;
+        let kind = match error.kind() {
+            Kind::DiskFull | Kind::Reserve => FailureKind::Full,
+            Kind::Throttled => FailureKind::Busy,
+            Kind::ReadOnly | Kind::Unsupported | Kind::TooLarge => FailureKind::Refused,
+            _ => FailureKind::Broken,
+        };
+        Self { kind, words: format!("proxied special remote reports: {error}") }
+    }
+
     /// The system refused while `doing` something.
     pub fn io(doing: &str, error: &io::Error) -> Self {
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Failure, Served, blocking, timestamp};
+use super::{Failure, Means, Node, Served, blocking, timestamp};
 use crate::annex::repository::OpenError;
 use crate::name::Uuid;
 
@@ -40,8 +40,30 @@ pub struct Hub {
 #[derive(Default)]
 struct Table {
     by_path: HashMap<PathBuf, Arc<Served>>,
-    by_uuid: HashMap<Uuid, PathBuf>,
+    /// Repositories, and what they are proxies for. More than one place for what several are proxies for: which of their
+    /// rights counts must not be a matter of luck.
+    by_uuid: HashMap<Uuid, Known>,
     scanned: Option<u64>,
+}
+
+/// Where a uuid is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Known {
+    /// The repository itself.
+    Own(PathBuf),
+    /// The only repository that is a proxy for it.
+    Behind(PathBuf),
+    /// Several are: only a prefix tells which is meant.
+    Ambiguous,
+}
+
+impl Known {
+    fn path(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Own(path) | Self::Behind(path) => Some(path),
+            Self::Ambiguous => None,
+        }
+    }
 }
 
 /// Seconds after a request in which branches that clients pushed are looked for.
@@ -62,28 +84,25 @@ impl Hub {
         let mut table = Table::default();
         if let Place::Repository(path) = &place {
             let served = Arc::new(Served::open(path)?);
-            table.by_uuid.insert(served.uuid().clone(), path.clone());
             table.by_path.insert(path.clone(), served);
         }
         Ok(Self { place, open: Mutex::new(table) })
     }
 
-    /// The repository `uuid` at `prefix`, which is empty or begins with a slash.
-    pub async fn find(self: &Arc<Self>, prefix: &[u8], uuid: &Uuid) -> Result<Arc<Served>, Unserved> {
+    /// What is known as `uuid` at `prefix`, which is empty or begins with a slash: a repository, or what it is a proxy for.
+    pub async fn find(self: &Arc<Self>, prefix: &[u8], uuid: &Uuid, means: &Means) -> Result<Node, Unserved> {
         let served = match &self.place {
             Place::Repository(path) if prefix.is_empty() => self.known(path).ok_or(Unserved::Unknown)?,
             Place::Repository(_) => return Err(Unserved::Unknown),
             Place::Directories(directories) if prefix.is_empty() => self.by_uuid(directories, uuid).await?,
             Place::Directories(directories) => {
                 let candidates = candidates(directories, prefix).ok_or(Unserved::Unknown)?;
-                self.at(candidates, uuid).await?
+                self.at(candidates).await?
             }
         };
-        if served.uuid() != uuid {
-            return Err(Unserved::Unknown);
-        }
         served.touch();
-        Ok(served)
+        let node = Node::find(&served, uuid, means).await.map_err(Unserved::Broken)?;
+        node.ok_or(Unserved::Unknown)
     }
 
     /// Opens everything anew as it is asked for next, with what git config says then. What is under way ends as it began.
@@ -96,7 +115,7 @@ impl Hub {
         let old = {
             let mut table = self.table();
             table.scanned = None;
-            table.by_uuid = fresh.iter().map(|(path, served)| (served.uuid().clone(), path.clone())).collect();
+            table.by_uuid.clear();
             std::mem::replace(&mut table.by_path, fresh.into_iter().collect())
         };
         for served in old.into_values() {
@@ -141,15 +160,15 @@ impl Hub {
                 self.path_of(uuid).ok_or(Unserved::Unknown)?
             }
         };
-        self.at(vec![path], uuid).await
+        self.at(vec![path]).await
     }
 
     fn path_of(&self, uuid: &Uuid) -> Option<PathBuf> {
-        self.table().by_uuid.get(uuid).cloned()
+        self.table().by_uuid.get(uuid)?.path().cloned()
     }
 
-    /// Opens the first of `candidates` that is the repository `uuid`.
-    async fn at(self: &Arc<Self>, candidates: Vec<PathBuf>, uuid: &Uuid) -> Result<Arc<Served>, Unserved> {
+    /// Opens the first of `candidates` that is a repository.
+    async fn at(self: &Arc<Self>, candidates: Vec<PathBuf>) -> Result<Arc<Served>, Unserved> {
         if let Some(served) = candidates.iter().find_map(|path| self.known(path)) {
             // A repository that was taken away must not be served from what is left in memory.
             if served.repository().git_dir().join("config").exists() {
@@ -157,13 +176,10 @@ impl Hub {
             }
             self.forget(&served);
         }
-        let (hub, uuid) = (Arc::clone(self), uuid.clone());
+        let hub = Arc::clone(self);
         let opened = blocking(move || {
             let path = candidates.into_iter().find(|path| is_repository(path)).ok_or(Unserved::Unknown)?;
             let served = Served::open(&path).map_err(|e| Unserved::Broken(Failure::internal(e.to_string())))?;
-            if *served.uuid() != uuid {
-                return Err(Unserved::Unknown);
-            }
             // Another request may have opened it meanwhile, or a link by another name; all have to share one.
             let mut table = hub.table();
             let same = |known: &&Arc<Served>| known.repository().git_dir() == served.repository().git_dir();
@@ -178,7 +194,9 @@ impl Hub {
     fn forget(&self, served: &Arc<Served>) {
         let mut table = self.table();
         table.by_path.retain(|_, known| !Arc::ptr_eq(known, served));
-        table.by_uuid.remove(served.uuid());
+        // What it was a proxy for goes too; the next walk finds what is left.
+        table.by_uuid.clear();
+        table.scanned = None;
     }
 
     /// Looks for repositories that are not known yet, unless that was just done.
@@ -247,7 +265,7 @@ fn is_repository(path: &Path) -> bool {
 }
 
 /// Finds the repositories with an annex below `directory`, none within another.
-fn walk(directory: &Path, depth: usize, found: &mut HashMap<Uuid, PathBuf>) {
+fn walk(directory: &Path, depth: usize, found: &mut HashMap<Uuid, Known>) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     let mut paths: Vec<_> =
         entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path()).collect();
@@ -255,12 +273,32 @@ fn walk(directory: &Path, depth: usize, found: &mut HashMap<Uuid, PathBuf>) {
     paths.sort();
     for path in paths {
         if is_repository(&path) {
-            if let Some(uuid) = Served::open(&path).ok().map(|served| served.uuid().clone()) {
-                found.entry(uuid).or_insert(path);
+            if let Ok(served) = Served::open(&path) {
+                learn(&served, &path, found);
             }
         } else if depth > 0 {
             walk(&path, depth - 1, found);
         }
+    }
+}
+
+fn learn(served: &Served, path: &Path, found: &mut HashMap<Uuid, Known>) {
+    let own = Known::Own(path.to_path_buf());
+    let place = found.entry(served.uuid().clone()).or_insert_with(|| own.clone());
+    if !matches!(place, Known::Own(_)) {
+        // Its own repository is asked before those that are proxies for it.
+        *place = own;
+    }
+    // What cannot be told now is looked at again in the next walk.
+    for uuid in served.proxied_uuids().unwrap_or_default() {
+        found
+            .entry(uuid)
+            .and_modify(|known| {
+                if matches!(known, Known::Behind(_)) {
+                    *known = Known::Ambiguous;
+                }
+            })
+            .or_insert_with(|| Known::Behind(path.to_path_buf()));
     }
 }
 

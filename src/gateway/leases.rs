@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Failure, timestamp};
-use crate::annex::content::ContentLock;
+use super::{Failure, Held, timestamp};
 
 /// How long content stays locked after the client is gone, in seconds. Source: the P2P protocol, LOCKCONTENT.
 pub const RETENTION: u64 = 600;
@@ -26,7 +25,7 @@ struct Table {
 }
 
 struct Lease {
-    lock: ContentLock,
+    lock: Held,
     /// When it lapses, on the clock of [`timestamp`].
     until: u64,
     /// Connections that keep it now.
@@ -46,7 +45,7 @@ impl Leases {
     }
 
     /// Holds `lock` for its client. Failures: `Busy` where there is no room; the lock is let go then.
-    pub fn add(&self, lock: ContentLock) -> Result<LeaseId, Failure> {
+    pub fn add(&self, lock: Held) -> Result<LeaseId, Failure> {
         let id = LeaseId::random()?;
         let mut table = self.table();
         if table.leases.len() >= table.limit {
@@ -73,12 +72,12 @@ impl Leases {
     }
 
     /// The client is done with the lock. Gives it out, since letting go of it touches files.
-    pub fn end(&self, id: &LeaseId) -> Option<ContentLock> {
+    pub fn end(&self, id: &LeaseId) -> Option<Held> {
         self.table().leases.remove(id).map(|lease| lease.lock)
     }
 
     /// The locks whose time is over, to be let go.
-    pub fn lapsed(&self) -> Vec<ContentLock> {
+    pub fn lapsed(&self) -> Vec<Held> {
         let now = timestamp();
         self.table().leases.extract_if(|_, lease| lease.kept == 0 && lease.until <= now).map(|(_, l)| l.lock).collect()
     }

@@ -1,27 +1,37 @@
-//! What clients ask of a repository, once for every wire.
+//! What clients ask of a repository and of what is behind it, once for every wire.
 //!
-//! A driver parses a request, looks the repository up in the [`Hub`], and does it through [`Served`]; how it is said on the
-//! wire is the driver's business. Everything here runs on a data thread: what may block goes to pool threads.
+//! A driver parses a request, finds the [`Node`] it is about, and does it there; how it is said on the wire is the driver's
+//! business. Everything here runs on a data thread: what may block goes to pool threads.
 
-mod belt;
 mod failure;
+mod held;
 mod hub;
+mod kept;
 mod leases;
 pub mod leftovers;
 mod metrics;
+mod neighbour;
+mod node;
 mod outgoing;
 pub mod peer;
+mod proxy;
 pub mod remote;
 mod served;
+mod special;
 mod upload;
 
 pub use failure::{Failure, FailureKind};
+pub use held::Held;
 pub use hub::{Hub, Place, Unserved};
 pub use leases::{LeaseId, Leases};
 pub use metrics::{Counter, Metrics};
-pub use outgoing::Outgoing;
+pub use neighbour::Neighbour;
+pub use node::{Means, Node};
+pub use outgoing::{Outgoing, Sent};
+pub use proxy::Proxied;
 pub use served::Served;
-pub use upload::{Offer, Settled, Upload};
+pub use special::Special;
+pub use upload::{LocalUpload, Offer, PeerUpload, Settled, StoreUpload, Upload};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 

@@ -3,48 +3,90 @@
 use std::io;
 use std::sync::Arc;
 
-use remotes::pump::FileSource;
+use remotes::Get;
+use remotes::pump::{FileSource, Source};
 
+use super::peer::{PeerEnd, PeerGet};
 use crate::annex::content::OpenContent;
 
 /// Content that was found and opened.
-#[derive(Debug)]
 pub struct Outgoing {
-    content: OpenContent,
-    source: FileSource,
+    total: u64,
+    /// Where the source begins.
+    from: u64,
+    source: Source,
+    proof: Proof,
+}
+
+/// How to find out whether what was sent was the content.
+enum Proof {
+    /// By another look at the file.
+    File(OpenContent),
+    /// None is needed: a store gives what it was given, or breaks off.
+    Given,
+    /// By what the repository says that it came from.
+    Peer(PeerEnd),
 }
 
 impl Outgoing {
-    pub(super) fn new(content: OpenContent) -> io::Result<Self> {
+    pub(super) fn from_file(content: OpenContent) -> io::Result<Self> {
         let file = Arc::new(content.file.try_clone()?);
-        let source = FileSource { file, at: 0, len: content.len };
-        Ok(Self { content, source })
+        let total = content.len;
+        let source = Source::File(FileSource { file, at: 0, len: total });
+        Ok(Self { total, from: 0, source, proof: Proof::File(content) })
+    }
+
+    pub(super) fn from_store(get: Get, from: u64) -> Self {
+        Self { total: get.total, from: from.min(get.total), source: get.source, proof: Proof::Given }
+    }
+
+    pub(super) fn from_peer(get: PeerGet, from: u64) -> Self {
+        Self { total: from.saturating_add(get.len), from, source: get.source, proof: Proof::Peer(get.end) }
     }
 
     /// Length of all of it in bytes.
-    pub fn len(&self) -> u64 {
-        self.content.len
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.content.len == 0
-    }
-
-    /// Nobody can change it while it is sent.
+    /// Nobody can change it while it is sent, as far as can be known.
     pub fn is_stable(&self) -> bool {
-        self.content.stable
+        match &self.proof {
+            Proof::File(content) => content.stable,
+            Proof::Given => true,
+            Proof::Peer(end) => end.is_certain(),
+        }
     }
 
-    /// `len` bytes of it from `from` on, as far as there are any.
-    pub fn part(&self, from: u64, len: u64) -> FileSource {
-        let from = from.min(self.len());
-        self.source.part(from, len.min(self.len() - from))
+    /// Whether any part of it can be sent, whatever was asked for when it was opened.
+    pub fn is_here(&self) -> bool {
+        matches!(self.source, Source::File(_))
     }
 
-    /// Whether what was sent was the content. Asked after the last byte.
-    pub fn is_unchanged(&self) -> bool {
-        // What cannot be told is worth nothing to the client.
-        self.content.unchanged().unwrap_or(false)
+    /// Where `len` bytes from byte `first` come from, as far as there are any, and how to prove them after the last one.
+    /// `first` is what it was opened with, unless it lies on this computer.
+    pub fn part(self, first: u64, len: u64) -> (Source, u64, Sent) {
+        let first = first.clamp(self.from, self.total.max(self.from));
+        let len = len.min(self.total.saturating_sub(first));
+        let source = match self.source {
+            Source::File(file) => Source::File(file.part(first - self.from, len)),
+            other => other,
+        };
+        (source, len, Sent(self.proof))
+    }
+}
+
+/// What was sent, to be proven.
+pub struct Sent(Proof);
+
+impl Sent {
+    /// Whether it was the content. Asked after the last byte.
+    pub async fn is_content(self) -> bool {
+        match self.0 {
+            // What cannot be told is worth nothing to the client.
+            Proof::File(content) => content.unchanged().unwrap_or(false),
+            Proof::Given => true,
+            Proof::Peer(end) => end.finish().await,
+        }
     }
 }

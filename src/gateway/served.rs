@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::{Failure, Offer, Outgoing, Upload, blocking, timestamp};
+use super::proxy::{Proxied, Proxies};
+use super::upload::LocalUpload;
+use super::{Failure, Outgoing, blocking, timestamp};
 use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, Opening, Receive, Sharing};
 use crate::annex::layout::Hashing;
 use crate::annex::log::Presence;
@@ -20,6 +22,8 @@ pub struct Served {
     content: Content,
     /// Started with the first record: many repositories are only read.
     recorder: Mutex<Option<Recorder>>,
+    /// What it is a proxy for, as of the last look.
+    proxies: Proxies,
     used: AtomicU64,
 }
 
@@ -30,7 +34,13 @@ impl Served {
         let content = Content::new(content_config(&repository));
         // Where it cannot be made, as on a disk that is only read, the first request says what is wrong.
         let _ = content.prepare();
-        Ok(Self { repository, content, recorder: Mutex::default(), used: AtomicU64::new(timestamp()) })
+        Ok(Self {
+            repository,
+            content,
+            recorder: Mutex::default(),
+            proxies: Proxies::default(),
+            used: AtomicU64::new(timestamp()),
+        })
     }
 
     /// Who it is.
@@ -67,15 +77,15 @@ impl Served {
                 blocking(move || content.open(&key)).await?.map_err(failed)?
             }
         };
-        found.map(Outgoing::new).transpose().map_err(failed)
+        found.map(Outgoing::from_file).transpose().map_err(failed)
     }
 
-    /// Gets ready to take the content of `key` from the repository `client`.
-    pub async fn put(self: &Arc<Self>, key: &Key, client: &Uuid) -> Result<Offer, Failure> {
+    /// Gets ready to take the content of `key` from the repository `client`; `None` where it is here.
+    pub async fn put(self: &Arc<Self>, key: &Key, client: &Uuid) -> Result<Option<LocalUpload>, Failure> {
         let (content, wanted, client) = (self.content.clone(), key.clone(), client.clone());
         match blocking(move || content.receive(&wanted, &client)).await?? {
-            Receive::AlreadyHave => Ok(Offer::AlreadyHave),
-            Receive::Incoming(incoming) => Ok(Offer::Upload(Box::new(Upload::new(Arc::clone(self), key, incoming)))),
+            Receive::AlreadyHave => Ok(None),
+            Receive::Incoming(incoming) => Ok(Some(LocalUpload::new(Arc::clone(self), key, incoming))),
         }
     }
 
@@ -97,7 +107,7 @@ impl Served {
         let (content, wanted) = (self.content.clone(), key.clone());
         let in_time = move || before.is_none_or(|limit| i64::try_from(timestamp()).is_ok_and(|now| now <= limit));
         blocking(move || content.remove(&wanted, in_time)).await??;
-        self.record(key, Presence::Missing).await
+        self.record(key, self.uuid(), Presence::Missing).await
     }
 
     /// Keeps the content of `key` from being removed, until the lock is dropped; `None` where it is not here.
@@ -111,18 +121,32 @@ impl Served {
         if !self.check(key).await? {
             return Ok(false);
         }
-        self.record(key, Presence::Present).await?;
+        self.record(key, self.uuid(), Presence::Present).await?;
         Ok(true)
     }
 
-    /// Records whether the content of `key` is here. Once this has returned the record outlives the process.
-    pub(super) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
+    /// The remote `uuid` that this repository is a proxy for; `None` where it is not.
+    pub async fn proxied(self: &Arc<Self>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
+        self.proxies.find(self, uuid).await
+    }
+
+    /// All that it is a proxy for. Blocks.
+    pub(super) fn proxied_uuids(&self) -> Result<Vec<Uuid>, Failure> {
+        Ok(self.proxies.look(&self.repository)?.into_keys().collect())
+    }
+
+    pub(super) fn proxies(&self) -> &Proxies {
+        &self.proxies
+    }
+
+    /// Records whether `uuid` has the content of `key`. Once this has returned the record outlives the process.
+    pub(super) async fn record(&self, key: &Key, uuid: &Uuid, presence: Presence) -> Result<(), Failure> {
         let (done, recorded) = oneshot::channel();
         let done = Box::new(move |result| {
             // Whoever waited may have gone.
             let _ = done.send(result);
         });
-        self.with_recorder(|recorder| recorder.record(key.clone(), self.uuid().clone(), presence, done))?;
+        self.with_recorder(|recorder| recorder.record(key.clone(), uuid.clone(), presence, done))?;
         match recorded.await {
             Ok(result) => Ok(result?),
             Err(_) => Err(Failure::internal("the recorder ended".to_string())),

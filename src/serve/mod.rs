@@ -1,5 +1,6 @@
 //! The drivers: where protocols, stores and the operating system meet.
 
+mod flow;
 pub mod http;
 mod link;
 pub mod shell;

@@ -9,15 +9,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use remotes::pump::{BLOCK, Budget};
 
+use super::flow::Flow;
 use super::link::{self, Link, within};
-use crate::annex::content::ContentLock;
-use crate::gateway::{Failure, Offer, Served, Settled, Upload, timestamp};
+use crate::gateway::{Failure, Held, Means, Node, Offer, Served, Settled, Upload};
 use crate::name::{Key, Uuid};
-use crate::proto::p2p::{Access, Close, Event, Reply, Request, Server};
+use crate::proto::p2p::{Access, AssociatedFile, Close, Event, Reply, Request, Server};
 
 /// Longest time in which nothing of a content moves. The client may have been stopped for a while, so it is long; what it
 /// waits with between two requests is its own business, since it has this process for itself.
 const IDLE: Duration = Duration::from_secs(3600);
+
+/// How long a client may pause before what has come is brought where it belongs.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The same for what is behind this repository, which nobody may have stopped.
+const STORE_IDLE: Duration = Duration::from_secs(60);
 
 /// Bytes in flight.
 const MEMORY: u64 = 16 << 20;
@@ -31,13 +37,17 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
         Ok(served) => Arc::new(served),
         Err(error) => return complain(&error.to_string()),
     };
-    if let Some(wanted) = uuid.filter(|wanted| *wanted != served.uuid()) {
-        return complain(&format!("expected repository UUID {wanted} but found UUID {}", served.uuid()));
-    }
+    let wanted = uuid.unwrap_or(served.uuid()).clone();
+    let budget = Budget::new(MEMORY);
     let talk = async {
+        let means = Means { budget: budget.clone(), idle: STORE_IDLE };
+        let node = Node::find(&served, &wanted, &means).await.map_err(io::Error::other)?;
+        let Some(node) = node else {
+            let words = format!("expected repository UUID {wanted} but found UUID {}", served.uuid());
+            return Err(io::Error::other(words));
+        };
         let (link, _restore) = link::stdio()?;
-        let session =
-            Session { served: Arc::clone(&served), client: client.clone(), link, budget: Budget::new(MEMORY) };
+        let session = Session { node, uuid: wanted.clone(), client: client.clone(), link, budget: budget.clone() };
         session.run(access).await
     };
     let close = remotes::sys::run(std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"), talk);
@@ -62,7 +72,8 @@ fn complain(words: &str) -> ExitCode {
 }
 
 struct Session {
-    served: Arc<Served>,
+    node: Node,
+    uuid: Uuid,
     client: Uuid,
     link: Link,
     budget: Budget,
@@ -70,7 +81,7 @@ struct Session {
 
 impl Session {
     async fn run(mut self, access: Access) -> io::Result<Close> {
-        let mut server = Server::new(self.served.uuid(), access);
+        let mut server = Server::new(&self.uuid, access);
         let (mut lock, mut upload) = (None, None);
         let close = self.talk(&mut server, &mut lock, &mut upload).await;
         // However it ended: what has come is kept for the client to go on with, and nothing stays locked.
@@ -86,7 +97,7 @@ impl Session {
     async fn talk(
         &mut self,
         server: &mut Server,
-        lock: &mut Option<ContentLock>,
+        lock: &mut Option<Held>,
         upload: &mut Option<Box<Upload>>,
     ) -> io::Result<Close> {
         let mut trouble: Option<Failure> = None;
@@ -96,7 +107,7 @@ impl Session {
                 match event {
                     Event::Request(request) => match self.answer(request, server, lock).await? {
                         Some(Offer::Upload(begun)) => *upload = Some(begun),
-                        Some(Offer::AlreadyHave) | None => {}
+                        Some(Offer::AlreadyHave(_)) | None => {}
                     },
                     Event::Bypass(_) => {}
                     Event::Unlock => release(lock).await,
@@ -122,7 +133,7 @@ impl Session {
                     Event::DataPresent => {
                         let key = upload.take().map(|upload| upload.key().clone());
                         let reply = match key {
-                            Some(key) => outcome(self.served.take_note(&key).await),
+                            Some(key) => outcome(self.node.take_note(&key).await),
                             None => error(&Failure::internal("nothing was being put".into())),
                         };
                         said(server.reply(reply))?;
@@ -152,11 +163,11 @@ impl Session {
         &mut self,
         request: Request,
         server: &mut Server,
-        lock: &mut Option<ContentLock>,
+        lock: &mut Option<Held>,
     ) -> io::Result<Option<Offer>> {
         let reply = match request {
-            Request::CheckPresent(key) => outcome(self.served.check(&key).await),
-            Request::Lock(key) => match self.served.lock(&key).await {
+            Request::CheckPresent(key) => outcome(self.node.check(&key).await),
+            Request::Lock(key) => match self.node.lock(&key).await {
                 Ok(Some(held)) => {
                     *lock = Some(held);
                     Reply::Success(Vec::new())
@@ -164,19 +175,22 @@ impl Session {
                 Ok(None) => Reply::Failure(Vec::new()),
                 Err(failure) => refusal(&failure),
             },
-            Request::Remove(key) => removal(self.served.remove(&key, None).await),
-            Request::RemoveBefore { timestamp, key } => removal(self.served.remove(&key, Some(timestamp)).await),
-            Request::Timestamp => Reply::Timestamp(timestamp()),
-            Request::Put { key, .. } => match self.served.put(&key, &self.client).await {
-                Ok(Offer::AlreadyHave) => Reply::AlreadyHave(Vec::new()),
+            Request::Remove(key) => removal(self.node.remove(&key, None).await),
+            Request::RemoveBefore { timestamp, key } => removal(self.node.remove(&key, Some(timestamp)).await),
+            Request::Timestamp => match self.node.timestamp().await {
+                Ok(now) => Reply::Timestamp(now),
+                Err(failure) => error(&failure),
+            },
+            Request::Put { key, file } => match self.node.put(&key, &file, &self.client).await {
+                Ok(Offer::AlreadyHave(others)) => Reply::AlreadyHave(others),
                 Ok(Offer::Upload(upload)) => {
                     said(server.reply(Reply::PutFrom(upload.offset())))?;
                     return Ok(Some(Offer::Upload(upload)));
                 }
                 Err(failure) => error(&failure),
             },
-            Request::Get { offset, key, .. } => {
-                self.send(&key, offset, server).await?;
+            Request::Get { offset, key, file } => {
+                self.send(&key, &file, offset, server).await?;
                 return Ok(None);
             }
         };
@@ -184,8 +198,8 @@ impl Session {
         Ok(None)
     }
 
-    async fn send(&mut self, key: &Key, offset: u64, server: &mut Server) -> io::Result<()> {
-        let found = match self.served.get(key).await {
+    async fn send(&mut self, key: &Key, file: &AssociatedFile, offset: u64, server: &mut Server) -> io::Result<()> {
+        let found = match self.node.get(key, file, offset, None).await {
             Ok(found) => found,
             Err(failure) => return said(server.reply(error(&failure))),
         };
@@ -193,11 +207,13 @@ impl Session {
             said(server.reply(Reply::Data(0)))?;
             return said(server.sent(false));
         };
-        let part = content.part(offset, u64::MAX);
-        said(server.reply(Reply::Data(part.len)))?;
+        let (source, len, proof) = content.part(offset, u64::MAX);
+        said(server.reply(Reply::Data(len)))?;
         self.link.write(&server.take_output(), IDLE).await?;
-        self.link.send(&part, &self.budget, IDLE).await?;
-        said(server.sent(content.is_unchanged()))
+        let mut flow = Flow::new(source, len);
+        self.link.pass(&mut flow, len, &self.budget, IDLE).await.map_err(io::Error::other)?;
+        flow.finish();
+        said(server.sent(proof.is_content().await))
     }
 
     /// Takes the payload to its end. A failure of the disk is given back once the client can be told.
@@ -211,7 +227,7 @@ impl Session {
             return self.drain(server, Failure::internal("nothing was being put".into())).await.map(Some);
         };
         let offset = upload.offset();
-        if let Err(failure) = upload.begin(offset).await {
+        if let Err(failure) = upload.begin(offset, len).await {
             return self.drain(server, failure).await.map(Some);
         }
         // A length that the key rules out is not worth a byte of the disk.
@@ -233,7 +249,17 @@ impl Session {
             let mut block = self.budget.block().under(&lease);
             while !block.is_full() && server.payload_due() > 0 {
                 let want = usize::try_from(server.payload_due()).unwrap_or(usize::MAX).min(block.spare().len());
-                let n = match within(IDLE, self.link.read(&mut block.spare()[..want])).await? {
+                let n = match within(PAUSE, self.link.read(&mut block.spare()[..want])).await {
+                    Err(e) if e.kind() == io::ErrorKind::TimedOut => {
+                        // Read into the block that is being filled: a client has this process for itself.
+                        if let Err(failure) = upload.flush().await {
+                            return self.drain(server, failure).await.map(Some);
+                        }
+                        within(IDLE, self.link.read(&mut block.spare()[..want])).await?
+                    }
+                    read => read?,
+                };
+                let n = match n {
                     0 => {
                         server.eof();
                         // What came before it left is worth keeping.
@@ -279,7 +305,7 @@ impl Session {
     }
 }
 
-async fn release(lock: &mut Option<ContentLock>) {
+async fn release(lock: &mut Option<Held>) {
     if let Some(held) = lock.take() {
         // Letting go touches files.
         let _ = crate::gateway::blocking(move || drop(held)).await;
@@ -294,7 +320,7 @@ async fn settle(upload: Upload, valid: bool) -> Reply {
         };
     }
     match upload.finish().await {
-        Ok(Settled::Stored) => Reply::Success(Vec::new()),
+        Ok(Settled::Stored(others)) => Reply::Success(others),
         Ok(Settled::Wrong) => {
             eprintln!("git-annex-shell: verification of content failed");
             Reply::Failure(Vec::new())

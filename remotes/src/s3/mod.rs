@@ -247,6 +247,10 @@ impl Store for S3 {
         put::S3Put::open(&self.inner, object, key, len).map(|p| Box::new(p) as Box<dyn Put>)
     }
 
+    fn outlives(&self, len: u64) -> bool {
+        stream::is_in_parts(&self.inner, len)
+    }
+
     async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
         let key = self.inner.writable(object)?;
         let put = stream::StreamPut::open(&self.inner, object, key, len).await.map_err(self.inner.name(object))?;

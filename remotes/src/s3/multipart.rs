@@ -271,6 +271,25 @@ pub(super) fn receipt(tag: Option<String>) -> Result<String> {
     tag.ok_or_else(|| Error::new(Op::Put, Kind::Protocol, "the server took a part without giving an ETag"))
 }
 
+/// Most uploads of one object that are looked for.
+const UNFINISHED: i32 = 1000;
+
+/// The ids of all unfinished uploads of `key`. None where the server does not tell of such.
+pub(super) async fn unfinished(inner: &Inner, key: &str) -> Result<Vec<String>> {
+    let sdk = inner.client.sdk().await?;
+    let mut backoff = Backoff::new(&inner.context);
+    let listed = loop {
+        let list = sdk.list_multipart_uploads().bucket(&inner.config.bucket).prefix(key).max_uploads(UNFINISHED);
+        match list.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) {
+            Ok(listed) => break listed,
+            Err(e) if e.kind().retry() => backoff.pause(e).await.map_err(|e| e.within("looking for an upload"))?,
+            Err(_) => return Ok(Vec::new()),
+        }
+    };
+    let same = listed.uploads().iter().filter(|upload| upload.key() == Some(key));
+    Ok(same.filter_map(|upload| upload.upload_id().map(str::to_string)).collect())
+}
+
 /// Gives up the upload with this id, and makes sure that no part of it stays. One that is gone has been given up.
 pub(super) async fn abort(inner: &Inner, key: &str, id: &str) -> Result<()> {
     let sdk = inner.client.sdk().await?;

@@ -109,6 +109,10 @@ impl Store for Faults {
         Ok(self.faulty(inner))
     }
 
+    fn outlives(&self, len: u64) -> bool {
+        self.inner.outlives(len)
+    }
+
     async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
         let inner = self.inner.put_stream(object, len).await?;
         Ok(self.faulty(inner))

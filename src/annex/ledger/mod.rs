@@ -219,6 +219,11 @@ impl Ledger {
 
     /// Forgets the upload: it was finished, or undone. What makes no sense stays.
     pub fn remove(mut self) -> io::Result<()> {
+        self.clear()
+    }
+
+    /// The same, and stays the only one who may begin another.
+    pub fn clear(&mut self) -> io::Result<()> {
         if self.open.take().is_some() {
             gone(std::fs::remove_file(&self.path))?;
         }

@@ -39,6 +39,11 @@ pub(super) enum End {
 }
 
 impl PeerEnd {
+    /// Whether bytes that arrived are all that there is to know: over HTTP nothing is said after them.
+    pub fn is_certain(&self) -> bool {
+        matches!(self.0, End::Http(_))
+    }
+
     /// All bytes of the source were read: whether they are the content as far as the peer knows. After that the connection
     /// may serve again. Anything that is not clear is `false`.
     pub async fn finish(self) -> bool {

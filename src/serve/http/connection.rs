@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::server::Shared;
-use crate::gateway::{Failure, FailureKind, Served, Unserved};
+use crate::gateway::{Failure, FailureKind, Node, Unserved};
 use crate::name::Uuid;
 use crate::proto::http::access::{Verdict, Who};
 use crate::proto::http::auth::Credentials;
@@ -173,8 +173,8 @@ impl Connection {
     async fn serve(&mut self, call: Call) -> io::Result<bool> {
         let Call { mut asked, prefix, uuid, op, credentials } = call;
         self.shared.metrics.request(name(&op));
-        let served = match self.shared.hub.find(&prefix, &uuid).await {
-            Ok(served) => served,
+        let node = match self.shared.hub.find(&prefix, &uuid, &self.shared.means).await {
+            Ok(node) => node,
             Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
             Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,
         };
@@ -190,25 +190,29 @@ impl Connection {
         }
         match op {
             Op::CheckPresent { key } => {
-                let found = served.check(&key).await;
+                let found = node.check(&key).await;
                 self.outcome(asked, found, json::present).await
             }
-            Op::Get { key, offset, .. } => self.get(asked, &served, &key, offset).await,
-            Op::Put { key, offset, len, data_present, .. } => {
-                self.put(asked, &served, &key, super::put::Announced { offset, len, data_present }).await
+            Op::Get { key, file, offset } => self.get(asked, &node, &key, file, offset).await,
+            Op::Put { key, file, offset, len, data_present } => {
+                self.put(asked, &node, &key, file, super::put::Announced { offset, len, data_present }).await
             }
-            Op::PutOffset { key } => self.put_offset(asked, &served, &key).await,
-            Op::Remove { key } => self.remove(asked, &served, &key, None).await,
+            Op::PutOffset { key } => self.put_offset(asked, &node, &key).await,
+            Op::Remove { key } => self.remove(asked, &node, &key, None).await,
             Op::RemoveBefore { key, timestamp } => {
                 let before = i64::try_from(timestamp).unwrap_or(i64::MAX);
-                self.remove(asked, &served, &key, Some(before)).await
+                self.remove(asked, &node, &key, Some(before)).await
             }
             Op::Timestamp => {
+                let now = match node.timestamp().await {
+                    Ok(now) => now,
+                    Err(failure) => return self.fail(asked, &failure).await,
+                };
                 let mut body = Vec::new();
-                json::timestamp(crate::gateway::timestamp(), &mut body);
+                json::timestamp(now, &mut body);
                 self.answer(asked, Response::json(body.len()), &body).await
             }
-            Op::Lock { key } => self.lock(asked, &served, &key).await,
+            Op::Lock { key } => self.lock(asked, &node, &key).await,
             Op::KeepLocked { lockid } => self.keep_locked(asked, &lockid).await,
         }
     }
@@ -216,12 +220,12 @@ impl Connection {
     async fn remove(
         &mut self,
         asked: Asked,
-        served: &Arc<Served>,
+        node: &Node,
         key: &crate::name::Key,
         before: Option<i64>,
     ) -> io::Result<bool> {
         let api = asked.api;
-        let removed = match served.remove(key, before).await {
+        let removed = match node.remove(key, before).await {
             Ok(()) => Ok(true),
             Err(failure) if matches!(failure.kind(), FailureKind::Locked | FailureKind::TooLate) => {
                 self.shared.metrics.failure(failure.kind());

@@ -1,27 +1,38 @@
 //! GET and HEAD of the content of a key.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::connection::{Asked, Connection};
-use crate::gateway::{Outgoing, Served};
+use remotes::pump::lane::Broken;
+
+use crate::gateway::{Node, Sent};
 use crate::name::Key;
 use crate::proto::http::head::Method;
 use crate::proto::http::range::{self, Choice};
 use crate::proto::http::response::Response;
 use crate::proto::http::route::Api;
+use crate::proto::p2p::AssociatedFile;
+use crate::serve::flow::Flow;
 
 impl Connection {
     pub(super) async fn get(
         &mut self,
         mut asked: Asked,
-        served: &Arc<Served>,
+        node: &Node,
         key: &Key,
+        file: Option<Vec<u8>>,
         offset: u64,
     ) -> io::Result<bool> {
         let unversioned = asked.api == Api::Unversioned;
-        let found = match served.get(key).await {
+        let file = file.and_then(|name| AssociatedFile::new(&name)).unwrap_or_default();
+        // What part is wanted is known before the content is opened where the key tells its length.
+        let expected = key.size().filter(|_| unversioned).map(|size| range::choose(asked.range.as_deref(), size));
+        let (from, wanted) = match expected {
+            Some(Choice::Part { first, length }) => (first, Some(length)),
+            _ => (offset, None),
+        };
+        let found = match node.get(key, &file, from, wanted).await {
             Ok(found) => found,
             Err(failure) => return self.fail(asked, &failure).await,
         };
@@ -33,8 +44,10 @@ impl Connection {
         if !self.skip(&mut asked.body).await? {
             asked.keep = false;
         }
-        let total = content.len();
-        let choice = if unversioned { range::choose(asked.range.as_deref(), total) } else { Choice::Whole };
+        let total = content.total();
+        // Of what is elsewhere only the part that it was opened for can be had; the whole is always right.
+        let parts = unversioned && (expected.is_some() || content.is_here());
+        let choice = if parts { range::choose(asked.range.as_deref(), total) } else { Choice::Whole };
         let (first, length) = match choice {
             Choice::Whole => (offset.min(total), total - offset.min(total)),
             Choice::Part { first, length } => (first, length),
@@ -52,12 +65,16 @@ impl Connection {
         let started = Instant::now();
         let metrics = &self.shared.metrics;
         metrics.downloads.add(1);
-        if self.link.by_kernel() { &metrics.by_kernel } else { &metrics.by_memory }.add(1);
-        let sent = self.send(&content, first, length).await;
+        let stable = content.is_stable();
+        let (source, length, proof) = content.part(first, length);
+        let flow = Flow::new(source, length);
+        let lane = flow.lane(&self.link);
+        if lane == "buffered" { &metrics.by_memory } else { &metrics.by_kernel }.add(1);
+        let sent = self.send(flow, length, stable, proof).await;
         self.shared.metrics.downloads.sub(1);
         let mut line = self.shared.log.line("get").bytes("key", key.as_bytes());
         line = line.with("bytes", length).with("from", first).seconds("seconds", started.elapsed());
-        line = line.with("lane", if self.link.by_kernel() { "sendfile" } else { "tls" });
+        line = line.with("lane", lane);
         if let Some(client) = &asked.client {
             line = line.bytes("client", client.as_bytes());
         }
@@ -74,18 +91,24 @@ impl Connection {
         sent.map(|()| asked.keep)
     }
 
-    /// Sends a part of the content. Errors also where it is no longer the content; then some of it was not sent, so that the
-    /// client notices.
-    async fn send(&mut self, content: &Outgoing, first: u64, length: u64) -> io::Result<()> {
-        let (budget, idle) = (&self.shared.budget, self.shared.idle);
-        if content.is_stable() || length == 0 {
-            return self.link.send(&content.part(first, length), budget, idle).await;
+    /// Sends content. Errors also where it was not the content; then some of it was not sent, so that the client notices.
+    async fn send(&mut self, mut flow: Flow, length: u64, stable: bool, proof: Sent) -> io::Result<()> {
+        let (budget, idle) = (self.shared.budget.clone(), self.shared.idle);
+        let held = if stable { 0 } else { length.min(1) };
+        self.link.pass(&mut flow, length - held, &budget, idle).await.map_err(broken)?;
+        let last = flow.hold(held, idle).await.map_err(broken)?;
+        flow.finish();
+        if !proof.is_content().await {
+            return Err(io::Error::other("what was sent is not the content"));
         }
-        self.link.send(&content.part(first, length - 1), budget, idle).await?;
-        if !content.is_unchanged() {
-            return Err(io::Error::other("the content changed while it was sent"));
-        }
-        let last = content.part(first + length - 1, 1);
-        self.link.send(&last, budget, idle).await
+        self.link.write(&last, idle).await
+    }
+}
+
+/// Tells the two ends apart in the log.
+fn broken(error: Broken) -> io::Error {
+    match error {
+        Broken::Source(e) => io::Error::new(e.kind(), format!("the store broke off: {e}")),
+        Broken::Sink(e) => e,
     }
 }

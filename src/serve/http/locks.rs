@@ -1,11 +1,10 @@
 //! lockcontent and keeplocked.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::{Asked, Connection};
-use crate::gateway::{FailureKind, LeaseId, Served, blocking};
+use crate::gateway::{FailureKind, LeaseId, Node, blocking};
 use crate::name::Key;
 use crate::proto::http::json::{self, KeepLocked, Wish};
 use crate::proto::http::response::Response;
@@ -15,12 +14,12 @@ use crate::proto::http::response::Response;
 const QUIET: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Connection {
-    pub(super) async fn lock(&mut self, asked: Asked, served: &Arc<Served>, key: &Key) -> io::Result<bool> {
+    pub(super) async fn lock(&mut self, asked: Asked, node: &Node, key: &Key) -> io::Result<bool> {
         let leases = self.shared.leases.clone();
         if let Err(failure) = leases.check_room() {
             return self.fail(asked, &failure).await;
         }
-        let id = match served.lock(key).await {
+        let id = match node.lock(key).await {
             Ok(Some(lock)) => match leases.add(lock) {
                 Ok(id) => Some(id),
                 Err(failure) => return self.fail(asked, &failure).await,

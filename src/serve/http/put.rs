@@ -8,10 +8,11 @@ use bytes::Bytes;
 use remotes::pump::BLOCK;
 
 use super::connection::{Asked, Connection};
-use crate::gateway::{Failure, FailureKind, Offer, Served, Settled, Upload};
+use crate::gateway::{Failure, FailureKind, Node, Offer, Settled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::http::json;
 use crate::proto::http::response::Response;
+use crate::proto::p2p::AssociatedFile;
 use crate::serve::link::within;
 
 /// What the client says about what it puts.
@@ -45,10 +46,10 @@ enum Body {
 }
 
 impl Connection {
-    pub(super) async fn put_offset(&mut self, asked: Asked, served: &Arc<Served>, key: &Key) -> io::Result<bool> {
+    pub(super) async fn put_offset(&mut self, asked: Asked, node: &Node, key: &Key) -> io::Result<bool> {
         let api = asked.api;
         let mut body = Vec::new();
-        match served.offset(key).await {
+        match node.offset(key).await {
             Ok(None) => json::already_have(api, &[], &mut body),
             Ok(Some(offset)) => json::offset(offset, &mut body),
             Err(failure) => return self.fail(asked, &failure).await,
@@ -59,21 +60,24 @@ impl Connection {
     pub(super) async fn put(
         &mut self,
         mut asked: Asked,
-        served: &Arc<Served>,
+        node: &Node,
         key: &Key,
+        file: Option<Vec<u8>>,
         announced: Announced,
     ) -> io::Result<bool> {
         let api = asked.api;
         let stored = move |stored: bool, out: &mut Vec<u8>| json::stored(api, stored, &[], out);
         if announced.data_present {
-            let noted = served.take_note(key).await;
+            let noted = node.take_note(key).await;
             return self.outcome(asked, noted, stored).await;
         }
-        let mut upload = match served.put(key, &client(&asked)).await {
+        let file = file.and_then(|name| AssociatedFile::new(&name)).unwrap_or_default();
+        let mut upload = match node.put(key, &file, &client(&asked)).await {
             Ok(Offer::Upload(upload)) => upload,
-            Ok(Offer::AlreadyHave) => {
+            Ok(Offer::AlreadyHave(others)) => {
                 self.go_on(&mut asked).await?;
                 self.discard(&mut asked).await?;
+                let stored = move |stored: bool, out: &mut Vec<u8>| json::stored(api, stored, &others, out);
                 return self.outcome(asked, Ok(true), stored).await;
             }
             Err(failure) => return self.fail(asked, &failure).await,
@@ -82,7 +86,7 @@ impl Connection {
             let kept = upload.keep().await.map(|()| false);
             return self.outcome(asked, kept, stored).await;
         }
-        if let Err(failure) = upload.begin(announced.offset).await {
+        if let Err(failure) = upload.begin(announced.offset, announced.len).await {
             return self.fail(asked, &failure).await;
         }
         let end = announced.offset.saturating_add(announced.len);
@@ -104,8 +108,13 @@ impl Connection {
             line = line.bytes("user", user);
         }
         match settled {
-            Ok(right) => {
+            Ok(settled) => {
+                let (right, others) = match settled {
+                    Settled::Stored(others) => (true, others),
+                    Settled::Wrong => (false, Vec::new()),
+                };
                 line.with("stored", right).info();
+                let stored = move |stored: bool, out: &mut Vec<u8>| json::stored(api, stored, &others, out);
                 self.outcome(asked, Ok(right), stored).await
             }
             Err(Lost::Connection(e)) => {
@@ -240,14 +249,11 @@ enum Lost {
     Content(Failure),
 }
 
-async fn settle(upload: Upload, body: Body) -> Result<bool, Lost> {
+async fn settle(upload: Upload, body: Body) -> Result<Settled, Lost> {
     match body {
-        Body::Whole => match upload.finish().await {
-            Ok(settled) => Ok(settled == Settled::Stored),
-            Err(failure) => Err(Lost::Content(failure)),
-        },
-        Body::Short => upload.keep().await.map(|()| false).map_err(Lost::Content),
-        Body::Long => upload.discard().await.map(|()| false).map_err(Lost::Content),
+        Body::Whole => upload.finish().await.map_err(Lost::Content),
+        Body::Short => upload.keep().await.map(|()| Settled::Wrong).map_err(Lost::Content),
+        Body::Long => upload.discard().await.map(|()| Settled::Wrong).map_err(Lost::Content),
         Body::Broken(e) => {
             // The connection's own end is what is told.
             let _ = upload.keep().await;

@@ -19,7 +19,7 @@ use super::connection::{Connection, stopped};
 use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
 use crate::annex::repository::OpenError;
-use crate::gateway::{Hub, Leases, Metrics, Place, blocking};
+use crate::gateway::{Hub, Leases, Means, Metrics, Place, blocking};
 use crate::proto::http::access::Access;
 use crate::proto::http::response::{Connection as Kept, Response};
 use crate::serve::link::{Link, within};
@@ -95,6 +95,7 @@ pub(super) struct Shared {
     pub(super) leases: Leases,
     pub(super) metrics: Metrics,
     pub(super) budget: Budget,
+    pub(super) means: Means,
     pub(super) idle: Duration,
     pub(super) log: Log,
     tls: Option<Tls>,
@@ -148,12 +149,14 @@ fn serve(options: Options) -> Result<(), StartError> {
             .with("note", "the limit of open files allows no more (ulimit -n, LimitNOFILE=)")
             .warn();
     }
+    let budget = Budget::new(options.memory);
     let shared = Arc::new(Shared {
         hub,
         access: options.access,
         leases: Leases::new(options.locks),
         metrics: Metrics::default(),
-        budget: Budget::new(options.memory),
+        means: Means { budget: budget.clone(), idle: options.idle },
+        budget,
         idle: options.idle,
         log,
         tls,

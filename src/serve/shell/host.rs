@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use super::{Host, RepoInfo, Serve};
+use crate::annex::remote::proxied;
 use crate::annex::repository::{OpenError, Repository};
 use crate::gateway::Served;
 use crate::name::{Key, Uuid};
@@ -20,6 +21,9 @@ impl Host for LocalHost {
                 git_dir: repository.git_dir().to_path_buf(),
                 uuid: Some(repository.uuid().clone()),
                 gcrypt_id: repository.config("core.gcrypt-id").unwrap_or_default(),
+                proxied: proxied(&repository)
+                    .map(|remotes| remotes.iter().map(|remote| remote.uuid.clone()).collect())
+                    .map_err(|e| e.to_string())?,
                 ..RepoInfo::default()
             }),
             // There is a repository, which git-annex was not used in yet.

@@ -15,7 +15,7 @@ pub use blocks::{FileBlocks, SocketBlocks, send};
 pub use copy_range::copy_range;
 pub use plain::Plain;
 pub use sendfile::sendfile;
-pub use splice::relay;
+pub use splice::{Broken, relay};
 
 /// Waits for `ready`, but no longer than `idle`.
 async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -> io::Result<T> {

@@ -1,41 +1,62 @@
-//! Plain socket to plain socket, by splice(2) through a pipe: bytes never enter user space.
+//! Plain socket to plain socket or pipe, by splice(2) through a pipe: bytes never enter user space.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
-use super::within;
+use super::{Plain, within};
 use crate::pump::Meter;
 use crate::sys::Pipe;
 
+/// Which end broke.
+#[derive(Debug)]
+pub enum Broken {
+    /// Where bytes come from.
+    Source(io::Error),
+    /// Where they go.
+    Sink(io::Error),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Source(e) => write!(f, "the source broke off: {e}"),
+            Broken::Sink(e) => write!(f, "the receiver is gone: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for Broken {}
+
 /// Moves the next `len` bytes of `from` to `to` through an empty `pipe`.
 ///
-/// Errors: `UnexpectedEof` where `from` ends early, `TimedOut` where either side does nothing for `idle`. The pipe then holds
-/// bytes of a broken transfer and must not be used again.
+/// Errors: `UnexpectedEof` of the source where it ends early, `TimedOut` where either side does nothing for `idle`. The pipe
+/// then holds bytes of a broken transfer and must not be used again.
 pub async fn relay(
-    from: &TcpStream,
-    to: &TcpStream,
+    from: &impl Plain,
+    to: &impl Plain,
     len: u64,
     pipe: &mut Pipe,
     meter: &Meter,
     idle: Duration,
-) -> io::Result<()> {
+) -> Result<(), Broken> {
     let mut left = len;
     while left > 0 || pipe.held() > 0 {
         if pipe.held() == 0 {
             let want = usize::try_from(left).unwrap_or(usize::MAX);
             // A full pipe answers EAGAIN too, so it is filled only when empty.
-            let n = within(idle, from.async_io(Interest::READABLE, || pipe.fill(from, want))).await?;
+            let n =
+                within(idle, from.when(Interest::READABLE, || pipe.fill(from, want))).await.map_err(Broken::Source)?;
             if n == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                return Err(Broken::Source(io::ErrorKind::UnexpectedEof.into()));
             }
             left -= n as u64;
         }
-        let n = within(idle, to.async_io(Interest::WRITABLE, || pipe.drain(to, left > 0))).await?;
+        let n = within(idle, to.when(Interest::WRITABLE, || pipe.drain(to, left > 0))).await.map_err(Broken::Sink)?;
         if n == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+            return Err(Broken::Sink(io::ErrorKind::WriteZero.into()));
         }
         meter.add(n as u64);
         tokio::task::consume_budget().await;

@@ -57,6 +57,11 @@ fn form(inner: &Inner, len: u64) -> Result<Upload> {
         .map_err(|kind| Error::new(Op::Put, kind, format!("{} are more than S3 can keep", units::show(len))))
 }
 
+/// Whether an object of `len` bytes is uploaded in parts.
+pub(super) fn is_in_parts(inner: &Inner, len: u64) -> bool {
+    matches!(form(inner, len), Ok(Upload::Parts(_)))
+}
+
 impl StreamPut {
     /// Opens it; an upload in parts is created on the server.
     pub(super) async fn open(inner: &Rc<Inner>, object: &ObjectName, key: String, len: u64) -> Result<Self> {

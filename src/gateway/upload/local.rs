@@ -11,29 +11,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::Settled;
 use super::belt::{Belt, Work};
-use super::{Failure, FailureKind, Served, blocking};
-use crate::annex::backend::{Verification, Verifier};
+use super::digest::Digest;
 use crate::annex::content::{ContentError, Incoming};
 use crate::annex::log::Presence;
+use crate::gateway::{Failure, FailureKind, Served, blocking};
 use crate::name::Key;
-
-/// The answer to a client that wants to put content.
-pub enum Offer {
-    /// It is here.
-    AlreadyHave,
-    /// It may be sent.
-    Upload(Box<Upload>),
-}
-
-/// How an upload ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    /// The content is here and recorded.
-    Stored,
-    /// What came is not the content; nothing of it was kept.
-    Wrong,
-}
 
 /// Bytes that are kept in memory before anything is written.
 const SMALL: usize = 256 << 10;
@@ -46,8 +30,10 @@ const SYNC: u64 = if cfg!(test) { 1 << 20 } else { 32 << 20 };
 const PIECE: usize = 256 << 10;
 
 /// One upload. Dropping it keeps what was written, for a client that goes on later.
-pub struct Upload {
+pub struct LocalUpload {
     served: Arc<Served>,
+    /// Another repository that is to know of it.
+    home: Option<Arc<Served>>,
     key: Key,
     /// Shared with what is under way, so that the transfer stays locked until that is over.
     incoming: Option<Arc<Incoming>>,
@@ -61,16 +47,6 @@ pub struct Upload {
     at: u64,
     /// Where the bytes in `small` begin.
     written: u64,
-}
-
-enum Digest {
-    /// The key has none.
-    None,
-    /// Nothing was given to it in this upload but what lay before.
-    Fresh(Verifier),
-    Belt(Belt<Verifier>),
-    /// It cannot be right, or was lost; the content counts as wrong.
-    Lost,
 }
 
 /// Writes blocks behind each other.
@@ -87,24 +63,14 @@ impl Work for Writer {
     }
 }
 
-impl Work for Verifier {
-    fn process(&mut self, block: &[u8]) -> io::Result<()> {
-        self.update(block);
-        Ok(())
-    }
-}
-
-impl Upload {
-    pub(super) fn new(served: Arc<Served>, key: &Key, incoming: Incoming) -> Self {
-        let digest = match Verification::for_key(key) {
-            Verification::Digest(verifier) => Digest::Fresh(verifier),
-            Verification::SizeOnly => Digest::None,
-            Verification::Impossible => Digest::Lost,
-        };
+impl LocalUpload {
+    pub(in crate::gateway) fn new(served: Arc<Served>, key: &Key, incoming: Incoming) -> Self {
+        let digest = Digest::for_key(key);
         let incoming = Some(Arc::new(incoming));
         let key = key.clone();
         Self {
             served,
+            home: None,
             key,
             incoming,
             digest,
@@ -115,6 +81,12 @@ impl Upload {
             at: 0,
             written: 0,
         }
+    }
+
+    /// `home`, which is a proxy for the repository, records it too.
+    #[must_use]
+    pub(in crate::gateway) fn recorded_in(self, home: &Arc<Served>) -> Self {
+        Self { home: Some(Arc::clone(home)), ..self }
     }
 
     /// Bytes that are here from an upload that was broken off.
@@ -136,10 +108,10 @@ impl Upload {
         }
         // Until the digest is back the content counts as wrong.
         match std::mem::replace(&mut self.digest, Digest::Lost) {
-            Digest::Fresh(mut verifier) => {
+            Digest::Fresh(mut tap) => {
                 let incoming = self.share()?;
-                let verifier = blocking(move || incoming.verify_prefix(&mut verifier).map(|()| verifier)).await?;
-                self.digest = Digest::Fresh(verifier.map_err(|e| Failure::io("read what is here of the content", &e))?);
+                let tap = blocking(move || incoming.verify_prefix(&mut tap.verifier).map(|()| tap)).await?;
+                self.digest = Digest::Fresh(tap.map_err(|e| Failure::io("read what is here of the content", &e))?);
             }
             other => self.digest = other,
         }
@@ -187,14 +159,7 @@ impl Upload {
             }
             return Err(failure);
         }
-        let right = match std::mem::replace(&mut self.digest, Digest::Lost) {
-            Digest::None => true,
-            Digest::Belt(belt) => match belt.finish().await {
-                Ok(Some(verifier)) => blocking(move || verifier.finish()).await?,
-                Ok(None) | Err(_) => false,
-            },
-            Digest::Fresh(_) | Digest::Lost => false,
-        };
+        let right = std::mem::replace(&mut self.digest, Digest::Lost).verdict().await?;
         let len = self.at;
         let incoming = self.sole()?;
         let committed = blocking(move || commit(incoming, len, right)).await??;
@@ -208,7 +173,8 @@ impl Upload {
         let committed = blocking(move || {
             let right = match digest {
                 Digest::None => true,
-                Digest::Fresh(mut verifier) => {
+                Digest::Fresh(tap) => {
+                    let mut verifier = tap.verifier;
                     blocks.iter().for_each(|block| verifier.update(block));
                     verifier.finish()
                 }
@@ -245,11 +211,14 @@ impl Upload {
         blocking(move || incoming.discard()).await
     }
 
-    async fn record(&self, committed: Settled) -> Result<Settled, Failure> {
-        if committed == Settled::Stored {
-            self.served.record(&self.key, Presence::Present).await?;
+    async fn record(&self, stored: bool) -> Result<Settled, Failure> {
+        if !stored {
+            return Ok(Settled::Wrong);
         }
-        Ok(committed)
+        for served in [Some(&self.served), self.home.as_ref()].into_iter().flatten() {
+            served.record(&self.key, self.served.uuid(), Presence::Present).await?;
+        }
+        Ok(Settled::Stored(Vec::new()))
     }
 
     /// Hands what is in memory to the digest and to the file.
@@ -259,19 +228,11 @@ impl Upload {
         if self.small.is_empty() {
             return Ok(());
         }
-        self.digest = match std::mem::replace(&mut self.digest, Digest::Lost) {
-            Digest::Fresh(verifier) => Digest::Belt(Belt::new(verifier)),
-            other => other,
-        };
         if self.file.is_none() {
             self.file = Some(Belt::new(Writer { incoming: self.share()?, at: self.written }));
         }
         for block in std::mem::take(&mut self.small) {
-            if let Digest::Belt(belt) = &self.digest
-                && belt.push(block.clone()).await.is_err()
-            {
-                self.digest = Digest::Lost;
-            }
+            self.digest.push(block.clone()).await;
             if let Some(file) = &self.file {
                 file.push(block).await.map_err(|e| Failure::io("write the content", &e))?;
             }
@@ -322,14 +283,15 @@ fn over() -> Failure {
     Failure::internal("the upload is over".to_string())
 }
 
-fn commit(incoming: Incoming, len: u64, right: bool) -> Result<Settled, Failure> {
+/// Whether it is there now.
+fn commit(incoming: Incoming, len: u64, right: bool) -> Result<bool, Failure> {
     if !right {
         incoming.discard();
-        return Ok(Settled::Wrong);
+        return Ok(false);
     }
     match incoming.commit(len) {
-        Ok(()) => Ok(Settled::Stored),
-        Err(ContentError::WrongLength { .. }) => Ok(Settled::Wrong),
+        Ok(()) => Ok(true),
+        Err(ContentError::WrongLength { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -364,9 +326,7 @@ mod tests {
         let client = Uuid::parse(b"client").expect("a uuid");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            let Offer::Upload(mut upload) = served.put(&key, &client).await.expect("it may be sent") else {
-                panic!("nothing is here yet");
-            };
+            let mut upload = served.put(&key, &client).await.expect("it may be sent").expect("nothing is here yet");
             upload.begin(0).await.expect("begun");
             let mut syncs = 0;
             for block in content.chunks(300 << 10) {
@@ -383,7 +343,7 @@ mod tests {
     fn content_that_is_synced_while_it_comes_is_proven_as_any_other() {
         let mut content = vec![b'x'; 5 << 20];
         let key = "SHA256-s5242880--dba67a476fa78973aabb087f214a1010f3bebca053674e0af50dfe5a582112be";
-        assert_eq!(put(key, &content), (Settled::Stored, true));
+        assert_eq!(put(key, &content), (Settled::Stored(Vec::new()), true));
         content[4 << 20] = b'y';
         assert_eq!(put(key, &content), (Settled::Wrong, false));
     }

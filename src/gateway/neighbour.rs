@@ -1,0 +1,80 @@
+//! A git repository elsewhere behind this gateway.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::outgoing::Outgoing;
+use super::peer::{Peer, PeerLock, PeerOffer};
+use super::upload::{Offer, PeerUpload, Upload};
+use super::{Failure, Served};
+use crate::annex::log::Presence;
+use crate::name::{Key, Uuid};
+use crate::proto::p2p::AssociatedFile;
+
+/// A repository that is reached over ssh or HTTP, on a data thread. What it says is passed on; where content is, is recorded
+/// here as well.
+pub struct Neighbour {
+    home: Arc<Served>,
+    uuid: Uuid,
+    peer: Rc<Peer>,
+}
+
+impl Neighbour {
+    pub(super) fn new(home: &Arc<Served>, uuid: &Uuid, peer: Rc<Peer>) -> Self {
+        Self { home: Arc::clone(home), uuid: uuid.clone(), peer }
+    }
+
+    pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
+        self.peer.check(key).await
+    }
+
+    pub(super) async fn get(&self, key: &Key, file: &AssociatedFile, from: u64) -> Result<Option<Outgoing>, Failure> {
+        let Some(get) = self.peer.get(key, file, from).await? else { return Ok(None) };
+        match key.size().map(|size| size.saturating_sub(from)) {
+            Some(due) if due != get.len => {
+                let words =
+                    format!("the repository {} offers {} bytes of {key} where {due} are due", self.uuid, get.len);
+                Err(Failure::internal(words))
+            }
+            _ => Ok(Some(Outgoing::from_peer(get, from))),
+        }
+    }
+
+    pub(super) async fn put(self: &Rc<Self>, key: &Key, file: &AssociatedFile) -> Result<Offer, Failure> {
+        Ok(match self.peer.put(key, file).await? {
+            PeerOffer::AlreadyHave(others) => {
+                self.record(key, Presence::Present).await?;
+                Offer::AlreadyHave(others)
+            }
+            PeerOffer::Upload(put) => Offer::Upload(Box::new(Upload::Peer(PeerUpload::new(self, key, *put)))),
+        })
+    }
+
+    pub(super) async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
+        self.peer.offset(key).await
+    }
+
+    pub(super) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+        self.peer.remove(key, before).await?;
+        self.record(key, Presence::Missing).await
+    }
+
+    pub(super) async fn lock(&self, key: &Key) -> Result<Option<PeerLock>, Failure> {
+        self.peer.lock(key).await
+    }
+
+    pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+        if !self.peer.take_note(key).await? {
+            return Ok(false);
+        }
+        self.record(key, Presence::Present).await.map(|()| true)
+    }
+
+    pub(super) async fn timestamp(&self) -> Result<u64, Failure> {
+        self.peer.timestamp().await
+    }
+
+    pub(super) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
+        self.home.record(key, &self.uuid, presence).await
+    }
+}

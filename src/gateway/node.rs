@@ -1,0 +1,196 @@
+//! What a request is about: a repository that is served, or something behind it that it is a proxy for.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use remotes::pump::Budget;
+use remotes::{Context, registry};
+
+use super::held::Held;
+use super::kept::kept;
+use super::peer::{Location, Peer, PeerSettings};
+use super::proxy::Way;
+use super::upload::{Offer, Upload};
+use super::{Failure, Neighbour, Outgoing, Served, Special, timestamp};
+use crate::annex::log::Presence;
+use crate::name::{Key, Uuid};
+use crate::proto::p2p::AssociatedFile;
+
+/// Where content is asked for, opened on a data thread. Cheap to make.
+pub enum Node {
+    /// A repository that is served.
+    Own(Arc<Served>),
+    /// A repository on this computer behind the one that is served.
+    Behind {
+        /// The one that is served, which also records where content is.
+        home: Arc<Served>,
+        /// The one behind it.
+        served: Arc<Served>,
+    },
+    /// A special remote.
+    Special(Rc<Special>),
+    /// A repository elsewhere.
+    Neighbour(Rc<Neighbour>),
+}
+
+/// What stores and connections to other repositories get.
+#[derive(Clone)]
+pub struct Means {
+    /// Memory for bytes in flight.
+    pub budget: Budget,
+    /// Longest time in which nothing moves before a transfer is given up.
+    pub idle: Duration,
+}
+
+impl Means {
+    fn context(&self) -> Context {
+        Context { budget: self.budget.clone(), idle: self.idle, ..Context::default() }
+    }
+}
+
+impl Node {
+    /// The repository `home` itself, or what it is a proxy for under `uuid`; `None` where it is neither.
+    ///
+    /// Failures: it is a proxy for it, and cannot reach it as things are.
+    pub async fn find(home: &Arc<Served>, uuid: &Uuid, means: &Means) -> Result<Option<Self>, Failure> {
+        if home.uuid() == uuid {
+            return Ok(Some(Self::Own(Arc::clone(home))));
+        }
+        let Some(proxied) = home.proxied(uuid).await? else { return Ok(None) };
+        Ok(Some(match proxied.way.as_ref().map_err(Clone::clone)? {
+            Way::Here(served) => Self::Behind { home: Arc::clone(home), served: Arc::clone(served) },
+            Way::Store(shelf) => {
+                let store = kept(shelf, || {
+                    let store = registry::open(shelf.config.scheme.name, &shelf.config.options, &means.context());
+                    store.map_err(|e| Failure::remote(&e))
+                })?;
+                Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store)))
+            }
+            Way::Elsewhere(location) => {
+                let peer = kept(location, || {
+                    let settings = PeerSettings {
+                        idle: means.idle,
+                        connect: means.context().connect,
+                        budget: means.budget.clone(),
+                        directory: Some(home.repository().path().to_path_buf()),
+                    };
+                    Ok(Rc::new(Peer::new(Location::clone(location), uuid.clone(), home.uuid().clone(), settings)))
+                })?;
+                Self::Neighbour(Rc::new(Neighbour::new(home, uuid, peer)))
+            }
+        }))
+    }
+
+    /// Whether the content of `key` is there.
+    pub async fn check(&self, key: &Key) -> Result<bool, Failure> {
+        match self {
+            Self::Own(served) | Self::Behind { served, .. } => served.check(key).await,
+            Self::Special(special) => special.check(key).await,
+            Self::Neighbour(neighbour) => neighbour.check(key).await,
+        }
+    }
+
+    /// Opens the content of `key` to send `len` bytes, or all, from byte `from` on; `None` where it is not there.
+    pub async fn get(
+        &self,
+        key: &Key,
+        file: &AssociatedFile,
+        from: u64,
+        len: Option<u64>,
+    ) -> Result<Option<Outgoing>, Failure> {
+        match self {
+            Self::Own(served) | Self::Behind { served, .. } => served.get(key).await,
+            Self::Special(special) => special.get(key, from, len).await,
+            Self::Neighbour(neighbour) => neighbour.get(key, file, from).await,
+        }
+    }
+
+    /// Gets ready to take the content of `key` from the repository `client`.
+    pub async fn put(&self, key: &Key, file: &AssociatedFile, client: &Uuid) -> Result<Offer, Failure> {
+        match self {
+            Self::Own(served) => Ok(offer(served.put(key, client).await?.map(Upload::Local))),
+            Self::Behind { home, served } => {
+                let upload = served.put(key, client).await?.map(|upload| Upload::Local(upload.recorded_in(home)));
+                if upload.is_none() {
+                    home.record(key, served.uuid(), Presence::Present).await?;
+                }
+                Ok(offer(upload))
+            }
+            Self::Special(special) => Ok(offer(Some(Upload::Store(special.put(key).await?)))),
+            Self::Neighbour(neighbour) => neighbour.put(key, file).await,
+        }
+    }
+
+    /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there.
+    pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
+        match self {
+            Self::Own(served) | Self::Behind { served, .. } => served.offset(key).await,
+            Self::Special(special) => special.offset(key).await,
+            Self::Neighbour(neighbour) => neighbour.offset(key).await,
+        }
+    }
+
+    /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`](Self::timestamp) is not past
+    /// it. Content that is not there is removed.
+    ///
+    /// Failures: of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
+    pub async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+        match self {
+            Self::Own(served) => served.remove(key, before).await,
+            Self::Behind { home, served } => {
+                served.remove(key, before).await?;
+                home.record(key, served.uuid(), Presence::Missing).await
+            }
+            Self::Special(special) => special.remove(key, before).await,
+            Self::Neighbour(neighbour) => neighbour.remove(key, before).await,
+        }
+    }
+
+    /// Keeps the content of `key` from being removed, until the lock is dropped; `None` where it is not there, or where
+    /// nothing can be locked: a special remote may be written to by others.
+    pub async fn lock(&self, key: &Key) -> Result<Option<Held>, Failure> {
+        match self {
+            Self::Own(served) | Self::Behind { served, .. } => Ok(served.lock(key).await?.map(Held::Content)),
+            Self::Special(_) => Ok(None),
+            Self::Neighbour(neighbour) => Ok(neighbour.lock(key).await?.map(Held::elsewhere)),
+        }
+    }
+
+    /// The client has stored the content of `key` there by another way: looks, and records it. False where it is not there.
+    pub async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+        match self {
+            Self::Own(served) => served.take_note(key).await,
+            Self::Behind { home, served } => {
+                let noted = served.take_note(key).await?;
+                if noted {
+                    home.record(key, served.uuid(), Presence::Present).await?;
+                }
+                Ok(noted)
+            }
+            Self::Special(special) => {
+                let found = special.check(key).await?;
+                if found {
+                    special.record(key, Presence::Present).await?;
+                }
+                Ok(found)
+            }
+            Self::Neighbour(neighbour) => neighbour.take_note(key).await,
+        }
+    }
+
+    /// Seconds of the clock that [`remove`](Self::remove) is held against.
+    pub async fn timestamp(&self) -> Result<u64, Failure> {
+        match self {
+            Self::Own(_) | Self::Behind { .. } | Self::Special(_) => Ok(timestamp()),
+            Self::Neighbour(neighbour) => neighbour.timestamp().await,
+        }
+    }
+}
+
+fn offer(upload: Option<Upload>) -> Offer {
+    match upload {
+        Some(upload) => Offer::Upload(Box::new(upload)),
+        None => Offer::AlreadyHave(Vec::new()),
+    }
+}

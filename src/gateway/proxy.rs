@@ -1,0 +1,150 @@
+//! What a repository is a proxy for.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use super::peer::{Location, SshProgram, SshWays};
+use super::remote::{self, Destination, GitPlace, StoreConfig};
+use super::{Failure, Served, blocking, timestamp};
+use crate::annex::remote::{Remote, proxied};
+use crate::annex::repository::Repository;
+use crate::name::Uuid;
+
+/// A remote that a repository is a proxy for.
+pub struct Proxied {
+    /// Who it is.
+    pub uuid: Uuid,
+    /// What the repository calls it.
+    pub name: String,
+    /// Where it is; or why it cannot be reached through here.
+    pub(super) way: Result<Way, Failure>,
+}
+
+/// Where a remote is.
+pub(super) enum Way {
+    Store(Arc<Shelf>),
+    /// A repository on this computer.
+    Here(Arc<Served>),
+    Elsewhere(Arc<Location>),
+}
+
+/// A store, and whether it may be written to.
+pub(super) struct Shelf {
+    pub(super) config: StoreConfig,
+    /// Why nothing is stored or removed.
+    pub(super) readonly: Option<String>,
+}
+
+/// Seconds for which the answer of the last look holds.
+const FRESH: u64 = 2;
+
+/// The remotes of one repository, looked up as they are asked for, and anew when its configuration changed.
+#[derive(Default)]
+pub(super) struct Proxies(Mutex<Option<Table>>);
+
+struct Table {
+    looked: u64,
+    state: State,
+    remotes: HashMap<Uuid, Arc<Proxied>>,
+}
+
+/// What the answer depends on: git config, what is verified here, and the git-annex branch.
+#[derive(PartialEq, Eq)]
+struct State {
+    written: [Option<SystemTime>; 2],
+    logs: [Option<Vec<u8>>; 2],
+}
+
+impl State {
+    fn of(repository: &Repository) -> Self {
+        let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        let written = [repository.git_dir().join("config"), repository.annex_dir().join("verified-remote.log")];
+        let logs = ["proxy.log", "remote.log"];
+        Self {
+            written: written.map(|path| modified(&path)),
+            logs: logs.map(|name| repository.branch().read(name.as_bytes()).ok()),
+        }
+    }
+}
+
+impl Proxies {
+    /// The remote `uuid`.
+    pub(super) async fn find(&self, home: &Arc<Served>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
+        {
+            let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(table) = table.as_ref().filter(|table| timestamp() < table.looked + FRESH) {
+                return Ok(table.remotes.get(uuid).cloned());
+            }
+        }
+        let (home, uuid) = (Arc::clone(home), uuid.clone());
+        blocking(move || home.proxies().look(home.repository()).map(|remotes| remotes.get(&uuid).cloned())).await?
+    }
+
+    /// Looks them up, unless nothing changed. Blocks.
+    pub(super) fn look(&self, repository: &Repository) -> Result<HashMap<Uuid, Arc<Proxied>>, Failure> {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = State::of(repository);
+        if let Some(table) = place.as_mut().filter(|table| table.state == state) {
+            table.looked = timestamp();
+            return Ok(table.remotes.clone());
+        }
+        repository.reload_config();
+        let found = proxied(repository).map_err(|e| Failure::internal(format!("look up what is proxied: {e}")))?;
+        let blocked = found.blocked_by().map(|name| {
+            // git-annex's own words.
+            let name = name.escape_ascii();
+            format!(
+                "Write prevented due to an unverified special remote. Run this command to verify it: git-annex verifyremote {name}"
+            )
+        });
+        let ssh = repository.config("core.sshCommand").map(OsString::from_vec);
+        let remotes: HashMap<_, _> = found
+            .iter()
+            .map(|remote| (remote.uuid.clone(), Arc::new(reach(remote, blocked.as_deref(), &ssh))))
+            .collect();
+        *place = Some(Table { looked: timestamp(), state, remotes: remotes.clone() });
+        Ok(remotes)
+    }
+}
+
+fn reach(remote: &Remote, blocked: Option<&str>, ssh: &Option<OsString>) -> Proxied {
+    let name = String::from_utf8_lossy(&remote.name).into_owned();
+    let way = match remote::destination(remote, remote::environment) {
+        Ok(Destination::Store(config)) => {
+            let readonly = match blocked {
+                Some(why) => Some(why.to_string()),
+                None if config.writable => None,
+                None => Some(format!("remote {name} is read-only: it is annex-readonly, or nobody verified it here")),
+            };
+            Ok(Way::Store(Arc::new(Shelf { config, readonly })))
+        }
+        Ok(Destination::Git(GitPlace::Path(path))) => open(&path, &remote.uuid),
+        Ok(Destination::Git(GitPlace::Url { url, shell, ssh_options })) => {
+            let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let ways = SshWays {
+                shell: shell.as_deref().map(words),
+                options: ssh_options.iter().map(|option| words(option)).collect(),
+                program: SshProgram::choose(ssh.clone(), |name| std::env::var_os(name)),
+            };
+            match Location::parse(&url, ways) {
+                Some(location) => Ok(Way::Elsewhere(Arc::new(location))),
+                None => Err(Failure::refused(format!("remote {name} has a url that makes no sense"))),
+            }
+        }
+        Err(refusal) => Err(Failure::refused(refusal.to_string())),
+    };
+    Proxied { uuid: remote.uuid.clone(), name, way }
+}
+
+fn open(path: &Path, uuid: &Uuid) -> Result<Way, Failure> {
+    let served = Served::open(path).map_err(|e| Failure::internal(e.to_string()))?;
+    if served.uuid() != uuid {
+        let words = format!("the repository in {} is {}, not {uuid}", path.display(), served.uuid());
+        return Err(Failure::refused(words));
+    }
+    Ok(Way::Here(Arc::new(served)))
+}

@@ -1,0 +1,139 @@
+//! A special remote behind this gateway: content in a store that clients need not be able to reach.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use remotes::{Error, Kind, ObjectName, Op, Range, Store};
+
+use super::outgoing::Outgoing;
+use super::upload::StoreUpload;
+use super::{Failure, Served, blocking, timestamp};
+use crate::annex::ledger::{Ledgers, Taken};
+use crate::annex::log::Presence;
+use crate::gateway::proxy::Shelf;
+use crate::name::{Key, Uuid};
+
+/// A special remote, opened on a data thread.
+pub struct Special {
+    home: Arc<Served>,
+    uuid: Uuid,
+    name: String,
+    shelf: Arc<Shelf>,
+    pub(super) store: Rc<dyn Store>,
+}
+
+impl Special {
+    pub(super) fn new(home: &Arc<Served>, uuid: &Uuid, name: &str, shelf: &Arc<Shelf>, store: Rc<dyn Store>) -> Self {
+        Self { home: Arc::clone(home), uuid: uuid.clone(), name: name.into(), shelf: Arc::clone(shelf), store }
+    }
+
+    /// What this repository calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the store has the content of `key`. Content of another length is none, but not absent either.
+    pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
+        let stat = self.store.stat(&self.object(key)?).await;
+        match stat.map_err(|e| self.failure(&e))? {
+            Some(stat) => self.whole(key, stat.len).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Opens the content of `key` from byte `from` on, `len` bytes where that is known; `None` where it is not there.
+    pub(super) async fn get(&self, key: &Key, from: u64, len: Option<u64>) -> Result<Option<Outgoing>, Failure> {
+        let range = Range { from, len, tag: None };
+        match self.store.get(&self.object(key)?, range).await {
+            Ok(get) => {
+                self.whole(key, get.total)?;
+                Ok(Some(Outgoing::from_store(get, from)))
+            }
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(self.failure(&e)),
+        }
+    }
+
+    /// Gets ready to take the content of `key`.
+    pub(super) async fn put(self: &Rc<Self>, key: &Key) -> Result<StoreUpload, Failure> {
+        self.writable()?;
+        let object = self.object(key)?;
+        StoreUpload::open(self, key, object, self.ledger(key).await?).await
+    }
+
+    /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there.
+    pub(super) async fn offset(self: &Rc<Self>, key: &Key) -> Result<Option<u64>, Failure> {
+        self.writable()?;
+        if self.check(key).await? {
+            return Ok(None);
+        }
+        let upload = StoreUpload::open(self, key, self.object(key)?, self.ledger(key).await?).await?;
+        let offset = upload.offset();
+        upload.keep().await.map(|()| Some(offset))
+    }
+
+    /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it.
+    pub(super) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+        self.writable()?;
+        let object = self.object(key)?;
+        if before.is_some_and(|limit| i64::try_from(timestamp()).is_ok_and(|now| now > limit)) {
+            return Err(Failure::too_late());
+        }
+        match self.store.remove(&object).await {
+            Ok(()) => {}
+            Err(e) if e.kind() == Kind::NotFound => {}
+            Err(e) => return Err(self.failure(&e)),
+        }
+        self.record(key, Presence::Missing).await
+    }
+
+    /// Records whether the content of `key` is there. Once this has returned the record outlives the process.
+    pub(super) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
+        self.home.record(key, &self.uuid, presence).await
+    }
+
+    /// Says what no client need know of.
+    pub(super) fn warn(&self, failure: &Failure) {
+        tracing::warn!("remote {}: {failure}; an upload that breaks off now begins anew", self.name);
+    }
+
+    /// What `error` is to a client: git-annex's own words before ours.
+    pub(super) fn failure(&self, error: &Error) -> Failure {
+        Failure::remote(error)
+    }
+
+    /// `None` where another upload of `key` to this remote is under way.
+    async fn ledger(&self, key: &Key) -> Result<Option<crate::annex::ledger::Ledger>, Failure> {
+        let ledgers = Ledgers::new(self.home.repository().annex_dir());
+        let (uuid, key) = (self.uuid.clone(), key.clone());
+        let taken = blocking(move || ledgers.take(&uuid, &key)).await?;
+        match taken.map_err(|e| Failure::io("open the ledger of unfinished uploads", &e))? {
+            Taken::Free(ledger) => Ok(Some(ledger)),
+            Taken::Busy => Ok(None),
+        }
+    }
+
+    fn object(&self, key: &Key) -> Result<ObjectName, Failure> {
+        let name = ObjectName::new(self.shelf.config.naming.name(key));
+        name.map_err(|e| self.failure(&Error::new(Op::Stat, Kind::Unsupported, e.to_string()).on(self.store.label())))
+    }
+
+    fn writable(&self) -> Result<(), Failure> {
+        match &self.shelf.readonly {
+            None => Ok(()),
+            Some(why) => Err(Failure::refused(why.clone())),
+        }
+    }
+
+    fn whole(&self, key: &Key, len: u64) -> Result<(), Failure> {
+        match key.size() {
+            Some(size) if size != len => {
+                let detail = format!(
+                    "it has {len} bytes, and the key {key} says {size}; drop it there and copy it again from elsewhere"
+                );
+                Err(self.failure(&Error::new(Op::Get, Kind::Corrupt, detail).on(self.store.label())))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The digest of an upload, computed beside it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::belt::{Belt, Work};
+use crate::annex::backend::{Verification, Verifier};
+use crate::gateway::{Failure, blocking};
+use crate::name::Key;
+
+/// How content is proven to be a key's while it comes.
+pub(super) enum Digest {
+    /// The key has none.
+    None,
+    /// Nothing was given to it yet but what lay before.
+    Fresh(Box<Tap>),
+    /// On its way.
+    Belt(Belt<Tap>),
+    /// It cannot be right, or was lost; the content counts as wrong.
+    Lost,
+}
+
+impl Digest {
+    /// The digest that `key` asks for.
+    pub(super) fn for_key(key: &Key) -> Self {
+        match Verification::for_key(key) {
+            Verification::Digest(verifier) => Self::fresh(verifier),
+            Verification::SizeOnly => Self::None,
+            Verification::Impossible => Self::Lost,
+        }
+    }
+
+    /// One that has seen what `verifier` has.
+    pub(super) fn fresh(verifier: Verifier) -> Self {
+        Self::Fresh(Box::new(Tap { verifier, at: 0, steps: None }))
+    }
+
+    /// Keeps the state of the digest at every multiple of `step` bytes from the start of the content, of which `at` bytes
+    /// were seen before. `None` where this digest has no state that could be kept.
+    pub(super) fn keep_states(&mut self, at: u64, step: u64) -> Option<States> {
+        let Self::Fresh(tap) = self else { return None };
+        if tap.verifier.save().is_none() || step == 0 {
+            return None;
+        }
+        let states = States::default();
+        tap.at = at;
+        tap.steps = Some((step, states.clone()));
+        Some(states)
+    }
+
+    /// Takes the next bytes. Waits for those before the last few.
+    pub(super) async fn push(&mut self, block: Bytes) {
+        if matches!(self, Self::Fresh(_))
+            && let Self::Fresh(tap) = std::mem::replace(self, Self::Lost)
+        {
+            *self = Self::Belt(Belt::new(*tap));
+        }
+        if let Self::Belt(belt) = self
+            && belt.push(block).await.is_err()
+        {
+            *self = Self::Lost;
+        }
+    }
+
+    /// Waits until all that was pushed is hashed.
+    pub(super) async fn settle(&mut self) {
+        if matches!(self, Self::Belt(_))
+            && let Self::Belt(belt) = std::mem::replace(self, Self::Lost)
+            && let Ok(Some(tap)) = belt.finish().await
+        {
+            *self = Self::Fresh(Box::new(tap));
+        }
+    }
+
+    /// Whether all that was pushed is the key's content.
+    pub(super) async fn verdict(mut self) -> Result<bool, Failure> {
+        self.settle().await;
+        match self {
+            Self::None => Ok(true),
+            // Content of no length never was on a belt.
+            Self::Fresh(tap) => blocking(move || tap.verifier.finish()).await,
+            Self::Belt(_) | Self::Lost => Ok(false),
+        }
+    }
+}
+
+/// A digest, and its state at certain places.
+pub(super) struct Tap {
+    pub(super) verifier: Verifier,
+    at: u64,
+    steps: Option<(u64, States)>,
+}
+
+impl Work for Tap {
+    fn process(&mut self, mut block: &[u8]) -> io::Result<()> {
+        let Some((step, states)) = &self.steps else {
+            self.verifier.update(block);
+            return Ok(());
+        };
+        while !block.is_empty() {
+            let to_step = usize::try_from(step - self.at % step).unwrap_or(usize::MAX);
+            let (now, later) = block.split_at(to_step.min(block.len()));
+            self.verifier.update(now);
+            self.at += now.len() as u64;
+            if self.at % step == 0
+                && let Some(state) = self.verifier.save()
+            {
+                states.add(self.at, state);
+            }
+            block = later;
+        }
+        Ok(())
+    }
+}
+
+/// States of a digest by where they were. Shared with the thread that hashes.
+#[derive(Clone, Default)]
+pub(super) struct States(Arc<Mutex<VecDeque<(u64, Vec<u8>)>>>);
+
+/// Most states that wait to be asked for. A store is never that many steps behind.
+const WAITING: usize = 64;
+
+impl States {
+    fn add(&self, at: u64, state: Vec<u8>) {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if states.len() == WAITING {
+            states.pop_front();
+        }
+        states.push_back((at, state));
+    }
+
+    /// The state after the first `at` bytes; those before it are forgotten. `None` where it is not there, or not yet.
+    pub(super) fn take(&self, at: u64) -> Option<Vec<u8>> {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while states.front().is_some_and(|(place, _)| *place < at) {
+            states.pop_front();
+        }
+        if states.front()?.0 == at { states.pop_front().map(|(_, state)| state) } else { None }
+    }
+}

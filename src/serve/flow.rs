@@ -1,0 +1,191 @@
+//! Content as it leaves on a connection, by the best lane between the two.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use remotes::pump::lane::{self, Broken, Plain, SocketBlocks};
+use remotes::pump::{BLOCK, Blocks, Budget, Meter, SinkKind, SocketSource, Source, SourceKind, plan};
+use remotes::sys::{Engine, Pipe};
+
+use super::link::{Link, within};
+
+/// What is left of a source.
+pub(crate) struct Flow {
+    source: Source,
+    /// Bytes of a stream that came and were not sent.
+    rest: Bytes,
+    left: u64,
+}
+
+impl Flow {
+    /// The `len` bytes of `source`.
+    pub(crate) fn new(source: Source, len: u64) -> Self {
+        Self { source, rest: Bytes::new(), left: len }
+    }
+
+    /// How it travels to `link`, for the log.
+    pub(crate) fn lane(&self, link: &Link) -> &'static str {
+        let sink = if link.by_kernel() { SinkKind::Socket } else { SinkKind::Blocks };
+        plan(self.kind(), sink, remotes::pump::Needs::default(), Engine::Threads).as_str()
+    }
+
+    fn kind(&self) -> SourceKind {
+        match self.source {
+            Source::File(_) => SourceKind::File,
+            Source::Socket(_) => SourceKind::Socket,
+            Source::Stream(_) => SourceKind::Stream,
+        }
+    }
+
+    /// Takes the next `len` bytes, which are few, without sending them.
+    pub(crate) async fn hold(&mut self, len: u64, idle: Duration) -> Result<Vec<u8>, Broken> {
+        let mut held = Vec::new();
+        while (held.len() as u64) < len.min(self.left) {
+            let want = usize::try_from(len.min(self.left)).unwrap_or(usize::MAX) - held.len();
+            match &mut self.source {
+                Source::File(file) => {
+                    let mut buf = vec![0; want];
+                    // A byte or two of a file that was just read: no use to wait on another thread for it.
+                    file.file.read_exact_at(&mut buf, file.at + held.len() as u64).map_err(Broken::Source)?;
+                    held.extend_from_slice(&buf);
+                }
+                Source::Socket(from) => {
+                    let mut block = Budget::new(0).block();
+                    let head = std::mem::take(&mut from.head);
+                    let mut blocks = SocketBlocks::new(from.socket.stream(), head, want as u64, idle);
+                    blocks.fill(&mut block).await.map_err(Broken::Source)?;
+                    held.extend_from_slice(block.as_ref());
+                }
+                Source::Stream(blocks) => {
+                    if self.rest.is_empty() {
+                        self.rest = next_of(blocks.as_mut(), idle).await?;
+                    }
+                    let n = want.min(self.rest.len());
+                    held.extend_from_slice(&self.rest.split_to(n));
+                }
+            }
+        }
+        self.left -= held.len() as u64;
+        Ok(held)
+    }
+
+    /// All was sent: the connection it came on may serve again.
+    pub(crate) fn finish(self) {
+        if let (Source::Socket(from), 0) = (self.source, self.left) {
+            from.socket.done();
+        }
+    }
+}
+
+impl Link {
+    /// Sends the next `len` bytes of `flow`.
+    ///
+    /// Errors: `TimedOut` where either end does nothing for `idle`; the source may end early.
+    pub(crate) async fn pass(
+        &mut self,
+        flow: &mut Flow,
+        len: u64,
+        budget: &Budget,
+        idle: Duration,
+    ) -> Result<(), Broken> {
+        let len = len.min(flow.left);
+        match &mut flow.source {
+            Source::File(file) => {
+                self.send(&file.part(0, len), budget, idle).await.map_err(Broken::Sink)?;
+                *file = file.part(len, file.len.saturating_sub(len));
+            }
+            Source::Socket(from) => self.pass_socket(from, len, budget, idle).await?,
+            Source::Stream(blocks) => {
+                let mut left = len;
+                while left > 0 {
+                    if flow.rest.is_empty() {
+                        flow.rest = next_of(blocks.as_mut(), idle).await?;
+                    }
+                    let n = usize::try_from(left).unwrap_or(usize::MAX).min(flow.rest.len());
+                    let block = flow.rest.split_to(n);
+                    self.write(&block, idle).await.map_err(Broken::Sink)?;
+                    left -= block.len() as u64;
+                }
+            }
+        }
+        flow.left -= len;
+        Ok(())
+    }
+
+    async fn pass_socket(
+        &mut self,
+        from: &mut SocketSource,
+        len: u64,
+        budget: &Budget,
+        idle: Duration,
+    ) -> Result<(), Broken> {
+        let n = usize::try_from(len).unwrap_or(usize::MAX).min(from.head.len());
+        if n > 0 {
+            self.write(&from.head[..n], idle).await.map_err(Broken::Sink)?;
+            from.head.advance(n);
+        }
+        let len = len - n as u64;
+        let stream = from.socket.stream();
+        match self {
+            Link::Tcp(to) => splice(stream, to, len, idle).await,
+            Link::Unix(to) => splice(stream, to, len, idle).await,
+            Link::Pipes { output, .. } => splice(stream, output, len, idle).await,
+            Link::Tls(_) => {
+                let mut left = len;
+                while left > 0 {
+                    // Leased block by block, so that a client which takes nothing keeps one, and not for ever.
+                    let lease = within(idle, async { Ok(budget.lease(BLOCK as u64).await) });
+                    let lease = Arc::new(lease.await.map_err(Broken::Sink)?);
+                    let mut block = budget.block().under(&lease);
+                    let mut blocks = SocketBlocks::new(stream, Bytes::new(), left.min(TLS), idle);
+                    blocks.fill(&mut block).await.map_err(Broken::Source)?;
+                    left -= block.len() as u64;
+                    self.write(block.as_ref(), idle).await.map_err(Broken::Sink)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The next block of a stream that is not at its end.
+async fn next_of(blocks: &mut dyn Blocks, idle: Duration) -> Result<Bytes, Broken> {
+    let next = within(idle, async { blocks.next().await.map_err(io::Error::other) }).await.map_err(Broken::Source)?;
+    next.ok_or_else(|| Broken::Source(io::ErrorKind::UnexpectedEof.into()))
+}
+
+/// Bytes read before they are encrypted: more leave the cache between the two.
+const TLS: u64 = 256 << 10;
+
+async fn splice(from: &impl Plain, to: &impl Plain, len: u64, idle: Duration) -> Result<(), Broken> {
+    if len == 0 {
+        return Ok(());
+    }
+    let mut pipe = take_pipe().map_err(Broken::Sink)?;
+    lane::relay(from, to, len, &mut pipe, &Meter::new(), idle).await?;
+    give_back(pipe);
+    Ok(())
+}
+
+/// Empty pipes a thread keeps: making one and growing it costs as much as moving 100 KiB.
+const PIPES: usize = 8;
+
+thread_local! {
+    static IDLE: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
+}
+
+fn take_pipe() -> io::Result<Pipe> {
+    IDLE.with_borrow_mut(Vec::pop).map_or_else(Pipe::new, Ok)
+}
+
+fn give_back(pipe: Pipe) {
+    IDLE.with_borrow_mut(|pipes| {
+        if pipe.held() == 0 && pipes.len() < PIPES {
+            pipes.push(pipe);
+        }
+    });
+}
