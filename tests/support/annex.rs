@@ -32,6 +32,17 @@ impl Repo {
         repo.settle("clone-of-test")
     }
 
+    /// A clone of this one with these settings of git config, which git-annex finds when it begins there.
+    pub fn clone_with(other: &Repo, settings: &[(&str, &str)], environment: impl FnOnce(&mut Repo)) -> Repo {
+        let mut repo = Repo::bare_home();
+        environment(&mut repo);
+        repo.git(&["clone", "--quiet", &other.dir().display().to_string(), "."]).ok();
+        for (name, value) in settings {
+            repo.git(&["config", name, value]).ok();
+        }
+        repo.settle("clone-of-test")
+    }
+
     /// A new repository without a work tree, initialised for git-annex.
     pub fn bare() -> Repo {
         let repo = Repo::bare_home();

@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod http;
 pub mod p2p;
 pub mod place;
+pub mod proxy;
 pub mod relay;
 pub mod rest;
 pub mod run;

@@ -36,6 +36,17 @@ impl Wire {
         Wire { repo, server, uuid }
     }
 
+    /// A server that runs, and `uuid` behind it.
+    pub fn behind(repo: Repo, server: Gateway, uuid: String) -> Wire {
+        Wire { repo, server, uuid }
+    }
+
+    /// Kills the server, and gives back what it served.
+    pub fn killed(self) -> (Repo, String) {
+        self.server.kill();
+        (self.repo, self.uuid)
+    }
+
     /// The path and query of `op` on `key`.
     pub fn path(&self, op: &str, key: &str) -> String {
         format!("/git-annex/{}/v4/{op}?clientuuid={CLIENT}&key={key}", self.uuid)
@@ -53,6 +64,21 @@ impl Wire {
     #[track_caller]
     pub fn put(&self, key: &str, content: &[u8]) -> Answer {
         self.server.connect().post(&self.path("put", key), &[&length(content.len())], content)
+    }
+
+    /// Puts what follows the first `offset` bytes of `content`.
+    #[track_caller]
+    pub fn put_from(&self, key: &str, content: &[u8], offset: usize) -> Answer {
+        let path = format!("{}&offset={offset}", self.path("put", key));
+        self.server.connect().post(&path, &[&length(content.len() - offset)], &content[offset..])
+    }
+
+    /// Bytes of `key` that are there from an upload that was broken off.
+    #[track_caller]
+    pub fn offset(&self, key: &str) -> usize {
+        let told = self.ask("putoffset", key);
+        let offset = told.strip_prefix("{\"offset\":").and_then(|rest| rest.strip_suffix('}'));
+        offset.and_then(|offset| offset.parse().ok()).unwrap_or_else(|| panic!("no offset: {told}"))
     }
 
     /// The head of a put of `len` bytes to `key`.
