@@ -44,7 +44,8 @@ pub struct Means {
 }
 
 impl Means {
-    fn context(&self) -> Context {
+    /// The same for stores.
+    pub fn context(&self) -> Context {
         Context { budget: self.budget.clone(), idle: self.idle, ..Context::default() }
     }
 }

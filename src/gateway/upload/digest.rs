@@ -105,7 +105,7 @@ impl Work for Tap {
             let (now, later) = block.split_at(to_step.min(block.len()));
             self.verifier.update(now);
             self.at += now.len() as u64;
-            if self.at % step == 0
+            if self.at.is_multiple_of(*step)
                 && let Some(state) = self.verifier.save()
             {
                 states.add(self.at, state);
@@ -118,7 +118,10 @@ impl Work for Tap {
 
 /// States of a digest by where they were. Shared with the thread that hashes.
 #[derive(Clone, Default)]
-pub(super) struct States(Arc<Mutex<VecDeque<(u64, Vec<u8>)>>>);
+pub(super) struct States(Arc<Mutex<Waiting>>);
+
+/// States by the number of bytes before them, rising.
+type Waiting = VecDeque<(u64, Vec<u8>)>;
 
 /// Most states that wait to be asked for. A store is never that many steps behind.
 const WAITING: usize = 64;

@@ -12,6 +12,7 @@ mod locks;
 mod log;
 mod put;
 mod server;
+mod upkeep;
 
 pub use listen::{Bind, ListenError};
 pub use log::LogFormat;

@@ -182,6 +182,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         let sockets = listening.again()?;
         let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
+        let upkeep = tokio::task::spawn_local(super::upkeep::run(Arc::clone(&shared)));
         let (bound, mut stop) = (Arc::clone(&listening), stopping.clone());
         tokio::task::spawn_local(async move {
             stopped(&mut stop).await;
@@ -192,7 +193,7 @@ fn serve(options: Options) -> Result<(), StartError> {
             None => None,
         };
         accept(&shared, sockets, stopping.clone(), options.drain).await?;
-        for task in [Some(signals), Some(tidy), admin].into_iter().flatten() {
+        for task in [Some(signals), Some(tidy), Some(upkeep), admin].into_iter().flatten() {
             task.abort();
         }
         Ok(())
