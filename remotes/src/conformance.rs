@@ -3,6 +3,7 @@
 //! Meant for tests: a broken promise panics with the name of the promise. It leaves the place as it found it.
 
 mod stream;
+mod tree;
 
 use std::io::Write as _;
 use std::rc::Rc;
@@ -35,6 +36,7 @@ pub async fn examine(store: &Rc<dyn Store>, context: &Context) {
     exam.equal_puts_at_once_do_no_harm().await;
     exam.streams_keep_the_same_promises().await;
     exam.uploads_outlive_their_process().await;
+    exam.trees_are_kept().await;
 }
 
 struct Exam<'a> {

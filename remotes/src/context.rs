@@ -17,6 +17,8 @@ pub struct Context {
     pub first_pause: Duration,
     /// Space in bytes that must stay free on local disks (annex.diskreserve).
     pub reserve: u64,
+    /// Names are those people gave to files (an export or import tree), and not made of keys.
+    pub tree: bool,
 }
 
 impl Default for Context {
@@ -28,6 +30,7 @@ impl Default for Context {
             first_pause: Duration::from_millis(200),
             // git-annex's own default: 100 megabytes.
             reserve: 100_000_000,
+            tree: false,
         }
     }
 }

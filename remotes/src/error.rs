@@ -25,6 +25,8 @@ pub enum Op {
     Remove,
     /// Renaming an object.
     Rename,
+    /// Copying an object within the store.
+    Copy,
     /// Listing objects.
     List,
 }
@@ -40,6 +42,7 @@ impl Op {
             Op::Put => "put",
             Op::Remove => "remove",
             Op::Rename => "rename",
+            Op::Copy => "copy",
             Op::List => "list",
         }
     }

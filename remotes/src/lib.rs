@@ -22,6 +22,7 @@ pub mod retry;
 pub mod s3;
 mod store;
 pub mod sys;
+mod tree;
 pub mod units;
 pub mod wrap;
 
@@ -29,3 +30,4 @@ pub use context::Context;
 pub use error::{Error, Kind, Op, Result, io_kind};
 pub use object::{NAME_MAX, NameError, ObjectName};
 pub use store::{Capabilities, Get, Mark, Put, Range, Resumption, Stat, Store, Stored, Write};
+pub use tree::{Entry, Listing, PAGE, Page, Trees};

@@ -9,7 +9,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::pump::lane::FileBlocks;
 use crate::pump::{Blocks, FileSource, Meter, Source};
-use crate::{Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Write};
+use crate::{
+    Capabilities, Context, Entry, Error, Get, Kind, Listing, ObjectName, Op, PAGE, Page, Put, Range, Result, Stat,
+    Store, Stored, Trees, Write,
+};
 
 /// Bytes of a block that a read gives: odd, so that nobody relies on it.
 const STEP: usize = 65_537;
@@ -43,7 +46,7 @@ impl Store for Mem {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { write: Write::Stream, ranges: true, local: true, width: self.width }
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: self.width, trees: Trees::ALL }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -82,6 +85,51 @@ impl Store for Mem {
     async fn remove(&self, object: &ObjectName) -> Result<()> {
         self.objects.borrow_mut().remove(object);
         Ok(())
+    }
+
+    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+        let mut objects = self.objects.borrow_mut();
+        let object = objects.remove(from).ok_or_else(|| Self::absent(Op::Rename, from))?;
+        objects.insert(to.clone(), object);
+        Ok(())
+    }
+
+    async fn copy(&self, from: &ObjectName, to: &ObjectName, wanted: Option<&str>) -> Result<Stored> {
+        let mut objects = self.objects.borrow_mut();
+        let (bytes, tag) = objects.get(from).cloned().ok_or_else(|| Self::absent(Op::Copy, from))?;
+        if wanted.is_some_and(|wanted| wanted != tag) {
+            return Err(Error::new(Op::Copy, Kind::Corrupt, "the object changed").object(from).on("mem"));
+        }
+        let stored = Stored { len: bytes.len() as u64, tag: Some(tag.clone()) };
+        objects.insert(to.clone(), (bytes, tag));
+        Ok(stored)
+    }
+
+    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
+        let below = prefix.map(|prefix| [prefix.as_bytes(), b"/"].concat()).unwrap_or_default();
+        let objects = self.objects.borrow();
+        let found = objects.iter().filter(|(name, _)| name.as_bytes().starts_with(&below));
+        let entry = |(name, (bytes, tag)): (&ObjectName, &(Bytes, String))| Entry {
+            name: name.clone(),
+            len: bytes.len() as u64,
+            tag: Some(tag.clone()),
+        };
+        Ok(Box::new(Listed(found.map(entry).collect())))
+    }
+
+    fn identify(&self, _: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
+        tag.map(|tag| format!("{len}-{tag}"))
+    }
+}
+
+struct Listed(Vec<Entry>);
+
+#[async_trait(?Send)]
+impl Listing for Listed {
+    async fn next(&mut self) -> Result<Option<Page>> {
+        let rest = self.0.split_off(self.0.len().min(PAGE));
+        let entries = std::mem::replace(&mut self.0, rest);
+        Ok((!entries.is_empty()).then(|| Page { entries, skipped: Vec::new() }))
     }
 }
 

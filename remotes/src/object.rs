@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Longest object name any store accepts, in bytes (S3's limit on keys).
-pub const NAME_MAX: usize = 1024;
+/// Longest object name any store accepts, in bytes: a path of Linux. Most take less.
+pub const NAME_MAX: usize = 4096;
 
 /// Name of an object, as bytes. A slash separates levels where a store has them.
 ///
@@ -30,7 +30,7 @@ impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             NameError::Empty => "the object name is empty",
-            NameError::TooLong => "the object name is longer than 1024 bytes",
+            NameError::TooLong => "the object name is longer than 4096 bytes",
             NameError::Forbidden => "the object name holds a NUL or a newline",
             NameError::Escapes => "the object name has an empty, `.` or `..` level",
         })
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn names_are_checked() {
         assert_eq!(ObjectName::new(""), Err(NameError::Empty));
-        assert_eq!(ObjectName::new([b'a'; 1025]), Err(NameError::TooLong));
+        assert_eq!(ObjectName::new([b'a'; 4097]), Err(NameError::TooLong));
         assert_eq!(ObjectName::new("a\nb"), Err(NameError::Forbidden));
         assert_eq!(ObjectName::new("a\0b"), Err(NameError::Forbidden));
         assert!(ObjectName::new(b"caf\xe9").is_ok());

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::doctor::Finding;
 use crate::pump::{FileSource, Meter, Source};
-use crate::{ObjectName, Result};
+use crate::{Error, Kind, Listing, ObjectName, Op, Result, Trees};
 
 /// What a store can do, asked before the first byte. All choices between stores are made on these, never on names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Capabilities {
     pub local: bool,
     /// How many ranges of one object it pays to read side by side; 1 where one stream is as fast.
     pub width: usize,
+    /// What it can do with a tree of files.
+    pub trees: Trees,
 }
 
 /// How content gets into a store.
@@ -179,10 +181,44 @@ pub trait Store {
     /// Removes an object. One that is already absent is removed.
     async fn remove(&self, object: &ObjectName) -> Result<()>;
 
+    /// Gives an object another name, in place of what may be there: that stays until it is replaced by the whole. Directories
+    /// are made as needed, and those left empty go. Errors: `NotFound` where there is no `from`, `Unsupported` where
+    /// [`Trees::rename`] is not set.
+    async fn rename(&self, from: &ObjectName, _to: &ObjectName) -> Result<()> {
+        Err(unsupported(Op::Rename, "rename").object(from).on(self.label()))
+    }
+
+    /// Puts a copy of an object under another name, in place of what may be there, and tells what is there then. Errors as
+    /// for [`Store::rename`], by [`Trees::copy`]; `Corrupt` where the object is no longer the one that had `tag`.
+    async fn copy(&self, from: &ObjectName, _to: &ObjectName, _tag: Option<&str>) -> Result<Stored> {
+        Err(unsupported(Op::Copy, "copy").object(from).on(self.label()))
+    }
+
+    /// All objects whose names begin with `prefix` and a slash; all there are where it is absent. What was changed meanwhile
+    /// may be listed or not. Errors: `Unsupported` where [`Trees::list`] is not set.
+    async fn list(&self, _prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
+        Err(unsupported(Op::List, "list what it keeps").on(self.label()))
+    }
+
+    /// Removes a directory, if it is there and empty. For stores without directories there is nothing to do.
+    async fn remove_dir(&self, _dir: &ObjectName) -> Result<()> {
+        Ok(())
+    }
+
+    /// A short text of plain letters that tells this content under this name from every other that was or will be there;
+    /// the same for as long as it does not change. `None` where the store knows nothing that changes with the content.
+    fn identify(&self, _object: &ObjectName, _len: u64, _tag: Option<&str>) -> Option<String> {
+        None
+    }
+
     /// What this kind of store can do beyond what every store can, tried out beside `object`, for [`crate::doctor`].
     async fn probe(&self, _object: &ObjectName) -> Vec<Finding> {
         Vec::new()
     }
+}
+
+fn unsupported(op: Op, what: &str) -> Error {
+    Error::new(op, Kind::Unsupported, format!("this kind of store cannot {what}"))
 }
 
 /// An object on its way into a store; not visible yet.

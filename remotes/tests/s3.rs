@@ -219,3 +219,27 @@ fn the_doctor_finds_what_rclone_serve_s3_lacks() {
     let conditional = findings.iter().find(|f| f.what.starts_with("conditional")).expect("asked");
     assert_eq!(conditional.verdict, Verdict::No, "{findings:#?}");
 }
+
+/// Objects too large for one copy are copied in parts, with what belongs to them.
+async fn copied_in_parts(server: &Server) {
+    let context = quick();
+    let mut options = options(server, &servers::unique("copies"));
+    options.set("x-amz-meta", "colour=blue");
+    let store: Rc<dyn Store> = Rc::new(S3::open_with_copies(&options, &context, 5 << 20).expect("good options"));
+    store.prove(OWNER).await.expect("a bucket");
+    let (from, to) = (name("large é"), name("moved/large"));
+    let bytes = pattern(3, (12 << 20) + 5);
+    fill(&store, &from, &file(&bytes), &Meter::new()).await.expect("stored");
+    store.rename(&from, &to).await.expect("renamed");
+    assert!(store.stat(&from).await.expect("clear").is_none(), "the old name is gone");
+    assert!(content(&store, &to, &context).await == bytes, "the content is the same");
+    let stored = store.copy(&to, &from, None).await.expect("copied");
+    assert_eq!(stored.len, bytes.len() as u64);
+    assert!(stored.tag.is_some_and(|tag| tag.contains("-3")), "in three parts");
+    assert!(content(&store, &from, &context).await == bytes, "the copy is the same");
+}
+
+#[test]
+fn seaweedfs_copies_in_parts() {
+    on(true, copied_in_parts(servers::weed()));
+}

@@ -7,9 +7,9 @@
 mod place;
 mod put;
 mod stream;
+mod tree;
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ use crate::options::{Options, Spec, bad};
 use crate::pump::{FileSource, Source};
 use crate::sys::on_a_thread;
 use crate::{
-    Capabilities, Context, Error, Get, Kind, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Write,
-    units,
+    Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
+    Store, Stored, Trees, Write, units,
 };
 
 /// The options it knows.
@@ -60,7 +60,7 @@ impl Fs {
     }
 
     fn path(&self, op: Op, object: &ObjectName) -> Result<place::Place> {
-        place::Place::new(&self.root, object)
+        place::Place::new(&self.root, object, self.context.tree)
             .map_err(|e| Error::new(op, Kind::Unsupported, e.to_string()).object(object).on(&self.label))
     }
 
@@ -134,7 +134,7 @@ impl Store for Fs {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1 }
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees: Trees::ALL }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -142,13 +142,13 @@ impl Store for Fs {
     }
 
     fn locate(&self, object: &ObjectName) -> Option<String> {
-        let place = place::Place::new(&self.root, object).ok()?;
+        let place = place::Place::new(&self.root, object, self.context.tree).ok()?;
         Some(place.file.display().to_string())
     }
 
     async fn prove(&self, _owner: &str) -> Result<()> {
-        let root = Arc::clone(&self.root);
-        on_a_thread(move || place::prove(&root)).await.and_then(|r| r).map_err(|e| match e.kind() {
+        let (root, tree) = (Arc::clone(&self.root), self.context.tree);
+        on_a_thread(move || place::prove(&root, tree)).await.and_then(|r| r).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => self.missing_root(Op::Prove),
             _ => Error::io(Op::Prove, "writing and reading a marker", e).on(&self.label),
         })
@@ -156,7 +156,7 @@ impl Store for Fs {
 
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
         let place = self.path(Op::Stat, object)?;
-        match self.off(Op::Stat, move || std::fs::metadata(&place.file)).await? {
+        match self.off(Op::Stat, move || place.look()).await? {
             Ok(m) if m.is_file() => Ok(Some(Stat { len: m.len(), tag: Some(place::tag(&m)) })),
             Ok(_) => Err(Error::new(Op::Stat, Kind::Protocol, "is no plain file").object(object).on(&self.label)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.root_is_there(Op::Stat).await.map(|()| None),
@@ -167,7 +167,7 @@ impl Store for Fs {
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
         let place = self.path(Op::Get, object)?;
         let opened = self.off(Op::Get, move || {
-            let file = File::open(&place.file)?;
+            let file = place.open()?;
             let meta = file.metadata()?;
             Ok((file, meta))
         });
@@ -218,6 +218,27 @@ impl Store for Fs {
         self.root_is_there(Op::Remove).await?;
         self.off(Op::Remove, move || place.remove()).await?.map_err(|e| self.fail(Op::Remove, object, "", e))
     }
+
+    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+        tree::rename(self, from, to).await
+    }
+
+    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
+        tree::copy(self, from, to, tag).await
+    }
+
+    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
+        tree::list(self, prefix).await
+    }
+
+    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
+        tree::remove_dir(self, dir).await
+    }
+
+    /// Inode, length and time of the last change, in nanoseconds: what git goes by in its index.
+    fn identify(&self, _: &ObjectName, _: u64, tag: Option<&str>) -> Option<String> {
+        tag.map(crate::tree::plain)
+    }
 }
 
 #[cfg(test)]
@@ -229,8 +250,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let context = Context { reserve: 0, ..Context::default() };
         crate::sys::run(uring, async {
-            let store: Rc<dyn Store> = Rc::new(Fs::at(dir.path(), &context));
-            conformance::examine(&store, &context).await;
+            for tree in [false, true] {
+                let context = Context { tree, ..context.clone() };
+                let store: Rc<dyn Store> = Rc::new(Fs::at(dir.path(), &context));
+                conformance::examine(&store, &context).await;
+            }
         })
         .expect("a runtime");
         // Nothing is left of all the aborted puts.

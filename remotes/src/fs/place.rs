@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::put::Stage;
+use super::tree::absent;
 use crate::{NameError, ObjectName};
 
 /// Directory in the root where files are staged that have to have a name; git-annex's directory remotes use the same.
@@ -29,18 +30,20 @@ pub(super) struct Place {
     pub(super) file: PathBuf,
     /// The object's last directory is named as the object and is its alone.
     own_dir: bool,
+    /// The name is one people gave: no directory is the object's own, and links are not followed.
+    pub(super) tree: bool,
 }
 
 impl Place {
-    pub(super) fn new(root: &Arc<Path>, object: &ObjectName) -> Result<Self, NameError> {
+    pub(super) fn new(root: &Arc<Path>, object: &ObjectName, tree: bool) -> Result<Self, NameError> {
         let parts = object.components()?;
         let mut file = root.to_path_buf();
         file.extend(parts.iter().map(|p| OsStr::from_bytes(p)));
-        let own_dir = matches!(parts.as_slice(), [.., dir, name] if dir == name);
-        Ok(Self { root: Arc::clone(root), file, own_dir })
+        let own_dir = !tree && matches!(parts.as_slice(), [.., dir, name] if dir == name);
+        Ok(Self { root: Arc::clone(root), file, own_dir, tree })
     }
 
-    fn dir(&self) -> &Path {
+    pub(super) fn dir(&self) -> &Path {
         self.file.parent().unwrap_or(&self.root)
     }
 
@@ -98,13 +101,17 @@ impl Place {
     /// Makes a staged file the object: lasting before it is visible, and the directories lasting after it.
     pub(super) fn publish(&self, staged: &File, name: Option<&Path>) -> io::Result<()> {
         staged.sync_all()?;
+        self.beneath()?;
+        self.move_in(|| self.link(staged, name))
+    }
+
+    /// Runs `link`, which brings the file here, with the directories it needs, and makes it lasting.
+    pub(super) fn move_in(&self, link: impl Fn() -> io::Result<()>) -> io::Result<()> {
         let mut made = Vec::new();
         for race in 1.. {
             made.append(&mut self.make_dirs()?);
-            if self.own_dir {
-                set_mode(self.dir(), |m| m | 0o200)?;
-            }
-            match self.link(staged, name) {
+            self.let_write()?;
+            match link() {
                 Ok(()) => break,
                 // Someone removed another object, and with it the directory that was empty at that moment.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && race < RACES => {}
@@ -121,6 +128,11 @@ impl Place {
             set_mode(self.dir(), |m| m & !0o222)?;
         }
         Ok(())
+    }
+
+    /// Lets files come into the object's own directory, and go.
+    pub(super) fn let_write(&self) -> io::Result<()> {
+        if self.own_dir { set_mode(self.dir(), |m| m | 0o200) } else { Ok(()) }
     }
 
     fn link(&self, staged: &File, name: Option<&Path>) -> io::Result<()> {
@@ -154,24 +166,27 @@ impl Place {
 
     /// Removes the object and the directories that it leaves empty.
     pub(super) fn remove(&self) -> io::Result<()> {
-        let dir = self.dir();
-        if self.own_dir {
-            match set_mode(dir, |m| m | 0o200) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-                result => result?,
-            }
+        match self.beneath().and_then(|()| self.let_write()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            result => result?,
         }
-        match std::fs::remove_file(&self.file) {
+        match std::fs::remove_file(&self.file).map_err(|e| if self.tree { absent(e) } else { e }) {
+            // A directory of that name is no file of that name.
+            Err(_) if self.tree && std::fs::symlink_metadata(&self.file).is_ok_and(|meta| meta.is_dir()) => {}
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
+            _ => self.prune(),
         }
+        Ok(())
+    }
+
+    /// Removes the directories above the file that are empty.
+    pub(super) fn prune(&self) {
         // Not made lasting: an object that comes back after a power cut is one nobody counts on.
-        for dir in dir.ancestors().take_while(|d| *d != &*self.root) {
+        for dir in self.dir().ancestors().take_while(|d| *d != &*self.root) {
             if std::fs::remove_dir(dir).is_err() && dir.is_dir() {
                 break;
             }
         }
-        Ok(())
     }
 }
 
@@ -206,7 +221,8 @@ pub(super) fn tag(meta: &Metadata) -> String {
 }
 
 /// Creates the root where only itself is missing, writes a marker into it, reads it back and removes it.
-pub(super) fn prove(root: &Path) -> io::Result<()> {
+/// In a tree nothing but its files stays.
+pub(super) fn prove(root: &Path, tree: bool) -> io::Result<()> {
     match std::fs::create_dir(root) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
         _ => {}
@@ -218,13 +234,31 @@ pub(super) fn prove(root: &Path) -> io::Result<()> {
     std::fs::write(&marker, text)?;
     let read = std::fs::read(&marker);
     std::fs::remove_file(&marker)?;
+    if tree {
+        // Others may be at work there; then it is they who are done with it last.
+        let _ = std::fs::remove_dir(&dir);
+    }
     if read? != text { Err(io::Error::other("what was written is not what is read")) } else { Ok(()) }
 }
 
 fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let host = rustix::system::uname().nodename().to_string_lossy().replace('/', "_");
-    format!("stream-{host}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!("{}{}-{}", temporary(), std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// How the names of files begin that this computer makes for a moment.
+fn temporary() -> String {
+    format!("stream-{}-", rustix::system::uname().nodename().to_string_lossy().replace('/', "_"))
+}
+
+/// True where a file of this name in this directory below the root is one on its way.
+pub(super) fn is_ours(dir: &[u8], name: &[u8]) -> bool {
+    let number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let moment = name.strip_prefix(temporary().as_bytes()).is_some_and(|rest| {
+        let mut parts = rest.split(|b| *b == b'-');
+        matches!((parts.next(), parts.next(), parts.next()), (Some(a), Some(b), None) if number(a) && number(b))
+    });
+    moment || (dir == STAGE.as_bytes() && name.starts_with(LASTING.as_bytes()))
 }
 
 fn set_mode(path: &Path, change: impl Fn(u32) -> u32) -> io::Result<()> {
@@ -233,7 +267,7 @@ fn set_mode(path: &Path, change: impl Fn(u32) -> u32) -> io::Result<()> {
     if wanted == mode { Ok(()) } else { std::fs::set_permissions(path, Permissions::from_mode(wanted)) }
 }
 
-fn sync_dir(path: &Path) -> io::Result<()> {
+pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     match File::open(path) {
         Ok(dir) => match dir.sync_all() {
             // Some file systems cannot sync a directory.

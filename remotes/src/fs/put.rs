@@ -143,6 +143,10 @@ impl Put for FsPut {
             // As git-annex does; a missing time harms nobody.
             let _ = self.file.set_modified(time);
         }
+        if self.place.tree && from.file.metadata().is_ok_and(|m| m.permissions().mode() & 0o111 != 0) {
+            // Programs stay programs in a tree that people read; who cannot have it so still has the content.
+            let _ = self.file.set_permissions(Permissions::from_mode(0o555));
+        }
         self.written = self.len;
         self.announced.wrote(self.len);
         Ok(())

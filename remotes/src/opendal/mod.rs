@@ -11,6 +11,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod tree;
 
 use std::rc::Rc;
 
@@ -21,7 +22,10 @@ use opendal::raw::{OpStat, Service as _};
 
 use crate::options::{Options, Spec, bad};
 use crate::pump::{BLOCK, Source, read_small};
-use crate::{Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Write, units};
+use crate::{
+    Capabilities, Context, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Write,
+    units,
+};
 use link::{Link, unique};
 use service::Intake;
 pub use service::{Commit, Layout, SERVICES, Service};
@@ -115,6 +119,16 @@ impl OpendalStore {
         }
     }
 
+    fn writes(&self) -> Write {
+        let can = self.link.can();
+        match self.link.service.intake {
+            Intake::Nothing => Write::ReadOnly,
+            _ if !can.write => Write::ReadOnly,
+            Intake::Parts(_) | Intake::Stream if can.write_can_multi => Write::Stream,
+            _ => Write::Memory(can.write_total_max_size.map_or(self.cap, |most| self.cap.min(most as u64))),
+        }
+    }
+
     fn read_only(&self, op: Op) -> Result<()> {
         if self.capabilities().write == Write::ReadOnly {
             return Err(self.link.error(op, Kind::ReadOnly, "this service can only be read"));
@@ -156,14 +170,8 @@ impl Store for OpendalStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let can = self.link.can();
-        let write = match self.link.service.intake {
-            Intake::Nothing => Write::ReadOnly,
-            _ if !can.write => Write::ReadOnly,
-            Intake::Parts(_) | Intake::Stream if can.write_can_multi => Write::Stream,
-            _ => Write::Memory(can.write_total_max_size.map_or(self.cap, |most| self.cap.min(most as u64))),
-        };
-        Capabilities { write, ranges: true, local: false, width: self.link.service.width }
+        let write = self.writes();
+        Capabilities { write, ranges: true, local: false, width: self.link.service.width, trees: self.trees() }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -229,7 +237,9 @@ impl Store for OpendalStore {
         }
         let call = self.link.call();
         // A weak tag never matches, by HTTP's rules.
-        let tag = range.tag.filter(|t| self.link.can().read_with_if_match && !t.starts_with("W/"));
+        let tag = range
+            .tag
+            .filter(|t| self.link.can().read_with_if_match && !t.starts_with("W/") && !t.starts_with(tree::TIME));
         let opened = async {
             let reader = call.operator.reader_with(path);
             let reader = match tag {
@@ -272,12 +282,37 @@ impl Store for OpendalStore {
         self.link.delete(Op::Remove, path).await.map_err(|e| e.object(object))?;
         // The directory an object has for itself goes with it, as git-annex's webdav type removes it.
         if self.link.service.layout == Layout::Tree
+            && !self.link.context.tree
             && let Some((dir, name)) = path.rsplit_once('/')
             && dir.rsplit('/').next() == Some(name)
         {
             let _ = self.link.once(Op::Remove, |o| async move { o.delete(&format!("{dir}/")).await }).await;
         }
         Ok(())
+    }
+
+    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+        self.rename_object(from, to).await
+    }
+
+    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
+        self.copy_object(from, to, tag).await
+    }
+
+    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
+        let prefix = prefix.map(|prefix| self.path(Op::List, prefix)).transpose()?;
+        self.absent(Op::List).await?;
+        Ok(Box::new(self.walk(prefix)))
+    }
+
+    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
+        self.remove_empty(self.path(Op::Remove, dir)?).await.map_err(|e| e.object(dir))
+    }
+
+    /// The name too: many services make an ETag of length and time alone, which two files may share.
+    fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
+        let name = crate::tree::fingerprint(object.as_bytes());
+        tag.map(|tag| format!("{len}-{name:016x}-{}", crate::tree::plain(tag)))
     }
 }
 

@@ -31,6 +31,8 @@ const SINGLE_QUEUE: usize = 2;
 pub struct Fetch {
     /// Length of the object, and now of the file.
     pub total: u64,
+    /// See [`crate::Stat::tag`]: of the object that was read, all of it.
+    pub tag: Option<String>,
     /// Bytes that were already in the file and not read again.
     pub resumed: u64,
     /// How the bytes travelled, for the log.
@@ -61,7 +63,7 @@ pub async fn fetch(
     }
     truncate(file, from).map_err(|e| local("the file to write", e))?;
     meter.set(from);
-    let total = first.total;
+    let (total, tag) = (first.total, first.tag.clone());
     let mut lane =
         plan(kind(&first.source), SinkKind::File, Default::default(), Engine::current()).as_str().to_string();
     if let Source::File(source) = &first.source {
@@ -76,7 +78,7 @@ pub async fn fetch(
             .drain(first, file, meter)
             .await?;
     }
-    Ok(Fetch { total, resumed: from, lane })
+    Ok(Fetch { total, tag, resumed: from, lane })
 }
 
 fn kind(source: &Source) -> SourceKind {

@@ -18,6 +18,7 @@ mod put;
 mod sdk_body;
 mod single;
 mod stream;
+mod tree;
 mod wire;
 
 use std::cell::Cell;
@@ -34,12 +35,16 @@ use crate::doctor::Finding;
 use crate::options::Options;
 use crate::retry::Backoff;
 use crate::{
-    Capabilities, Context, Error, Get, Kind, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Write,
+    Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
+    Store, Stored, Trees, Write,
 };
 use client::Client;
 
 /// How long the bucket counts as seen: within it, a 404 on an object needs no second question.
 const BUCKET_SEEN: Duration = Duration::from_secs(60);
+
+/// Longest key, in bytes.
+const KEY_MAX: usize = 1024;
 
 /// Ranges of one object read side by side.
 const WIDTH: usize = 4;
@@ -57,26 +62,34 @@ struct Inner {
     client: Client,
     pool: Option<wire::Pool>,
     bucket_seen: Cell<Option<Instant>>,
+    /// Most bytes that one request copies on the server.
+    copy_max: u64,
 }
 
 impl S3 {
     /// Makes sense of the options. No network.
     pub fn open(options: &Options, context: &Context) -> Result<Self> {
-        Self::with_pool(options, context, true)
+        Self::with_pool(options, context, true, plan::PART_MAX)
+    }
+
+    /// The same, with server-side copies of more than `most` bytes in parts. For tests.
+    pub fn open_with_copies(options: &Options, context: &Context, most: u64) -> Result<Self> {
+        Self::with_pool(options, context, true, most)
     }
 
     /// The same, with all payloads through the SDK as under TLS, also where the connection is plain. For tests.
     pub fn open_through_sdk(options: &Options, context: &Context) -> Result<Self> {
-        Self::with_pool(options, context, false)
+        Self::with_pool(options, context, false, plan::PART_MAX)
     }
 
-    fn with_pool(options: &Options, context: &Context, pool: bool) -> Result<Self> {
+    fn with_pool(options: &Options, context: &Context, pool: bool, copy_max: u64) -> Result<Self> {
         let config = Config::parse(options)?;
         let label = format!("s3 {}", config.bucket);
         let client = Client::new(&config, options, context)?;
         let address = config.plain_address().filter(|_| pool);
         let pool = address.map(|(host, port)| wire::Pool::new(host, port, context));
-        let inner = Inner { config, label, context: context.clone(), client, pool, bucket_seen: Cell::new(None) };
+        let bucket_seen = Cell::new(None);
+        let inner = Inner { config, label, context: context.clone(), client, pool, bucket_seen, copy_max };
         Ok(Self { inner: Rc::new(inner) })
     }
 }
@@ -89,7 +102,7 @@ impl Inner {
             return Err(Error::new(op, Kind::Unsupported, detail).object(object).on(&self.label));
         };
         let key = format!("{}{text}", self.config.prefix);
-        if key.len() > crate::NAME_MAX {
+        if key.len() > KEY_MAX {
             let detail = "fileprefix and key together are longer than S3's 1024 bytes";
             return Err(Error::new(op, Kind::Unsupported, detail).object(object).on(&self.label));
         }
@@ -201,6 +214,24 @@ impl Inner {
     }
 }
 
+impl S3 {
+    async fn delete(&self, key: &str) -> Result<()> {
+        let inner = &self.inner;
+        let sdk = inner.client.sdk().await?;
+        let mut backoff = Backoff::new(&inner.context);
+        loop {
+            let error = match sdk.delete_object().bucket(&inner.config.bucket).key(key).send().await {
+                Ok(_) => return Ok(()),
+                Err(e) => errors::from_sdk(Op::Remove, &e),
+            };
+            if error.kind() == Kind::NotFound {
+                return Ok(());
+            }
+            backoff.pause(error).await?;
+        }
+    }
+}
+
 #[async_trait(?Send)]
 impl Store for S3 {
     fn label(&self) -> &str {
@@ -209,7 +240,7 @@ impl Store for S3 {
 
     fn capabilities(&self) -> Capabilities {
         let write = if self.inner.client.anonymous() { Write::ReadOnly } else { Write::Stream };
-        Capabilities { write, ranges: true, local: false, width: WIDTH }
+        Capabilities { write, ranges: true, local: false, width: WIDTH, trees: Trees::ALL }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -281,24 +312,44 @@ impl Store for S3 {
         }
     }
 
+    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+        let about = self.inner.name(from);
+        let (source, target) = (self.inner.key(Op::Rename, from)?, self.inner.writable(to)?);
+        let copy = tree::Copy { inner: &self.inner, op: Op::Rename, from: &source, to: &target, tag: None };
+        copy.run().await.map_err(&about)?;
+        if source == target {
+            return Ok(());
+        }
+        self.delete(&source).await.map_err(|e| about(e.during(Op::Rename)))
+    }
+
+    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
+        let (source, target) = (self.inner.key(Op::Copy, from)?, self.inner.writable(to)?);
+        let copy = tree::Copy { inner: &self.inner, op: Op::Copy, from: &source, to: &target, tag };
+        copy.run().await.map_err(self.inner.name(from))
+    }
+
+    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
+        let below = match prefix {
+            Some(prefix) => format!("{}/", self.inner.key(Op::List, prefix)?),
+            None => self.inner.config.prefix.clone(),
+        };
+        Ok(Box::new(tree::Keys::new(&self.inner, below)))
+    }
+
+    /// The ETag, which is made of the content or by chance, and the length beside it.
+    fn identify(&self, _: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
+        tag.map(|tag| format!("{len}-{}", crate::tree::plain(tag)))
+    }
+
     async fn remove(&self, object: &ObjectName) -> Result<()> {
         let inner = &self.inner;
         let key = inner.key(Op::Remove, object)?;
-        if inner.config.versioning {
+        // In a tree a removed file is gone from view, and its versions stay.
+        if inner.config.versioning && !inner.context.tree {
             let detail = "versioning=yes keeps every content, so nothing can be dropped from this bucket";
             return Err(Error::new(Op::Remove, Kind::Unsupported, detail).object(object).on(&inner.label));
         }
-        let sdk = inner.client.sdk().await?;
-        let mut backoff = Backoff::new(&inner.context);
-        loop {
-            let error = match sdk.delete_object().bucket(&inner.config.bucket).key(&key).send().await {
-                Ok(_) => return Ok(()),
-                Err(e) => errors::from_sdk(Op::Remove, &e),
-            };
-            if error.kind() == Kind::NotFound {
-                return Ok(());
-            }
-            backoff.pause(error).await.map_err(inner.name(object))?;
-        }
+        self.delete(&key).await.map_err(inner.name(object))
     }
 }

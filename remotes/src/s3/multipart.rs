@@ -3,9 +3,11 @@
 use std::rc::Rc;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::upload_part::builders::UploadPartFluentBuilder;
 use aws_sdk_s3::presigning::PresignedRequest;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass};
 use bytes::Bytes;
 
 use super::plan::PARTS_MAX;
@@ -129,7 +131,36 @@ impl Multipart {
         &self.id
     }
 
+    /// An upload of an object that is to be like the one `head` tells of.
+    pub(super) async fn create_like(
+        inner: &Rc<Inner>,
+        key: &str,
+        count: usize,
+        head: &HeadObjectOutput,
+        class: Option<StorageClass>,
+    ) -> Result<Self> {
+        let mut backoff = Backoff::new(&inner.context);
+        let id = loop {
+            let request = Self::request_create(inner, key).await?.set_storage_class(class.clone());
+            let request = request
+                .set_metadata(head.metadata().cloned())
+                .set_content_type(head.content_type().map(str::to_string))
+                .set_content_encoding(head.content_encoding().map(str::to_string))
+                .set_content_disposition(head.content_disposition().map(str::to_string))
+                .set_cache_control(head.cache_control().map(str::to_string));
+            match Self::begin(request).await {
+                Ok(id) => break id,
+                Err(e) => backoff.pause(e).await?,
+            }
+        };
+        Ok(Self { inner: Rc::clone(inner), key: key.into(), id, count, open: true, lasting: false })
+    }
+
     async fn try_create(inner: &Inner, key: &str) -> Result<String> {
+        Self::begin(Self::request_create(inner, key).await?).await
+    }
+
+    async fn request_create(inner: &Inner, key: &str) -> Result<CreateMultipartUploadFluentBuilder> {
         let config = &inner.config;
         let mut request = inner.client.sdk().await?.create_multipart_upload().bucket(&config.bucket).key(key);
         request = request.set_storage_class(config.storage_class.as_deref().map(Into::into));
@@ -140,6 +171,10 @@ impl Multipart {
         for (name, value) in &config.meta {
             request = request.metadata(name, value);
         }
+        Ok(request)
+    }
+
+    async fn begin(request: CreateMultipartUploadFluentBuilder) -> Result<String> {
         match request.send().await {
             Ok(answer) if answer.upload_id().is_some_and(|id| !id.is_empty()) => {
                 Ok(answer.upload_id().unwrap_or_default().to_string())

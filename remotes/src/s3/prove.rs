@@ -9,7 +9,7 @@ use super::{Inner, errors};
 use crate::{Error, Kind, Op, Result};
 
 /// Name of the marker, below the prefix; git-annex's own.
-const MARKER: &str = "annex-uuid";
+pub(super) const MARKER: &str = "annex-uuid";
 
 pub(super) async fn prove(inner: &Inner, owner: &str) -> Result<()> {
     if inner.client.anonymous() {
@@ -18,7 +18,10 @@ pub(super) async fn prove(inner: &Inner, owner: &str) -> Result<()> {
     }
     make_bucket(inner).await?;
     nothing_is_everywhere(inner, owner).await?;
-    claim(inner, owner).await?;
+    // A tree holds files and nothing else; git-annex's own type leaves no marker in one either.
+    if !inner.context.tree {
+        claim(inner, owner).await?;
+    }
     if inner.config.versioning {
         turn_versioning_on(inner).await?;
     }

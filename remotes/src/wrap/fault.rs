@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::pump::{Blocks, FileSource, Meter, Source};
 use crate::{
-    Capabilities, Error, Get, Kind, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Stored,
+    Capabilities, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Stored,
 };
 
 /// One failure to come.
@@ -136,6 +136,30 @@ impl Store for Faults {
     async fn remove(&self, object: &ObjectName) -> Result<()> {
         self.check(Op::Remove)?;
         self.inner.remove(object).await
+    }
+
+    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+        self.check(Op::Rename)?;
+        self.inner.rename(from, to).await
+    }
+
+    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
+        self.check(Op::Copy)?;
+        self.inner.copy(from, to, tag).await
+    }
+
+    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
+        self.check(Op::List)?;
+        self.inner.list(prefix).await
+    }
+
+    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
+        self.check(Op::Remove)?;
+        self.inner.remove_dir(dir).await
+    }
+
+    fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
+        self.inner.identify(object, len, tag)
     }
 }
 

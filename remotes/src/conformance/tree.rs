@@ -1,0 +1,194 @@
+//! What a store promises of trees of files, as far as it can do any of it.
+
+use std::collections::BTreeMap;
+
+use super::{Exam, pattern};
+use crate::{Kind, ObjectName, PAGE, Range, Write};
+
+fn path(text: &str) -> ObjectName {
+    ObjectName::new(format!("conformance-tree/{text}")).expect("a good name")
+}
+
+impl Exam<'_> {
+    pub(super) async fn trees_are_kept(&self) {
+        let can = self.store.capabilities();
+        if can.write == Write::ReadOnly {
+            return;
+        }
+        if can.trees.rename {
+            self.a_rename_moves_and_replaces().await;
+            self.names_that_leave_the_tree_are_refused().await;
+        }
+        if can.trees.copy {
+            self.a_copy_leaves_the_original().await;
+        }
+        if can.trees.list {
+            self.a_listing_tells_all().await;
+            self.identifiers_change_with_the_content_only().await;
+        }
+        self.only_empty_directories_go().await;
+    }
+
+    async fn a_rename_moves_and_replaces(&self) {
+        let (from, to, other) = (path("a b/x"), path("c/d/é+&%20"), path("c/other"));
+        let (one, two) = (pattern(31, 20_000), pattern(32, 10));
+        self.put(&from, &one).await;
+        self.put(&other, &two).await;
+        self.store.rename(&from, &to).await.expect("renamed");
+        assert!(!self.present(&from).await, "the old name is gone");
+        assert!(self.whole(&to).await.expect("got") == one, "the content has the new name");
+        self.store.rename(&to, &other).await.expect("renamed over another");
+        assert!(self.whole(&other).await.expect("got") == one, "the other was replaced");
+        self.store.rename(&other, &other).await.expect("its own name is no matter");
+        assert!(self.whole(&other).await.expect("got") == one, "it is still there");
+        let e = self.store.rename(&from, &to).await.expect_err("nothing to rename");
+        assert_eq!(e.kind(), Kind::NotFound, "{e}");
+        assert!(!self.present(&to).await, "nothing came of it");
+        // Two that swap their content, by way of a third name.
+        self.put(&from, &two).await;
+        for (a, b) in [(&from, &to), (&other, &from), (&to, &other)] {
+            self.store.rename(a, b).await.expect("renamed");
+        }
+        assert!(self.whole(&from).await.expect("got") == one && self.whole(&other).await.expect("got") == two);
+        for name in [&from, &to, &other] {
+            self.remove(name).await;
+        }
+        self.clean(&["a b", "c/d", "c"]).await;
+    }
+
+    /// Removes directories that are empty now.
+    async fn clean(&self, dirs: &[&str]) {
+        for dir in dirs {
+            self.store.remove_dir(&path(dir)).await.expect("empty directories can go");
+        }
+    }
+
+    /// A store without directories may take such a name for one like any other.
+    async fn names_that_leave_the_tree_are_refused(&self) {
+        let inside = path("inside");
+        self.put(&inside, &pattern(33, 5)).await;
+        for bad in ["../outside", "/outside", "a/../../outside", "a//b", "a/./b"] {
+            let outside = ObjectName::new(bad).expect("bytes like others");
+            if outside.components().is_err() && self.store.rename(&inside, &outside).await.is_ok() {
+                assert!(self.present(&outside).await, "{bad} is a name here, or is refused");
+                self.store.rename(&outside, &inside).await.expect("and back");
+            }
+        }
+        assert!(self.whole(&inside).await.expect("got") == pattern(33, 5), "a refused rename does no harm");
+        self.remove(&inside).await;
+    }
+
+    async fn a_copy_leaves_the_original(&self) {
+        let (from, to) = (path("original"), path("twins/copy"));
+        let (one, two) = (pattern(34, 20_000), pattern(35, 10));
+        self.put(&from, &one).await;
+        self.put(&to, &two).await;
+        assert_eq!(self.store.copy(&from, &to, None).await.expect("copied").len, 20_000);
+        assert!(self.whole(&from).await.expect("got") == one && self.whole(&to).await.expect("got") == one);
+        let old = self.store.stat(&from).await.expect("a clear answer").expect("present").tag;
+        self.put(&from, &pattern(41, 11)).await;
+        if let Some(tag) = old {
+            let e = self.store.copy(&from, &to, Some(&tag)).await.expect_err("it is another object now");
+            assert_eq!(e.kind(), Kind::Corrupt, "{e}");
+        }
+        assert!(self.whole(&to).await.expect("got") == one, "the copy is not the original");
+        self.remove(&from).await;
+        let e = self.store.copy(&from, &to, None).await.expect_err("nothing to copy");
+        assert_eq!(e.kind(), Kind::NotFound, "{e}");
+        assert!(self.whole(&to).await.expect("got") == one, "a copy that failed does no harm");
+        self.remove(&to).await;
+        self.clean(&["twins"]).await;
+    }
+
+    async fn listed(&self, prefix: Option<&ObjectName>) -> BTreeMap<ObjectName, (u64, Option<String>)> {
+        let mut listing = self.store.list(prefix).await.expect("listed");
+        let mut all = BTreeMap::new();
+        while let Some(page) = listing.next().await.expect("a page") {
+            assert_eq!(page.skipped, Vec::<String>::new(), "every name here is a good one");
+            for entry in page.entries {
+                let id = self.store.identify(&entry.name, entry.len, entry.tag.as_deref());
+                let same = all.insert(entry.name.clone(), (entry.len, id));
+                assert_eq!(same, None, "{} once", entry.name);
+            }
+        }
+        all
+    }
+
+    async fn a_listing_tells_all(&self) {
+        let below = ObjectName::new("conformance-tree").expect("a good name");
+        assert!(self.listed(Some(&below)).await.is_empty(), "nothing is listed where nothing is");
+        let names = ["a", "a b", "a.b/c", "d/e/f", "d/g", "d/é", "x+y&z", "100%", "tmp/kept", "h/h", "h/i"];
+        for (size, text) in names.iter().enumerate() {
+            self.put(&path(text), &pattern(36, size)).await;
+        }
+        let beside = ObjectName::new("conformance-tree2/a").expect("a good name");
+        self.put(&beside, &pattern(36, 3)).await;
+        let listed = self.listed(Some(&below)).await;
+        let lengths: BTreeMap<_, _> = listed.iter().map(|(name, (len, _))| (name.clone(), *len)).collect();
+        let expected = names.iter().enumerate().map(|(size, text)| (path(text), size as u64)).collect();
+        assert_eq!(lengths, expected, "each with its length");
+        let all = self.listed(None).await;
+        assert!(listed.iter().all(|found| all.get(found.0) == Some(found.1)), "all holds the parts");
+        assert!(all.contains_key(&beside), "and what is beside them");
+        for text in names {
+            self.remove(&path(text)).await;
+        }
+        self.remove(&beside).await;
+        let many = PAGE + 7;
+        if self.store.capabilities().local {
+            for n in 0..many {
+                self.put(&path(&format!("m/{n}")), &pattern(1, 1)).await;
+            }
+            assert_eq!(self.listed(Some(&below)).await.len(), many, "more than a page");
+            for n in 0..many {
+                self.remove(&path(&format!("m/{n}"))).await;
+            }
+        }
+        self.clean(&["a.b", "d/e", "d", "tmp", "h"]).await;
+    }
+
+    async fn identifiers_change_with_the_content_only(&self) {
+        let (name, other) = (path("id/one"), path("id/two"));
+        self.put(&name, &pattern(37, 100)).await;
+        self.put(&other, &pattern(38, 100)).await;
+        let first = self.listed(Some(&path("id"))).await;
+        assert_eq!(first, self.listed(Some(&path("id"))).await, "stable while nothing changes");
+        let (_, id) = &first[&name];
+        // Where nothing is known that changes with the content, there are no imports.
+        let Some(id) = id.as_deref() else { return self.clean_identified(&[name, other]).await };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        assert!(id.chars().all(plain) && id.len() < 200, "{id}");
+        assert_ne!(first[&name], first[&other], "other content, other identifier");
+        let stat = self.store.stat(&name).await.expect("a clear answer").expect("present");
+        let told = self.store.identify(&name, stat.len, stat.tag.as_deref());
+        assert_eq!(told.as_deref(), Some(id), "a look at one tells the same as a listing");
+        if self.store.capabilities().ranges {
+            let got = self.range(&name, Range { from: 0, len: None, tag: stat.tag.clone() }).await;
+            assert!(got.expect("still the same") == pattern(37, 100));
+        }
+        self.put(&name, &pattern(39, 101)).await;
+        let second = self.listed(Some(&path("id"))).await;
+        assert_ne!(second[&name], first[&name], "changed with the content");
+        assert_eq!(second[&other], first[&other], "the other did not change");
+        self.clean_identified(&[name, other]).await;
+    }
+
+    async fn clean_identified(&self, names: &[ObjectName]) {
+        for name in names {
+            self.remove(name).await;
+        }
+        self.clean(&["id"]).await;
+    }
+
+    async fn only_empty_directories_go(&self) {
+        let (file_name, dir) = (path("full/deep/file"), path("full"));
+        self.put(&file_name, &pattern(40, 10)).await;
+        self.store.remove_dir(&dir).await.expect("left alone");
+        self.store.remove_dir(&path("full/deep")).await.expect("left alone");
+        assert!(self.present(&file_name).await, "what is in a directory stays");
+        self.remove(&file_name).await;
+        for dir in ["full/deep", "full", "never-there"] {
+            self.store.remove_dir(&path(dir)).await.expect("gone, or was not there");
+        }
+    }
+}

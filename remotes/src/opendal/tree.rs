@@ -1,0 +1,204 @@
+//! Trees of files: rename, copy and list, where the service can.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use opendal::options::ListOptions;
+use opendal::{Lister, Metadata};
+
+use super::OpendalStore;
+use super::link::Link;
+use super::put::STAGE;
+use super::transport::Watch;
+use crate::retry::Backoff;
+use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stat, Store, Stored, Trees, Write};
+
+/// What changes with the content: an ETag, or else the time of the last change.
+pub(super) fn tag(meta: &Metadata) -> Option<String> {
+    meta.etag().map(str::to_string).or_else(|| meta.last_modified().map(|time| format!("{TIME}{time}")))
+}
+
+/// How a tag begins that is a time, which no request can be made to depend on.
+pub(super) const TIME: &str = "time:";
+
+/// Whether something is to be there twice or to change its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Move {
+    Rename,
+    Copy,
+}
+
+impl OpendalStore {
+    pub(super) fn trees(&self) -> Trees {
+        let can = self.link.can();
+        let writes = self.writes() != Write::ReadOnly;
+        Trees { rename: writes && (can.rename || (can.copy && can.delete)), copy: writes && can.copy, list: can.list }
+    }
+
+    pub(super) async fn rename_object(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+        if from == to {
+            return self.there(Op::Rename, from).await.map(|_| ());
+        }
+        if self.link.can().rename {
+            return self.shift(Move::Rename, Op::Rename, from, to).await.map(|_| ());
+        }
+        self.shift(Move::Copy, Op::Rename, from, to).await?;
+        self.link.delete(Op::Rename, self.path(Op::Rename, from)?).await.map_err(|e| e.object(from))
+    }
+
+    pub(super) async fn copy_object(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
+        // Not a condition of the request itself: few services know such.
+        if let Some(tag) = tag
+            && self.there(Op::Copy, from).await?.tag.as_deref() != Some(tag)
+        {
+            return Err(self.link.error(Op::Copy, Kind::Corrupt, "the object changed").object(from));
+        }
+        let stat = match from == to {
+            true => self.there(Op::Copy, from).await?,
+            false => self.shift(Move::Copy, Op::Copy, from, to).await?,
+        };
+        Ok(Stored { len: stat.len, tag: stat.tag })
+    }
+
+    async fn there(&self, op: Op, object: &ObjectName) -> Result<Stat> {
+        let stat = self.stat(object).await.map_err(|e| e.during(op))?;
+        stat.ok_or_else(|| self.link.error(op, Kind::NotFound, "is not there").object(object))
+    }
+
+    /// Has the service do it, and sees that it was done.
+    async fn shift(&self, how: Move, op: Op, from: &ObjectName, to: &ObjectName) -> Result<Stat> {
+        let can = match how {
+            Move::Rename => self.trees().rename,
+            Move::Copy => self.trees().copy,
+        };
+        if !can {
+            return Err(self.link.error(op, Kind::Unsupported, "this service cannot do that").object(from));
+        }
+        let (source, target) = (self.path(op, from)?, self.path(op, to)?);
+        let about = |e: Error| e.during(op).object(from);
+        let before = self.there(op, from).await?;
+        let mut backoff = Backoff::new(&self.link.context);
+        loop {
+            let request = |o: opendal::Operator| async move {
+                match how {
+                    Move::Rename => o.rename(source, target).await,
+                    Move::Copy => o.copy(source, target).await.map(|_| ()),
+                }
+            };
+            let Err(e) = self.link.once(op, request).await else { break };
+            // The answer may have been lost, and not the request.
+            let gone = how == Move::Rename && self.link.look(op, source).await.map_err(about)?.is_none();
+            if gone && self.link.look(op, target).await.map_err(about)?.is_some_and(|stat| stat.len == before.len) {
+                break;
+            }
+            backoff.pause(e).await.map_err(about)?;
+        }
+        match self.link.look(op, target).await.map_err(about)? {
+            Some(after) if after.len == before.len => Ok(after),
+            _ => {
+                let detail = "the service said it had done so, and has not";
+                Err(self.link.error(op, Kind::Protocol, detail).object(to))
+            }
+        }
+    }
+
+    /// Removes a directory where nothing is in it: most services would take all of it away.
+    pub(super) async fn remove_empty(&self, dir: &str) -> Result<()> {
+        if !self.link.can().create_dir || !self.link.can().list {
+            return Ok(());
+        }
+        let dir = format!("{dir}/");
+        let looked = self.link.once(Op::Remove, |o| async move { o.list(&dir).await.map(|found| (dir, found)) }).await;
+        let (dir, found) = match looked {
+            Err(e) if e.kind() == Kind::NotFound => return Ok(()),
+            looked => looked?,
+        };
+        if found.iter().any(|entry| entry.path().trim_end_matches('/') != dir.trim_end_matches('/')) {
+            return Ok(());
+        }
+        self.link.delete(Op::Remove, &dir).await
+    }
+
+    pub(super) fn walk(&self, prefix: Option<&str>) -> Walk {
+        let start = prefix.map(|prefix| format!("{prefix}/")).unwrap_or_else(|| "/".into());
+        Walk { link: Rc::clone(&self.link), todo: vec![start], open: None }
+    }
+}
+
+/// A walk through what the service keeps, a directory at a time where it has such.
+pub(super) struct Walk {
+    link: Rc<Link>,
+    todo: Vec<String>,
+    open: Option<(String, Lister, Arc<Watch>)>,
+}
+
+impl Walk {
+    async fn entry(&mut self, page: &mut Page) -> Result<bool> {
+        let Some((dir, lister, watch)) = &mut self.open else {
+            let Some(dir) = self.todo.pop() else { return Ok(false) };
+            let recursive = self.link.can().list_with_recursive;
+            let call = self.link.call();
+            let options = ListOptions { recursive, ..ListOptions::default() };
+            let opened = call.operator.lister_options(&dir, options);
+            let lister = self.link.watched(Op::List, &call.watch, opened, |_| {}).await?;
+            self.open = Some((dir, lister, call.watch));
+            return Ok(true);
+        };
+        let next = async { lister.next().await.transpose() };
+        let Some(entry) = self.link.watched(Op::List, watch, next, |_| {}).await? else {
+            self.open = None;
+            return Ok(true);
+        };
+        let path = entry.path();
+        if path == dir || path.trim_end_matches('/') == dir.trim_end_matches('/') {
+            return Ok(true);
+        }
+        if path.ends_with('/') {
+            if !self.link.can().list_with_recursive {
+                self.todo.push(path.to_string());
+            }
+        } else if !is_ours(path) {
+            self.meet(path.to_string(), entry.metadata().clone(), page).await?;
+        }
+        Ok(true)
+    }
+
+    async fn meet(&self, path: String, meta: Metadata, page: &mut Page) -> Result<()> {
+        let name = ObjectName::new(&path);
+        let name = match name.and_then(|name| name.components().map(|_| ()).map(|()| name)) {
+            Ok(name) if path.trim() == path => name,
+            Ok(_) => {
+                page.skipped.push(format!("{path:?}: it starts or ends with white space"));
+                return Ok(());
+            }
+            Err(why) => {
+                page.skipped.push(format!("{path:?}: {why}"));
+                return Ok(());
+            }
+        };
+        let told = Stat { len: meta.content_length(), tag: tag(&meta) };
+        // Not every service tells all of it in a list.
+        let stat =
+            if meta.is_file() && told.tag.is_some() { Some(told) } else { self.link.look(Op::List, &path).await? };
+        page.entries.extend(stat.map(|stat| Entry { name, len: stat.len, tag: stat.tag }));
+        Ok(())
+    }
+}
+
+/// An object that waits for its name.
+fn is_ours(path: &str) -> bool {
+    let Some((STAGE, name)) = path.split_once('/') else { return false };
+    let hex = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
+    name.split_once('-').is_some_and(|(process, chance)| hex(process) && chance.len() == 16 && hex(chance))
+}
+
+#[async_trait(?Send)]
+impl Listing for Walk {
+    async fn next(&mut self) -> Result<Option<Page>> {
+        let mut page = Page::default();
+        while page.entries.len() + page.skipped.len() < PAGE && self.entry(&mut page).await? {}
+        Ok((page.entries.len() + page.skipped.len() > 0).then_some(page))
+    }
+}

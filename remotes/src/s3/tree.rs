@@ -1,0 +1,242 @@
+//! Trees of files in a bucket: rename, copy and list. No content passes through here.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
+
+use super::multipart::Multipart;
+use super::plan::PART_MAX;
+use super::prove::MARKER;
+use super::{Inner, client, config, errors};
+use crate::retry::Backoff;
+use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stored};
+
+/// Bytes a second that a server copies at the least, for the limit on waiting.
+const PACE: u64 = 10 << 20;
+
+/// Parts of a copy under way at once.
+const AT_ONCE: usize = 8;
+
+/// Bytes of a part that the server copies.
+const PART: u64 = 1 << 30;
+
+/// A copy on the server.
+pub(super) struct Copy<'a> {
+    pub(super) inner: &'a Rc<Inner>,
+    pub(super) op: Op,
+    pub(super) from: &'a str,
+    pub(super) to: &'a str,
+    /// The original must still have this ETag.
+    pub(super) tag: Option<&'a str>,
+}
+
+impl Copy<'_> {
+    /// Copies the object and sees that the copy is whole.
+    pub(super) async fn run(&self) -> Result<Stored> {
+        let head = self.head().await?;
+        let len = head.content_length().and_then(|len| u64::try_from(len).ok()).unwrap_or(0);
+        if self.tag.is_some() && head.e_tag() != self.tag {
+            return Err(Error::new(self.op, Kind::Corrupt, "the object was replaced before it was copied"));
+        }
+        if self.from == self.to {
+            return Ok(Stored { len, tag: head.e_tag().map(str::to_string) });
+        }
+        if len > self.inner.copy_max.min(PART_MAX) {
+            self.in_parts(&head, len).await?;
+        } else {
+            self.often(|| self.at_once(&head, len)).await?;
+        }
+        super::single::read_back(self.inner, self.to, len).await.map_err(|e| e.during(self.op))
+    }
+
+    async fn often<T, F: Future<Output = Result<T>>>(&self, mut request: impl FnMut() -> F) -> Result<T> {
+        let mut backoff = Backoff::new(&self.inner.context);
+        loop {
+            match request().await {
+                Ok(done) => return Ok(done),
+                Err(e) => backoff.pause(e).await?,
+            }
+        }
+    }
+
+    async fn head(&self) -> Result<HeadObjectOutput> {
+        self.often(|| async {
+            let sdk = self.inner.client.sdk().await?;
+            let asked = sdk.head_object().bucket(&self.inner.config.bucket).key(self.from).send().await;
+            let error = match asked {
+                Ok(head) => return Ok(head),
+                Err(e) => errors::from_sdk(self.op, &e),
+            };
+            if error.kind() == Kind::NotFound {
+                self.inner.bucket_is_there().await?;
+            }
+            Err(error)
+        })
+        .await
+    }
+
+    fn source(&self) -> String {
+        config::encode(&format!("{}/{}", self.inner.config.bucket, self.from))
+    }
+
+    /// The class of the original; a copy would be of the standard class otherwise.
+    fn class(&self, head: &HeadObjectOutput) -> Option<StorageClass> {
+        head.storage_class().cloned().or_else(|| self.inner.config.storage_class.as_deref().map(Into::into))
+    }
+
+    fn limit(&self, len: u64) -> Duration {
+        self.inner.context.idle + Duration::from_secs(len / PACE)
+    }
+
+    async fn within<T>(&self, len: u64, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let late = || Error::new(self.op, Kind::Timeout, "the server copies for too long");
+        tokio::time::timeout(self.limit(len), request).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn at_once(&self, head: &HeadObjectOutput, len: u64) -> Result<()> {
+        let config = &self.inner.config;
+        let request = self.inner.client.sdk().await?.copy_object().bucket(&config.bucket).key(self.to);
+        let mut request = request.copy_source(self.source()).set_storage_class(self.class(head));
+        request = request.set_copy_source_if_match(head.e_tag().map(str::to_string));
+        if config.public {
+            request = request.acl(ObjectCannedAcl::PublicRead);
+        }
+        let send = async {
+            let sent = request.customize().config_override(client::patient()).send().await;
+            sent.map(|_| ()).map_err(|e| errors::from_sdk(self.op, &e))
+        };
+        self.within(len, send).await
+    }
+
+    async fn in_parts(&self, head: &HeadObjectOutput, len: u64) -> Result<()> {
+        let part = self.inner.copy_max.clamp(super::plan::PART_MIN, PART).max(len.div_ceil(super::plan::PARTS_MAX));
+        let count = usize::try_from(len.div_ceil(part)).unwrap_or(usize::MAX);
+        let upload = Multipart::create_like(self.inner, self.to, count, head, self.class(head)).await?;
+        match self.parts(&upload, head, len, part).await {
+            Ok(tags) => upload.complete(tags).await.map_err(|e| e.during(self.op)),
+            Err(e) => {
+                // The failure of the part is the one to tell.
+                let _ = upload.abort().await;
+                Err(e)
+            }
+        }
+    }
+
+    async fn parts(&self, upload: &Multipart, head: &HeadObjectOutput, len: u64, part: u64) -> Result<Vec<String>> {
+        use futures_util::{StreamExt, TryStreamExt};
+        let numbers = 0..len.div_ceil(part);
+        let copies = numbers.map(|number| async move {
+            let (first, last) = (number * part, ((number + 1) * part).min(len) - 1);
+            self.often(|| self.part(upload, head, number, first, last)).await
+        });
+        futures_util::stream::iter(copies).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn part(&self, upload: &Multipart, head: &HeadObjectOutput, n: u64, first: u64, last: u64) -> Result<String> {
+        let sdk = self.inner.client.sdk().await?;
+        let request = sdk.upload_part_copy().bucket(&self.inner.config.bucket).key(self.to).upload_id(upload.id());
+        let request = request
+            .part_number(i32::try_from(n + 1).unwrap_or(i32::MAX))
+            .copy_source(self.source())
+            .copy_source_range(format!("bytes={first}-{last}"))
+            .set_copy_source_if_match(head.e_tag().map(str::to_string));
+        let send = async {
+            let sent = request.customize().config_override(client::patient()).send().await;
+            let answer = sent.map_err(|e| errors::from_sdk(self.op, &e).within(format!("part {}", n + 1)))?;
+            let tag = answer.copy_part_result().and_then(|result| result.e_tag()).map(str::to_string);
+            tag.ok_or_else(|| Error::new(self.op, Kind::Protocol, "the server copied a part without giving an ETag"))
+        };
+        self.within(last - first + 1, send).await
+    }
+}
+
+/// The keys below a prefix, in the order of the server, a page at a time.
+pub(super) struct Keys {
+    inner: Rc<Inner>,
+    below: String,
+    next: Next,
+}
+
+enum Next {
+    First,
+    After(String),
+    End,
+}
+
+impl Keys {
+    pub(super) fn new(inner: &Rc<Inner>, below: String) -> Self {
+        Self { inner: Rc::clone(inner), below, next: Next::First }
+    }
+
+    async fn page(&self) -> Result<(Page, Next)> {
+        let inner = &self.inner;
+        let request = inner.client.sdk().await?.list_objects_v2().bucket(&inner.config.bucket);
+        let request = request.max_keys(PAGE as i32).set_prefix((!self.below.is_empty()).then(|| self.below.clone()));
+        let request = match &self.next {
+            Next::After(token) => request.continuation_token(token),
+            Next::First | Next::End => request,
+        };
+        let answer = request.send().await.map_err(|e| match errors::from_sdk(Op::List, &e) {
+            // Nothing was asked for that could be absent, except the bucket.
+            e if e.kind() == Kind::NotFound => Error::new(Op::List, Kind::NoSuchPlace, "there is no such bucket"),
+            e => e,
+        })?;
+        let mut page = Page::default();
+        for object in answer.contents() {
+            let (Some(key), Some(size)) = (object.key(), object.size()) else { continue };
+            let Some(name) = key.strip_prefix(&inner.config.prefix) else { continue };
+            // What ends with a slash stands for a directory, as consoles make them.
+            if name.is_empty() || name.ends_with('/') || name == MARKER {
+                continue;
+            }
+            match ObjectName::new(name).and_then(|object| object.components().map(|_| ()).map(|()| object)) {
+                Ok(name) => page.entries.push(Entry {
+                    name,
+                    len: u64::try_from(size).unwrap_or(0),
+                    tag: object.e_tag().map(str::to_string),
+                }),
+                Err(why) => page.skipped.push(format!("{name:?}: {why}")),
+            }
+        }
+        let next = match (answer.is_truncated(), answer.next_continuation_token()) {
+            (Some(true), Some(token)) => Next::After(token.to_string()),
+            (Some(true), None) => {
+                return Err(Error::new(
+                    Op::List,
+                    Kind::Protocol,
+                    "the server lists a part without saying how to go on",
+                ));
+            }
+            _ => Next::End,
+        };
+        Ok((page, next))
+    }
+}
+
+#[async_trait(?Send)]
+impl Listing for Keys {
+    async fn next(&mut self) -> Result<Option<Page>> {
+        if let Next::End = self.next {
+            return Ok(None);
+        }
+        let mut backoff = Backoff::new(&self.inner.context);
+        loop {
+            match self.page().await {
+                Ok((page, next)) => {
+                    if let (Next::After(before), Next::After(after)) = (&self.next, &next)
+                        && before == after
+                    {
+                        let detail = "the server lists the same again and again";
+                        return Err(Error::new(Op::List, Kind::Protocol, detail).on(&self.inner.label));
+                    }
+                    self.next = next;
+                    return Ok(Some(page));
+                }
+                Err(e) => backoff.pause(e).await.map_err(|e| e.on(&self.inner.label))?,
+            }
+        }
+    }
+}
