@@ -3,6 +3,7 @@
 //! git-annex's lines are fed in, and the events they cause are compared with what this file reads out of the lines by
 //! itself. What the recorded program said is said through `reply`, `ask` and `tell`, and the bytes must be the same.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use git_annex_remote_stream::proto::special::{
@@ -19,8 +20,6 @@ struct Deviations {
     garbage: usize,
     /// UNSUPPORTED-REQUEST to a TRANSFER.
     unsupported_transfer: usize,
-    /// EXPORTSUPPORTED-SUCCESS; the session does not offer exports.
-    exports: usize,
 }
 
 struct Conversation {
@@ -60,7 +59,7 @@ fn every_conversation_replays_to_the_same_bytes() {
         for conversation in &all {
             Replay::new(conversation, step, &mut deviations).run();
         }
-        let known = Deviations { version: 2, garbage: 1, unsupported_transfer: 1, exports: 3 };
+        let known = Deviations { version: 2, garbage: 1, unsupported_transfer: 1 };
         assert_eq!(deviations, known, "fed {step} bytes at a time");
     }
 }
@@ -93,6 +92,8 @@ struct Replay<'a> {
     block: Vec<Vec<u8>>,
     /// Urls of a GETURLS, until the empty one.
     urls: Option<Vec<Vec<u8>>>,
+    /// What EXPORT or IMPORT said last in a job.
+    names: HashMap<Job, Vec<u8>>,
 }
 
 impl<'a> Replay<'a> {
@@ -111,6 +112,7 @@ impl<'a> Replay<'a> {
             asked: Vec::new(),
             block: Vec::new(),
             urls: None,
+            names: HashMap::new(),
         }
     }
 
@@ -159,7 +161,32 @@ impl<'a> Replay<'a> {
             b"WHEREIS" => Request::WhereIs { key: key(1, 2) },
             b"CLAIMURL" => Request::ClaimUrl { url: word(1, 2) },
             b"CHECKURL" => Request::CheckUrl { url: word(1, 2) },
-            b"EXTENSIONS" | b"EXPORTSUPPORTED" | b"IMPORTSUPPORTED" => return None,
+            b"EXTENSIONS" => return None,
+            b"EXPORT" | b"IMPORT" => {
+                self.names.insert(job, word(1, 2));
+                return None;
+            }
+            b"EXPORTSUPPORTED" => Request::ExportSupported,
+            b"TRANSFEREXPORT" if word(1, 4) == b"STORE" => {
+                Request::StoreExport { key: key(2, 4), name: self.named(job), file: file() }
+            }
+            b"TRANSFEREXPORT" => Request::RetrieveExport { key: key(2, 4), name: self.named(job), file: file() },
+            b"CHECKPRESENTEXPORT" => Request::CheckPresentExport { key: key(1, 2), name: self.named(job) },
+            b"REMOVEEXPORT" => Request::RemoveExport { key: key(1, 2), name: self.named(job) },
+            b"REMOVEEXPORTDIRECTORY" => {
+                Request::RemoveExportDirectory { directory: FileName::new(word(1, 2)).expect("a name") }
+            }
+            b"RENAMEEXPORT" => {
+                let to = FileName::new(word(2, 3)).expect("a name");
+                Request::RenameExport { key: key(1, 3), name: self.named(job), to }
+            }
+            b"IMPORTSUPPORTED" => Request::ImportSupported,
+            b"LISTIMPORTABLECONTENTS" => Request::ListImportable,
+            b"RETRIEVEIMPORT" => {
+                Request::RetrieveImport { name: self.named(job), file: FileName::new(word(1, 2)).expect("a name") }
+            }
+            b"CHECKPRESENTIMPORT" => Request::CheckPresentImport { key: key(1, 2), name: self.named(job) },
+            b"IMPORTKEY" => Request::ImportKey { name: self.named(job), size: number(&word(1, 3)), id: word(2, 3) },
             b"ERROR" => return Some(Event::PeerError { message: word(1, 2) }),
             b"CREDS" => {
                 let answer = Answer::Creds { user: word(1, 3), password: Secret::new(word(2, 3)) };
@@ -182,6 +209,10 @@ impl<'a> Replay<'a> {
         Some(Event::Request { job, request })
     }
 
+    fn named(&mut self, job: Job) -> FileName {
+        FileName::new(self.names.remove(&job).expect(self.title)).expect("a name")
+    }
+
     fn ours(&mut self, line: &[u8]) {
         self.hear();
         // What the session says by itself is there already.
@@ -190,7 +221,18 @@ impl<'a> Replay<'a> {
             if text.starts_with(b"CONFIG ") || text.starts_with(b"INFOFIELD ") || text.starts_with(b"INFOVALUE ") {
                 return self.block.push(line.to_vec());
             }
-            self.say(job, text);
+            if text.starts_with(b"IMPORTABLECONTENT ") {
+                // Told with the line that follows.
+                return self.block.push(line.to_vec());
+            }
+            if let Some(id) = text.strip_prefix(b"IMPORTABLECONTENTIDENTIFIER ") {
+                let (_, told) = self.untag(self.block.last().expect(self.title));
+                let note =
+                    Note::Importable { size: number(&word_at(told, 1, 3)), name: word_at(told, 2, 3), id: id.to_vec() };
+                self.session.tell(job, note).expect(self.title);
+            } else {
+                self.say(job, text);
+            }
             self.hear();
             for line in std::mem::take(&mut self.block).iter().map(Vec::as_slice).chain([line]) {
                 assert!(self.heard(line), "{}: {:?} is not {}", self.title, self.show(), line.escape_ascii());
@@ -204,10 +246,6 @@ impl<'a> Replay<'a> {
             b"VERSION 1" | b"VERSION 3" => {
                 self.deviations.version += 1;
                 b"VERSION 2"
-            }
-            b"EXPORTSUPPORTED-SUCCESS" => {
-                self.deviations.exports += 1;
-                b"UNSUPPORTED-REQUEST"
             }
             b"HELLO WORLD" => {
                 self.deviations.garbage += 1;
@@ -320,7 +358,16 @@ fn reply_of(line: &[u8], block: &[Vec<u8>]) -> Option<Reply> {
         b"INFOEND" => {
             Reply::Info(block.chunks(2).map(|two| (word_at(&two[0], 1, 2), word_at(&two[1], 1, 2))).collect())
         }
-        b"INITREMOTE-SUCCESS" | b"PREPARE-SUCCESS" | b"TRANSFER-SUCCESS" | b"REMOVE-SUCCESS" => Reply::Success,
+        b"INITREMOTE-SUCCESS"
+        | b"PREPARE-SUCCESS"
+        | b"TRANSFER-SUCCESS"
+        | b"REMOVE-SUCCESS"
+        | b"REMOVEEXPORTDIRECTORY-SUCCESS"
+        | b"RENAMEEXPORT-SUCCESS"
+        | b"LISTIMPORTABLECONTENTS-SUCCESS"
+        | b"RETRIEVEIMPORT-SUCCESS" => Reply::Success,
+        b"EXPORTSUPPORTED-SUCCESS" | b"IMPORTSUPPORTED-SUCCESS" => Reply::Supported(true),
+        b"IMPORTKEY-SUCCESS" => Reply::Key(Key::new(word(1, 2)).expect("a key")),
         b"INITREMOTE-FAILURE" | b"PREPARE-FAILURE" => Reply::Failure(word(1, 2)),
         b"REMOVE-FAILURE" => Reply::Failure(word(2, 3)),
         b"TRANSFER-FAILURE" => Reply::Failure(word(3, 4)),

@@ -58,5 +58,42 @@ record drop -J3 --from s .
 unset TRANSCRIPT_EXTENSIONS
 record testremote --fast --size=1KB s
 
+mkdir "$scratch/tree"
+record initremote t type=external externaltype=transcript encryption=none directory="$scratch/tree" exporttree=yes annexobjects=yes
+git config annex.dotfiles true
+mkdir -p sub/deep
+printf 'below\n' >sub/deep/below
+git annex add -q sub
+printf 'plain\n' >plain
+git -c annex.largefiles=nothing add plain
+git commit -q -m tree
+record export main --to t
+git mv one sub/moved
+git mv 'two words' swap && git mv three 'two words' && git mv swap three
+git rm -q -r sub/deep
+git commit -q -m changes
+export TRANSCRIPT_EXTENSIONS='INFO ASYNC'
+record export -J3 main --to t
+unset TRANSCRIPT_EXTENSIONS
+record fsck --from t --fast
+record drop --force four
+record get four --from t
+
+mkdir -p "$scratch/others/in here"
+record initremote i type=external externaltype=transcript encryption=none directory="$scratch/others" importtree=yes
+printf 'others 1\n' >"$scratch/others/in here/a b"
+printf 'others 2\n' >"$scratch/others/$(printf 'not\377utf8')"
+record import main:imported --from i
+printf 'changed\n' >"$scratch/others/in here/a b"
+export TRANSCRIPT_EXTENSIONS='INFO ASYNC'
+record import -J2 main:imported --from i
+export TRANSCRIPT_EXTENSIONS='INFO IMPORTKEY'
+printf 'others 3\n' >"$scratch/others/c"
+record import --no-content main:imported --from i
+unset TRANSCRIPT_EXTENSIONS
+git merge -q --allow-unrelated-histories -m imported i/main
+record get imported/c
+record fsck --fast --from i 'imported/in here'
+
 sed "s|$scratch||g" "$scratch/out" >"$out"
 echo "$(grep -c '^== ' "$out") conversations in $out"

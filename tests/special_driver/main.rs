@@ -2,6 +2,7 @@
 
 mod annex;
 mod s3;
+mod trees;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -227,7 +228,8 @@ fn answers_without_the_network() {
         assert_eq!(annex.ask("GETORDERED"), "ORDERED");
         assert_eq!(annex.ask("CLAIMURL http://host/x"), "CLAIMURL-FAILURE");
         assert_eq!(annex.ask("CHECKURL http://host/x"), "UNSUPPORTED-REQUEST");
-        assert_eq!(annex.ask("EXPORTSUPPORTED"), "UNSUPPORTED-REQUEST");
+        assert_eq!(annex.ask("EXPORTSUPPORTED"), "EXPORTSUPPORTED-SUCCESS");
+        assert_eq!(annex.ask("IMPORTSUPPORTED"), "IMPORTSUPPORTED-SUCCESS");
         assert_eq!(annex.ask("GETINFO"), "INFOFIELD scheme");
         while annex.line().expect("a list") != "INFOEND" {}
         assert_eq!(annex.finish().code(), Some(0));

@@ -56,6 +56,17 @@ pub struct Ready {
     pub options: Options,
     /// The remote's uuid, at INITREMOTE.
     pub owner: Option<String>,
+    /// What kind of tree the remote is to hold, at INITREMOTE.
+    pub tree: Option<Tree>,
+}
+
+/// A remote that holds files under the names people gave them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tree {
+    /// `exporttree=yes`: git-annex writes it.
+    Exported,
+    /// `importtree=yes`: others do, and git-annex only reads it.
+    Imported,
 }
 
 impl Ready {
@@ -76,6 +87,7 @@ pub struct Setup {
     kept: BTreeMap<&'static str, (Vec<u8>, Secret)>,
     name: Vec<u8>,
     uuid: Option<String>,
+    tree: Option<Tree>,
     /// Once all is answered.
     settled: Option<(VecDeque<Note>, Options)>,
 }
@@ -93,6 +105,8 @@ enum Question {
     Secret(&'static str),
     Name,
     Uuid,
+    /// What git-annex calls one kind of tree.
+    Tree(&'static str, Tree),
 }
 
 impl Question {
@@ -104,6 +118,7 @@ impl Question {
             Question::Secret(name) => Query::GetCreds(slot(name).into_bytes()),
             Question::Name => Query::GetConfig(b"name".to_vec()),
             Question::Uuid => Query::GetUuid,
+            Question::Tree(name, _) => Query::GetConfig(name.into()),
         }
     }
 }
@@ -121,6 +136,7 @@ impl Setup {
             kept: BTreeMap::new(),
             name: Vec::new(),
             uuid: None,
+            tree: None,
             settled: None,
         }
     }
@@ -148,7 +164,7 @@ impl Setup {
                 self.settled = Some((notes, options));
                 Ok(Step::Tell(note))
             }
-            None => Ok(Step::Done(Ready { scheme, options, owner: self.uuid.take() })),
+            None => Ok(Step::Done(Ready { scheme, options, owner: self.uuid.take(), tree: self.tree })),
         }
     }
 
@@ -170,6 +186,9 @@ impl Setup {
                 self.kept.insert(name, (user, password));
             }
             (Question::Name, Answer::Value(value)) => self.name = value,
+            (Question::Tree(_, tree), Answer::Value(value)) if matches!(&value[..], b"yes" | b"true") => {
+                self.tree = Some(tree);
+            }
             (Question::Uuid, Answer::Value(value)) => self.uuid = Some(String::from_utf8_lossy(&value).into_owned()),
             // The session gives each question an answer of its kind.
             (_, Answer::Value(_) | Answer::Creds { .. } | Answer::Values(_)) => {}
@@ -192,6 +211,8 @@ impl Setup {
             let foreign = registry::all_options().into_keys().filter(|name| !has(name)).map(Question::Foreign);
             self.questions.extend(foreign);
             self.questions.push_back(Question::Uuid);
+            self.questions.push_back(Question::Tree("exporttree", Tree::Exported));
+            self.questions.push_back(Question::Tree("importtree", Tree::Imported));
         }
         if scheme.name == "s3" {
             self.questions.extend([S3_CREDS, S3_SESSION].map(Question::Kept));

@@ -3,7 +3,8 @@
 //! They panic when a promise of the module is broken. Both take bytes: what libFuzzer mutates best, and the seeds can be
 //! read by people.
 
-use super::request::{Incoming, parse};
+use super::incoming::{Incoming, Name, parse};
+use super::name::FileName;
 use super::{
     Answer, Availability, Event, Job, Key, Misuse, Note, Options, Query, Reach, Reply, Secret, Session, UrlPart,
 };
@@ -37,11 +38,20 @@ pub fn line(data: &[u8]) {
 }
 
 fn parse_line(line: &[u8]) {
-    match parse(line) {
-        Ok(Incoming::Request(request)) => assert_eq!(request.encode(), line, "{request:?} is not what was said"),
+    let named = |word: &[u8]| if word.starts_with(b"EXPORT ") { Name::Export } else { Name::Import };
+    for mut name in [None, Some(Name::Export(file(b"a b"))), Some(Name::Import(file(b"\xff")))] {
+        let given = name.clone();
+        if let Ok(Incoming::Request(request)) = parse(line, &mut name) {
+            assert_eq!(request.encode(), line, "{request:?} is not what was said");
+            let said = request.named().map(|said| named(&said)(file(said.get(7..).unwrap_or_default())));
+            assert!(if said.is_some() { said == given && name.is_none() } else { name == given }, "{request:?}");
+        }
+    }
+    match parse(line, &mut None) {
         Ok(Incoming::Creds { user, password }) => {
             assert_eq!([b"CREDS", user.as_slice(), password.reveal()].join(&b' '), line);
         }
+        Ok(Incoming::Name(name)) => assert!(line.ends_with(&[b" ", name.as_bytes()].concat())),
         Ok(Incoming::Value(value)) => assert_eq!([b"VALUE", value.as_slice()].join(&b' '), line),
         _ => {}
     }
@@ -195,6 +205,10 @@ impl Checked {
     }
 }
 
+fn file(text: &[u8]) -> FileName {
+    FileName::new(text).expect("no newline")
+}
+
 fn key(text: &[u8]) -> Key {
     let word: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, b' ' | b'\n')).collect();
     Key::new([b"K", word.as_slice()].concat()).expect("not empty, no space, no newline")
@@ -221,6 +235,9 @@ fn reply(what: u8, rest: &[u8]) -> Reply {
         b'w' => Reply::WhereIs((!text.is_empty()).then_some(text)),
         b'u' => Reply::Claim(text.is_empty()),
         b'1' => Reply::UrlContents { size: None, name: text },
+        b's' => Reply::Supported(text.is_empty()),
+        b'k' => Reply::Key(key(rest)),
+        b'0' => Reply::Skip,
         b'2' => Reply::UrlMulti(vec![UrlPart { url: text.clone(), size: Some(1), name: text }]),
         _ => Reply::Unsupported,
     }
@@ -254,6 +271,7 @@ fn note(what: u8, rest: &[u8]) -> Note {
         b'k' => Note::SetUriPresent { key: key(rest), uri: text },
         b'j' => Note::SetUriMissing { key: key(rest), uri: text },
         b'i' => Note::Info(text),
+        b'f' => Note::Importable { size: 1, name: text.clone(), id: rest.to_vec() },
         _ => Note::Debug(text),
     }
 }

@@ -36,6 +36,13 @@ enum Pending {
     Transfer(&'static str, Key),
     CheckPresent(Key),
     Remove(Key),
+    ExportSupported,
+    ImportSupported,
+    RemoveDirectory,
+    Rename(Key),
+    List,
+    RetrieveImport,
+    ImportKey,
     ListConfigs,
     GetCost,
     GetOrdered,
@@ -69,6 +76,19 @@ impl Running {
             Request::Retrieve { key, .. } => Pending::Transfer("RETRIEVE", key.clone()),
             Request::CheckPresent { key } => Pending::CheckPresent(key.clone()),
             Request::Remove { key } => Pending::Remove(key.clone()),
+            Request::StoreExport { key, .. } => Pending::Transfer("STORE", key.clone()),
+            Request::RetrieveExport { key, .. } => Pending::Transfer("RETRIEVE", key.clone()),
+            Request::CheckPresentExport { key, .. } | Request::CheckPresentImport { key, .. } => {
+                Pending::CheckPresent(key.clone())
+            }
+            Request::RemoveExport { key, .. } => Pending::Remove(key.clone()),
+            Request::ExportSupported => Pending::ExportSupported,
+            Request::ImportSupported => Pending::ImportSupported,
+            Request::RemoveExportDirectory { .. } => Pending::RemoveDirectory,
+            Request::RenameExport { key, .. } => Pending::Rename(key.clone()),
+            Request::ListImportable => Pending::List,
+            Request::RetrieveImport { .. } => Pending::RetrieveImport,
+            Request::ImportKey { .. } => Pending::ImportKey,
             Request::ListConfigs => Pending::ListConfigs,
             Request::GetCost => Pending::GetCost,
             Request::GetOrdered => Pending::GetOrdered,
@@ -82,7 +102,11 @@ impl Running {
     }
 
     pub(super) fn is_transfer(&self) -> bool {
-        matches!(self.pending, Pending::Transfer(..))
+        matches!(self.pending, Pending::Transfer(..) | Pending::RetrieveImport)
+    }
+
+    pub(super) fn is_listing(&self) -> bool {
+        matches!(self.pending, Pending::List)
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -123,7 +147,9 @@ impl Running {
     /// Bytes this request makes the session remember, a constant for its place in the table included.
     pub(super) fn held(&self) -> usize {
         let key = match &self.pending {
-            Pending::Transfer(_, key) | Pending::CheckPresent(key) | Pending::Remove(key) => key.as_bytes().len(),
+            Pending::Transfer(_, key) | Pending::CheckPresent(key) | Pending::Remove(key) | Pending::Rename(key) => {
+                key.as_bytes().len()
+            }
             _ => 0,
         };
         let values = match &self.expected {
@@ -155,6 +181,16 @@ impl Running {
             (Pending::Remove(key), Reply::Failure(why)) => {
                 message.line("REMOVE-FAILURE", &[Param::key(key), Param::text(why)]);
             }
+            (
+                Pending::ExportSupported
+                | Pending::ImportSupported
+                | Pending::RemoveDirectory
+                | Pending::Rename(_)
+                | Pending::List
+                | Pending::RetrieveImport
+                | Pending::ImportKey,
+                reply,
+            ) if *reply != Reply::Unsupported => return self.write_tree(reply, message),
             (Pending::ListConfigs, Reply::Configs(configs)) => {
                 for (name, description) in configs {
                     message.line("CONFIG", &[Param::setting(name)?, Param::text(description)]);
@@ -190,8 +226,35 @@ impl Running {
     }
 }
 
+impl Running {
+    /// The replies of the export and import interface that are its own.
+    fn write_tree(&self, reply: &Reply, message: &mut Message) -> Result<(), Misuse> {
+        match (&self.pending, reply) {
+            (Pending::ExportSupported, Reply::Supported(true)) => message.line("EXPORTSUPPORTED-SUCCESS", &[]),
+            (Pending::ExportSupported, Reply::Supported(false)) => message.line("EXPORTSUPPORTED-FAILURE", &[]),
+            (Pending::ImportSupported, Reply::Supported(true)) => message.line("IMPORTSUPPORTED-SUCCESS", &[]),
+            (Pending::ImportSupported, Reply::Supported(false)) => message.line("IMPORTSUPPORTED-FAILURE", &[]),
+            (Pending::RemoveDirectory, Reply::Success) => message.line("REMOVEEXPORTDIRECTORY-SUCCESS", &[]),
+            (Pending::RemoveDirectory, Reply::Failure(_)) => message.line("REMOVEEXPORTDIRECTORY-FAILURE", &[]),
+            (Pending::Rename(key), Reply::Success) => message.line("RENAMEEXPORT-SUCCESS", &[Param::key(key)]),
+            (Pending::Rename(key), Reply::Failure(_)) => message.line("RENAMEEXPORT-FAILURE", &[Param::key(key)]),
+            (Pending::List, Reply::Success) => message.line("LISTIMPORTABLECONTENTS-SUCCESS", &[]),
+            (Pending::List, Reply::Failure(why)) => message.line("LISTIMPORTABLECONTENTS-FAILURE", &[Param::text(why)]),
+            (Pending::RetrieveImport, Reply::Success) => message.line("RETRIEVEIMPORT-SUCCESS", &[]),
+            (Pending::RetrieveImport, Reply::Failure(why)) => {
+                message.line("RETRIEVEIMPORT-FAILURE", &[Param::text(why)]);
+            }
+            (Pending::ImportKey, Reply::Key(key)) => message.line("IMPORTKEY-SUCCESS", &[Param::key(key)]),
+            (Pending::ImportKey, Reply::Skip) => message.line("IMPORTKEY-SKIP", &[]),
+            (Pending::ImportKey, Reply::Failure(why)) => message.line("IMPORTKEY-FAILURE", &[Param::text(why)]),
+            _ => return Err(Misuse::WrongReply),
+        }
+        Ok(())
+    }
+}
+
 /// What an entry of a table takes beside its bytes, roughly.
-const PLACE: usize = 128;
+pub(super) const PLACE: usize = 128;
 
 impl Pending {
     fn is_optional(&self) -> bool {
@@ -201,7 +264,14 @@ impl Pending {
             | Pending::Transfer(..)
             | Pending::CheckPresent(_)
             | Pending::Remove(_) => false,
-            Pending::ListConfigs
+            Pending::ExportSupported
+            | Pending::ImportSupported
+            | Pending::RemoveDirectory
+            | Pending::Rename(_)
+            | Pending::List
+            | Pending::RetrieveImport
+            | Pending::ImportKey
+            | Pending::ListConfigs
             | Pending::GetCost
             | Pending::GetOrdered
             | Pending::GetAvailability

@@ -7,15 +7,18 @@
 //! |---|---|
 //! | `session` | whose turn it is; start reading there |
 //! | `request` | what git-annex asks |
+//! | `incoming` | how that is read from its lines |
+//! | `violation` | how it can break the protocol |
 //! | `reply` | what can be said to it |
 //! | `job` | which reply and which answer belong where |
 //! | `progress` | how often PROGRESS is said |
 //!
-//! The requests of the export and import interface are answered with UNSUPPORTED-REQUEST for now, as is any request
-//! that is not known. TRANSFER-RETRIEVE-URL, CHECKPRESENT-URL, DOWNLOAD-URL, IMPORTKEY and DELEGATE are not offered.
+//! A request that is not known is answered with UNSUPPORTED-REQUEST. TRANSFER-RETRIEVE-URL, CHECKPRESENT-URL, DOWNLOAD-URL
+//! and DELEGATE are not offered.
 
 #[doc(hidden)]
 pub mod fuzz;
+mod incoming;
 mod job;
 mod name;
 pub mod progress;
@@ -24,13 +27,15 @@ mod request;
 pub mod session;
 #[cfg(test)]
 mod tests;
+mod violation;
 mod wire;
 
 pub use job::Job;
 pub use name::{FileName, Key, Secret};
 pub use reply::{Answer, Availability, Misuse, Note, Query, Reach, Reply, UrlPart};
 pub use request::Request;
-pub use session::{Event, Session, Violation};
+pub use session::{Event, Session};
+pub use violation::Violation;
 
 /// Extensions of the protocol, as offered or as negotiated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,11 +48,14 @@ pub struct Extensions {
     pub git_remote_name: bool,
     /// UNAVAILABLERESPONSE: a remote may say that it cannot be reached now.
     pub unavailable: bool,
+    /// IMPORTKEY: a key is made for a file on the remote without its content coming here.
+    pub import_key: bool,
 }
 
 impl Extensions {
     /// Every extension this program can use.
-    pub const ALL: Extensions = Extensions { info: true, async_jobs: true, git_remote_name: true, unavailable: true };
+    pub const ALL: Extensions =
+        Extensions { info: true, async_jobs: true, git_remote_name: true, unavailable: true, import_key: true };
 
     /// Those of a space separated list that are known; the others do not matter.
     pub fn parse(list: &[u8]) -> Self {
@@ -57,6 +65,7 @@ impl Extensions {
             async_jobs: has(b"ASYNC"),
             git_remote_name: has(b"GETGITREMOTENAME"),
             unavailable: has(b"UNAVAILABLERESPONSE"),
+            import_key: has(b"IMPORTKEY"),
         }
     }
 
@@ -67,6 +76,7 @@ impl Extensions {
             async_jobs: self.async_jobs && other.async_jobs,
             git_remote_name: self.git_remote_name && other.git_remote_name,
             unavailable: self.unavailable && other.unavailable,
+            import_key: self.import_key && other.import_key,
         }
     }
 
@@ -77,6 +87,7 @@ impl Extensions {
             (self.async_jobs, "ASYNC"),
             (self.git_remote_name, "GETGITREMOTENAME"),
             (self.unavailable, "UNAVAILABLERESPONSE"),
+            (self.import_key, "IMPORTKEY"),
         ];
         table.into_iter().filter_map(|(on, word)| on.then_some(word))
     }

@@ -9,9 +9,10 @@ use super::wire::{Message, Param};
 /// The reply that ends a request. Messages are for people; control characters in them become spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// INITREMOTE, PREPARE, a transfer or REMOVE is done.
+    /// INITREMOTE, PREPARE, a transfer, a removal, a rename or a listing is done.
     Success,
-    /// INITREMOTE, PREPARE, a transfer, REMOVE or CHECKURL could not be done, and why.
+    /// INITREMOTE, PREPARE, a transfer, a removal, a listing, IMPORTKEY or CHECKURL could not be done, and why. For
+    /// RENAMEEXPORT and REMOVEEXPORTDIRECTORY git-annex is not told why.
     Failure(Vec<u8>),
     /// CHECKPRESENT: verified to be there.
     Present,
@@ -42,6 +43,12 @@ pub enum Reply {
     },
     /// CHECKURL: the url leads to several files.
     UrlMulti(Vec<UrlPart>),
+    /// EXPORTSUPPORTED, IMPORTSUPPORTED: whether trees can be exported there, or imported.
+    Supported(bool),
+    /// IMPORTKEY: the key of the file.
+    Key(Key),
+    /// IMPORTKEY: the file is not to be imported.
+    Skip,
     /// The request is optional and not supported.
     Unsupported,
 }
@@ -179,6 +186,15 @@ pub enum Note {
         /// The uri.
         uri: Vec<u8>,
     },
+    /// A file on the remote. Only during LISTIMPORTABLECONTENTS.
+    Importable {
+        /// Its length in bytes.
+        size: u64,
+        /// Its name, without newline.
+        name: Vec<u8>,
+        /// What changes when it does, without newline.
+        id: Vec<u8>,
+    },
     /// Shown with `--debug`.
     Debug(Vec<u8>),
     /// Shown to the user; becomes [`Debug`](Note::Debug) when git-annex does not know INFO.
@@ -200,6 +216,8 @@ pub enum Misuse {
     Unanswered,
     /// PROGRESS outside of a transfer.
     NotATransfer,
+    /// A file of the remote outside of a listing.
+    NotAListing,
     /// git-annex did not negotiate the extension that this message needs.
     NotNegotiated,
     /// A value holds a newline.
@@ -218,6 +236,7 @@ impl fmt::Display for Misuse {
             Misuse::WrongReply => "the reply does not belong to the request of this job",
             Misuse::Unanswered => "a question of this job is not answered yet",
             Misuse::NotATransfer => "progress outside of a transfer",
+            Misuse::NotAListing => "a file of the remote outside of a listing",
             Misuse::NotNegotiated => "git-annex did not negotiate this message",
             Misuse::Newline => "a value must not contain a newline",
             Misuse::Space => "a value must not contain a space here",
@@ -258,6 +277,11 @@ pub(super) fn write_note(note: &Note, negotiated: Extensions, message: &mut Mess
         Note::SetUrlMissing { key, url } => message.line("SETURLMISSING", &[Param::key(key), Param::value(url)?]),
         Note::SetUriPresent { key, uri } => message.line("SETURIPRESENT", &[Param::key(key), Param::value(uri)?]),
         Note::SetUriMissing { key, uri } => message.line("SETURIMISSING", &[Param::key(key), Param::value(uri)?]),
+        Note::Importable { size, name, id } => {
+            let (name, id) = (Param::value(name)?, Param::value(id)?);
+            message.line("IMPORTABLECONTENT", &[Param::number(*size), name]);
+            message.line("IMPORTABLECONTENTIDENTIFIER", &[id]);
+        }
         Note::Info(text) if negotiated.info => message.line("INFO", &[Param::text(text)]),
         Note::Info(text) | Note::Debug(text) => message.line("DEBUG", &[Param::text(text)]),
     }

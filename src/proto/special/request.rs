@@ -1,11 +1,11 @@
-//! What git-annex says: requests, answers to our questions, and the few lines the session handles alone.
+//! What git-annex asks for.
 
-use super::name::{FileName, Key, Secret};
-use crate::proto::line::split_word;
+use super::name::{FileName, Key};
 
 /// A request of git-annex that the driver has to carry out and reply to.
 ///
-/// Requests not listed here (those of the export and import interface among them) are answered by the session.
+/// Requests not listed here are answered by the session. Those of the export and import interface come in two lines, the
+/// first of which names a file on the remote: a relative path, as far as git-annex keeps to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Set the remote up. May come again in another clone, and comes without [`Prepare`](Request::Prepare).
@@ -36,6 +36,81 @@ pub enum Request {
         /// The key to remove.
         key: Key,
     },
+    /// Does it make sense to export trees to this remote? May come before PREPARE.
+    ExportSupported,
+    /// Store the content of `file` under `name`, in place of what may be there.
+    StoreExport {
+        /// The key whose content it is.
+        key: Key,
+        /// Its name on the remote.
+        name: FileName,
+        /// Where its content is.
+        file: FileName,
+    },
+    /// Write what is at `name` to `file`, which may hold the beginning of it from an earlier try.
+    RetrieveExport {
+        /// The key whose content is wanted.
+        key: Key,
+        /// Its name on the remote.
+        name: FileName,
+        /// Where its content goes.
+        file: FileName,
+    },
+    /// Is the content of `key` at `name`?
+    CheckPresentExport {
+        /// The key in question.
+        key: Key,
+        /// Its name on the remote.
+        name: FileName,
+    },
+    /// Remove what is at `name`; it is a success when nothing was there.
+    RemoveExport {
+        /// The key whose content it is.
+        key: Key,
+        /// Its name on the remote.
+        name: FileName,
+    },
+    /// Remove a directory, as far as it is empty; it is a success when it was not there.
+    RemoveExportDirectory {
+        /// Its name on the remote.
+        directory: FileName,
+    },
+    /// Give what is at `name` another name, in place of what may be there.
+    RenameExport {
+        /// The key whose content it is.
+        key: Key,
+        /// Its name on the remote.
+        name: FileName,
+        /// The new name.
+        to: FileName,
+    },
+    /// Does it make sense to import trees from this remote? May come before PREPARE.
+    ImportSupported,
+    /// Tell all files there are, each by a [`Note::Importable`](super::Note::Importable).
+    ListImportable,
+    /// Write what is at `name` to `file`, which may hold the beginning of it from an earlier try.
+    RetrieveImport {
+        /// Its name on the remote.
+        name: FileName,
+        /// Where its content goes.
+        file: FileName,
+    },
+    /// Is the content of `key` at `name`?
+    CheckPresentImport {
+        /// The key in question.
+        key: Key,
+        /// Its name on the remote.
+        name: FileName,
+    },
+    /// Make a key for what is at `name`, without its content coming here.
+    ImportKey {
+        /// Its name on the remote.
+        name: FileName,
+        /// Its length in bytes, as it was listed.
+        size: u64,
+        /// What it was listed with.
+        id: Vec<u8>,
+    },
     /// List the settings of this remote.
     ListConfigs,
     /// How expensive is the remote?
@@ -64,9 +139,43 @@ pub enum Request {
 }
 
 impl Request {
+    /// The line git-annex sends before this request to name a file on the remote, if it does. No job tag, no newline.
+    pub fn named(&self) -> Option<Vec<u8>> {
+        let (word, name) = match self {
+            Request::StoreExport { name, .. }
+            | Request::RetrieveExport { name, .. }
+            | Request::CheckPresentExport { name, .. }
+            | Request::RemoveExport { name, .. }
+            | Request::RenameExport { name, .. } => ("EXPORT ", name),
+            Request::RetrieveImport { name, .. }
+            | Request::CheckPresentImport { name, .. }
+            | Request::ImportKey { name, .. } => ("IMPORT ", name),
+            _ => return None,
+        };
+        Some([word.as_bytes(), name.as_bytes()].concat())
+    }
+
     /// The line git-annex sends for this request, without job tag and newline.
     pub fn encode(&self) -> Vec<u8> {
+        let number;
         let (command, parameters): (&str, &[&[u8]]) = match self {
+            Request::ExportSupported => ("EXPORTSUPPORTED", &[]),
+            Request::StoreExport { key, file, .. } => ("TRANSFEREXPORT STORE", &[key.as_bytes(), file.as_bytes()]),
+            Request::RetrieveExport { key, file, .. } => {
+                ("TRANSFEREXPORT RETRIEVE", &[key.as_bytes(), file.as_bytes()])
+            }
+            Request::CheckPresentExport { key, .. } => ("CHECKPRESENTEXPORT", &[key.as_bytes()]),
+            Request::RemoveExport { key, .. } => ("REMOVEEXPORT", &[key.as_bytes()]),
+            Request::RemoveExportDirectory { directory } => ("REMOVEEXPORTDIRECTORY", &[directory.as_bytes()]),
+            Request::RenameExport { key, to, .. } => ("RENAMEEXPORT", &[key.as_bytes(), to.as_bytes()]),
+            Request::ImportSupported => ("IMPORTSUPPORTED", &[]),
+            Request::ListImportable => ("LISTIMPORTABLECONTENTS", &[]),
+            Request::RetrieveImport { file, .. } => ("RETRIEVEIMPORT", &[file.as_bytes()]),
+            Request::CheckPresentImport { key, .. } => ("CHECKPRESENTIMPORT", &[key.as_bytes()]),
+            Request::ImportKey { size, id, .. } => {
+                number = size.to_string();
+                ("IMPORTKEY", &[number.as_bytes(), id])
+            }
             Request::InitRemote => ("INITREMOTE", &[]),
             Request::Prepare => ("PREPARE", &[]),
             Request::Store { key, file } => ("TRANSFER STORE", &[key.as_bytes(), file.as_bytes()]),
@@ -88,133 +197,5 @@ impl Request {
             line.extend_from_slice(parameter);
         }
         line
-    }
-}
-
-/// One line of git-annex, job tag removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Incoming {
-    /// A request for the driver.
-    Request(Request),
-    /// The list of extensions git-annex can use.
-    Extensions(Vec<u8>),
-    /// Answer to a question.
-    Value(Vec<u8>),
-    /// Answer to GETCREDS.
-    Creds { user: Vec<u8>, password: Secret },
-    /// git-annex gives up.
-    Error(Vec<u8>),
-    /// `EXPORT Name` or `IMPORT Name`: no reply is made; it names the file for the request that follows in the same job.
-    Name,
-    /// A request that this program does not know, or does not support.
-    Unsupported,
-}
-
-/// A line that begins as the protocol says and does not go on so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed(pub(super) &'static str);
-
-pub(super) fn parse(line: &[u8]) -> Result<Incoming, Malformed> {
-    let (command, rest) = split_word(line);
-    let request = match command {
-        b"INITREMOTE" => nothing("INITREMOTE", rest, Request::InitRemote)?,
-        b"PREPARE" => nothing("PREPARE", rest, Request::Prepare)?,
-        b"TRANSFER" => transfer(rest).ok_or(Malformed("TRANSFER"))?,
-        b"CHECKPRESENT" => Request::CheckPresent { key: key("CHECKPRESENT", rest)? },
-        b"REMOVE" => Request::Remove { key: key("REMOVE", rest)? },
-        b"LISTCONFIGS" => nothing("LISTCONFIGS", rest, Request::ListConfigs)?,
-        b"GETCOST" => nothing("GETCOST", rest, Request::GetCost)?,
-        b"GETORDERED" => nothing("GETORDERED", rest, Request::GetOrdered)?,
-        b"GETAVAILABILITY" => nothing("GETAVAILABILITY", rest, Request::GetAvailability)?,
-        b"GETINFO" => nothing("GETINFO", rest, Request::GetInfo)?,
-        b"WHEREIS" => Request::WhereIs { key: key("WHEREIS", rest)? },
-        b"CLAIMURL" => Request::ClaimUrl { url: last("CLAIMURL", rest)? },
-        b"CHECKURL" => Request::CheckUrl { url: last("CHECKURL", rest)? },
-        b"EXTENSIONS" => return Ok(Incoming::Extensions(rest.unwrap_or_default().to_vec())),
-        b"VALUE" => return Ok(Incoming::Value(last("VALUE", rest)?)),
-        b"CREDS" => return creds(rest).ok_or(Malformed("CREDS")),
-        b"ERROR" => return Ok(Incoming::Error(rest.unwrap_or_default().to_vec())),
-        // The export and import interface is not offered, so git-annex does not come to these. When it is, the name
-        // belongs into the table of jobs, and the requests that follow become variants of `Request` that carry it.
-        b"EXPORT" | b"IMPORT" => return Ok(Incoming::Name),
-        b"" => return Err(Malformed("an empty line")),
-        _ => return Ok(Incoming::Unsupported),
-    };
-    Ok(Incoming::Request(request))
-}
-
-fn nothing(command: &'static str, rest: Option<&[u8]>, request: Request) -> Result<Request, Malformed> {
-    match rest {
-        None => Ok(request),
-        Some(_) => Err(Malformed(command)),
-    }
-}
-
-fn last(command: &'static str, rest: Option<&[u8]>) -> Result<Vec<u8>, Malformed> {
-    rest.map(<[u8]>::to_vec).ok_or(Malformed(command))
-}
-
-fn key(command: &'static str, rest: Option<&[u8]>) -> Result<Key, Malformed> {
-    rest.and_then(Key::new).ok_or(Malformed(command))
-}
-
-fn transfer(rest: Option<&[u8]>) -> Option<Request> {
-    let (direction, rest) = split_word(rest?);
-    let (key, file) = split_word(rest?);
-    let (key, file) = (Key::new(key)?, FileName::new(file?)?);
-    match direction {
-        b"STORE" => Some(Request::Store { key, file }),
-        b"RETRIEVE" => Some(Request::Retrieve { key, file }),
-        _ => None,
-    }
-}
-
-fn creds(rest: Option<&[u8]>) -> Option<Incoming> {
-    let (user, password) = split_word(rest?);
-    Some(Incoming::Creds { user: user.to_vec(), password: Secret::new(password?) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_are_counted_and_the_last_keeps_its_spaces() {
-        let key = Key::new("K").expect("no space");
-        let file = |name: &[u8]| FileName::new(name).expect("no newline");
-        let table: [(&[u8], Result<Incoming, Malformed>); 16] = [
-            (
-                b"TRANSFER STORE K a  b ",
-                Ok(Incoming::Request(Request::Store { key: key.clone(), file: file(b"a  b ") })),
-            ),
-            (
-                b"TRANSFER RETRIEVE K \xff",
-                Ok(Incoming::Request(Request::Retrieve { key: key.clone(), file: file(b"\xff") })),
-            ),
-            (b"TRANSFER STORE K ", Ok(Incoming::Request(Request::Store { key: key.clone(), file: file(b"") }))),
-            (b"TRANSFER STORE K", Err(Malformed("TRANSFER"))),
-            (b"TRANSFER STORE  f", Err(Malformed("TRANSFER"))),
-            (b"TRANSFER MOVE K f", Err(Malformed("TRANSFER"))),
-            (b"TRANSFER", Err(Malformed("TRANSFER"))),
-            (b"CHECKPRESENT ", Err(Malformed("CHECKPRESENT"))),
-            (b"REMOVE K", Ok(Incoming::Request(Request::Remove { key }))),
-            (b"REMOVE a b", Err(Malformed("REMOVE"))),
-            (b"PREPARE ", Err(Malformed("PREPARE"))),
-            (b"CLAIMURL ", Ok(Incoming::Request(Request::ClaimUrl { url: Vec::new() }))),
-            (b"CREDS  ", Ok(Incoming::Creds { user: Vec::new(), password: Secret::new("") })),
-            (b"CREDS u p w", Ok(Incoming::Creds { user: b"u".to_vec(), password: Secret::new("p w") })),
-            (b"CREDS u", Err(Malformed("CREDS"))),
-            (b"VALUE", Err(Malformed("VALUE"))),
-        ];
-        for (line, expected) in table {
-            assert_eq!(parse(line), expected, "{}", line.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn what_is_not_known_is_unsupported_and_not_an_error() {
-        for line in ["EXPORTSUPPORTED", "IMPORTSUPPORTED", "TRANSFEREXPORT STORE k f", "FUTURE x", "prepare", "\u{1}"] {
-            assert_eq!(parse(line.as_bytes()), Ok(Incoming::Unsupported), "{line}");
-        }
     }
 }

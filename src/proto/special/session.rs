@@ -54,12 +54,13 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use super::job::{Job, Running};
+use super::incoming::{Incoming, Malformed, Name, parse};
+use super::job::{Job, PLACE, Running};
 use super::name::Secret;
 use super::reply::{Answer, Misuse, Note, Query, Reply, write_note, write_query};
-use super::request::{Incoming, Malformed, Request, parse};
+use super::request::Request;
+use super::violation::Violation;
 use super::wire::{Message, Param};
 use super::{Extensions, Options};
 use crate::proto::line::{Lines, TooLong, parse_number, split_word};
@@ -73,6 +74,8 @@ pub struct Session {
     phase: Phase,
     negotiated: Extensions,
     jobs: BTreeMap<Job, Running>,
+    /// Files that EXPORT or IMPORT named, for the next request of the job.
+    names: BTreeMap<Job, Name>,
     held: usize,
 }
 
@@ -109,45 +112,6 @@ pub enum Event {
     Fatal(Violation),
 }
 
-/// How git-annex broke the protocol. `Display` is the text of our ERROR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Violation {
-    /// A line was longer than the limit, in bytes.
-    LineTooLong(usize),
-    /// The named message lacks parameters or has too many.
-    Malformed(&'static str),
-    /// A request came while another one ran in the same job.
-    Busy(Job),
-    /// VALUE or CREDS that were not asked for.
-    Unasked(Job),
-    /// ASYNC was negotiated and the line begins with no valid job number.
-    Untagged,
-    /// EXTENSIONS came twice, or after a request.
-    LateExtensions,
-    /// More requests run at once, or longer lists were answered, than may be remembered; the limit in bytes.
-    TooMuch(usize),
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Violation::LineTooLong(limit) => write!(f, "protocol error: a line is longer than {limit} bytes"),
-            Violation::Malformed(what) => write!(f, "protocol error: malformed {what}"),
-            Violation::Busy(Job(None)) => write!(f, "protocol error: a request came while another one was running"),
-            Violation::Busy(Job(Some(number))) => {
-                write!(f, "protocol error: a request came while another one was running in job {number}")
-            }
-            Violation::Unasked(Job(None)) => write!(f, "protocol error: an answer came to a question not asked"),
-            Violation::Unasked(Job(Some(number))) => {
-                write!(f, "protocol error: an answer came to a question not asked in job {number}")
-            }
-            Violation::Untagged => write!(f, "protocol error: a line without job number after ASYNC was negotiated"),
-            Violation::LateExtensions => write!(f, "protocol error: EXTENSIONS came twice, or after a request"),
-            Violation::TooMuch(limit) => write!(f, "protocol error: running requests need more than {limit} bytes"),
-        }
-    }
-}
-
 impl Session {
     /// A conversation that has just begun: `VERSION 2` waits in the output.
     pub fn new(options: Options) -> Self {
@@ -159,6 +123,7 @@ impl Session {
             phase: Phase::Greeting,
             negotiated: Extensions::default(),
             jobs: BTreeMap::new(),
+            names: BTreeMap::new(),
             held: 0,
         }
     }
@@ -252,6 +217,9 @@ impl Session {
         if matches!(note, Note::Progress(_)) && !self.running(job)?.is_transfer() {
             return Err(Misuse::NotATransfer);
         }
+        if matches!(note, Note::Importable { .. }) && !self.running(job)?.is_listing() {
+            return Err(Misuse::NotAListing);
+        }
         self.running(job)?;
         let mut message = Message::new(job.tag());
         write_note(&note, self.negotiated, &mut message)?;
@@ -301,12 +269,15 @@ impl Session {
         self.phase = Phase::Ended;
         self.lines = Lines::new(0);
         self.jobs.clear();
+        self.names.clear();
         self.held = 0;
     }
 
     fn take_line(&mut self, line: &[u8]) -> Result<Option<Event>, Violation> {
         let (job, body) = if self.negotiated.async_jobs { untag(line)? } else { (Job(None), line) };
-        let incoming = parse(body).map_err(|Malformed(what)| Violation::Malformed(what))?;
+        let mut name = self.names.remove(&job);
+        self.hold(name.as_ref().map_or(0, place_of), 0)?;
+        let incoming = parse(body, &mut name).map_err(|Malformed(what)| Violation::Malformed(what))?;
         match incoming {
             Incoming::Error(message) => {
                 self.end();
@@ -322,7 +293,12 @@ impl Session {
                 self.jobs.insert(job, running);
                 Ok(Some(Event::Request { job, request }))
             }
-            Incoming::Name => self.begin(job).map(|()| None),
+            Incoming::Name(name) => {
+                self.begin(job)?;
+                self.hold(0, place_of(&name))?;
+                self.names.insert(job, name);
+                Ok(None)
+            }
             Incoming::Unsupported => {
                 self.begin(job)?;
                 let mut message = Message::new(job.tag());
@@ -376,6 +352,11 @@ impl Session {
         self.held = self.held - before + after;
         if self.held > self.options.held_limit { Err(Violation::TooMuch(self.options.held_limit)) } else { Ok(()) }
     }
+}
+
+/// What a name that is remembered is counted as, in bytes.
+fn place_of(name: &Name) -> usize {
+    PLACE + name.as_bytes().len()
 }
 
 /// The job of a line and what follows its tag. ERROR alone may come without one.

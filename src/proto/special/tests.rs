@@ -1,6 +1,6 @@
 //! The rules of the session one by one, as tables.
 
-use super::session::Violation;
+use super::violation::Violation;
 use super::*;
 
 /// A session that heard these lines, with its last event and what it said after VERSION.
@@ -33,10 +33,9 @@ fn extensions_are_the_ones_of_both_sides() {
         (all(), "EXTENSIONS INFOS ASYNCH\n", "EXTENSIONS\n"),
         (Options::one_at_a_time(), "EXTENSIONS INFO ASYNC\n", "EXTENSIONS INFO\n"),
         (Options { offer: None, ..all() }, "EXTENSIONS INFO ASYNC\n", "UNSUPPORTED-REQUEST\n"),
-        (all(), "EXPORTSUPPORTED\nFUTURE x\n", "UNSUPPORTED-REQUEST\nUNSUPPORTED-REQUEST\n"),
-        (all(), "EXPORT name\nTRANSFEREXPORT STORE k f\n", "UNSUPPORTED-REQUEST\n"),
-        (all(), "IMPORT name\nRETRIEVEIMPORT f\n", "UNSUPPORTED-REQUEST\n"),
-        (all(), "EXTENSIONS ASYNC\nJ 3 IMPORTSUPPORTED\n", "EXTENSIONS ASYNC\nJ 3 UNSUPPORTED-REQUEST\n"),
+        (all(), "ELSEWHERE\nFUTURE x\n", "UNSUPPORTED-REQUEST\nUNSUPPORTED-REQUEST\n"),
+        (all(), "EXPORT name\nFUTUREEXPORT STORE k f\n", "UNSUPPORTED-REQUEST\n"),
+        (all(), "EXTENSIONS ASYNC\nJ 3 FUTURE\n", "EXTENSIONS ASYNC\nJ 3 UNSUPPORTED-REQUEST\n"),
     ];
     for (options, heard, expected) in table {
         let (session, event, said) = after(options, heard);
@@ -51,6 +50,10 @@ fn a_broken_protocol_gets_an_error_that_says_how() {
         ("PREPARE\nGETCOST\n", Violation::Busy(ONLY)),
         ("PREPARE\nFUTURE\n", Violation::Busy(ONLY)),
         ("PREPARE\nEXPORT name\n", Violation::Busy(ONLY)),
+        ("TRANSFEREXPORT STORE k f\n", Violation::Malformed("TRANSFEREXPORT")),
+        ("EXPORT a\nFUTURE\nCHECKPRESENTEXPORT k\n", Violation::Malformed("CHECKPRESENTEXPORT")),
+        ("IMPORT a\nREMOVEEXPORT k\n", Violation::Malformed("REMOVEEXPORT")),
+        ("EXTENSIONS ASYNC\nJ 1 EXPORT a\nJ 2 REMOVEEXPORT k\n", Violation::Malformed("REMOVEEXPORT")),
         ("EXTENSIONS ASYNC\nJ 1 PREPARE\nJ 1 GETCOST\n", Violation::Busy(job(1))),
         ("VALUE x\n", Violation::Unasked(ONLY)),
         ("PREPARE\nCREDS a b\n", Violation::Unasked(ONLY)),
@@ -148,6 +151,16 @@ fn replies_read_as_the_protocol_has_them() {
     let away = Availability { reach: Reach::Local, now: false };
     let part = |url: &str, size| UrlPart { url: text(url), size, name: text("n") };
     let table = [
+        ("EXPORTSUPPORTED", Reply::Supported(true), "EXPORTSUPPORTED-SUCCESS\n"),
+        ("IMPORTSUPPORTED", Reply::Supported(false), "IMPORTSUPPORTED-FAILURE\n"),
+        ("EXPORT a b\nTRANSFEREXPORT STORE k f", Reply::Success, "TRANSFER-SUCCESS STORE k\n"),
+        ("EXPORT a\nREMOVEEXPORT k", Reply::Failure(text("no\nway")), "REMOVE-FAILURE k no way\n"),
+        ("EXPORT a\nRENAMEEXPORT k b c", Reply::Failure(text("unsaid")), "RENAMEEXPORT-FAILURE k\n"),
+        ("EXPORT a\nRENAMEEXPORT k b c", Reply::Unsupported, "UNSUPPORTED-REQUEST\n"),
+        ("REMOVEEXPORTDIRECTORY a b", Reply::Failure(text("unsaid")), "REMOVEEXPORTDIRECTORY-FAILURE\n"),
+        ("LISTIMPORTABLECONTENTS", Reply::Failure(text("why")), "LISTIMPORTABLECONTENTS-FAILURE why\n"),
+        ("IMPORT a\nRETRIEVEIMPORT f", Reply::Failure(text("why")), "RETRIEVEIMPORT-FAILURE why\n"),
+        ("IMPORT a\nIMPORTKEY 1 x", Reply::Skip, "IMPORTKEY-SKIP\n"),
         ("INITREMOTE", Reply::Failure(text("no\tsuch\r\nbucket")), "INITREMOTE-FAILURE no such  bucket\n"),
         ("TRANSFER RETRIEVE k f", Reply::Failure(text("")), "TRANSFER-FAILURE RETRIEVE k \n"),
         ("CHECKPRESENT k", Reply::Unknown(text("who knows")), "CHECKPRESENT-UNKNOWN k who knows\n"),
@@ -168,6 +181,45 @@ fn replies_read_as_the_protocol_has_them() {
         session.reply(ONLY, reply).expect(request);
         assert_eq!(String::from_utf8_lossy(&session.take_output()), expected);
     }
+}
+
+#[test]
+fn files_are_told_of_in_a_listing_alone() {
+    let (mut session, ..) = after(Options::default(), "LISTIMPORTABLECONTENTS\n");
+    let file = |name: &[u8]| Note::Importable { size: 7, name: name.to_vec(), id: b"a b".to_vec() };
+    session.tell(ONLY, file(b"dir/\xff name")).expect("a listing");
+    assert_eq!(session.take_output(), b"IMPORTABLECONTENT 7 dir/\xff name\nIMPORTABLECONTENTIDENTIFIER a b\n");
+    assert_eq!(session.tell(ONLY, file(b"two\nlines")), Err(Misuse::Newline));
+    assert_eq!(session.tell(ONLY, Note::Progress(1)), Err(Misuse::NotATransfer));
+    session.reply(ONLY, Reply::Success).expect("its end");
+    assert_eq!(session.take_output(), b"LISTIMPORTABLECONTENTS-SUCCESS\n");
+    let (mut session, ..) = after(Options::default(), "GETCOST\n");
+    assert_eq!(session.tell(ONLY, file(b"a")), Err(Misuse::NotAListing));
+    assert_eq!(session.take_output(), b"");
+}
+
+#[test]
+fn names_belong_to_the_next_request_of_their_job() {
+    let mut session = Session::new(Options::default());
+    session.receive(b"EXTENSIONS ASYNC\nJ 1 EXPORT one\nJ 2 IMPORT two\nJ 1 EXPORT uno\n");
+    assert_eq!(session.next_event(), None);
+    session.receive(b"J 2 CHECKPRESENTIMPORT k\nJ 1 CHECKPRESENTEXPORT k\n");
+    let asked: Vec<_> = std::iter::from_fn(|| session.next_event()).collect();
+    let name = |name: &str| FileName::new(name).expect("no newline");
+    let key = Key::new("k").expect("a key");
+    let expected = [
+        (2, Request::CheckPresentImport { key: key.clone(), name: name("two") }),
+        (1, Request::CheckPresentExport { key, name: name("uno") }),
+    ];
+    assert_eq!(asked, expected.map(|(n, request)| Event::Request { job: Job(Some(n)), request }));
+    let busy = session.held();
+    for n in 3..1000 {
+        session.receive(format!("J {n} EXPORT {}\n", "x".repeat(8000)).as_bytes());
+        assert_eq!(session.next_event(), None);
+    }
+    assert!(session.held() > busy + 997 * 8000, "names count");
+    session.receive(format!("J 1000 EXPORT {0}\nJ 1001 EXPORT {0}\n", "x".repeat(600_000)).as_bytes());
+    assert!(matches!(session.next_event(), Some(Event::Fatal(Violation::TooMuch(_)))), "and are bounded");
 }
 
 #[test]

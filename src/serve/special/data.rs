@@ -36,10 +36,25 @@ pub(super) struct Task {
 /// What is to be done.
 pub(super) enum Work {
     Prove { owner: String },
-    Store { key: Key, file: FileName },
-    Retrieve { key: Key, file: FileName },
-    Check { key: Key },
-    Remove { key: Key },
+    Store { key: Key, at: At, file: FileName },
+    Retrieve { key: Key, at: At, file: FileName },
+    Check { key: Key, at: At },
+    Remove { key: Key, at: At },
+    Rename { key: Key, from: FileName, to: FileName },
+    RemoveDirectory { directory: FileName },
+    List,
+    Import { name: FileName, file: FileName },
+    MakeKey { name: FileName, size: u64 },
+}
+
+/// Where the content of a key is.
+pub(super) enum At {
+    /// Where its name says.
+    Own,
+    /// At this place in an exported tree.
+    Exported(FileName),
+    /// At this place in a tree that others write.
+    Imported(FileName),
 }
 
 impl Work {
@@ -48,7 +63,8 @@ impl Work {
             Work::Prove { .. } => Asked::Ready,
             Work::Store { .. } | Work::Retrieve { .. } => Asked::Transfer,
             Work::Check { .. } => Asked::Presence,
-            Work::Remove { .. } => Asked::Removal,
+            Work::Remove { .. } | Work::RemoveDirectory { .. } => Asked::Removal,
+            Work::Rename { .. } | Work::List | Work::Import { .. } | Work::MakeKey { .. } => Asked::Tree,
         }
     }
 }

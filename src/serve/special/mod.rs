@@ -10,15 +10,23 @@
 //! | `port` | what both threads say to git-annex |
 //! | `data` | the data thread: tasks, signals, the end |
 //! | `worker` | one request at a store |
+//! | `tree` | likewise, where it is about a tree |
+//! | `twins` | content that is in the tree twice |
+//! | `place` | the stores of a remote and the names in them |
+//! | `local` | the file on this side of a transfer |
 //! | `verdict` | the table from errors to replies |
 //! | `settings` | environment variables |
 //! | `trace` | what stores log, as DEBUG lines |
 
 mod data;
+mod local;
+mod place;
 mod port;
 mod settings;
 mod talk;
 mod trace;
+mod tree;
+mod twins;
 mod verdict;
 mod worker;
 

@@ -1,7 +1,9 @@
 //! What is said to git-annex, by any thread.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use remotes::{Error, Kind, Op};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
@@ -56,6 +58,20 @@ impl Port {
     pub(super) fn progress(&self, job: Job, bytes: u64) {
         if can_write() {
             let _ = self.with(|session| session.tell(job, Note::Progress(bytes)));
+        }
+    }
+
+    /// Tells all of `notes`, and waits until git-annex has taken them. Errors: they could not be said.
+    pub(super) async fn tell(self: &Arc<Self>, job: Job, notes: Vec<Note>) -> Result<(), Error> {
+        let port = Arc::clone(self);
+        // git-annex may take its time, and the other jobs go on.
+        let said = tokio::task::spawn_blocking(move || {
+            port.with(|session| notes.into_iter().try_for_each(|note| session.tell(job, note)))
+        });
+        match said.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(misuse)) => Err(Error::new(Op::List, Kind::Other, misuse.to_string())),
+            Err(e) => Err(Error::new(Op::List, Kind::Other, e.to_string())),
         }
     }
 

@@ -11,6 +11,10 @@ use remotes::units;
 pub struct Settings {
     /// `STREAM_ASYNC=no`: do not offer to serve many requests at once. Default: offer it.
     pub async_jobs: bool,
+    /// `STREAM_IMPORTKEY=yes`: offer to make keys of files in a directory without their content, for
+    /// `git annex import --no-content`. Default: no, because git-annex then takes no other way to import, the content
+    /// included, and the keys are of backend SHA256 whatever it is set to.
+    pub import_key: bool,
     /// `STREAM_URING=no`: do not use io_uring. Default: use it where the kernel allows it.
     pub uring: bool,
     /// `STREAM_MEMORY=SIZE`: bytes in flight in all transfers together. Default 256 MiB.
@@ -21,7 +25,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { async_jobs: true, uring: true, memory: DEFAULT_BUDGET, idle: Duration::from_secs(60) }
+        Self { async_jobs: true, import_key: false, uring: true, memory: DEFAULT_BUDGET, idle: Duration::from_secs(60) }
     }
 }
 
@@ -29,8 +33,9 @@ impl Settings {
     /// Reads them from the environment. Errors: a value makes no sense, in a sentence that names it.
     pub fn from_env(env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, String> {
         let text = |name: &str| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
-        let flag = |name: &str| match text(name).as_deref() {
-            None | Some("yes") => Ok(true),
+        let flag = |name: &str, default| match text(name).as_deref() {
+            None => Ok(default),
+            Some("yes") => Ok(true),
             Some("no") => Ok(false),
             Some(other) => Err(format!("{name}= is yes or no, not {other:?}")),
         };
@@ -46,7 +51,9 @@ impl Settings {
                 Duration::from_secs(seconds.ok_or_else(|| format!("STREAM_TIMEOUT= is in seconds, not {v:?}"))?)
             }
         };
-        Ok(Self { async_jobs: flag("STREAM_ASYNC")?, uring: flag("STREAM_URING")?, memory, idle })
+        let (async_jobs, uring) = (flag("STREAM_ASYNC", default.async_jobs)?, flag("STREAM_URING", default.uring)?);
+        let import_key = flag("STREAM_IMPORTKEY", default.import_key)?;
+        Ok(Self { async_jobs, import_key, uring, memory, idle })
     }
 }
 
@@ -63,6 +70,7 @@ mod tests {
         let default = Settings::default();
         assert_eq!(read("OTHER", "x"), Ok(default.clone()));
         assert_eq!(read("STREAM_ASYNC", "no"), Ok(Settings { async_jobs: false, ..default.clone() }));
+        assert_eq!(read("STREAM_IMPORTKEY", "yes"), Ok(Settings { import_key: true, ..default.clone() }));
         assert_eq!(read("STREAM_URING", "no"), Ok(Settings { uring: false, ..default.clone() }));
         assert_eq!(read("STREAM_MEMORY", "64MiB"), Ok(Settings { memory: 64 << 20, ..default.clone() }));
         assert_eq!(read("STREAM_MEMORY", ""), Ok(default.clone()));

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use remotes::{Context, ObjectName, Store, registry};
+use remotes::{Capabilities, Context, ObjectName, Store, Write, registry};
 
-use super::data::{Data, Task, Work};
+use super::data::{At, Data, Task, Work};
 use super::port::{self, Port, say};
 use super::verdict::{self, Asked};
 use super::{Settings, environment};
@@ -20,7 +20,7 @@ use crate::proto::special::{
 /// The conversation, from VERSION to the end of stdin.
 pub(super) fn run(settings: Settings) -> ExitCode {
     let options = Options {
-        offer: Some(Extensions { async_jobs: settings.async_jobs, ..Extensions::ALL }),
+        offer: Some(Extensions { async_jobs: settings.async_jobs, import_key: settings.import_key, ..Extensions::ALL }),
         ..Options::default()
     };
     let port = Arc::new(Port::new(Session::new(options)));
@@ -100,10 +100,9 @@ impl Talk {
         let reply = match request {
             Request::InitRemote => return self.advance(session, job, Setup::new(Purpose::Init, environment), None),
             Request::Prepare => return self.advance(session, job, Setup::new(Purpose::Prepare, environment), None),
-            Request::Store { key, file } => return self.work(session, job, Work::Store { key, file }),
-            Request::Retrieve { key, file } => return self.work(session, job, Work::Retrieve { key, file }),
-            Request::CheckPresent { key } => return self.work(session, job, Work::Check { key }),
-            Request::Remove { key } => return self.work(session, job, Work::Remove { key }),
+            // Before PREPARE nothing is known of the store; most can, and a store that cannot says so in time.
+            Request::ExportSupported => Reply::Supported(self.can(|can| can.write != Write::ReadOnly)),
+            Request::ImportSupported => Reply::Supported(self.can(|can| can.trees.list)),
             Request::ListConfigs => Reply::Configs(configs()),
             Request::GetCost => Reply::Cost(self.cost()),
             Request::GetOrdered => Reply::Ordered(true),
@@ -112,6 +111,10 @@ impl Talk {
             Request::WhereIs { key } => Reply::WhereIs(self.whereis(&key)),
             Request::ClaimUrl { .. } => Reply::Claim(false),
             Request::CheckUrl { .. } => Reply::Unsupported,
+            stored => match stored_work(stored) {
+                Some(work) => return self.work(session, job, work),
+                None => Reply::Unsupported,
+            },
         };
         say(session, job, reply);
     }
@@ -184,6 +187,11 @@ impl Talk {
         if self.ready.as_ref().is_some_and(|prepared| prepared.ready.scheme.local) { 100 } else { 200 }
     }
 
+    /// Whether the store can, as far as is known by now.
+    fn can(&self, what: impl FnOnce(Capabilities) -> bool) -> bool {
+        self.ready.as_ref().is_none_or(|prepared| what(prepared.store.capabilities()))
+    }
+
     fn availability(&self) -> Availability {
         let Some(Prepared { ready, .. }) = self.ready.as_ref().filter(|prepared| prepared.ready.scheme.local) else {
             return Availability { reach: Reach::Global, now: true };
@@ -204,6 +212,27 @@ impl Talk {
         let name = ObjectName::new(prepared.ready.name(key)).ok()?;
         prepared.store.locate(&name).map(String::into_bytes)
     }
+}
+
+/// What is to be done at the store.
+fn stored_work(request: Request) -> Option<Work> {
+    Some(match request {
+        Request::Store { key, file } => Work::Store { key, at: At::Own, file },
+        Request::Retrieve { key, file } => Work::Retrieve { key, at: At::Own, file },
+        Request::CheckPresent { key } => Work::Check { key, at: At::Own },
+        Request::Remove { key } => Work::Remove { key, at: At::Own },
+        Request::StoreExport { key, name, file } => Work::Store { key, at: At::Exported(name), file },
+        Request::RetrieveExport { key, name, file } => Work::Retrieve { key, at: At::Exported(name), file },
+        Request::CheckPresentExport { key, name } => Work::Check { key, at: At::Exported(name) },
+        Request::RemoveExport { key, name } => Work::Remove { key, at: At::Exported(name) },
+        Request::RemoveExportDirectory { directory } => Work::RemoveDirectory { directory },
+        Request::RenameExport { key, name, to } => Work::Rename { key, from: name, to },
+        Request::ListImportable => Work::List,
+        Request::RetrieveImport { name, file } => Work::Import { name, file },
+        Request::CheckPresentImport { key, name } => Work::Check { key, at: At::Imported(name) },
+        Request::ImportKey { name, size, .. } => Work::MakeKey { name, size },
+        _ => return None,
+    })
 }
 
 fn configs() -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -9,12 +9,14 @@ use crate::proto::special::Reply;
 pub(super) enum Asked {
     /// INITREMOTE or PREPARE.
     Ready,
-    /// TRANSFER STORE or RETRIEVE.
+    /// TRANSFER and TRANSFEREXPORT, STORE or RETRIEVE.
     Transfer,
-    /// CHECKPRESENT.
+    /// CHECKPRESENT, CHECKPRESENTEXPORT, CHECKPRESENTIMPORT.
     Presence,
-    /// REMOVE.
+    /// REMOVE and REMOVEEXPORT.
     Removal,
+    /// RENAMEEXPORT, LISTIMPORTABLECONTENTS, RETRIEVEIMPORT, IMPORTKEY.
+    Tree,
 }
 
 /// The reply that says `error`. What is positively not there is absent and removed; every other doubt stays one.
@@ -23,7 +25,9 @@ pub(super) fn reply(asked: Asked, error: &Error) -> Reply {
         (Asked::Presence, Kind::NotFound) => Reply::Absent,
         (Asked::Removal, Kind::NotFound) => Reply::Success,
         (Asked::Presence, _) => Reply::Unknown(error.to_string().into_bytes()),
-        (Asked::Ready | Asked::Transfer | Asked::Removal, _) => Reply::Failure(error.to_string().into_bytes()),
+        (Asked::Ready | Asked::Transfer | Asked::Removal | Asked::Tree, _) => {
+            Reply::Failure(error.to_string().into_bytes())
+        }
     }
 }
 
@@ -76,6 +80,7 @@ mod tests {
             let failure = Reply::Failure(text.clone());
             assert_eq!(reply(Asked::Ready, &error), failure, "{kind:?}");
             assert_eq!(reply(Asked::Transfer, &error), failure, "{kind:?}");
+            assert_eq!(reply(Asked::Tree, &error), failure, "{kind:?}");
             let presence = if absent { Reply::Absent } else { Reply::Unknown(text) };
             assert_eq!(reply(Asked::Presence, &error), presence, "{kind:?}");
             let removal = if absent { Reply::Success } else { failure };

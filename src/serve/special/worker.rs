@@ -1,23 +1,24 @@
 //! One request at a store: decide, open, pump, settle.
 
 use std::cell::RefCell;
-use std::fs::File;
 use std::future::Future;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use remotes::pump::{self, Budget, FileSource, Meter};
-use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, registry, units};
-use tokio::sync::{OnceCell, watch};
+use remotes::pump::{self, Budget, Meter};
+use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, units};
+use tokio::sync::watch;
 
 use super::Settings;
-use super::data::Work;
+use super::data::{At, Work};
+use super::local::{open_sink, open_source};
+use super::place::Place;
 use super::port::Port;
+use super::twins::Twins;
 use super::verdict;
 use crate::annex::key::Fields;
-use crate::gateway::remote::setup::Ready;
+use crate::gateway::remote::setup::{Ready, Tree};
 use crate::proto::special::progress::{INTERVAL, Throttle};
 use crate::proto::special::{FileName, Job, Key, Reply};
 
@@ -26,31 +27,23 @@ const ABORT: Duration = Duration::from_secs(10);
 
 /// What the tasks of the data thread share.
 pub(super) struct Worker {
-    port: Arc<Port>,
+    pub(super) port: Arc<Port>,
     context: Context,
     /// The stores of the last PREPARE or INITREMOTE.
     place: RefCell<Option<Rc<Place>>>,
-}
-
-/// A remote, opened.
-struct Place {
-    ready: Arc<Ready>,
-    context: Context,
-    store: Rc<dyn Store>,
-    /// The store that keeps space free; the same where that is no matter.
-    writer: OnceCell<Rc<dyn Store>>,
+    pub(super) twins: Twins,
 }
 
 /// A transfer under way.
-struct Watch {
+pub(super) struct Watch {
     job: Job,
     started: Instant,
-    meter: Meter,
+    pub(super) meter: Meter,
     throttle: Throttle,
 }
 
 impl Watch {
-    fn new(job: Job) -> Self {
+    pub(super) fn new(job: Job) -> Self {
         Self { job, started: Instant::now(), meter: Meter::new(), throttle: Throttle::new() }
     }
 }
@@ -64,7 +57,7 @@ struct Moved {
 impl Worker {
     pub(super) fn new(port: &Arc<Port>, settings: &Settings) -> Self {
         let context = Context { budget: Budget::new(settings.memory), idle: settings.idle, ..Context::default() };
-        Self { port: Arc::clone(port), context, place: RefCell::default() }
+        Self { port: Arc::clone(port), context, place: RefCell::default(), twins: Twins::default() }
     }
 
     /// Does `work` and gives the reply to it, soon after `stop` at the latest.
@@ -77,34 +70,58 @@ impl Worker {
     }
 
     async fn attempt(&self, job: Job, ready: &Arc<Ready>, work: Work, stop: watch::Receiver<bool>) -> Result<Reply> {
-        let place = self.place(ready)?;
-        let store = &place.store;
+        let place = self.place(ready);
         match work {
             Work::Prove { owner } => {
-                cancellable(stop, Op::Prove, store.prove(&owner)).await?;
+                let proof = async {
+                    match ready.tree {
+                        None => place.keys()?.store.prove(&owner).await,
+                        Some(Tree::Exported) => place.tree()?.store.prove(&owner).await,
+                        // Whoever may only read can import.
+                        Some(Tree::Imported) => place.tree()?.store.list(None).await?.next().await.map(|_| ()),
+                    }
+                };
+                cancellable(stop, Op::Prove, proof).await.map_err(|e| e.during(Op::Prove))?;
                 Ok(Reply::Success)
             }
-            Work::Check { key } => {
-                let object = name(Op::Stat, ready, &key)?;
-                let stat = cancellable(stop, Op::Stat, store.stat(&object)).await?;
+            Work::Check { key, at } => {
+                let (opened, object) = place.find(Op::Stat, &key, &at)?;
+                let stat = cancellable(stop, Op::Stat, opened.store.stat(&object)).await?;
                 let Some(stat) = stat else { return Ok(Reply::Absent) };
-                whole(Op::Stat, &**store, &object, &key, stat.len)?;
+                match at {
+                    At::Own => whole(Op::Stat, &*opened.store, &object, &key, stat.len)?,
+                    // A file of another length is another file: what was there under this name was replaced.
+                    At::Exported(_) | At::Imported(_) => {
+                        if Fields::of(key.as_bytes()).stored_len().is_some_and(|len| len != stat.len) {
+                            return Ok(Reply::Absent);
+                        }
+                    }
+                }
                 Ok(Reply::Present)
             }
-            Work::Remove { key } => {
-                let object = name(Op::Remove, ready, &key)?;
-                cancellable(stop, Op::Remove, store.remove(&object)).await?;
+            Work::Remove { key, at } => {
+                let (opened, object) = place.find(Op::Remove, &key, &at)?;
+                cancellable(stop, Op::Remove, opened.store.remove(&object)).await?;
                 Ok(Reply::Success)
             }
-            Work::Store { key, file } => {
+            Work::Rename { key, from, to } => self.rename(job, &place, &key, &from, &to, stop).await,
+            Work::RemoveDirectory { directory } => {
+                let (opened, object) = place.named(Op::Remove, &directory)?;
+                cancellable(stop, Op::Remove, opened.store.remove_dir(&object)).await?;
+                Ok(Reply::Success)
+            }
+            Work::List => self.list(job, &place, stop).await,
+            Work::Import { name, file } => self.import(job, &place, &name, &file, stop).await,
+            Work::MakeKey { name, size } => self.make_key(&place, &name, size, stop).await,
+            Work::Store { key, at, file } => {
                 let started = Instant::now();
-                let moved = self.store(job, &place, &key, &file, stop).await?;
+                let moved = self.store(job, &place, &key, &at, &file, stop).await?;
                 self.settled(job, "store", &key, started, &moved);
                 Ok(Reply::Success)
             }
-            Work::Retrieve { key, file } => {
+            Work::Retrieve { key, at, file } => {
                 let started = Instant::now();
-                let moved = self.retrieve(job, &place, &key, &file, stop).await?;
+                let moved = self.retrieve(job, &place, &key, &at, &file, stop).await?;
                 self.settled(job, "retrieve", &key, started, &moved);
                 Ok(Reply::Success)
             }
@@ -112,16 +129,14 @@ impl Worker {
     }
 
     /// The opened stores of `ready`.
-    fn place(&self, ready: &Arc<Ready>) -> Result<Rc<Place>> {
+    fn place(&self, ready: &Arc<Ready>) -> Rc<Place> {
         let mut current = self.place.borrow_mut();
         if let Some(place) = current.as_ref().filter(|place| Arc::ptr_eq(&place.ready, ready)) {
-            return Ok(Rc::clone(place));
+            return Rc::clone(place);
         }
-        let store = registry::open(ready.scheme.name, &ready.options, &self.context)?;
-        let place =
-            Rc::new(Place { ready: Arc::clone(ready), context: self.context.clone(), store, writer: OnceCell::new() });
+        let place = Rc::new(Place::new(ready, &self.context));
         *current = Some(Rc::clone(&place));
-        Ok(place)
+        place
     }
 
     async fn store(
@@ -129,16 +144,25 @@ impl Worker {
         job: Job,
         place: &Place,
         key: &Key,
+        at: &At,
         file: &FileName,
         stop: watch::Receiver<bool>,
     ) -> Result<Moved> {
-        let object = name(Op::Put, &place.ready, key)?;
-        let store = place.writer().await?;
+        let (opened, object) = place.find(Op::Put, key, at)?;
+        let store = opened.writer().await?;
         let named = |e: Error| e.object(&object).on(store.label());
         let source = open_source(file).map_err(named)?;
         if let Some(len) = Fields::of(key.as_bytes()).stored_len().filter(|len| *len != source.len) {
             let detail = format!("the file has {} bytes, and the key says {len}", source.len);
             return Err(named(Error::new(Op::Put, Kind::Corrupt, detail)));
+        }
+        if let At::Exported(_) = at {
+            let copy = async { Ok(self.twins.copy(&store, key, &object, &source.file, source.len).await) };
+            let copied = cancellable(stop.clone(), Op::Put, copy).await?;
+            self.twins.learn(key, &object);
+            if let Some((from, _)) = copied {
+                return Ok(Moved { bytes: 0, note: format!(" copied from {from}") });
+            }
         }
         let mut put = cancellable(stop.clone(), Op::Put, store.put(&object, source.len)).await.map_err(named)?;
         let lane = put.lane();
@@ -164,11 +188,12 @@ impl Worker {
         job: Job,
         place: &Place,
         key: &Key,
+        at: &At,
         file: &FileName,
         stop: watch::Receiver<bool>,
     ) -> Result<Moved> {
-        let object = name(Op::Get, &place.ready, key)?;
-        let store = &place.store;
+        let (opened, object) = place.find(Op::Get, key, at)?;
+        let store = &opened.store;
         let named = |e: Error| e.object(&object).on(store.label());
         let sink = open_sink(file).map_err(|e| named(Error::io(Op::Get, "the file to write", e)))?;
         let mut watch = Watch::new(job);
@@ -189,7 +214,7 @@ impl Worker {
     }
 
     /// Runs a part of a transfer and says how far it is, a few times a second.
-    async fn watched<T>(&self, watch: &mut Watch, transfer: impl Future<Output = T>) -> T {
+    pub(super) async fn watched<T>(&self, watch: &mut Watch, transfer: impl Future<Output = T>) -> T {
         let mut transfer = std::pin::pin!(transfer);
         // What is over before the first tick needs no report.
         let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + INTERVAL, INTERVAL);
@@ -217,47 +242,6 @@ impl Worker {
     }
 }
 
-impl Place {
-    /// The store to write to. Only a local one has to know how much space git-annex wants free.
-    async fn writer(&self) -> Result<Rc<dyn Store>> {
-        let open = async || {
-            if !self.ready.scheme.local {
-                return Ok(Rc::clone(&self.store));
-            }
-            let context = Context { reserve: reserve(self.context.reserve).await?, ..self.context.clone() };
-            registry::open(self.ready.scheme.name, &self.ready.options, &context)
-        };
-        self.writer.get_or_try_init(open).await.cloned()
-    }
-}
-
-/// annex.diskreserve of the repository we run in, or `default`.
-async fn reserve(default: u64) -> Result<u64> {
-    let asked = tokio::task::spawn_blocking(|| {
-        std::process::Command::new("git")
-            .args(["config", "--get", "annex.diskreserve"])
-            .stdin(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .output()
-    });
-    match asked.await {
-        Ok(Ok(output)) if output.status.success() => {
-            let text = String::from_utf8_lossy(&output.stdout);
-            units::parse(text.trim()).ok_or_else(|| {
-                let detail = format!("git config annex.diskreserve is a size like 1GB, not {:?}", text.trim());
-                Error::new(Op::Put, Kind::Option, detail)
-            })
-        }
-        // Not set, or not even a repository here.
-        _ => Ok(default),
-    }
-}
-
-/// The name of the key's object.
-fn name(op: Op, ready: &Ready, key: &Key) -> Result<ObjectName> {
-    ObjectName::new(ready.name(key)).map_err(|e| Error::new(op, Kind::Unsupported, e.to_string()).on(ready.scheme.name))
-}
-
 /// Fails where the key tells another length than the store: what is there is not what was put there.
 fn whole(op: Op, store: &dyn Store, object: &ObjectName, key: &Key, len: u64) -> Result<()> {
     match Fields::of(key.as_bytes()).stored_len() {
@@ -273,54 +257,13 @@ fn whole(op: Op, store: &dyn Store, object: &ObjectName, key: &Key, len: u64) ->
 }
 
 /// Gives `work` up when told to stop.
-async fn cancellable<T>(mut stop: watch::Receiver<bool>, op: Op, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn cancellable<T>(
+    mut stop: watch::Receiver<bool>,
+    op: Op,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     tokio::select! {
         result = work => result,
         _ = stop.wait_for(|stop| *stop) => Err(Error::new(op, Kind::Cancelled, "given up: told to stop")),
-    }
-}
-
-fn open_source(file: &FileName) -> Result<FileSource> {
-    let failed = |e| Error::io(Op::Put, "the file to read", e);
-    // Opening anything else might wait for ever.
-    if !std::fs::metadata(file.as_path()).map_err(failed)?.is_file() {
-        return Err(Error::new(Op::Put, Kind::Io, "the file to read is no plain file"));
-    }
-    let file = File::open(file.as_path()).map_err(failed)?;
-    let len = file.metadata().map_err(failed)?.len();
-    Ok(FileSource { file: Arc::new(file), at: 0, len })
-}
-
-/// The file a key is retrieved to.
-struct Sink {
-    file: Arc<File>,
-    /// Bytes it holds from an earlier try.
-    have: u64,
-    created: bool,
-}
-
-impl Sink {
-    /// After a failure, what arrived stays for the next try; a file without content that was not there before goes.
-    fn leave(&self, name: &FileName) {
-        if self.created && self.file.metadata().is_ok_and(|meta| meta.len() == 0) {
-            let _ = std::fs::remove_file(name.as_path());
-        }
-    }
-}
-
-fn open_sink(name: &FileName) -> io::Result<Sink> {
-    let mut options = File::options();
-    options.read(true).write(true);
-    match std::fs::metadata(name.as_path()) {
-        Ok(meta) if meta.is_file() => {
-            let file = options.open(name.as_path())?;
-            let have = file.metadata()?.len();
-            Ok(Sink { file: Arc::new(file), have, created: false })
-        }
-        Ok(_) => Err(io::Error::other("it is no plain file")),
-        Err(_) => {
-            let file = options.create(true).truncate(false).open(name.as_path())?;
-            Ok(Sink { file: Arc::new(file), have: 0, created: true })
-        }
     }
 }

@@ -1,0 +1,116 @@
+//! A remote, opened: the stores behind it, and the names of objects in them.
+
+use std::cell::OnceCell as Once;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, registry, units};
+use tokio::sync::OnceCell;
+
+use super::data::At;
+use crate::gateway::remote::setup::Ready;
+use crate::proto::special::{FileName, Key};
+
+/// A remote, opened.
+pub(super) struct Place {
+    pub(super) ready: Arc<Ready>,
+    pub(super) context: Context,
+    /// Objects named as git-annex's own types name keys.
+    keys: Once<Rc<Opened>>,
+    /// Objects named as people named them.
+    tree: Once<Rc<Opened>>,
+}
+
+/// A store, for one of the two ways to name what is in it.
+pub(super) struct Opened {
+    ready: Arc<Ready>,
+    context: Context,
+    pub(super) store: Rc<dyn Store>,
+    /// The store that keeps space free; the same where that is no matter.
+    writer: OnceCell<Rc<dyn Store>>,
+}
+
+impl Place {
+    pub(super) fn new(ready: &Arc<Ready>, context: &Context) -> Self {
+        Self { ready: Arc::clone(ready), context: context.clone(), keys: Once::new(), tree: Once::new() }
+    }
+
+    /// The store with objects named after keys.
+    pub(super) fn keys(&self) -> Result<Rc<Opened>> {
+        self.opened(&self.keys, false)
+    }
+
+    /// The store with the objects of a tree.
+    pub(super) fn tree(&self) -> Result<Rc<Opened>> {
+        self.opened(&self.tree, true)
+    }
+
+    fn opened(&self, place: &Once<Rc<Opened>>, tree: bool) -> Result<Rc<Opened>> {
+        if let Some(opened) = place.get() {
+            return Ok(Rc::clone(opened));
+        }
+        let context = Context { tree, ..self.context.clone() };
+        let store = registry::open(self.ready.scheme.name, &self.ready.options, &context)?;
+        let opened = Opened { ready: Arc::clone(&self.ready), context, store, writer: OnceCell::new() };
+        Ok(Rc::clone(place.get_or_init(|| Rc::new(opened))))
+    }
+
+    /// The store that keeps `key`, and its name there.
+    pub(super) fn find(&self, op: Op, key: &Key, at: &At) -> Result<(Rc<Opened>, ObjectName)> {
+        match at {
+            At::Own => Ok((self.keys()?, self.name(op, self.ready.name(key))?)),
+            At::Exported(name) | At::Imported(name) => self.named(op, name),
+        }
+    }
+
+    /// The store that keeps the tree, and the name of a file there. Errors: `Unsupported` for names that would leave it.
+    pub(super) fn named(&self, op: Op, name: &FileName) -> Result<(Rc<Opened>, ObjectName)> {
+        let name = self.name(op, name.as_bytes())?;
+        name.components().map_err(|e| self.refuse(op, e).object(&name))?;
+        Ok((self.tree()?, name))
+    }
+
+    fn name(&self, op: Op, bytes: impl AsRef<[u8]>) -> Result<ObjectName> {
+        ObjectName::new(bytes).map_err(|e| self.refuse(op, e))
+    }
+
+    fn refuse(&self, op: Op, why: remotes::NameError) -> Error {
+        Error::new(op, Kind::Unsupported, why.to_string()).on(self.ready.scheme.name)
+    }
+}
+
+impl Opened {
+    /// The store to write to. Only a local one has to know how much space git-annex wants free.
+    pub(super) async fn writer(&self) -> Result<Rc<dyn Store>> {
+        let open = async || {
+            if !self.ready.scheme.local {
+                return Ok(Rc::clone(&self.store));
+            }
+            let context = Context { reserve: reserve(self.context.reserve).await?, ..self.context.clone() };
+            registry::open(self.ready.scheme.name, &self.ready.options, &context)
+        };
+        self.writer.get_or_try_init(open).await.cloned()
+    }
+}
+
+/// annex.diskreserve of the repository we run in, or `default`.
+async fn reserve(default: u64) -> Result<u64> {
+    let asked = tokio::task::spawn_blocking(|| {
+        std::process::Command::new("git")
+            .args(["config", "--get", "annex.diskreserve"])
+            .stdin(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .output()
+    });
+    match asked.await {
+        Ok(Ok(output)) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            units::parse(text.trim()).ok_or_else(|| {
+                let detail = format!("git config annex.diskreserve is a size like 1GB, not {:?}", text.trim());
+                Error::new(Op::Put, Kind::Option, detail)
+            })
+        }
+        // Not set, or not even a repository here.
+        _ => Ok(default),
+    }
+}

@@ -1,0 +1,226 @@
+//! Content that is at another name of the tree already: the store copies it, and nothing is sent.
+//!
+//! git-annex stores a file with two names twice. Where else its content may be is read from the trees that were exported
+//! before, and from what this process did; whether it really is there is asked of the store, whose ETag must be the one that
+//! the local file has. So a wrong guess costs a request, and never a file.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use md5::Md5;
+use remotes::{ObjectName, Store, Stored};
+use sha1::{Digest, Sha1};
+use tokio::sync::OnceCell;
+
+use crate::annex::layout;
+use crate::proto::special::Key;
+
+/// Length in bytes from which a copy pays: it takes four requests, and an upload one.
+const WORTH: u64 = 64 << 10;
+
+/// Most names that are remembered of what this process did, and of what was exported before.
+const RECENT: usize = 10_000;
+const EXPORTED: usize = 250_000;
+
+/// Trees of earlier exports that are looked at.
+const TREES: usize = 4;
+
+/// Deepest directory a link is looked for in.
+const DEPTH: usize = 12;
+
+/// Bytes read at once.
+const STEP: usize = 1 << 20;
+
+/// Part sizes that uploads and copies have here, where the parts themselves do not tell.
+const PARTS: [u64; 2] = [8 << 20, 1 << 30];
+
+/// Where content may be.
+#[derive(Default)]
+pub(super) struct Twins {
+    recent: RefCell<HashMap<Key, ObjectName>>,
+    exported: OnceCell<HashMap<[u8; 20], Vec<u8>>>,
+}
+
+impl Twins {
+    /// The content of `key` is at `name` now.
+    pub(super) fn learn(&self, key: &Key, name: &ObjectName) {
+        let mut recent = self.recent.borrow_mut();
+        if recent.len() >= RECENT {
+            recent.clear();
+        }
+        recent.insert(key.clone(), name.clone());
+    }
+
+    /// Has the store make `to` out of another name of the same content. `None` where there is none, or it cannot.
+    pub(super) async fn copy(
+        &self,
+        store: &Rc<dyn Store>,
+        key: &Key,
+        to: &ObjectName,
+        file: &Arc<File>,
+        len: u64,
+    ) -> Option<(ObjectName, Stored)> {
+        let can = store.capabilities();
+        if len < WORTH || can.local || !can.trees.copy {
+            return None;
+        }
+        for from in self.candidates(key).await.into_iter().filter(|from| from != to) {
+            let Ok(Some(stat)) = store.stat(&from).await else { continue };
+            let Some(tag) = stat.tag.filter(|_| stat.len == len) else { continue };
+            let (file, told) = (Arc::clone(file), tag.clone());
+            let same = tokio::task::spawn_blocking(move || matches(&file, len, &told)).await;
+            if !matches!(same, Ok(Ok(true))) {
+                continue;
+            }
+            // What goes wrong here goes right, or wrong with a better reason, when the file is sent.
+            if let Ok(stored) = store.copy(&from, to, Some(&tag)).await
+                && stored.len == len
+            {
+                return Some((from, stored));
+            }
+        }
+        None
+    }
+
+    async fn candidates(&self, key: &Key) -> Vec<ObjectName> {
+        let recent = self.recent.borrow().get(key).cloned();
+        let read = || async { tokio::task::spawn_blocking(exported).await.unwrap_or_default() };
+        let exported = self.exported.get_or_init(read).await;
+        let before = blobs(key.as_bytes()).into_iter().find_map(|blob| exported.get(&blob));
+        recent.into_iter().chain(before.and_then(|name| ObjectName::new(name).ok())).collect()
+    }
+}
+
+/// The names in the trees that were exported before, by the blobs that git has for them. Empty where there are none, or git
+/// does not tell.
+fn exported() -> HashMap<[u8; 20], Vec<u8>> {
+    let mut names = HashMap::new();
+    let log = git(&["cat-file", "blob", "git-annex:export.log"]).unwrap_or_default();
+    let mut lines: Vec<&[u8]> = log.split(|byte| *byte == b'\n').collect();
+    lines.sort_unstable();
+    for line in lines.iter().rev().take(TREES) {
+        let Some(tree) = line.split(|byte| *byte == b' ').nth(2).and_then(|tree| std::str::from_utf8(tree).ok()) else {
+            continue;
+        };
+        if tree.len() != 40 || !tree.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            continue;
+        }
+        for entry in git(&["ls-tree", "-r", "-z", tree]).unwrap_or_default().split(|byte| *byte == 0) {
+            // MODE SP "blob" SP HASH TAB NAME
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
+            if let Some(hash) = entry[..tab].rsplit(|byte| *byte == b' ').next().and_then(unhex)
+                && names.len() < EXPORTED
+            {
+                names.entry(hash).or_insert_with(|| entry[tab + 1..].to_vec());
+            }
+        }
+    }
+    names
+}
+
+fn git(words: &[&str]) -> Option<Vec<u8>> {
+    let done = Command::new("git").args(words).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    done.status.success().then_some(done.stdout)
+}
+
+fn unhex(hex: &[u8]) -> Option<[u8; 20]> {
+    let mut out = [0; 20];
+    for (byte, pair) in out.iter_mut().zip(hex.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    (hex.len() == 40).then_some(out)
+}
+
+/// The blobs by which git knows an annexed file: as a pointer, and as a link from directories of every depth.
+fn blobs(key: &[u8]) -> Vec<[u8; 20]> {
+    let file = layout::key_file(key);
+    let blob = |content: &[u8]| -> [u8; 20] {
+        let mut hasher = Sha1::new();
+        hasher.update(format!("blob {}\0", content.len()));
+        hasher.update(content);
+        hasher.finalize().into()
+    };
+    let mut all = vec![blob(&[b"/annex/objects/", &file[..], b"\n"].concat())];
+    let place = format!(".git/annex/objects/{}/", layout::hash_dir_mixed(key)).into_bytes();
+    let link = [&place[..], &file, b"/", &file].concat();
+    all.extend((0..DEPTH).map(|depth| blob(&[&b"../".repeat(depth)[..], &link].concat())));
+    all
+}
+
+/// Whether a file's ETag is `tag`: the MD5 of its content, or that of the MD5s of its parts with their number.
+fn matches(file: &File, len: u64, tag: &str) -> io::Result<bool> {
+    let tag = tag.trim_matches('"');
+    let Some((digest, count)) = tag.split_once('-') else { return Ok(hex(&md5(file, 0, len)?) == tag) };
+    let Some(count) = count.parse::<u64>().ok().filter(|count| *count > 0) else { return Ok(false) };
+    let smallest = len.div_ceil(count).next_multiple_of(1 << 20);
+    for part in PARTS.into_iter().chain([smallest]).filter(|part| len.div_ceil(*part) == count) {
+        let mut whole = Md5::new();
+        for number in 0..count {
+            whole.update(md5(file, number * part, part.min(len - number * part))?);
+        }
+        if hex(&whole.finalize()) == digest {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn md5(file: &File, mut at: u64, mut len: u64) -> io::Result<Vec<u8>> {
+    let (mut hasher, mut block) = (Md5::new(), vec![0; STEP]);
+    while len > 0 {
+        let want = usize::try_from(len).map_or(STEP, |len| len.min(STEP));
+        file.read_exact_at(&mut block[..want], at)?;
+        hasher.update(&block[..want]);
+        (at, len) = (at + want as u64, len - want as u64);
+    }
+    Ok(hasher.finalize().to_vec())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORDED: [&str; 3] = [
+        "8a2a0c93f9046db131259fb7b300bf9d31f524a4",
+        "0dc0b41f1c12de98effb26cc0a541995402e9cd4",
+        "3de500c67b3d1748288b984f302576e8c71a845c",
+    ];
+
+    /// Recorded: `git ls-tree` of a repository with the file at its top, in a directory, and unlocked.
+    #[test]
+    fn blobs_are_those_git_annex_adds() {
+        let key = b"SHA256E-s2--87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7";
+        let all: Vec<_> = blobs(key).iter().map(|blob| hex(blob)).collect();
+        for known in RECORDED {
+            assert!(all.iter().any(|blob| blob == known), "{known} in {all:?}");
+        }
+    }
+
+    #[test]
+    fn etags_of_one_part_and_of_many_are_told() {
+        let content: Vec<u8> = (0..(9u32 << 20)).map(|n| (n % 251) as u8).collect();
+        let file = tempfile::tempfile().expect("a file");
+        file.write_all_at(&content, 0).expect("written");
+        let len = content.len() as u64;
+        let one = hex(&Md5::digest(&content));
+        assert!(matches(&file, len, &format!("\"{one}\"")).expect("read"));
+        let (first, second) = content.split_at(8 << 20);
+        let two = hex(&Md5::digest([Md5::digest(first), Md5::digest(second)].concat()));
+        assert!(matches(&file, len, &format!("{two}-2")).expect("read"));
+        for other in
+            ["", "-", "x-2", &format!("{two}-3"), &format!("{one}-1"), &two[..], "W/\"1\"", &format!("{two}-0")]
+        {
+            assert!(!matches(&file, len, other).expect("read"), "{other}");
+        }
+    }
+}
