@@ -15,6 +15,15 @@ use support::place::{Place, subject};
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn testremote(place: Place, with_async: bool) {
+    testremote_with(place, with_async, &[]);
+}
+
+/// The same on a remote that trees are exported to, with which git-annex tries exports as well.
+fn testremote_export(place: Place, with_async: bool) {
+    testremote_with(place, with_async, &["exporttree=yes"]);
+}
+
+fn testremote_with(place: Place, with_async: bool, more: &[&str]) {
     let whole = std::env::var("STREAM_TEST_WHOLE").is_ok_and(|it| it == "yes");
     // Fewer tests than these would mean that git-annex left parts out: it has 573 whole and 125 fast.
     let (words, least): (&[&str], u32) =
@@ -23,7 +32,7 @@ fn testremote(place: Place, with_async: bool) {
     if !with_async {
         repo.set("STREAM_ASYNC", "no");
     }
-    repo.initremote("x", &place, subject(), &[]).ok();
+    repo.initremote("x", &place, subject(), more).ok();
     let begun = Instant::now();
     let done = repo.annex_within(words, LIMIT).ok();
     let last = done.stdout.lines().rev().find(|line| line.starts_with("All ")).unwrap_or_else(|| panic!("{done:?}"));
@@ -70,4 +79,44 @@ fn webdav_with_async() {
 #[test]
 fn webdav_without_async() {
     testremote(Place::webdav(), false);
+}
+
+#[test]
+fn exports_to_fs_with_async() {
+    testremote_export(Place::fs(), true);
+}
+
+#[test]
+fn exports_to_fs_without_async() {
+    testremote_export(Place::fs(), false);
+}
+
+#[test]
+fn exports_to_seaweedfs_with_async() {
+    testremote_export(Place::weed(), true);
+}
+
+#[test]
+fn exports_to_seaweedfs_without_async() {
+    testremote_export(Place::weed(), false);
+}
+
+#[test]
+fn exports_to_rclone_s3_with_async() {
+    testremote_export(Place::rclone_s3(), true);
+}
+
+#[test]
+fn exports_to_rclone_s3_without_async() {
+    testremote_export(Place::rclone_s3(), false);
+}
+
+#[test]
+fn exports_to_webdav_with_async() {
+    testremote_export(Place::webdav(), true);
+}
+
+#[test]
+fn exports_to_webdav_without_async() {
+    testremote_export(Place::webdav(), false);
 }

@@ -1,6 +1,8 @@
 //! Where a test stores: a directory, a bucket, a WebDAV folder, each nameable to ours and to git-annex's own type.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -137,17 +139,68 @@ impl Place {
         names
     }
 
+    /// All files stored with their content, as rclone copies them past both subjects.
+    pub fn files(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        if let Place::Fs(dir) = self {
+            return files_below(dir.path());
+        }
+        let copy = tempfile::tempdir().expect("a temporary directory");
+        let target = copy.path().display().to_string();
+        self.rclone_to(&["copy"], Some(&target));
+        files_below(copy.path())
+    }
+
+    /// Puts a file there, past both subjects.
+    pub fn write(&self, name: &str, content: &[u8]) {
+        let from = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(from.path(), content).expect("written");
+        self.rclone_at(&["copyto", "--no-check-dest", &from.path().display().to_string()], &format!("/{name}"), None);
+    }
+
+    /// Removes a file there, past both subjects.
+    pub fn delete(&self, name: &str) {
+        self.rclone_at(&["deletefile"], &format!("/{name}"), None);
+    }
+
+    /// Removes a directory there that is empty, where there are directories.
+    pub fn remove_dir(&self, name: &str) {
+        match self {
+            Place::Fs(dir) => {
+                let _ = std::fs::remove_dir(dir.path().join(name));
+            }
+            Place::S3(..) => {}
+            Place::Webdav(..) => {
+                let mut command = self.command(&["rmdir"], &format!("/{name}"));
+                let _ = run(&mut command, Duration::from_secs(60));
+            }
+        }
+    }
+
     /// Unfinished multipart uploads in the bucket, as rclone's JSON; `{}`-like when there are none.
     pub fn uploads(&self) -> String {
         self.rclone(&["backend", "list-multipart-uploads"])
     }
 
     fn rclone(&self, words: &[&str]) -> String {
+        self.rclone_to(words, None)
+    }
+
+    fn rclone_to(&self, words: &[&str], target: Option<&str>) -> String {
+        self.rclone_at(words, "", target)
+    }
+
+    fn rclone_at(&self, words: &[&str], below: &str, target: Option<&str>) -> String {
+        let mut command = self.command(words, below);
+        command.args(target);
+        run(&mut command, Duration::from_secs(60)).ok().stdout
+    }
+
+    fn command(&self, words: &[&str], below: &str) -> Command {
         let mut command = Command::new(servers::peers().join("rclone"));
         command.args(words).env_clear().env("HOME", "/nonexistent").env("RCLONE_CONFIG", "");
         match self {
             Place::Fs(dir) => {
-                command.arg(dir.path());
+                command.arg(format!("{}{below}", dir.path().display()));
             }
             Place::S3(server, bucket, _) => {
                 command.env("RCLONE_CONFIG_T_TYPE", "s3").env("RCLONE_CONFIG_T_PROVIDER", "Other");
@@ -155,7 +208,7 @@ impl Place {
                 command.env("RCLONE_CONFIG_T_ACCESS_KEY_ID", &server.user);
                 command.env("RCLONE_CONFIG_T_SECRET_ACCESS_KEY", &server.secret);
                 command.env("RCLONE_CONFIG_T_LIST_URL_ENCODE", "true");
-                command.arg(format!("t:{bucket}"));
+                command.arg(format!("t:{bucket}{below}"));
             }
             Place::Webdav(server, folder) => {
                 command.env("RCLONE_WEBDAV_URL", server.endpoint()).env("RCLONE_WEBDAV_USER", &server.user);
@@ -163,9 +216,26 @@ impl Place {
                 let mut obscure = Command::new(servers::peers().join("rclone"));
                 let obscured = run(obscure.args(["obscure", &server.secret]), Duration::from_secs(60)).ok();
                 command.env("RCLONE_WEBDAV_PASS", obscured.stdout.trim());
-                command.arg(format!(":webdav:{folder}"));
+                command.arg(format!(":webdav:{folder}{below}"));
             }
         }
-        run(&mut command, Duration::from_secs(60)).ok().stdout
+        command
     }
+}
+
+/// Names and contents of all files below `dir`.
+pub fn files_below(dir: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let (mut found, mut dirs) = (BTreeMap::new(), vec![dir.to_path_buf()]);
+    while let Some(next) = dirs.pop() {
+        for entry in std::fs::read_dir(next).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                let name = path.strip_prefix(dir).expect("below it").as_os_str().as_bytes().to_vec();
+                found.insert(name, std::fs::read(&path).expect("its content"));
+            }
+        }
+    }
+    found
 }

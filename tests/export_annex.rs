@@ -1,0 +1,192 @@
+//! Trees exported by the real git-annex: the same on every kind of place as on git-annex's own `directory` remote, commit by
+//! commit.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use support::annex::{LIMIT, Repo};
+use support::place::{Place, Whose, files_below};
+use support::run::run;
+
+/// Commits, each as what is done before it. Every one leaves another tree.
+const SEASON: &[(&str, &str)] = &[
+    (
+        "files of all sorts, with odd names, twins and empty ones",
+        "mkdir -p dir/deep foo 'sp ace' d1/d2/d3
+         echo one > a; echo two > dir/b; echo three > dir/deep/c; echo f > 'sp ace/f  ile'; echo u > 'ü-日本'
+         echo p > 'a+b&c=d%20'; echo h > '#hash?q'; echo q > \"it's\"; echo d > -dash; echo t > '~tilde'; echo . > .dot
+         echo twin > t1; echo twin > d1/t2; : > e1; : > d1/d2/e2; echo ff > foo/foo; echo fb > foo/bar; echo k > d1/d2/d3/k
+         echo '#!/bin/sh' > x.sh; chmod +x x.sh; echo ..x > ..x; echo '[' > '[br]*'
+         git annex add --quiet .
+         echo plain > plain; mkdir docs; echo readme > docs/README; git -c annex.largefiles=nothing add plain docs",
+    ),
+    ("edits", "git annex unlock --quiet a; echo changed >> a; git annex add --quiet a; echo more >> plain; git add plain"),
+    ("renames", "git mv dir/b dir/renamed; git mv foo/foo foo/other; git mv 'ü-日本' d1/d2/'ü2'; git mv plain docs/plain2"),
+    ("a directory moves", "git mv d1 moved; git mv dir moved/inside"),
+    ("two files swap", "git mv 'a+b&c=d%20' s; git mv '#hash?q' 'a+b&c=d%20'; git mv s '#hash?q'"),
+    ("three files turn", "git mv e1 s; git mv t1 e1; git mv x.sh t1; git mv s x.sh"),
+    ("deletions", "git rm -q -- -dash .dot 'sp ace/f  ile' docs/README"),
+    ("modes", "chmod +x docs/plain2; git add docs/plain2; git annex unlock --quiet t1; chmod -x t1; git add t1"),
+    ("a file becomes a directory", "git rm -q a; mkdir a; echo in > a/in; echo a > a/a; git annex add --quiet a"),
+    ("a directory becomes a file", "git rm -rq foo; echo now > foo; git annex add --quiet foo"),
+    ("duplicates", "cp -P \"it's\" twin1; mkdir -p a/b; echo twin > a/b/t3; git annex add --quiet a; git add twin1"),
+    ("a twin goes, another moves", "git mv moved/t2 t2-moved; git rm -q e1"),
+    ("annexed becomes plain and plain annexed", "git annex unannex --quiet '~tilde' && git -c annex.largefiles=nothing add '~tilde'
+         git rm -q --cached docs/plain2; git annex add --quiet --force-large docs/plain2"),
+    ("as it was before", "git rm -rq . ; git checkout -q main~6 -- ."),
+    ("nearly nothing", "git rm -rq .; echo last > last; git annex add --quiet last"),
+    ("as it was at first", "git rm -rq .; git checkout -q $(git rev-list main | tail -n 1) -- ."),
+];
+
+fn shell(repo: &Repo, script: &str) {
+    let mut command = repo.command(Path::new("sh"));
+    run(command.arg("-euc").arg(script), LIMIT).ok();
+}
+
+fn season(place: Place, options: &[&str], prefix: &str, jobs: &str) {
+    let repo = Repo::new();
+    repo.git(&["config", "annex.dotfiles", "true"]).ok();
+    let theirs = Place::fs();
+    repo.initremote("theirs", &theirs, Whose::Theirs, &["exporttree=yes"]).ok();
+    repo.initremote("ours", &place, Whose::Ours, &[&["exporttree=yes"], options].concat()).ok();
+    for (what, script) in SEASON {
+        shell(&repo, script);
+        repo.git(&["commit", "--quiet", "--allow-empty", "-m", what]).ok();
+        repo.annex(&["export", "--quiet", "main", "--to", "theirs"]).ok();
+        let said = repo.annex(&["export", jobs, "main", "--to", "ours"]).ok();
+        let expected: BTreeMap<_, _> = files_below(&theirs.path())
+            .into_iter()
+            .map(|(name, content)| ([prefix.as_bytes(), &name].concat(), content))
+            .collect();
+        let found = place.files();
+        let (names, theirs): (Vec<_>, Vec<_>) = (found.keys().collect(), expected.keys().collect());
+        let show = |names: &[&Vec<u8>]| names.iter().map(|n| n.escape_ascii().to_string()).collect::<Vec<_>>();
+        assert_eq!(show(&names), show(&theirs), "{what}: {said:?}");
+        assert!(found == expected, "{what}: the contents differ: {said:?}");
+    }
+    // Everything is there as it should be, and comes back from there alone.
+    repo.annex(&["fsck", "--quiet", "--from", "ours"]).ok();
+    repo.annex(&["drop", "--quiet", "--force", "."]).ok();
+    repo.annex(&["get", "--quiet", "--from", "ours", "."]).ok();
+    repo.annex(&["fsck", "--quiet"]).ok();
+    if let Place::Fs(dir) = &place {
+        let mut dirs = vec![dir.path().to_path_buf()];
+        while let Some(next) = dirs.pop() {
+            let entries: Vec<_> = std::fs::read_dir(&next).expect("a directory").flatten().collect();
+            assert!(!entries.is_empty(), "{} is empty and still there", next.display());
+            dirs.extend(entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_dir()));
+        }
+    }
+}
+
+#[test]
+fn a_season_of_commits_in_a_directory() {
+    season(Place::fs(), &[], "", "-J1");
+}
+
+#[test]
+fn a_season_of_commits_in_a_directory_with_many_jobs() {
+    season(Place::fs(), &[], "", "-J4");
+}
+
+#[test]
+fn a_season_of_commits_on_seaweedfs() {
+    season(Place::weed(), &["fileprefix=a b/"], "a b/", "-J1");
+}
+
+#[test]
+fn a_season_of_commits_on_rclone_s3() {
+    season(Place::rclone_s3(), &[], "", "-J4");
+}
+
+#[test]
+fn a_season_of_commits_on_webdav() {
+    season(Place::webdav(), &[], "", "-J1");
+}
+
+#[test]
+fn annexobjects_come_and_go_as_the_tree_takes_them() {
+    let repo = Repo::new();
+    let (ours, theirs) = (Place::fs(), Place::fs());
+    for (name, place, whose) in [("ours", &ours, Whose::Ours), ("theirs", &theirs, Whose::Theirs)] {
+        repo.initremote(name, place, whose, &["exporttree=yes", "annexobjects=yes"]).ok();
+    }
+    let both = |what: &str, words: &[&str]| {
+        for name in ["ours", "theirs"] {
+            repo.annex(&[words, &[name]].concat()).ok();
+        }
+        assert_eq!(ours.files(), theirs.files(), "{what}");
+    };
+    repo.add("a", 1, 5000);
+    repo.add("d/b", 2, 10);
+    repo.git(&["commit", "--quiet", "-m", "one"]).ok();
+    both("exported", &["export", "--quiet", "main", "--to"]);
+    repo.add("c", 3, 10);
+    both("stored beside the tree", &["copy", "--quiet", "c", "--to"]);
+    repo.git(&["commit", "--quiet", "-m", "two"]).ok();
+    both("taken into the tree", &["export", "--quiet", "main", "--to"]);
+    repo.git(&["rm", "--quiet", "a"]).ok();
+    repo.git(&["mv", "d/b", "e"]).ok();
+    repo.git(&["commit", "--quiet", "-m", "three"]).ok();
+    both("put back beside the tree", &["export", "--quiet", "main", "--to"]);
+    both("checked", &["fsck", "--quiet", "--all", "--from"]);
+    let refused = repo.annex(&["drop", "--force", "e", "--from", "ours"]).failed();
+    assert!(refused.all().contains("part of the exported tree"), "{refused:?}");
+}
+
+/// Renames and second names of what is there already: the store does it all by itself.
+#[test]
+fn renames_and_duplicates_move_no_content() {
+    let repo = Repo::new();
+    let place = Place::weed();
+    repo.initremote("ours", &place, Whose::Ours, &["exporttree=yes"]).ok();
+    let files = 40;
+    for n in 0..files {
+        std::fs::create_dir_all(repo.dir().join("d")).expect("a directory");
+        std::fs::write(repo.dir().join(format!("d/f{n}")), support::annex::content(n, 70_000)).expect("written");
+    }
+    repo.annex(&["add", "--quiet", "d"]).ok();
+    repo.git(&["commit", "--quiet", "-m", "files"]).ok();
+    let told = |said: &str, what: &str| {
+        said.lines()
+            .filter(|line| line.contains("--> ") && line.contains("DEBUG store ") && line.contains(what))
+            .count()
+    };
+    let uploads = |said: &str| told(said, ", lane=") as u64;
+    let first = repo.annex(&["export", "--debug", "main", "--to", "ours"]).ok();
+    assert_eq!(uploads(&first.all()), files, "each was sent");
+    // Every second one moves; each gets a second name deep down, and those that stay a third.
+    shell(
+        &repo,
+        "mkdir -p twins/deep e
+         for n in $(seq 0 39); do cp -P d/f$n twins/deep/t$n; done
+         for n in $(seq 0 2 39); do git mv d/f$n e/f$n; done
+         for n in $(seq 1 2 39); do cp -P d/f$n e/t$n; done
+         git add -A; git annex fix --quiet; git add -A",
+    );
+    repo.git(&["commit", "--quiet", "-m", "renames and twins"]).ok();
+    let second = repo.annex(&["export", "--debug", "main", "--to", "ours"]).ok().all();
+    assert_eq!(uploads(&second), 0, "nothing was sent");
+    assert_eq!(told(&second, "copied from"), 60, "the store copied");
+    let found = place.files();
+    assert_eq!(found.len(), 100);
+    for n in 0..files {
+        let moved = if n % 2 == 0 { "e" } else { "d" };
+        for name in [format!("twins/deep/t{n}"), format!("{moved}/f{n}")] {
+            assert!(found[name.as_bytes()] == support::annex::content(n, 70_000), "{name}");
+        }
+    }
+    // A name that now has other content of the same length is not copied from.
+    shell(
+        &repo,
+        "git mv e/f0 s; git mv e/f2 e/f0; git mv s e/f2; cp -P e/f0 c0; cp -P e/f2 c2; git add -A; git annex fix --quiet; git add -A",
+    );
+    repo.git(&["commit", "--quiet", "-m", "swapped"]).ok();
+    repo.annex(&["export", "--quiet", "main", "--to", "ours"]).ok();
+    let found = place.files();
+    for (name, n) in [("e/f0", 2), ("e/f2", 0), ("c0", 2), ("c2", 0)] {
+        assert!(found[name.as_bytes()] == support::annex::content(n, 70_000), "{name}");
+    }
+}
