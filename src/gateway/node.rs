@@ -83,6 +83,11 @@ impl Node {
         }))
     }
 
+    /// Whether content lies on this computer's disk, to be opened at no cost.
+    pub fn is_here(&self) -> bool {
+        matches!(self, Self::Own(_) | Self::Behind { .. })
+    }
+
     /// Whether the content of `key` is there.
     pub async fn check(&self, key: &Key) -> Result<bool, Failure> {
         match self {

@@ -25,6 +25,18 @@ impl Connection {
         offset: u64,
     ) -> io::Result<bool> {
         let unversioned = asked.api == Api::Unversioned;
+        if let (Method::Head, false, Some(size)) = (asked.method, node.is_here(), key.size()) {
+            // What is elsewhere is not opened only to be told about.
+            return match node.check(key).await {
+                Ok(true) => {
+                    let response = Response { ranges: unversioned, ..Response::content(size - offset.min(size)) };
+                    self.answer(asked, response, b"").await
+                }
+                Ok(false) if unversioned => self.answer(asked, Response::of(404), b"").await,
+                Ok(false) => self.answer(asked, Response::content(0), b"").await,
+                Err(failure) => self.fail(asked, &failure).await,
+            };
+        }
         let file = file.and_then(|name| AssociatedFile::new(&name)).unwrap_or_default();
         // What part is wanted is known before the content is opened where the key tells its length.
         let expected = key.size().filter(|_| unversioned).map(|size| range::choose(asked.range.as_deref(), size));
