@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use remotes::pump::lane::{self, Broken, Plain, SocketBlocks};
-use remotes::pump::{BLOCK, Blocks, Budget, Meter, SinkKind, SocketSource, Source, SourceKind, plan};
+use remotes::pump::{BLOCK, Blocks, Budget, Meter, Needs, SinkKind, SocketSource, Source, SourceKind, plan};
 use remotes::sys::{Engine, Pipe};
 
 use super::link::{Link, within};
@@ -27,10 +27,17 @@ impl Flow {
         Self { source, rest: Bytes::new(), left: len }
     }
 
-    /// How it travels to `link`, for the log.
+    /// How it travels to `link`, for the log: a lane, or `tls` where it is encrypted on the way.
     pub(crate) fn lane(&self, link: &Link) -> &'static str {
-        let sink = if link.by_kernel() { SinkKind::Socket } else { SinkKind::Blocks };
-        plan(self.kind(), sink, remotes::pump::Needs::default(), Engine::Threads).as_str()
+        if !link.by_kernel() {
+            return "tls";
+        }
+        plan(self.kind(), SinkKind::Socket, Needs::default(), Engine::Threads).as_str()
+    }
+
+    /// Whether it travels without passing through memory.
+    pub(crate) fn by_kernel(&self, link: &Link) -> bool {
+        link.by_kernel() && !matches!(self.source, Source::Stream(_))
     }
 
     fn kind(&self) -> SourceKind {

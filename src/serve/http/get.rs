@@ -81,7 +81,7 @@ impl Connection {
         let (source, length, proof) = content.part(first, length);
         let flow = Flow::new(source, length);
         let lane = flow.lane(&self.link);
-        if lane == "buffered" { &metrics.by_memory } else { &metrics.by_kernel }.add(1);
+        if flow.by_kernel(&self.link) { &metrics.by_kernel } else { &metrics.by_memory }.add(1);
         let sent = self.send(flow, length, stable, proof).await;
         self.shared.metrics.downloads.sub(1);
         let mut line = self.shared.log.line("get").bytes("key", key.as_bytes());
@@ -111,7 +111,7 @@ impl Connection {
         let last = flow.hold(held, idle).await.map_err(broken)?;
         flow.finish();
         if !proof.is_content().await {
-            return Err(io::Error::other("what was sent is not the content"));
+            return Err(io::Error::other("the content changed while it was sent"));
         }
         self.link.write(&last, idle).await
     }
