@@ -8,6 +8,9 @@ import base64, hashlib, http.client, os, re, shutil, socket, subprocess, sys, te
 GATEWAY = "00000000-0000-4000-8000-00000000a001"
 CLIENT = "00000000-0000-4000-8000-00000000c001"
 BASE = f"/git-annex/{GATEWAY}"
+BEHIND = {"d1": "00000000-0000-4000-8000-00000000d001", "n1": "00000000-0000-4000-8000-00000000b001"}
+# Nothing comes any more after so long, in seconds, where that is to be expected.
+HANGS = 4
 HEADERS = ("content-type", "x-git-annex-data-length", "www-authenticate")
 USERS = {
     "GIT_ANNEX_P2PHTTP_PASSWORD_alice": "pw1",
@@ -46,6 +49,22 @@ class Repository:
         done = subprocess.run(command, cwd=self.path, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if (done.returncode != 0) != fails:
             raise SystemExit(f"{command} failed: {done.stdout.decode(errors='replace')}")
+
+    def proxy(self, name):
+        """It is the proxy of one more remote, a git repository where its name begins with n, that has f.txt."""
+        path = os.path.join(os.path.dirname(self.path), name)
+        if name[0] == "n":
+            Repository(os.path.dirname(self.path), name, BEHIND[name])
+            self.run("git", "commit", "-qm", "f")
+            self.run("git", "remote", "add", name, path)
+            self.run("git", "annex", "sync", "--no-content", name)
+        else:
+            os.mkdir(path)
+            options = ["type=directory", f"directory={path}", "encryption=none", f"uuid={BEHIND[name]}"]
+            self.run("git", "annex", "initremote", name, *options)
+        self.run("git", "config", f"remote.{name}.annex-proxy", "true")
+        self.run("git", "annex", "copy", "--to", name, "f.txt")
+        self.run("git", "annex", "updateproxy")
 
     def add(self, name, content):
         path = os.path.join(os.fsencode(self.path), os.fsencode(name))
@@ -91,8 +110,8 @@ class Server:
         content = f"fresh content number {self.number:06d}".encode()
         return key_of(content, ".dat"), content
 
-    def ask(self, name, request, headers=(), body=None, chunks=None, cut=False, host=True, version="1.1"):
-        """`cut`: the connection is closed after the body, which is shorter than announced."""
+    def ask(self, name, request, headers=(), body=None, chunks=None, cut=False, host=True, version="1.1", hangs=False):
+        """`cut`: the connection is closed after the body, which is shorter than announced. `hangs`: there may be no answer."""
         lines = [f"{request} HTTP/{version}"] + (["Host: localhost"] if host else []) + list(headers)
         if body is not None and not cut:
             lines.append(f"Content-Length: {len(body)}")
@@ -115,8 +134,13 @@ class Server:
                 time.sleep(0.3)
                 return None
             answer = http.client.HTTPResponse(connection, method=request.split()[0])
-            answer.begin()
-            content = answer.read()
+            try:
+                connection.settimeout(HANGS if hangs else 10)
+                answer.begin()
+                content = answer.read()
+            except TimeoutError:
+                self.out.write("< hangs\n")
+                return None
         write_answer(self.out, answer, content)
         found = re.search(rb'"lockid":"([^"]*)"', content)
         if found:
@@ -368,8 +392,110 @@ def recorded_of(repository, key):
     return f"journal {told[0]}, branch {told[1]}"
 
 
+def record_proxied(name):
+    """The endpoints for a remote behind the gateway. After a request that hangs the server is started anew, since it may not
+    serve the next one either."""
+    at, hanging = f"/git-annex/{BEHIND[name]}", name[0] == "d"
+
+    def record(repository, out):
+        numbers = 87687 + 100
+        for version in range(5):
+            with Server(repository, out, ["--wideopen"]) as server:
+                server.number = numbers
+                hanging_ones = proxied_endpoints(server, f"{at}/v{version}", version)
+                if version == 4:
+                    proxied_puts(server, at)
+                numbers = server.number
+                if not hanging:
+                    for one in hanging_ones:
+                        server.ask(*one)
+            for one in hanging_ones if hanging else ():
+                with Server(repository, out, ["--wideopen"]) as server:
+                    server.ask(*one, hangs=True)
+        unversioned = [
+            ("unversioned GET", f"GET {at}/key/{PRESENT}"), ("unversioned HEAD", f"HEAD {at}/key/{PRESENT}"),
+            ("unversioned GET Range", f"GET {at}/key/{PRESENT}", ["Range: bytes=2-4"]),
+            ("unversioned GET absent", f"GET {at}/key/{ABSENT}"), ("unversioned HEAD absent", f"HEAD {at}/key/{ABSENT}"),
+            ("key that is none", f"POST {at}/v4/checkpresent?key=notakey&clientuuid={CLIENT}"),
+            ("checkpresent with a bypass", f"POST {at}/v4/checkpresent?key={PRESENT}&clientuuid={CLIENT}&bypass={GATEWAY}"),
+        ]
+        for one in unversioned:
+            with Server(repository, out, ["--wideopen"]) as server:
+                server.ask(*one, hangs=hanging)
+        for flags in (["--unauth-readonly"], ["--unauth-appendonly"]):
+            with Server(repository, out, flags) as server:
+                for what, key in (("checkpresent", PRESENT), ("putoffset", ABSENT), ("remove", ABSENT), ("lockcontent", PRESENT)):
+                    server.ask(f"{what}, {flags[0]}", f"POST {at}/v4/{what}?key={key}&clientuuid={CLIENT}")
+
+    return record
+
+
+def proxied_endpoints(server, at, version):
+    """The requests that always get an answer; gives those that may not."""
+    ask, (key, content) = server.ask, server.fresh()
+    c, name, octets = f"clientuuid={CLIENT}", f"v{version} ", ["Content-Type: application/octet-stream"]
+    both, absent = f"key={key}&{c}", f"key={ABSENT}&{c}"
+    ask(name + "checkpresent present", f"POST {at}/checkpresent?key={PRESENT}&{c}")
+    ask(name + "checkpresent absent", f"POST {at}/checkpresent?{absent}")
+    ask(name + "putoffset", f"POST {at}/putoffset?{both}")
+    ask(name + "put", f"POST {at}/put?{both}", [*octets, length(27)], content)
+    ask(name + "putoffset after put", f"POST {at}/putoffset?{both}")
+    get = f"GET {at}/key/{key}?{c}"
+    ask(name + "GET", f"{get}&associatedfile=foo")
+    for offset in (5, 27, 999):
+        ask(name + f"GET offset={offset}", f"{get}&offset={offset}")
+    ask(name + "HEAD", f"HEAD {at}/key/{key}?{c}")
+    ask(name + "lockcontent absent", f"POST {at}/lockcontent?{absent}")
+    ask(name + "lockcontent", f"POST {at}/lockcontent?{both}")
+    ask(name + "remove, locked where that can be", f"POST {at}/remove?{both}")
+    ask(name + "keeplocked unlock", f"POST {at}/keeplocked?lockid=$LOCKID&{c}", ["Content-Type: application/json"], b'{"unlock": true}')
+    ask(name + "remove", f"POST {at}/remove?{both}")
+    ask(name + "remove again", f"POST {at}/remove?{both}")
+    ask(name + "checkpresent after remove", f"POST {at}/checkpresent?{both}")
+    wrong, content = server.fresh()
+    return [
+        (name + "put again", f"POST {at}/put?key={PRESENT}&{c}", [*octets, length(11)], HELLO),
+        (name + "put other content", f"POST {at}/put?key={wrong}&{c}", [*octets, length(27)], content[:-1] + b"X"),
+        (name + "checkpresent after put of other content", f"POST {at}/checkpresent?key={wrong}&{c}"),
+        (name + "GET absent", f"GET {at}/key/{ABSENT}?{c}"), (name + "HEAD absent", f"HEAD {at}/key/{ABSENT}?{c}"),
+        (name + "gettimestamp", f"POST {at}/gettimestamp?{c}"),
+        (name + "remove-before in the past", f"POST {at}/remove-before?key={PRESENT}&{c}&timestamp=1"),
+        (name + "remove-before in the future", f"POST {at}/remove-before?{absent}&timestamp=99999999"),
+    ]
+
+
+def proxied_puts(server, at):
+    def put(name, key, headers=(), more="", **body):
+        server.ask(name, f"POST {at}/v4/put?key={key}&clientuuid={CLIENT}{more}", list(headers), **body)
+
+    def after(key):
+        server.ask("putoffset after", f"POST {at}/v4/putoffset?key={key}&clientuuid={CLIENT}")
+
+    key, content = server.fresh()
+    put("put body too short", key, [length(27)], body=content[:10])
+    after(key)
+    for name, count, change in [
+        ("put body too long", 27, lambda c: c + b"EXTRA"), ("put longer than the key", 32, lambda c: c + b"EXTRA"),
+        ("put shorter than the key", 10, lambda c: c[:10]),
+    ]:
+        key, content = server.fresh()
+        put(name, key, [length(count)], body=change(content))
+        after(key)
+    key, content = server.fresh()
+    put("put chunked", key, [length(27), "Transfer-Encoding: chunked"], chunks=[content[:5], content[5:]])
+    key, content = server.fresh()
+    put("put at an offset too large", key, [length(22)], "&offset=5", body=content[5:])
+    put("put data-present=true of what is there", PRESENT, [length(0)], "&data-present=true")
+    put("put data-present=true", ABSENT, [length(0)], "&data-present=true", body=b"")
+    key, content = server.fresh()
+    put("put gone midway", key, [length(27), "Content-Length: 27"], body=content[:9], cut=True)
+    time.sleep(2)
+    after(key)
+
+
 RECORDINGS = {
     "01-endpoints": record_endpoints, "02-errors": record_errors, "03-auth": record_auth, "19-journal": record_journal,
+    "31-proxied-special": record_proxied("d1"), "32-proxied-git": record_proxied("n1"),
 }
 
 
@@ -384,6 +510,8 @@ def main(names, record):
         try:
             repository = Repository(top, "gateway", GATEWAY)
             repository.add("f.txt", HELLO)
+            if "-proxied-" in name:
+                repository.proxy("n1" if name.endswith("-git") else "d1")
             with open(os.path.join(into, name + ".txt"), "w") as out:
                 out.write(f"# git-annex {version.split('-')[0]}\n")
                 record(name, repository, out)
