@@ -142,12 +142,7 @@ pub const BEHIND: &[Behind] = &[
         name: "GET without the client's verdict",
         titles: &["proxied special, GET without a verdict of the client"],
         theirs: &["gone", "close", "exit 1"],
-        ours: &[
-            "< ERROR expected SUCCESS or SUCCESS-PLUS or FAILURE or FAILURE-PLUS",
-            "< SUCCESS",
-            "close",
-            "exit 0",
-        ],
+        ours: &["< ERROR expected SUCCESS or SUCCESS-PLUS or FAILURE or FAILURE-PLUS", "< SUCCESS", "close", "exit 0"],
     },
     Behind {
         name: "GET without the client's verdict",
@@ -180,7 +175,7 @@ pub const BEHIND: &[Behind] = &[
         ours: &["< PUT-FROM 0", "close", "exit 0"],
     },
     Behind {
-        name: "INVALID after a part",
+        name: "INVALID behind",
         titles: &["proxied git, PUT of too little with INVALID"],
         theirs: &["< PUT-FROM 0", "close"],
         ours: &["< PUT-FROM 4", "close"],

@@ -42,7 +42,8 @@ pub const DIFFERENCES: &[(&str, &[&str], &[&str], &str)] = &[
 /// What is said and heard here in this conversation.
 pub fn expected(section: &Section) -> Vec<String> {
     let mut items = section.items.clone();
-    let plain = DIFFERENCES.iter().filter(|(title, ..)| *title == section.title).map(|(_, theirs, ours, _)| (theirs, ours));
+    let plain =
+        DIFFERENCES.iter().filter(|(title, ..)| *title == section.title).map(|(_, theirs, ours, _)| (theirs, ours));
     let behind = BEHIND.iter().filter(|one| one.titles.contains(&section.title.as_str()));
     for (theirs, ours) in plain.chain(behind.map(|one| (&one.theirs, &one.ours))) {
         replace(&mut items, theirs, ours).unwrap_or_else(|| panic!("{}: not {theirs:?}", section.title));

@@ -173,7 +173,9 @@ impl Connection {
                 }
                 return self.server.sent(content.is_some()).expect("data was said");
             }
-            Request::Put { key, .. } if !repository.special && repository.content.contains_key(&key) => Reply::AlreadyHave(Vec::new()),
+            Request::Put { key, .. } if !repository.special && repository.content.contains_key(&key) => {
+                Reply::AlreadyHave(Vec::new())
+            }
             Request::Put { key, .. } => {
                 let partial = repository.partial.get(&key).cloned().unwrap_or_default();
                 let offset = partial.len() as u64;
