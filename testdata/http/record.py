@@ -33,7 +33,7 @@ def escape(data):
 
 
 class Repository:
-    def __init__(self, top, name, uuid):
+    def __init__(self, top, name, uuid, settings=()):
         self.path = os.path.join(top, name)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "AWS_"))}
         self.env.update(HOME=os.path.join(top, "home"), GIT_CONFIG_NOSYSTEM="1", LC_ALL="C.UTF-8")
@@ -43,6 +43,8 @@ class Repository:
         os.mkdir(self.path)
         self.run("git", "init", "-q")
         self.run("git", "config", "annex.uuid", uuid)
+        for command in settings:
+            self.run(*command)
         self.run("git", "annex", "init", name)
 
     def run(self, *command, fails=False):
@@ -55,9 +57,7 @@ class Repository:
         path = os.path.join(os.path.dirname(self.path), name)
         if name[0] == "n":
             Repository(os.path.dirname(self.path), name, BEHIND[name])
-            self.run("git", "commit", "-qm", "f")
             self.run("git", "remote", "add", name, path)
-            self.run("git", "annex", "sync", "--no-content", name)
         else:
             os.mkdir(path)
             options = ["type=directory", f"directory={path}", "encryption=none", f"uuid={BEHIND[name]}"]
@@ -131,7 +131,8 @@ class Server:
             connection.sendall(raw)
             if cut:
                 self.out.write("># closed\n")
-                time.sleep(0.3)
+                # The server has to notice.
+                time.sleep(2 if hangs else 0.3)
                 return None
             answer = http.client.HTTPResponse(connection, method=request.split()[0])
             try:
@@ -393,38 +394,38 @@ def recorded_of(repository, key):
 
 
 def record_proxied(name):
-    """The endpoints for a remote behind the gateway. After a request that hangs the server is started anew, since it may not
-    serve the next one either."""
+    """The endpoints for a remote behind the gateway. Where requests may hang, each that might has a server of its own."""
     at, hanging = f"/git-annex/{BEHIND[name]}", name[0] == "d"
 
     def record(repository, out):
-        numbers = 87687 + 100
+        number = 87787
+
+        def ask(requests):
+            if not hanging:
+                with Server(repository, out, ["--wideopen"]) as server:
+                    for request, more in requests:
+                        server.ask(*request, **more)
+            for request, more in requests if hanging else ():
+                with Server(repository, out, ["--wideopen"]) as server:
+                    server.ask(*request, **more, hangs=True)
+
         for version in range(5):
             with Server(repository, out, ["--wideopen"]) as server:
-                server.number = numbers
-                hanging_ones = proxied_endpoints(server, f"{at}/v{version}", version)
-                if version == 4:
-                    proxied_puts(server, at)
-                numbers = server.number
-                if not hanging:
-                    for one in hanging_ones:
-                        server.ask(*one)
-            for one in hanging_ones if hanging else ():
-                with Server(repository, out, ["--wideopen"]) as server:
-                    server.ask(*one, hangs=True)
-        unversioned = [
+                server.number = number
+                others = proxied_endpoints(server, f"{at}/v{version}", version)
+                others += proxied_puts(server, at) if version == 4 else []
+                number = server.number
+            ask(others)
+        ask([(request, {}) for request in [
             ("unversioned GET", f"GET {at}/key/{PRESENT}"), ("unversioned HEAD", f"HEAD {at}/key/{PRESENT}"),
             ("unversioned GET Range", f"GET {at}/key/{PRESENT}", ["Range: bytes=2-4"]),
             ("unversioned GET absent", f"GET {at}/key/{ABSENT}"), ("unversioned HEAD absent", f"HEAD {at}/key/{ABSENT}"),
             ("key that is none", f"POST {at}/v4/checkpresent?key=notakey&clientuuid={CLIENT}"),
             ("checkpresent with a bypass", f"POST {at}/v4/checkpresent?key={PRESENT}&clientuuid={CLIENT}&bypass={GATEWAY}"),
-        ]
-        for one in unversioned:
-            with Server(repository, out, ["--wideopen"]) as server:
-                server.ask(*one, hangs=hanging)
+        ]])
         for flags in (["--unauth-readonly"], ["--unauth-appendonly"]):
             with Server(repository, out, flags) as server:
-                for what, key in (("checkpresent", PRESENT), ("putoffset", ABSENT), ("remove", ABSENT), ("lockcontent", PRESENT)):
+                for what, key in (("checkpresent", PRESENT), ("putoffset", ABSENT), ("remove", ABSENT), ("lockcontent", ABSENT)):
                     server.ask(f"{what}, {flags[0]}", f"POST {at}/v4/{what}?key={key}&clientuuid={CLIENT}")
 
     return record
@@ -439,7 +440,6 @@ def proxied_endpoints(server, at, version):
     ask(name + "checkpresent absent", f"POST {at}/checkpresent?{absent}")
     ask(name + "putoffset", f"POST {at}/putoffset?{both}")
     ask(name + "put", f"POST {at}/put?{both}", [*octets, length(27)], content)
-    ask(name + "putoffset after put", f"POST {at}/putoffset?{both}")
     get = f"GET {at}/key/{key}?{c}"
     ask(name + "GET", f"{get}&associatedfile=foo")
     for offset in (5, 27, 999):
@@ -453,7 +453,8 @@ def proxied_endpoints(server, at, version):
     ask(name + "remove again", f"POST {at}/remove?{both}")
     ask(name + "checkpresent after remove", f"POST {at}/checkpresent?{both}")
     wrong, content = server.fresh()
-    return [
+    return [(request, {}) for request in [
+        (name + "putoffset after put", f"POST {at}/putoffset?key={PRESENT}&{c}"),
         (name + "put again", f"POST {at}/put?key={PRESENT}&{c}", [*octets, length(11)], HELLO),
         (name + "put other content", f"POST {at}/put?key={wrong}&{c}", [*octets, length(27)], content[:-1] + b"X"),
         (name + "checkpresent after put of other content", f"POST {at}/checkpresent?key={wrong}&{c}"),
@@ -461,36 +462,37 @@ def proxied_endpoints(server, at, version):
         (name + "gettimestamp", f"POST {at}/gettimestamp?{c}"),
         (name + "remove-before in the past", f"POST {at}/remove-before?key={PRESENT}&{c}&timestamp=1"),
         (name + "remove-before in the future", f"POST {at}/remove-before?{absent}&timestamp=99999999"),
-    ]
+    ]]
 
 
 def proxied_puts(server, at):
-    def put(name, key, headers=(), more="", **body):
-        server.ask(name, f"POST {at}/v4/put?key={key}&clientuuid={CLIENT}{more}", list(headers), **body)
+    """Puts that end badly, each with what is asked after it."""
+    requests = []
 
-    def after(key):
-        server.ask("putoffset after", f"POST {at}/v4/putoffset?key={key}&clientuuid={CLIENT}")
+    def put(name, key, count, body, more="", headers=(), **how):
+        request = f"POST {at}/v4/put?key={key}&clientuuid={CLIENT}{more}"
+        requests.append(((name, request, [length(count), *headers], body), how))
 
-    key, content = server.fresh()
-    put("put body too short", key, [length(27)], body=content[:10])
-    after(key)
+    def after(what, key):
+        requests.append(((f"putoffset after {what}", f"POST {at}/v4/putoffset?key={key}&clientuuid={CLIENT}"), {}))
+
     for name, count, change in [
-        ("put body too long", 27, lambda c: c + b"EXTRA"), ("put longer than the key", 32, lambda c: c + b"EXTRA"),
-        ("put shorter than the key", 10, lambda c: c[:10]),
+        ("put body too short", 27, lambda c: c[:10]), ("put body too long", 27, lambda c: c + b"EXTRA"),
+        ("put longer than the key", 32, lambda c: c + b"EXTRA"), ("put shorter than the key", 10, lambda c: c[:10]),
     ]:
         key, content = server.fresh()
-        put(name, key, [length(count)], body=change(content))
-        after(key)
+        put(name, key, count, change(content))
+        after(name, key)
     key, content = server.fresh()
-    put("put chunked", key, [length(27), "Transfer-Encoding: chunked"], chunks=[content[:5], content[5:]])
+    put("put chunked", key, 27, None, "", ["Transfer-Encoding: chunked"], chunks=[content[:5], content[5:]])
     key, content = server.fresh()
-    put("put at an offset too large", key, [length(22)], "&offset=5", body=content[5:])
-    put("put data-present=true of what is there", PRESENT, [length(0)], "&data-present=true")
-    put("put data-present=true", ABSENT, [length(0)], "&data-present=true", body=b"")
+    put("put at an offset too large", key, 22, content[5:], "&offset=5")
+    put("put data-present=true of what is there", PRESENT, 0, None, "&data-present=true")
+    put("put data-present=true", ABSENT, 0, b"", "&data-present=true")
     key, content = server.fresh()
-    put("put gone midway", key, [length(27), "Content-Length: 27"], body=content[:9], cut=True)
-    time.sleep(2)
-    after(key)
+    put("put gone midway", key, 27, content[:9], "", ["Content-Length: 27"], cut=True)
+    after("put gone midway", key)
+    return requests
 
 
 RECORDINGS = {
