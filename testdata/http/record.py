@@ -3,7 +3,7 @@
 
 Needs git, git-annex and python3; uses ports of its own choice on 127.0.0.1 and a scratch directory.
 """
-import base64, hashlib, http.client, os, re, shutil, socket, subprocess, sys, tempfile, time
+import base64, hashlib, http.client, itertools, os, re, shutil, socket, subprocess, sys, tempfile, time
 
 GATEWAY = "00000000-0000-4000-8000-00000000a001"
 CLIENT = "00000000-0000-4000-8000-00000000c001"
@@ -131,8 +131,7 @@ class Server:
             connection.sendall(raw)
             if cut:
                 self.out.write("># closed\n")
-                # The server has to notice.
-                time.sleep(2 if hangs else 0.3)
+                time.sleep(0.3)
                 return None
             answer = http.client.HTTPResponse(connection, method=request.split()[0])
             try:
@@ -398,24 +397,24 @@ def record_proxied(name):
     at, hanging = f"/git-annex/{BEHIND[name]}", name[0] == "d"
 
     def record(repository, out):
-        number = 87787
+        numbers = itertools.count(87788)
 
-        def ask(requests):
-            if not hanging:
+        def fresh():
+            content = f"fresh content number {next(numbers):06d}".encode()
+            return key_of(content, ".dat"), content
+
+        def ask(requests, alone=hanging):
+            for some in [[request] for request in requests] if alone else [requests]:
                 with Server(repository, out, ["--wideopen"]) as server:
-                    for request, more in requests:
-                        server.ask(*request, **more)
-            for request, more in requests if hanging else ():
-                with Server(repository, out, ["--wideopen"]) as server:
-                    server.ask(*request, **more, hangs=True)
+                    for request, more in some:
+                        server.ask(*request, **more, hangs=alone)
+                        # The server has to notice that the client has gone.
+                        time.sleep(2 if "cut" in more else 0)
 
         for version in range(5):
-            with Server(repository, out, ["--wideopen"]) as server:
-                server.number = number
-                others = proxied_endpoints(server, f"{at}/v{version}", version)
-                others += proxied_puts(server, at) if version == 4 else []
-                number = server.number
-            ask(others)
+            sure, others = proxied_endpoints(fresh, f"{at}/v{version}", version)
+            ask(sure, alone=hanging and version == 1)
+            ask(others + (proxied_puts(fresh, at) if version == 4 else []))
         ask([(request, {}) for request in [
             ("unversioned GET", f"GET {at}/key/{PRESENT}"), ("unversioned HEAD", f"HEAD {at}/key/{PRESENT}"),
             ("unversioned GET Range", f"GET {at}/key/{PRESENT}", ["Range: bytes=2-4"]),
@@ -431,9 +430,10 @@ def record_proxied(name):
     return record
 
 
-def proxied_endpoints(server, at, version):
-    """The requests that always get an answer; gives those that may not."""
-    ask, (key, content) = server.ask, server.fresh()
+def proxied_endpoints(fresh, at, version):
+    """The requests that always get an answer, but in version 1; and those that may not."""
+    sure, (key, content) = [], fresh()
+    ask = lambda *request: sure.append((request, {}))
     c, name, octets = f"clientuuid={CLIENT}", f"v{version} ", ["Content-Type: application/octet-stream"]
     both, absent = f"key={key}&{c}", f"key={ABSENT}&{c}"
     ask(name + "checkpresent present", f"POST {at}/checkpresent?key={PRESENT}&{c}")
@@ -452,8 +452,8 @@ def proxied_endpoints(server, at, version):
     ask(name + "remove", f"POST {at}/remove?{both}")
     ask(name + "remove again", f"POST {at}/remove?{both}")
     ask(name + "checkpresent after remove", f"POST {at}/checkpresent?{both}")
-    wrong, content = server.fresh()
-    return [(request, {}) for request in [
+    wrong, content = fresh()
+    return sure, [(request, {}) for request in [
         (name + "putoffset after put", f"POST {at}/putoffset?key={PRESENT}&{c}"),
         (name + "put again", f"POST {at}/put?key={PRESENT}&{c}", [*octets, length(11)], HELLO),
         (name + "put other content", f"POST {at}/put?key={wrong}&{c}", [*octets, length(27)], content[:-1] + b"X"),
@@ -465,7 +465,7 @@ def proxied_endpoints(server, at, version):
     ]]
 
 
-def proxied_puts(server, at):
+def proxied_puts(fresh, at):
     """Puts that end badly, each with what is asked after it."""
     requests = []
 
@@ -480,16 +480,16 @@ def proxied_puts(server, at):
         ("put body too short", 27, lambda c: c[:10]), ("put body too long", 27, lambda c: c + b"EXTRA"),
         ("put longer than the key", 32, lambda c: c + b"EXTRA"), ("put shorter than the key", 10, lambda c: c[:10]),
     ]:
-        key, content = server.fresh()
+        key, content = fresh()
         put(name, key, count, change(content))
         after(name, key)
-    key, content = server.fresh()
+    key, content = fresh()
     put("put chunked", key, 27, None, "", ["Transfer-Encoding: chunked"], chunks=[content[:5], content[5:]])
-    key, content = server.fresh()
+    key, content = fresh()
     put("put at an offset too large", key, 22, content[5:], "&offset=5")
     put("put data-present=true of what is there", PRESENT, 0, None, "&data-present=true")
     put("put data-present=true", ABSENT, 0, b"", "&data-present=true")
-    key, content = server.fresh()
+    key, content = fresh()
     put("put gone midway", key, 27, content[:9], "", ["Content-Length: 27"], cut=True)
     after("put gone midway", key)
     return requests
