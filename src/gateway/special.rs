@@ -72,12 +72,17 @@ impl Special {
         upload.keep().await.map(|()| Some(offset))
     }
 
-    /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it.
+    /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it. Content that is
+    /// not there is removed at any time.
     pub(super) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
         self.writable()?;
         let object = self.object(key)?;
-        if before.is_some_and(|limit| i64::try_from(timestamp()).is_ok_and(|now| now > limit)) {
-            return Err(Failure::too_late());
+        let late = before.is_some_and(|limit| i64::try_from(timestamp()).is_ok_and(|now| now > limit));
+        if late {
+            return match self.store.stat(&object).await.map_err(|e| self.failure(&e))? {
+                Some(_) => Err(Failure::too_late()),
+                None => self.record(key, Presence::Missing).await,
+            };
         }
         match self.store.remove(&object).await {
             Ok(()) => {}

@@ -53,6 +53,18 @@ pub const BEHIND: &[Behind] = &[
         ours: &["> GETTIMESTAMP", "< TIMESTAMP *", "close", "exit 0"],
     },
     Behind {
+        name: "clock of a special remote",
+        titles: &["proxied special, VERSION 4, REMOVE-BEFORE in the past of what is not there"],
+        theirs: &["gone", "close", "exit 1"],
+        ours: &["< SUCCESS", "close", "exit 0"],
+    },
+    Behind {
+        name: "REMOVE-BEFORE below version 3",
+        titles: &["proxied special, VERSION 2, REMOVE-BEFORE in the past"],
+        theirs: &["< SUCCESS", "> CHECKPRESENT *", "< FAILURE"],
+        ours: &["< FAILURE", "> CHECKPRESENT *", "< SUCCESS"],
+    },
+    Behind {
         name: "GET of what a special remote has not",
         titles: &["proxied special, GET of what is not there"],
         theirs: &["< DATA 4", "gone", "> FAILURE", "> CHECKPRESENT *", "close", "exit 1"],

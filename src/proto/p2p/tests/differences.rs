@@ -42,11 +42,12 @@ pub const DIFFERENCES: &[(&str, &[&str], &[&str], &str)] = &[
 /// What is said and heard here in this conversation.
 pub fn expected(section: &Section) -> Vec<String> {
     let mut items = section.items.clone();
-    let plain =
-        DIFFERENCES.iter().filter(|(title, ..)| *title == section.title).map(|(_, theirs, ours, _)| (theirs, ours));
+    let plain = DIFFERENCES.iter().filter(|(title, ..)| *title == section.title);
+    let plain = plain.map(|(title, theirs, ours, _)| (title, theirs, ours));
     let behind = BEHIND.iter().filter(|one| one.titles.contains(&section.title.as_str()));
-    for (theirs, ours) in plain.chain(behind.map(|one| (&one.theirs, &one.ours))) {
-        replace(&mut items, theirs, ours).unwrap_or_else(|| panic!("{}: not {theirs:?}", section.title));
+    for (name, theirs, ours) in plain.chain(behind.map(|one| (&one.name, &one.theirs, &one.ours))) {
+        let found = replace(&mut items, theirs, ours);
+        found.unwrap_or_else(|| panic!("{}: not {theirs:?}, of {name}", section.title));
     }
     items
 }
