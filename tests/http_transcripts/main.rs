@@ -97,7 +97,12 @@ fn every_exchange_with_what_is_behind_is_answered_as_recorded_or_as_listed() {
             let place = format!("{file}, {flags}, {}: {:?}", exchange.name, exchange.head);
             match BEHIND.iter().find(|one| one.concerns(exchange)) {
                 None => assert_eq!(answer, exchange.answer, "{place}"),
-                Some(ours) => assert_eq!((answer.status, answer.body.as_str()), (ours.status, ours.body), "{place}"),
+                Some(ours) => assert_eq!(
+                    (answer.status, answer.body.as_str()),
+                    (ours.status, ours.body),
+                    "{place}, {}",
+                    ours.name
+                ),
             }
         }
     }
