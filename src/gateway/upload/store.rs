@@ -216,7 +216,14 @@ impl StoreUpload {
             return Ok(Settled::Wrong);
         }
         let put = self.put.take().ok_or_else(over)?;
-        put.commit().await.map_err(|e| self.special.failure(&e))?;
+        let resumption = put.resumption();
+        if let Err(e) = put.commit().await {
+            // What no ledger tells of would stay for ever.
+            if let (true, true, Some(resumption)) = (self.ledger.is_none(), e.kind().retry(), resumption) {
+                let _ = self.special.store.abandon(&self.object, &resumption).await;
+            }
+            return Err(self.special.failure(&e));
+        }
         let recorded = self.special.record(&self.key, Presence::Present).await;
         self.forget().await?;
         recorded.map(|()| Settled::Stored(Vec::new()))
