@@ -67,6 +67,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Where the object `name` is.
+    pub fn object(&self, name: &str) -> String {
+        format!("{}/{BUCKET}/{name}", self.url())
+    }
+
     /// Base address, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -1,0 +1,87 @@
+//! An upload in parts by curl, straight to a store: what the gateway's is held against.
+
+use crate::curl;
+use crate::lab::{KEY, Lab, SECRET};
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Uploads `parts` as the object at `url`, `at_once` of them side by side; the seconds from first to last request.
+///
+/// Errors: any answer but success.
+pub fn put(lab: &Lab, parts: &[PathBuf], url: &str, at_once: usize) -> io::Result<f64> {
+    let answer = lab.at("multipart-answer");
+    let begin = Instant::now();
+    curl::timed_signed(lab, &["-X", "POST", "-d", "", &format!("{url}?uploads=")], &answer)?;
+    let text = fs::read_to_string(&answer)?;
+    let id = text.split("<UploadId>").nth(1).and_then(|rest| rest.split('<').next());
+    let id = id.ok_or_else(|| io::Error::other(format!("no upload id in {text}")))?;
+    let config = lab.at("multipart-curlrc");
+    fs::write(&config, sections(parts, url, id))?;
+    let at_once = at_once.to_string();
+    let mut command = lab.command("curl");
+    command.args(["-q", "--parallel", "--parallel-immediate", "--parallel-max", &at_once, "-K"]).arg(&config);
+    lab.run(&mut command)?;
+    let complete = lab.at("multipart-complete");
+    fs::write(&complete, list(&fs::read_to_string(lab.at("command.log"))?, parts.len())?)?;
+    let body = format!("@{}", complete.display());
+    curl::timed_signed(lab, &["-X", "POST", "--data-binary", &body, &format!("{url}?uploadId={id}")], &answer)?;
+    let text = fs::read_to_string(&answer)?;
+    if !text.contains("<CompleteMultipartUploadResult") {
+        return Err(io::Error::other(format!("the upload was not completed: {text}")));
+    }
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+/// One transfer for each part; what curl prints of it is its number and its ETag.
+fn sections(parts: &[PathBuf], url: &str, id: &str) -> String {
+    let mut text = String::new();
+    for (index, part) in parts.iter().enumerate() {
+        let number = index + 1;
+        let _ = write!(
+            text,
+            "{}url = \"{url}?partNumber={number}&uploadId={id}\"\nupload-file = \"{}\"\n\
+             user = \"{KEY}:{SECRET}\"\naws-sigv4 = \"aws:amz:us-east-1:s3\"\n\
+             header = \"x-amz-content-sha256: UNSIGNED-PAYLOAD\"\nheader = \"Expect:\"\n\
+             output = \"/dev/null\"\nsilent\nshow-error\nfail\nwrite-out = \"part {number} %header{{etag}}\\n\"\n",
+            if index == 0 { "" } else { "next\n" },
+            part.display()
+        );
+    }
+    text
+}
+
+/// The body that completes the upload, from what curl printed.
+fn list(printed: &str, count: usize) -> io::Result<String> {
+    let mut tags = vec![None; count];
+    for line in printed.lines() {
+        let mut words = line.split(' ');
+        if let (Some("part"), Some(number), Some(tag)) = (words.next(), words.next(), words.next()) {
+            let index = number.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+            if let Some(slot) = index.and_then(|i| tags.get_mut(i)) {
+                *slot = Some(tag).filter(|t| !t.is_empty());
+            }
+        }
+    }
+    let mut text = String::from("<CompleteMultipartUpload>");
+    for (index, tag) in tags.iter().enumerate() {
+        let number = index + 1;
+        let tag = tag.ok_or_else(|| io::Error::other(format!("no ETag of part {number}: {printed}")))?;
+        let _ = write!(text, "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>");
+    }
+    Ok(text + "</CompleteMultipartUpload>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_listed_in_order_and_none_may_be_missing() {
+        let text = list("part 2 \"b\"\npart 1 \"a\"\n", 2).expect("both");
+        assert!(text.find("\"a\"") < text.find("\"b\"") && text.contains("<PartNumber>2</PartNumber>"), "{text}");
+        assert!(list("part 2 \"b\"\n", 2).is_err());
+    }
+}
