@@ -52,15 +52,7 @@ pub struct Timing {
 ///
 /// Errors: any answer but success.
 pub fn timed(lab: &Lab, args: &[&str], into: &Path) -> io::Result<Timing> {
-    time(lab, plain(lab), args, into)
-}
-
-/// The same with a signature, spoken to a store.
-pub fn timed_signed(lab: &Lab, args: &[&str], into: &Path) -> io::Result<Timing> {
-    time(lab, signed(lab)?, args, into)
-}
-
-fn time(lab: &Lab, mut command: Command, args: &[&str], into: &Path) -> io::Result<Timing> {
+    let mut command = plain(lab);
     command.args(["-m", LONGEST]);
     command.args(["-w", "%{time_starttransfer} %{time_total}", "-o"]).arg(into).args(args);
     lab.run(&mut command)?;

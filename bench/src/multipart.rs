@@ -1,25 +1,27 @@
 //! An upload in parts by curl, straight to a store: what the gateway's is held against.
 
 use crate::curl;
-use crate::lab::{KEY, Lab, SECRET};
+use crate::lab::Lab;
+use crate::servers::Server;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Uploads `parts` as the object at `url`, `at_once` of them side by side; the seconds from first to last request.
+/// Uploads `parts` as the object `name`, `at_once` of them side by side; the seconds from first to last request.
 ///
 /// Errors: any answer but success.
-pub fn put(lab: &Lab, parts: &[PathBuf], url: &str, at_once: usize) -> io::Result<f64> {
+pub fn put(lab: &Lab, server: &Server, parts: &[PathBuf], name: &str, at_once: usize) -> io::Result<f64> {
     let answer = lab.at("multipart-answer");
     let begin = Instant::now();
-    curl::timed_signed(lab, &["-X", "POST", "-d", "", &format!("{url}?uploads=")], &answer)?;
+    let url = server.url() + &server.presigned("POST", name, &[("uploads", "")])?;
+    curl::timed(lab, &["-X", "POST", "-d", "", &url], &answer)?;
     let text = fs::read_to_string(&answer)?;
     let id = text.split("<UploadId>").nth(1).and_then(|rest| rest.split('<').next());
     let id = id.ok_or_else(|| io::Error::other(format!("no upload id in {text}")))?;
     let config = lab.at("multipart-curlrc");
-    fs::write(&config, sections(parts, url, id))?;
+    fs::write(&config, sections(server, parts, name, id)?)?;
     let at_once = at_once.to_string();
     let mut command = lab.command("curl");
     command.args(["-q", "--parallel", "--parallel-immediate", "--parallel-max", &at_once, "-K"]).arg(&config);
@@ -27,7 +29,8 @@ pub fn put(lab: &Lab, parts: &[PathBuf], url: &str, at_once: usize) -> io::Resul
     let complete = lab.at("multipart-complete");
     fs::write(&complete, list(&fs::read_to_string(lab.at("command.log"))?, parts.len())?)?;
     let body = format!("@{}", complete.display());
-    curl::timed_signed(lab, &["-X", "POST", "--data-binary", &body, &format!("{url}?uploadId={id}")], &answer)?;
+    let url = server.url() + &server.presigned("POST", name, &[("uploadId", id)])?;
+    curl::timed(lab, &["-X", "POST", "--data-binary", &body, &url], &answer)?;
     let text = fs::read_to_string(&answer)?;
     if !text.contains("<CompleteMultipartUploadResult") {
         return Err(io::Error::other(format!("the upload was not completed: {text}")));
@@ -36,21 +39,20 @@ pub fn put(lab: &Lab, parts: &[PathBuf], url: &str, at_once: usize) -> io::Resul
 }
 
 /// One transfer for each part; what curl prints of it is its number and its ETag.
-fn sections(parts: &[PathBuf], url: &str, id: &str) -> String {
+fn sections(server: &Server, parts: &[PathBuf], name: &str, id: &str) -> io::Result<String> {
     let mut text = String::new();
     for (index, part) in parts.iter().enumerate() {
-        let number = index + 1;
+        let number = (index + 1).to_string();
+        let target = server.presigned("PUT", name, &[("partNumber", &number), ("uploadId", id)])?;
         let _ = write!(
             text,
-            "{}url = \"{url}?partNumber={number}&uploadId={id}\"\nupload-file = \"{}\"\n\
-             user = \"{KEY}:{SECRET}\"\naws-sigv4 = \"aws:amz:us-east-1:s3\"\n\
-             header = \"x-amz-content-sha256: UNSIGNED-PAYLOAD\"\nheader = \"Expect:\"\n\
-             output = \"/dev/null\"\nsilent\nshow-error\nfail\nwrite-out = \"part {number} %header{{etag}}\\n\"\n",
+            "{}url = \"{}{target}\"\nupload-file = \"{}\"\nheader = \"Expect:\"\noutput = \"/dev/null\"\nsilent\nshow-error\nfail\nwrite-out = \"part {number} %header{{etag}}\\n\"\n",
             if index == 0 { "" } else { "next\n" },
+            server.url(),
             part.display()
         );
     }
-    text
+    Ok(text)
 }
 
 /// The body that completes the upload, from what curl printed.

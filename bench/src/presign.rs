@@ -5,38 +5,50 @@ use sha2::{Digest, Sha256};
 use std::io;
 use std::process::Command;
 
-/// The target of `method` on `path` at `host` ("name:port"), good for an hour. `path` needs no escapes.
+const REGION: &str = "us-east-1";
+
+/// The target of `method` on `path` at `host` ("name:port"), good for an hour. `path` needs no escapes, and neither do the
+/// parameters in `further`, which are in order and begin in lower case.
 ///
 /// Errors: `date` cannot be run.
-pub fn target(method: &str, host: &str, path: &str) -> io::Result<String> {
+pub fn target(method: &str, host: &str, path: &str, further: &[(&str, &str)]) -> io::Result<String> {
     let output = Command::new("date").args(["-u", "+%Y%m%dT%H%M%SZ"]).output()?;
     let time = String::from_utf8_lossy(&output.stdout).trim().to_string();
     if time.len() != 16 {
         return Err(io::Error::other(format!("date says {time:?}")));
     }
-    Ok(sign(method, host, path, &time, "us-east-1", 3600, (KEY, SECRET)))
+    let when = When { time: &time, seconds: 3600 };
+    Ok(sign(method, host, path, further, when, (KEY, SECRET)))
+}
+
+/// From when on and how long.
+struct When<'a> {
+    time: &'a str,
+    seconds: u32,
 }
 
 fn sign(
     method: &str,
     host: &str,
     path: &str,
-    time: &str,
-    region: &str,
-    seconds: u32,
+    further: &[(&str, &str)],
+    When { time, seconds }: When<'_>,
     (key, secret): (&str, &str),
 ) -> String {
     let day = &time[..8];
-    let scope = format!("{day}/{region}/s3/aws4_request");
-    let query = format!(
+    let scope = format!("{day}/{REGION}/s3/aws4_request");
+    let mut query = format!(
         "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date={time}&X-Amz-Expires={seconds}\
          &X-Amz-SignedHeaders=host",
         format!("{key}/{scope}").replace('/', "%2F")
     );
+    for (name, value) in further {
+        query.extend(["&", name, "=", value]);
+    }
     let canonical = format!("{method}\n{path}\n{query}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD");
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
     let mut signature = format!("AWS4{secret}").into_bytes();
-    for word in [day, region, "s3", "aws4_request", &text] {
+    for word in [day, REGION, "s3", "aws4_request", &text] {
         signature = hmac(&signature, word.as_bytes());
     }
     format!("{path}?{query}&X-Amz-Signature={}", hex(&signature))
@@ -66,7 +78,8 @@ mod tests {
     fn the_example_of_amazons_documentation_comes_out() {
         let credentials = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         let host = "examplebucket.s3.amazonaws.com";
-        let target = sign("GET", host, "/test.txt", "20130524T000000Z", "us-east-1", 86400, credentials);
+        let when = When { time: "20130524T000000Z", seconds: 86400 };
+        let target = sign("GET", host, "/test.txt", &[], when, credentials);
         let signature = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
         assert!(target.ends_with(signature), "{target}");
     }

@@ -4,7 +4,6 @@ use crate::curl;
 use crate::gateway::Kind;
 use crate::lab::Lab;
 use crate::load;
-use crate::presign;
 use crate::proxied::{Proxied, key_of};
 use crate::rows::{Case, Sample, Table, interleave};
 use crate::servers::{Kind as Store, Server};
@@ -55,9 +54,8 @@ pub fn s3(lab: &Lab) -> io::Result<Vec<Table>> {
         curl::put(lab, &source, &server.object(&object))?;
         let server = &server;
         move |_| {
-            let host = format!("127.0.0.1:{}", server.port);
-            let target = presign::target("HEAD", &host, server.object(&object).trim_start_matches(&server.url()))?;
-            let request = format!("HEAD {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let target = server.presigned("HEAD", &object, &[])?;
+            let request = format!("HEAD {target} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", server.port);
             let one = |connections| {
                 measured(server, server.port, &request, b" 200 OK\r\n", connections, seconds).map(|(sample, _)| sample)
             };

@@ -57,12 +57,11 @@ fn single(lab: &Lab, server: &Server) -> io::Result<Vec<Table>> {
         super::protocol::ready(lab, Some(server))?;
         let store = server.cpu()?;
         let mut wall = 0.0;
-        let urls: Vec<String> = block.contents.iter().map(|c| server.object(&format!("direct/{}", c.key))).collect();
-        for (content, url) in block.contents.iter().zip(&urls) {
-            wall += send(lab, &content.file, url)?;
+        for content in &block.contents {
+            wall += block.send(content)?;
         }
         let server_cpu = Some(server.cpu()? - store);
-        urls.iter().try_for_each(|url| curl::delete(lab, url))?;
+        block.delete("direct/")?;
         Ok(vec![Sample { wall, server_cpu, ..Sample::default() }])
     };
     let cases = vec![
@@ -90,24 +89,23 @@ fn parts(lab: &Lab, server: &Server) -> io::Result<Vec<Table>> {
     let block = Block { lab, server, contents, further };
     let mut cases = vec![block.gateway(Kind::Ours, "parts-ours")];
     for at_once in [1, 2, 4] {
-        let (cut, key) = (&cut, &block.contents[0].key);
+        let (cut, block) = (&cut, &block);
         cases.push(Case::new(format!("curl to the store, parts {at_once} at once"), move |_| {
             super::protocol::ready(lab, Some(server))?;
-            let url = server.object(&format!("direct/{key}"));
+            let name = format!("direct/{}", block.contents[0].key);
             let store = server.cpu()?;
-            let wall = multipart::put(lab, cut, &url, at_once)?;
+            let wall = multipart::put(lab, server, cut, &name, at_once)?;
             let server_cpu = Some(server.cpu()? - store);
-            curl::delete(lab, &url)?;
+            block.delete("direct/")?;
             Ok(vec![Sample { wall, server_cpu, ..Sample::default() }])
         }));
     }
     let one = |_| {
         super::protocol::ready(lab, Some(server))?;
-        let url = server.object(&format!("direct/{}", block.contents[0].key));
         let store = server.cpu()?;
-        let wall = send(lab, &block.contents[0].file, &url)?;
+        let wall = block.send(&block.contents[0])?;
         let server_cpu = Some(server.cpu()? - store);
-        curl::delete(lab, &url)?;
+        block.delete("direct/")?;
         Ok(vec![Sample { wall, server_cpu, ..Sample::default() }])
     };
     cases.push(Case::new("curl to the store, single PUT", one));
@@ -124,7 +122,8 @@ impl Block<'_> {
         Case::new(kind.subject(), move |_| {
             let (lab, server) = (self.lab, self.server);
             if served.is_none() {
-                let further: Vec<&str> = self.further.iter().map(String::as_str).collect();
+                let wished = if kind == Kind::GitAnnex { &[][..] } else { &self.further[..] };
+                let further: Vec<&str> = wished.iter().map(String::as_str).collect();
                 let proxied = Proxied::create(lab, kind, server.port, name, &further)?;
                 served = Some((proxied.serve(kind)?, proxied));
             }
@@ -143,19 +142,32 @@ impl Block<'_> {
                 rss: gateway.rss(),
                 ..Sample::default()
             };
-            for content in &self.contents {
-                // Straight at the store, which also proves that it was there.
-                curl::delete(lab, &server.object(&proxied.object(&content.key)))?;
-            }
+            self.delete(&proxied.object(""))?;
             Ok(vec![sample])
         })
     }
-}
 
-/// Seconds of one PUT to a store.
-fn send(lab: &Lab, file: &Path, url: &str) -> io::Result<f64> {
-    let file = file.to_string_lossy();
-    Ok(curl::timed_signed(lab, &["-H", "Expect:", "-T", &file, url], Path::new("/dev/null"))?.total)
+    /// Seconds of one PUT straight to the store.
+    fn send(&self, content: &Content) -> io::Result<f64> {
+        let url = self.server.url() + &self.server.presigned("PUT", &format!("direct/{}", content.key), &[])?;
+        let file = content.file.to_string_lossy();
+        Ok(curl::timed(self.lab, &["-H", "Expect:", "-T", &file, &url], Path::new("/dev/null"))?.total)
+    }
+
+    /// Deletes the objects of all contents below `prefix`. Errors: one is not as long as it should be.
+    fn delete(&self, prefix: &str) -> io::Result<()> {
+        for content in &self.contents {
+            let name = format!("{prefix}{}", content.key);
+            let url = self.server.url() + &self.server.presigned("HEAD", &name, &[])?;
+            let head = String::from_utf8_lossy(&curl::ask(self.lab, &["-I", &url])?).to_ascii_lowercase();
+            let length = format!("content-length: {}\r\n", fs::metadata(&content.file)?.len());
+            if !head.contains(&length) {
+                return Err(io::Error::other(format!("{name} is not what was put: {head}")));
+            }
+            curl::delete(self.lab, &self.server.object(&name))?;
+        }
+        Ok(())
+    }
 }
 
 fn content(file: PathBuf) -> Option<Content> {
