@@ -41,6 +41,7 @@ pub fn cost(lab: &Lab) -> io::Result<Vec<Table>> {
         Ok(vec![Sample { wall, cpu, disk, rss: gateway.rss(), ..Sample::default() }])
     };
     tables.extend(interleave(vec![table], vec![Case::new("ours", put)], lab.args.runs()));
+    drop(gateway);
 
     let key = Pattern::new().key(lab.size);
     let path = format!("/{BUCKET}/{}", proxied.object(&key));
