@@ -24,7 +24,10 @@ pub fn put(lab: &Lab, server: &Server, parts: &[PathBuf], name: &str, at_once: u
     fs::write(&config, sections(server, parts, name, id)?)?;
     let at_once = at_once.to_string();
     let mut command = lab.command("curl");
-    command.args(["-q", "--parallel", "--parallel-immediate", "--parallel-max", &at_once, "-K"]).arg(&config);
+    // Its meter would stand between the ETags.
+    command
+        .args(["-q", "--no-progress-meter", "--parallel", "--parallel-immediate", "--parallel-max", &at_once, "-K"])
+        .arg(&config);
     lab.run(&mut command)?;
     let complete = lab.at("multipart-complete");
     fs::write(&complete, list(&fs::read_to_string(lab.at("command.log"))?, parts.len())?)?;
