@@ -3,31 +3,25 @@
 #[allow(dead_code)]
 #[path = "http_transcripts/differences.rs"]
 mod differences;
+#[path = "http_transcripts/replay.rs"]
+mod replay;
 mod support;
+#[allow(dead_code)]
 #[path = "http_transcripts/transcript.rs"]
 mod transcript;
 
-use differences::{DIFFERENCES, settle};
+use differences::DIFFERENCES;
+use replay::{Manner, ask};
 use support::annex::Repo;
 use support::gateway::{Gateway, eventually};
-use support::http::{self, Client};
 use support::run::run;
-use transcript::{Answer, Exchange, Told, escaped};
+use transcript::{Answer, Told};
 
 const GATEWAY: &str = "00000000-0000-4000-8000-00000000a001";
 
 /// Flags with which ours does not start, and what it says. Theirs starts, and lets nobody log in.
 const REFUSED: &[(&str, &str)] =
     &[("", "nobody could do anything"), ("--authenv --unauth-readonly", "lets users log in over HTTPS only")];
-
-/// How the bytes of a request arrive.
-#[derive(Clone, Copy, PartialEq)]
-enum Manner {
-    /// At once, and on one connection as long as the server keeps it.
-    Kept,
-    /// So many at a time, each request on a connection of its own.
-    Pieces(usize),
-}
 
 #[test]
 fn every_exchange_on_kept_connections_is_answered_as_recorded_or_as_listed() {
@@ -123,33 +117,4 @@ fn start(repo: &Repo, flags: &str) -> Option<Gateway> {
             None
         }
     }
-}
-
-fn ask(server: &Gateway, kept: &mut Option<Client>, exchange: &Exchange, told: &mut Told, manner: Manner) -> Answer {
-    let bytes = exchange.request(told);
-    let to_head = bytes.starts_with(b"HEAD ");
-    let mut client = kept.take().unwrap_or_else(|| server.connect());
-    match manner {
-        Manner::Kept => client.send(&bytes),
-        // A refusal may come before all of it is sent. Of a large body the pieces are larger, or it would take minutes.
-        Manner::Pieces(step) => {
-            bytes.chunks(step.max(bytes.len() / 5000)).for_each(|piece| drop(client.try_send(piece)))
-        }
-    }
-    let raw = client.answer(to_head);
-    if manner == Manner::Kept && raw.header("connection") != Some("close") {
-        *kept = Some(client);
-    }
-    let mut answer = seen(raw);
-    settle(&mut answer, told);
-    answer
-}
-
-/// The part of an answer that the transcripts hold.
-fn seen(answer: http::Answer) -> Answer {
-    let compared = ["content-type", "x-git-annex-data-length", "www-authenticate"];
-    let mut headers: Vec<_> =
-        answer.headers.into_iter().filter(|(name, _)| compared.contains(&name.as_str())).collect();
-    headers.sort();
-    Answer { status: answer.status, headers, body: escaped(&answer.body) }
 }

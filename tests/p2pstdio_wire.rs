@@ -1,24 +1,28 @@
 //! The P2P protocol over stdio, with the program itself on a real repository: the recorded conversations, and clients that
 //! vanish at every byte.
 
+mod p2pstdio_replay;
 mod support;
 
+#[allow(dead_code)]
+#[path = "../src/proto/p2p/tests/behind.rs"]
+mod behind;
+#[allow(dead_code)]
 #[path = "../src/proto/p2p/tests/differences.rs"]
 mod differences;
 #[allow(dead_code)]
 #[path = "../src/proto/p2p/tests/transcript.rs"]
 mod transcript;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use differences::DIFFERENCES;
+use p2pstdio_replay::{Stage, product};
 use sha2::{Digest, Sha256};
 use support::annex::{Repo, content};
 use support::p2p::{Host, Session};
-use transcript::{FILES, File, Section, at_time, quote, replace, unquote};
+use transcript::{FILES, File, replace, unquote};
 
 /// Where the program differs beyond what its protocol does, in the same form.
 const PROGRAM: &[(&str, &[&str], &[&str], &str)] = &[
@@ -50,11 +54,6 @@ const PROGRAM: &[(&str, &[&str], &[&str], &str)] = &[
 
 /// The key that a server had locked when it was killed.
 const STILL_LOCKED: &str = "SHA256E-s27--69fd5531d9e29f2548a83ae51517c04ec5c258142b47549f36e93f4266f51a42.dat";
-
-/// The product as a command in the environment of `repo`.
-fn product(repo: &Repo) -> Command {
-    repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")))
-}
 
 /// Where content of this repository is, and what belongs to it.
 fn annex_dir(repo: &Repo) -> PathBuf {
@@ -98,83 +97,25 @@ fn expire(repo: &Repo, key: &str) {
     std::fs::write(&found[0], "10s").expect("written");
 }
 
-/// Holds the conversation, of which `step` bytes are written at a time. Commands of clients are run on `host`.
-fn hold(repo: &Repo, host: &Host, uuid: &str, section: &Section, items: &[String], step: usize) {
-    let mut sessions: BTreeMap<&str, Session> = BTreeMap::new();
-    let mut current = "";
-    let (mut pending, mut due, mut now) = (Vec::new(), 0, 0);
-    let title = &section.title;
-    for (at, item) in items.iter().enumerate() {
-        let (word, rest) = item.split_once(' ').unwrap_or((item, ""));
-        let next_is = |start: &str| items.get(at + 1).is_some_and(|next| next.starts_with(start));
-        if word == "conn" {
-            current = rest;
-            if next_is("run ") {
-                continue;
-            }
-        }
-        if word == "run" {
-            let line = rest.replace("$dir", &repo.dir().display().to_string());
-            let started = sessions.insert(current, Session::of(host.command(repo, &line)));
-            assert!(started.is_none(), "{title}: two servers on one connection");
-        }
-        let session = sessions.entry(current).or_insert_with(|| {
-            let mut command = product(repo);
-            command.envs(section.environment.iter().map(|(name, value)| (name, value)));
-            Session::start(command, &repo.dir(), uuid)
-        });
-        match word {
-            ">" => pending.extend([unquote(&at_time(rest, now)), b"\n".to_vec()].concat()),
-            ">>" => pending.extend(unquote(rest)),
-            "<" => {
-                let line = session.line();
-                let line = line.unwrap_or_else(|| panic!("{title}: the server left instead of saying {rest}"));
-                if let Some(time) = line.strip_prefix("TIMESTAMP ") {
-                    now = time.parse().expect("a time");
-                    assert_eq!("TIMESTAMP *", rest, "{title}, item {at}");
-                } else {
-                    assert_eq!(line, rest, "{title}, item {at}");
-                }
-                due = rest.strip_prefix("DATA ").map_or(0, |len| len.parse().expect("a length"));
-            }
-            "<<" => {
-                let payload = session.bytes(due);
-                assert!(payload == unquote(rest), "{title}, item {at}: {}", quote(&payload));
-            }
-            "gone" => assert_eq!(session.line(), None, "{title}: the server stayed"),
-            "close" => session.close(),
-            "exit" => {
-                assert_eq!(session.line(), None, "{title}: more than was to be said");
-                assert_eq!(session.ended().code(), rest.parse().ok(), "{title}: exit status");
-            }
-            "kill" => session.kill(),
-            "setkey" => {
-                let (key, content) = rest.split_once(' ').expect("setkey KEY CONTENT");
-                setkey(repo, key, &unquote(content));
-            }
-            "expire" => expire(repo, rest),
-            _ => assert!(["conn", "run"].contains(&word), "{title}: {word}"),
-        }
-        // What a client says in one go is sent in one go.
-        if !next_is(">") {
-            std::mem::take(&mut pending).chunks(step).for_each(|piece| session.send(piece));
-        }
-    }
-}
-
 fn replay(repo: &Repo, host: &Host, step: usize) {
+    let outside = |_: &str, word: &str, rest: &str| match word {
+        "expire" => expire(repo, rest),
+        _ => {
+            let (key, content) = rest.split_once(' ').expect("setkey KEY CONTENT");
+            setkey(repo, key, &unquote(content));
+        }
+    };
     for (name, text) in FILES {
         let file = File::parse(text);
         let uuid = file.expand("$uuid");
         repo.git(&["config", "annex.uuid", &uuid]).ok();
         file.have.iter().for_each(|(key, content)| setkey(repo, key, content));
         for section in &file.sections {
-            let mut items = section.items.clone();
-            for (_, theirs, ours, _) in DIFFERENCES.iter().chain(PROGRAM).filter(|(title, ..)| *title == section.title)
-            {
+            let mut items = differences::expected(section);
+            for (_, theirs, ours, _) in PROGRAM.iter().filter(|(title, ..)| *title == section.title) {
                 replace(&mut items, theirs, ours).unwrap_or_else(|| panic!("{}: not as named", section.title));
             }
-            hold(repo, host, &uuid, section, &items, step);
+            Stage { repo, host, uuid: &uuid, outside: &outside }.hold(section, &items, step);
         }
         let left: Vec<PathBuf> = locks(repo).into_iter().filter(|path| !is_of(path, STILL_LOCKED)).collect();
         assert_eq!(left, Vec::<PathBuf>::new(), "{name}: locks are left");

@@ -75,6 +75,9 @@ const DEPTH: usize = 8;
 /// Least seconds between two walks through the directories. Each asks the disk about everything there.
 const RESCAN: u64 = 5;
 
+/// The same where what is asked for is known, and might be known to others too.
+const RESCAN_BEHIND: u64 = 15;
+
 /// Seconds after which a repository that nobody asks for is closed.
 const IDLE: u64 = 300;
 
@@ -153,18 +156,23 @@ impl Hub {
     }
 
     async fn by_uuid(self: &Arc<Self>, directories: &[PathBuf], uuid: &Uuid) -> Result<Arc<Served>, Unserved> {
-        let path = match self.path_of(uuid) {
-            Some(path) => path,
+        let known = match self.look_up(uuid) {
+            Some(known) => known,
             None => {
-                self.scan(directories).await?;
-                self.path_of(uuid).ok_or(Unserved::Unknown)?
+                self.scan(directories, RESCAN).await?;
+                self.look_up(uuid).ok_or(Unserved::Unknown)?
             }
         };
-        self.at(vec![path]).await
+        if !matches!(known, Known::Own(_)) {
+            // Another repository may have become a proxy for it since. Nobody waits for that to be found out.
+            let (hub, directories) = (Arc::clone(self), directories.to_vec());
+            tokio::spawn(async move { hub.scan(&directories, RESCAN_BEHIND).await });
+        }
+        self.at(vec![known.path().ok_or(Unserved::Unknown)?.clone()]).await
     }
 
-    fn path_of(&self, uuid: &Uuid) -> Option<PathBuf> {
-        self.table().by_uuid.get(uuid)?.path().cloned()
+    fn look_up(&self, uuid: &Uuid) -> Option<Known> {
+        self.table().by_uuid.get(uuid).cloned()
     }
 
     /// Opens the first of `candidates` that is a repository.
@@ -199,11 +207,11 @@ impl Hub {
         table.scanned = None;
     }
 
-    /// Looks for repositories that are not known yet, unless that was just done.
-    async fn scan(self: &Arc<Self>, directories: &[PathBuf]) -> Result<(), Unserved> {
+    /// Looks for repositories that are not known yet, unless that was done within `seconds`.
+    async fn scan(self: &Arc<Self>, directories: &[PathBuf], seconds: u64) -> Result<(), Unserved> {
         {
             let mut table = self.table();
-            if table.scanned.is_some_and(|last| timestamp() < last + RESCAN) {
+            if table.scanned.is_some_and(|last| timestamp() < last + seconds) {
                 return Ok(());
             }
             table.scanned = Some(timestamp());

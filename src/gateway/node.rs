@@ -46,7 +46,10 @@ pub struct Means {
 impl Means {
     /// The same for stores.
     pub fn context(&self) -> Context {
-        Context { budget: self.budget.clone(), idle: self.idle, ..Context::default() }
+        let connect = Context::default().connect.min(self.idle);
+        // A client waits, which can try again by itself.
+        let patience = Some(self.idle);
+        Context { budget: self.budget.clone(), idle: self.idle, connect, patience, ..Context::default() }
     }
 }
 
@@ -66,7 +69,7 @@ impl Node {
                     let store = registry::open(shelf.config.scheme.name, &shelf.config.options, &means.context());
                     store.map_err(|e| Failure::remote(&e))
                 })?;
-                Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store)))
+                Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store, means.context())))
             }
             Way::Elsewhere(location) => {
                 let peer = kept(location, || {
@@ -81,6 +84,11 @@ impl Node {
                 Self::Neighbour(Rc::new(Neighbour::new(home, uuid, peer)))
             }
         }))
+    }
+
+    /// Whether content lies on this computer's disk, to be opened at no cost.
+    pub fn is_here(&self) -> bool {
+        matches!(self, Self::Own(_) | Self::Behind { .. })
     }
 
     /// Whether the content of `key` is there.

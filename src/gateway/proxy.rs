@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use super::peer::{Location, SshProgram, SshWays};
 use super::remote::{self, Destination, GitPlace, StoreConfig};
-use super::{Failure, Served, blocking, timestamp};
+use super::{Failure, Served, blocking};
 use crate::annex::remote::{Remote, proxied};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
@@ -39,17 +40,36 @@ pub(super) struct Shelf {
     pub(super) readonly: Option<String>,
 }
 
-/// Seconds for which the answer of the last look holds.
-const FRESH: u64 = 2;
-
 /// The remotes of one repository, looked up as they are asked for, and anew when its configuration changed.
 #[derive(Default)]
 pub(super) struct Proxies(Mutex<Option<Table>>);
 
 struct Table {
-    looked: u64,
+    stamps: Stamps,
     state: State,
     remotes: HashMap<Uuid, Arc<Proxied>>,
+}
+
+/// When the files that the answer depends on were written: a few system calls, so they can be asked for each request.
+#[derive(PartialEq, Eq)]
+struct Stamps([Option<(SystemTime, u64, u64)>; 6]);
+
+impl Stamps {
+    fn of(repository: &Repository) -> Self {
+        let (git, annex) = (repository.git_dir(), repository.annex_dir());
+        let files = [
+            git.join("config"),
+            annex.join("verified-remote.log"),
+            git.join("refs/heads/git-annex"),
+            git.join("packed-refs"),
+            annex.join("journal/proxy.log"),
+            annex.join("journal/remote.log"),
+        ];
+        Self(files.map(|path| {
+            let meta = std::fs::metadata(path).ok()?;
+            Some((meta.modified().ok()?, meta.ino(), meta.len()))
+        }))
+    }
 }
 
 /// What the answer depends on: git config, what is verified here, and the git-annex branch.
@@ -74,9 +94,10 @@ impl State {
 impl Proxies {
     /// The remote `uuid`.
     pub(super) async fn find(&self, home: &Arc<Served>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
+        let stamps = Stamps::of(home.repository());
         {
             let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(table) = table.as_ref().filter(|table| timestamp() < table.looked + FRESH) {
+            if let Some(table) = table.as_ref().filter(|table| table.stamps == stamps) {
                 return Ok(table.remotes.get(uuid).cloned());
             }
         }
@@ -87,9 +108,10 @@ impl Proxies {
     /// Looks them up, unless nothing changed. Blocks.
     pub(super) fn look(&self, repository: &Repository) -> Result<HashMap<Uuid, Arc<Proxied>>, Failure> {
         let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = State::of(repository);
+        // Taken first: what is written meanwhile is seen as new the next time.
+        let (stamps, state) = (Stamps::of(repository), State::of(repository));
         if let Some(table) = place.as_mut().filter(|table| table.state == state) {
-            table.looked = timestamp();
+            table.stamps = stamps;
             return Ok(table.remotes.clone());
         }
         repository.reload_config();
@@ -106,7 +128,7 @@ impl Proxies {
             .iter()
             .map(|remote| (remote.uuid.clone(), Arc::new(reach(remote, blocked.as_deref(), &ssh))))
             .collect();
-        *place = Some(Table { looked: timestamp(), state, remotes: remotes.clone() });
+        *place = Some(Table { stamps, state, remotes: remotes.clone() });
         Ok(remotes)
     }
 }

@@ -8,6 +8,9 @@ import base64, hashlib, http.client, os, re, shutil, socket, subprocess, sys, te
 GATEWAY = "00000000-0000-4000-8000-00000000a001"
 CLIENT = "00000000-0000-4000-8000-00000000c001"
 BASE = f"/git-annex/{GATEWAY}"
+BEHIND = {"d1": "00000000-0000-4000-8000-00000000d001", "n1": "00000000-0000-4000-8000-00000000b001"}
+# Nothing comes any more after so long, in seconds, where that is to be expected.
+HANGS = 4
 HEADERS = ("content-type", "x-git-annex-data-length", "www-authenticate")
 USERS = {
     "GIT_ANNEX_P2PHTTP_PASSWORD_alice": "pw1",
@@ -30,7 +33,7 @@ def escape(data):
 
 
 class Repository:
-    def __init__(self, top, name, uuid):
+    def __init__(self, top, name, uuid, settings=()):
         self.path = os.path.join(top, name)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "AWS_"))}
         self.env.update(HOME=os.path.join(top, "home"), GIT_CONFIG_NOSYSTEM="1", LC_ALL="C.UTF-8")
@@ -40,12 +43,28 @@ class Repository:
         os.mkdir(self.path)
         self.run("git", "init", "-q")
         self.run("git", "config", "annex.uuid", uuid)
+        for command in settings:
+            self.run(*command)
         self.run("git", "annex", "init", name)
 
     def run(self, *command, fails=False):
         done = subprocess.run(command, cwd=self.path, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if (done.returncode != 0) != fails:
             raise SystemExit(f"{command} failed: {done.stdout.decode(errors='replace')}")
+
+    def proxy(self, name):
+        """It is the proxy of one more remote, a git repository where its name begins with n, that has f.txt."""
+        path = os.path.join(os.path.dirname(self.path), name)
+        if name[0] == "n":
+            Repository(os.path.dirname(self.path), name, BEHIND[name])
+            self.run("git", "remote", "add", name, path)
+        else:
+            os.mkdir(path)
+            options = ["type=directory", f"directory={path}", "encryption=none", f"uuid={BEHIND[name]}"]
+            self.run("git", "annex", "initremote", name, *options)
+        self.run("git", "config", f"remote.{name}.annex-proxy", "true")
+        self.run("git", "annex", "copy", "--to", name, "f.txt")
+        self.run("git", "annex", "updateproxy")
 
     def add(self, name, content):
         path = os.path.join(os.fsencode(self.path), os.fsencode(name))
@@ -91,8 +110,8 @@ class Server:
         content = f"fresh content number {self.number:06d}".encode()
         return key_of(content, ".dat"), content
 
-    def ask(self, name, request, headers=(), body=None, chunks=None, cut=False, host=True, version="1.1"):
-        """`cut`: the connection is closed after the body, which is shorter than announced."""
+    def ask(self, name, request, headers=(), body=None, chunks=None, cut=False, host=True, version="1.1", hangs=False):
+        """`cut`: the connection is closed after the body, which is shorter than announced. `hangs`: there may be no answer."""
         lines = [f"{request} HTTP/{version}"] + (["Host: localhost"] if host else []) + list(headers)
         if body is not None and not cut:
             lines.append(f"Content-Length: {len(body)}")
@@ -115,8 +134,13 @@ class Server:
                 time.sleep(0.3)
                 return None
             answer = http.client.HTTPResponse(connection, method=request.split()[0])
-            answer.begin()
-            content = answer.read()
+            try:
+                connection.settimeout(HANGS if hangs else 10)
+                answer.begin()
+                content = answer.read()
+            except TimeoutError:
+                self.out.write("< hangs\n")
+                return None
         write_answer(self.out, answer, content)
         found = re.search(rb'"lockid":"([^"]*)"', content)
         if found:
@@ -384,6 +408,8 @@ def main(names, record):
         try:
             repository = Repository(top, "gateway", GATEWAY)
             repository.add("f.txt", HELLO)
+            if "-proxied-" in name:
+                repository.proxy("n1" if name.endswith("-git") else "d1")
             with open(os.path.join(into, name + ".txt"), "w") as out:
                 out.write(f"# git-annex {version.split('-')[0]}\n")
                 record(name, repository, out)

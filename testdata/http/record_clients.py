@@ -128,18 +128,21 @@ class Watched:
     """A real client of a server, and what they say."""
 
     def __init__(self, repository, out, flags=("--wideopen",), users=()):
-        self.client = Repository(os.path.dirname(repository.path), "client", CLIENT)
         self.repository, self.out, self.payloads, self.locks, self.now = repository, out, Payloads(), [], 0
         self.server = Server(repository, out, list(flags), users)
         self.server.__enter__()
         self.relay = Relay(self.server.port)
         self.relay.start()
-        run = self.client.run
-        run("git", "remote", "add", "origin", repository.path)
-        run("git", "config", "annex.security.allowed-ip-addresses", "127.0.0.1")
-        run("git", "config", "remote.origin.annexUrl", f"annex+http://127.0.0.1:{self.relay.port}/git-annex/")
-        run("git", "config", "remote.origin.annex-uuid", GATEWAY)
-        run("git", "annex", "sync", "--no-content")
+        config = [
+            ("annex.security.allowed-ip-addresses", "127.0.0.1"), ("remote.origin.annex-uuid", GATEWAY),
+            ("remote.origin.annexUrl", f"annex+http://127.0.0.1:{self.relay.port}/git-annex/"),
+        ]
+        # git-annex trusts the special remotes that it finds when it begins.
+        self.client = Repository(os.path.dirname(repository.path), "client", CLIENT, [
+            ("git", "remote", "add", "origin", repository.path), ("git", "fetch", "-q", "origin"),
+            *(("git", "config", *setting) for setting in config),
+        ])
+        self.client.run("git", "annex", "sync", "--no-content")
 
     def __enter__(self):
         return self
@@ -226,20 +229,29 @@ def record_names(watched):
 
 def record_origin(watched):
     """One file, there and back."""
+    record_there_and_back(watched, "origin")
+
+
+def record_behind(name):
+    """The same with a remote behind the gateway."""
+    return lambda watched: record_there_and_back(watched, "origin-" + name)
+
+
+def record_there_and_back(watched, remote):
     watched.client.add("file", b"http content for origin 10317\n")
     for _ in range(2):
-        watched.annex("copy", "--to", "origin", "file")
-    watched.annex("fsck", "--from", "origin", "--fast", "file")
-    watched.annex("fsck", "--from", "origin", "file")
+        watched.annex("copy", "--to", remote, "file")
+    watched.annex("fsck", "--from", remote, "--fast", "file")
+    watched.annex("fsck", "--from", remote, "file")
     watched.client.run("git", "annex", "drop", "--force", "file")
-    watched.annex("get", "--from", "origin", "file")
+    watched.annex("get", "--from", remote, "file")
     watched.annex("drop", "file")
     watched.annex("get", "file")
-    watched.annex("drop", "--from", "origin", "file")
-    watched.annex("drop", "--force", "--from", "origin", "file")
-    watched.annex("move", "--to", "origin", "file")
-    watched.annex("move", "--from", "origin", "file")
-    watched.annex("copy", "--from", "origin", "f.txt")
+    watched.annex("drop", "--from", remote, "file")
+    watched.annex("drop", "--force", "--from", remote, "file")
+    watched.annex("move", "--to", remote, "file")
+    watched.annex("move", "--from", remote, "file")
+    watched.annex("copy", "--from", remote, "f.txt")
     watched.annex("drop", "f.txt")
 
 
@@ -344,7 +356,8 @@ class KeepOpen(io.BufferedIOBase):
 CLIENTS = {
     "11-client-origin": record_origin, "12-client-jobs": record_jobs, "13-client-big": record_big,
     "15-client-locks": record_locks_of_two, "16-client-testremote": record_testremote, "18-client-login": record_login,
-    "20-names": record_names,
+    "20-names": record_names, "33-proxied-client-special": record_behind("d1"),
+    "34-proxied-client-git": record_behind("n1"),
 }
 
 

@@ -16,6 +16,7 @@ CLIENT = "00000000-0000-4000-8000-00000000c001"
 # Nothing more is expected once the server was silent for this long, in seconds.
 SILENCE, START = 0.7, 10.0
 UNASKED = ("<", "<<", "gone", "exit")
+REPORTS = "ERROR proxied special remote reports: "
 
 
 def unquote(text):
@@ -34,8 +35,8 @@ def quote(data):
 
 
 class Connection:
-    def __init__(self, repository, environment):
-        command = ["git-annex-shell", "p2pstdio", repository, CLIENT]
+    def __init__(self, repository, environment, uuid):
+        command = ["git-annex-shell", "p2pstdio", repository, CLIENT] + (["--uuid", uuid] if uuid else [])
         self.server = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
         )
@@ -60,6 +61,8 @@ class Connection:
                 self.payload = int(text[5:])
             if text.startswith("TIMESTAMP "):
                 self.now, text = int(text[10:]), "TIMESTAMP *"
+            if text.startswith(REPORTS):
+                text = REPORTS + "*"
             said.append("< " + text)
         return said
 
@@ -75,6 +78,7 @@ class Repository:
         self.home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.path = self.home.name + "/repository"
         self.environment = dict(os.environ, HOME=self.home.name)
+        self.behind = {}
         os.mkdir(self.path)
         for command in (
             ["git", "init", "-q"],
@@ -94,6 +98,23 @@ class Repository:
             file.write(unquote(content))
         self.run(["git", "annex", "setkey", key, path])
 
+    def add_behind(self, name, kind, uuid):
+        """Makes it the proxy of one more remote."""
+        self.behind[uuid] = remote = (Repository if kind == "git" else Directory)(uuid)
+        if kind == "git":
+            self.run(["git", "remote", "add", name, remote.path])
+            self.run(["git", "config", f"remote.{name}.annex-uuid", uuid])
+            self.run(["git", "fetch", "-q", remote.path, "git-annex:refs/remotes/" + name + "/git-annex"])
+        else:
+            options = ["type=directory", f"directory={remote.path}", "encryption=none", f"uuid={uuid}"]
+            self.run(["git", "annex", "initremote", "-q", name, *options])
+        self.run(["git", "config", f"remote.{name}.annex-proxy", "true"])
+        self.run(["git", "annex", "updateproxy"])
+
+    def at(self, uuid):
+        """What is served under this uuid."""
+        return self.behind.get(uuid, self)
+
     def expire(self, key):
         for directory, _, names in os.walk(self.path + "/.git/annex/objects"):
             if key + ".rtm" in names:
@@ -103,8 +124,31 @@ class Repository:
                     file.write("10s")
 
 
-def hold(repository, environment, items):
-    """One conversation: `items` with the server's side replaced."""
+class Directory:
+    """A directory special remote."""
+
+    def __init__(self, _):
+        self.home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self.path = self.home.name + "/directory"
+        os.mkdir(self.path)
+
+    def setkey(self, key, content):
+        hashdir = subprocess.run(
+            ["git-annex", "examinekey", "--format", "${hashdirlower}", key], check=True, capture_output=True, text=True
+        ).stdout
+        os.makedirs(f"{self.path}/{hashdir}{key}")
+        with open(f"{self.path}/{hashdir}{key}/{key}", "wb") as file:
+            file.write(unquote(content))
+
+    def unplug(self):
+        os.rename(self.path, self.path + ".gone")
+
+    def plug(self):
+        os.rename(self.path + ".gone", self.path)
+
+
+def hold(repository, environment, uuid, items):
+    """One conversation with what is served under `uuid`: `items` with the server's side replaced."""
     connections, current, pending, told = {}, "", b"", []
     environment = dict(repository.environment, **environment)
     for item, after in zip(items, items[1:] + ["end"]):
@@ -113,7 +157,7 @@ def hold(repository, environment, items):
             current = rest
             told.append(item)
         if current not in connections:
-            connections[current] = Connection(repository.path, environment)
+            connections[current] = Connection(repository.path, environment, uuid)
             told += connections[current].listen(START)
         if word == "conn" or word in UNASKED:
             continue
@@ -139,7 +183,9 @@ def hold(repository, environment, items):
             connection.server.kill()
             connection.server.wait(START)
         elif word == "setkey":
-            repository.setkey(*rest.split(" ", 1))
+            repository.at(uuid).setkey(*rest.split(" ", 1))
+        elif word in ("unplug", "plug"):
+            getattr(repository.at(uuid), word)()
         elif word == "expire":
             repository.expire(rest)
     return told
@@ -148,7 +194,7 @@ def hold(repository, environment, items):
 def record(path):
     with open(path) as file:
         lines = file.read().split("\n")
-    names, repository, written, section, environment = {}, None, [], None, {}
+    names, repository, written, section, environment, to = {}, None, [], None, {}, None
 
     def expand(text):
         for name, value in names.items():
@@ -158,7 +204,7 @@ def record(path):
     def finish():
         nonlocal section
         if section is not None:
-            told = hold(repository, environment, [expand(item) for item in section])
+            told = hold(repository, environment, to, [expand(item) for item in section])
             for name, value in names.items():
                 told = [item.replace(value, "$" + name) for item in told]
             written.extend(told + [""])
@@ -168,12 +214,15 @@ def record(path):
         word, _, rest = line.partition(" ")
         if word == "==":
             finish()
-            section, environment = [], {}
+            section, environment, to = [], {}, None
             written.append(line)
             print(line, file=sys.stderr)
         elif word == "env" and section is not None:
             name, _, value = rest.partition("=")
             environment[name] = value
+            written.append(line)
+        elif word == "to" and section is not None:
+            to = names[rest]
             written.append(line)
         elif section is not None:
             section += [line] if line else []
@@ -187,6 +236,12 @@ def record(path):
             elif word == "have":
                 name, _, content = rest.partition(" ")
                 repository.setkey(names[name], content)
+            elif word == "behind":
+                name, _, kind = rest.partition(" ")
+                repository.add_behind(name, kind, names[name])
+            elif word == "holds":
+                remote, name, content = rest.split(" ", 2)
+                repository.at(names[remote]).setkey(names[name], content)
     finish()
     with open(path, "w") as file:
         file.write("\n".join(written).rstrip("\n") + "\n")

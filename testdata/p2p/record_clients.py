@@ -20,6 +20,7 @@ from record import HERE, quote
 GATEWAY = "00000000-0000-4000-8000-00000000a001"
 CLIENT = "00000000-0000-4000-8000-00000000c002"
 OTHER = "00000000-0000-4000-8000-00000000b001"
+BEHIND = {"d1": "00000000-0000-4000-8000-00000000d001", "n1": "00000000-0000-4000-8000-00000000b002"}
 HELLO = ("SHA256E-s11--98c43a7d7676766d655b42f239ce26461cb26fb4141421602983cde56b806f77.txt", "hello annex")
 # Longer payloads are told once, at the top of the file.
 LONG = 1000
@@ -99,7 +100,7 @@ class Lab:
     """A repository that is served, and a client of it."""
 
     def __init__(self, top):
-        self.top, self.told, self.blobs = top, [], []
+        self.top, self.told, self.blobs, self.behind = top, [], [], {}
         bin, self.wire = f"{top}/bin", f"{top}/wire"
         for directory in (bin, self.wire, f"{top}/home"):
             os.mkdir(directory)
@@ -137,6 +138,24 @@ class Lab:
         self.wait()
         shutil.rmtree(self.wire)
         os.mkdir(self.wire)
+
+    def proxy(self, *names):
+        """What is served is a proxy for these, the one whose name begins with n a git repository. They have a.txt."""
+        for name in names:
+            path = f"{self.top}/{name}"
+            if name[0] == "n":
+                self.behind[name] = "git"
+                self.repository(name, BEHIND[name])
+                self.run(self.served, "git", "remote", "add", name, path)
+                self.run(self.served, "git", "annex", "sync", "-q", "--no-content", name)
+            else:
+                self.behind[name] = "directory"
+                os.mkdir(path)
+                options = ["type=directory", f"directory={path}", "encryption=none", f"uuid={BEHIND[name]}"]
+                self.run(self.served, "git", "annex", "initremote", "-q", name, *options)
+            self.run(self.served, "git", "config", f"remote.{name}.annex-proxy", "true")
+            self.run(self.served, "git", "annex", "copy", "-q", "--to", name, "a.txt")
+        self.run(self.served, "git", "annex", "updateproxy")
 
     def add(self, path, name, content):
         with open(f"{path}/{name}", "w") as file:
@@ -204,34 +223,42 @@ def record_setup(lab):
 
 def record_origin(lab):
     """One file, there and back."""
+    record_there_and_back(lab, "origin")
+
+
+def record_there_and_back(lab, remote):
     lab.prepare()
     lab.add(lab.client, "file", "content for origin 29730\n")
-    lab.annex("copy", "--to", "origin", "file")
-    lab.annex("copy", "--to", "origin", "file", title="git annex copy --to origin file, which is there")
-    lab.annex("fsck", "--from", "origin", "--fast", "file")
-    lab.annex("fsck", "--from", "origin", "file")
+    lab.annex("copy", "--to", remote, "file")
+    lab.annex("copy", "--to", remote, "file", title=f"git annex copy --to {remote} file, which is there")
+    lab.annex("fsck", "--from", remote, "--fast", "file")
+    lab.annex("fsck", "--from", remote, "file")
     lab.run(lab.client, "git", "annex", "drop", "--force", "file")
-    lab.annex("get", "--from", "origin", "file")
+    lab.annex("get", "--from", remote, "file")
     lab.annex("drop", "file")
     lab.annex("get", "file")
-    lab.annex("drop", "--from", "origin", "file")
-    lab.annex("drop", "--force", "--from", "origin", "file", title="git annex drop --force --from origin file, which is gone")
-    lab.annex("move", "--to", "origin", "file")
-    lab.annex("move", "--from", "origin", "file")
-    lab.annex("copy", "--from", "origin", "a.txt")
+    lab.annex("drop", "--from", remote, "file")
+    lab.annex("drop", "--force", "--from", remote, "file", title=f"git annex drop --force --from {remote} file, which is gone")
+    lab.annex("move", "--to", remote, "file")
+    lab.annex("move", "--from", remote, "file")
+    lab.annex("copy", "--from", remote, "a.txt")
     lab.annex("drop", "a.txt")
 
 
 def record_jobs(lab):
     """Four jobs at once."""
+    record_jobs_with(lab, "origin")
+
+
+def record_jobs_with(lab, remote):
     lab.prepare()
     names = [f"j{number}" for number in range(1, 7)]
     for name in names:
         lab.add(lab.client, name, f"file {name} of a client with jobs\n")
-    lab.annex("copy", "-J4", "--to", "origin", *names)
+    lab.annex("copy", "-J4", "--to", remote, *names)
     lab.annex("drop", "-J4", *names)
     lab.annex("get", "-J4", *names)
-    lab.annex("move", "-J4", "--to", "origin", *names, title="git annex move -J4 --to origin, which has them")
+    lab.annex("move", "-J4", "--to", remote, *names, title=f"git annex move -J4 --to {remote}, which has them")
 
 
 def record_locks(lab):
@@ -249,6 +276,40 @@ def record_locks(lab):
     lab.annex("drop", "--from", "origin", "lk", title="git annex drop --from origin lk, while other's is locked")
     lab.annex("move", "--from", "other", "--to", "origin", "lk")
     lab.annex("drop", "--from", "origin", "lk", title="git annex drop --from origin lk, the only copy", fails=True)
+
+
+def record_behind(name):
+    def record(lab):
+        lab.proxy(name)
+        record_there_and_back(lab, "origin-" + name)
+
+    record.__doc__ = f"One file, there and back, with the remote {name} behind the repository."
+    return record
+
+
+def record_jobs_behind(lab):
+    """Four jobs at once, with a special remote behind the repository."""
+    lab.proxy("d1")
+    record_jobs_with(lab, "origin-d1")
+
+
+def record_locks_behind(lab):
+    """Content dropped from what is behind the repository while the repository's is locked, and the other way about."""
+    lab.proxy("d1", "n1")
+    lab.prepare()
+    for name in ("n1", "d1"):
+        remote = "origin-" + name
+        lab.annex("drop", "--from", remote, "a.txt", fails=name == "d1")
+        if name == "n1":
+            lab.annex("copy", "--from", "origin", "--to", remote, "a.txt")
+    lab.annex("drop", "--from", "origin", "a.txt", title="git annex drop --from origin a.txt, which others have")
+
+
+def record_testremote_behind(lab):
+    """git-annex's own test of remotes, with a special remote behind the repository."""
+    lab.proxy("d1")
+    lab.prepare()
+    lab.annex("testremote", "--fast", "--size=20KB", "origin-d1", fails=True)
 
 
 def record_settings(lab):
@@ -273,6 +334,9 @@ def record_testremote(lab):
 RECORDINGS = {
     "client-setup": record_setup, "client-origin": record_origin, "client-jobs": record_jobs,
     "client-locks": record_locks, "client-settings": record_settings, "client-testremote": record_testremote,
+    "proxied-client-special": record_behind("d1"), "proxied-client-git": record_behind("n1"),
+    "proxied-client-jobs": record_jobs_behind, "proxied-client-locks": record_locks_behind,
+    "proxied-client-testremote": record_testremote_behind,
 }
 
 
@@ -289,9 +353,15 @@ def record(name, into):
     with open(f"{into}/{name}.txt", "w") as file:
         file.write(f"# {what}\n# Recorded with git-annex {version.split('-')[0]}. To record again: testdata/p2p/record_clients.py\n\n")
         file.write(f"name uuid {GATEWAY}\nname hello {HELLO[0]}\nhave hello {HELLO[1]}\n")
+        for behind, kind in lab.behind.items():
+            file.write(f"name {behind} {BEHIND[behind]}\nbehind {behind} {kind}\nholds {behind} hello {HELLO[1]}\n")
         for number, blob in enumerate(lab.blobs, 1):
             file.write(f"data data{number} {base64.b64encode(blob).decode()}\n")
-        file.write("\n".join(line.replace(GATEWAY, "$uuid").replace(HELLO[0], "$hello") for line in lab.told) + "\n")
+        names = {"uuid": GATEWAY, "hello": HELLO[0], **{behind: BEHIND[behind] for behind in lab.behind}}
+        for line in lab.told:
+            for name, value in names.items():
+                line = line.replace(value, "$" + name)
+            file.write(line + "\n")
 
 
 if __name__ == "__main__":

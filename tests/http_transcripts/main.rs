@@ -1,9 +1,11 @@
 //! Every exchange of `testdata/http/`, answered by `proto::http` as the real server answered it.
 
+mod behind;
 mod differences;
 mod model;
 mod transcript;
 
+use behind::BEHIND;
 use differences::{DIFFERENCES, settle};
 use model::Model;
 use transcript::{Answer, Told, escaped};
@@ -64,6 +66,45 @@ fn every_exchange_is_answered_as_recorded_or_as_listed() {
             }
         }
         assert!(used.iter().all(|used| *used), "differences that no transcript shows: {used:?}");
+    }
+}
+
+#[test]
+fn every_exchange_with_what_is_behind_is_answered_as_recorded_or_as_listed() {
+    let all = transcript::proxied();
+    let uuids = ["00000000-0000-4000-8000-00000000d001", "00000000-0000-4000-8000-00000000b001"];
+    for step in [usize::MAX, 1, 7] {
+        let mut models = Vec::new();
+        let (mut file, mut flags, mut told) = ("", "", Told::default());
+        for exchange in &all {
+            if file != exchange.file {
+                (file, told) = (&exchange.file, Told::default());
+                models = uuids.into_iter().zip([true, false]).map(|(uuid, special)| Model::of(uuid, special)).collect();
+                models.push(Model::new());
+            }
+            if let Some(next) = &exchange.flags {
+                flags = next;
+                models.iter_mut().for_each(|model| model.restart(flags));
+            }
+            let path = exchange.head.lines().next().unwrap_or_default();
+            let at = uuids.iter().position(|uuid| path.contains(&format!("/git-annex/{uuid}/"))).unwrap_or(uuids.len());
+            let raw = models[at].answer(&exchange.request(&told), step, exchange.closed);
+            if exchange.closed {
+                continue;
+            }
+            let mut answer = read_answer(&raw);
+            settle(&mut answer, &mut told);
+            let place = format!("{file}, {flags}, {}: {:?}", exchange.name, exchange.head);
+            match BEHIND.iter().find(|one| one.concerns(exchange)) {
+                None => assert_eq!(answer, exchange.answer, "{place}"),
+                Some(ours) => assert_eq!(
+                    (answer.status, answer.body.as_str()),
+                    (ours.status, ours.body),
+                    "{place}, {}",
+                    ours.name
+                ),
+            }
+        }
     }
 }
 

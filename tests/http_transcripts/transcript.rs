@@ -25,7 +25,7 @@ pub struct Exchange {
     pub observed: Vec<(String, String)>,
 }
 
-/// What is compared of an answer.
+/// What is compared of an answer. The status is 0 where none came.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -58,16 +58,20 @@ impl Exchange {
 
 /// The exchanges of all files.
 pub fn all() -> Vec<Exchange> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/http");
     let clients = ["11-client-origin", "12-client-jobs", "13-client-big", "15-client-locks", "16-client-testremote"];
     let names = ["01-endpoints", "02-errors", "03-auth"].into_iter().chain(clients);
-    names
-        .chain(["18-client-login", "19-journal", "20-names"])
-        .flat_map(|name| {
-            let text = std::fs::read_to_string(directory.join(name).with_extension("txt")).expect("a transcript");
-            read(name, &text)
-        })
-        .collect()
+    names.chain(["18-client-login", "19-journal", "20-names"]).flat_map(of_file).collect()
+}
+
+/// The exchanges of the files with remotes behind the repository.
+pub fn proxied() -> Vec<Exchange> {
+    let scripts = ["31-proxied-special", "32-proxied-git"];
+    scripts.into_iter().chain(["33-proxied-client-special", "34-proxied-client-git"]).flat_map(of_file).collect()
+}
+
+fn of_file(name: &str) -> Vec<Exchange> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/http");
+    read(name, &std::fs::read_to_string(directory.join(name).with_extension("txt")).expect("a transcript"))
 }
 
 fn read(file: &str, text: &str) -> Vec<Exchange> {
@@ -108,6 +112,7 @@ fn exchange<'a>(payloads: &Payloads, lines: impl Iterator<Item = &'a str>) -> Ex
             ">#" => exchange.closed = true,
             "<" => match rest.split_once(": ") {
                 Some((name, value)) => exchange.answer.headers.push((name.to_lowercase(), value.to_owned())),
+                None if rest == "hangs" => {}
                 None => exchange.answer.status = rest.parse().expect("a status"),
             },
             "<<" if rest.starts_with('$') => exchange.answer.body = escaped(&payloads.bytes(rest)),

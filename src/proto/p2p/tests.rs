@@ -1,5 +1,6 @@
 //! The server against recorded conversations and against any bytes at all.
 
+mod behind;
 mod differences;
 mod model;
 mod play;
@@ -10,34 +11,38 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::name::{Key, Uuid};
-use differences::DIFFERENCES;
 use model::Repository;
 use play::play;
-use transcript::{FILES, File};
+use transcript::{FILES, File, PROXIED};
 
 #[test]
 fn recorded_conversations_go_as_they_went() {
-    for (name, text) in FILES {
+    let mut wrong = Vec::new();
+    for (name, text) in FILES.into_iter().chain(PROXIED) {
         for step in [usize::MAX, 1, 7] {
             let file = File::parse(text);
-            let mut repository = Repository::new(&file);
+            let mut repositories = vec![Repository::new(&file)];
+            repositories.extend(Repository::behind(&file));
             for section in file.sections.iter().filter(|section| section.is_p2p()) {
-                let mut expected = section.items.clone();
-                for (_, theirs, ours, _) in DIFFERENCES.iter().filter(|(title, ..)| *title == section.title) {
-                    transcript::replace(&mut expected, theirs, ours).expect(&section.title);
+                let expected = differences::expected(section);
+                let heard = play(&mut repositories, section, &expected, step);
+                if heard != expected {
+                    let at = heard.iter().zip(&expected).take_while(|(heard, expected)| heard == expected).count();
+                    let tail = |items: &[String]| items[at.min(items.len())..].join(" | ");
+                    let (heard, expected, title) = (tail(&heard), tail(&expected), &section.title);
+                    wrong.push(format!("{name}: {title} (in pieces of {step})\n  {heard}\n  not {expected}"));
                 }
-                let heard = play(&mut repository, section, &expected, step);
-                assert_eq!(heard, expected, "{name}: {} (in pieces of {step})", section.title);
             }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn each_named_difference_belongs_to_a_conversation() {
-    let files: Vec<File> = FILES.iter().map(|(_, text)| File::parse(text)).collect();
-    for (title, ..) in DIFFERENCES {
-        let count = files.iter().flat_map(|file| &file.sections).filter(|section| section.title == *title).count();
+    let files: Vec<File> = FILES.iter().chain(&PROXIED).map(|(_, text)| File::parse(text)).collect();
+    for title in differences::titles() {
+        let count = files.iter().flat_map(|file| &file.sections).filter(|section| section.title == title).count();
         assert_eq!(count, 1, "{title}");
     }
 }

@@ -25,6 +25,18 @@ impl Connection {
         offset: u64,
     ) -> io::Result<bool> {
         let unversioned = asked.api == Api::Unversioned;
+        if let (Method::Head, false, Some(size)) = (asked.method, node.is_here(), key.size()) {
+            // What is elsewhere is not opened only to be told about.
+            return match node.check(key).await {
+                Ok(true) => {
+                    let response = Response { ranges: unversioned, ..Response::content(size - offset.min(size)) };
+                    self.answer(asked, response, b"").await
+                }
+                Ok(false) if unversioned => self.answer(asked, Response::of(404), b"").await,
+                Ok(false) => self.answer(asked, Response::content(0), b"").await,
+                Err(failure) => self.fail(asked, &failure).await,
+            };
+        }
         let file = file.and_then(|name| AssociatedFile::new(&name)).unwrap_or_default();
         // What part is wanted is known before the content is opened where the key tells its length.
         let expected = key.size().filter(|_| unversioned).map(|size| range::choose(asked.range.as_deref(), size));
@@ -67,9 +79,9 @@ impl Connection {
         metrics.downloads.add(1);
         let stable = content.is_stable();
         let (source, length, proof) = content.part(first, length);
-        let flow = Flow::new(source, length);
+        let flow = Flow::new(source, length, self.shared.idle);
         let lane = flow.lane(&self.link);
-        if lane == "buffered" { &metrics.by_memory } else { &metrics.by_kernel }.add(1);
+        if flow.by_kernel(&self.link) { &metrics.by_kernel } else { &metrics.by_memory }.add(1);
         let sent = self.send(flow, length, stable, proof).await;
         self.shared.metrics.downloads.sub(1);
         let mut line = self.shared.log.line("get").bytes("key", key.as_bytes());
@@ -96,10 +108,10 @@ impl Connection {
         let (budget, idle) = (self.shared.budget.clone(), self.shared.idle);
         let held = if stable { 0 } else { length.min(1) };
         self.link.pass(&mut flow, length - held, &budget, idle).await.map_err(broken)?;
-        let last = flow.hold(held, idle).await.map_err(broken)?;
+        let last = flow.hold(held).await.map_err(broken)?;
         flow.finish();
         if !proof.is_content().await {
-            return Err(io::Error::other("what was sent is not the content"));
+            return Err(io::Error::other("the content changed while it was sent"));
         }
         self.link.write(&last, idle).await
     }

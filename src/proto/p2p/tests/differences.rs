@@ -1,5 +1,8 @@
 //! What is done otherwise than git-annex does it, in the recorded conversations.
 
+use super::behind::BEHIND;
+use super::transcript::{Section, replace};
+
 /// Where this server deliberately differs: the conversation, what git-annex did, what is done here, and why.
 pub const DIFFERENCES: &[(&str, &[&str], &[&str], &str)] = &[
     (
@@ -35,3 +38,22 @@ pub const DIFFERENCES: &[(&str, &[&str], &[&str], &str)] = &[
         "the same",
     ),
 ];
+
+/// What is said and heard here in this conversation.
+pub fn expected(section: &Section) -> Vec<String> {
+    let mut items = section.items.clone();
+    let plain = DIFFERENCES.iter().filter(|(title, ..)| *title == section.title);
+    let plain = plain.map(|(title, theirs, ours, _)| (title, theirs, ours));
+    let behind = BEHIND.iter().filter(|one| one.titles.contains(&section.title.as_str()));
+    for (name, theirs, ours) in plain.chain(behind.map(|one| (&one.name, &one.theirs, &one.ours))) {
+        let found = replace(&mut items, theirs, ours);
+        found.unwrap_or_else(|| panic!("{}: not {theirs:?}, of {name}", section.title));
+    }
+    items
+}
+
+/// The conversations in which something differs.
+pub fn titles() -> impl Iterator<Item = &'static str> {
+    let behind = BEHIND.iter().flat_map(|one| one.titles).copied();
+    DIFFERENCES.iter().map(|(title, ..)| *title).chain(behind)
+}

@@ -14,6 +14,10 @@ pub struct Repository {
     pub content: HashMap<Key, Vec<u8>>,
     pub partial: HashMap<Key, Vec<u8>>,
     pub locks: HashSet<Key>,
+    /// It is a special remote, of which nothing can be locked, and to which content is always sent from the start.
+    pub special: bool,
+    /// It cannot be reached.
+    pub away: bool,
 }
 
 /// The time in it.
@@ -30,10 +34,19 @@ pub struct Connection {
 
 impl Repository {
     pub fn new(file: &File) -> Self {
-        let own = Uuid::parse(file.expand("$uuid").as_bytes()).expect("a uuid");
-        let have = |(key, content): &(String, Vec<u8>)| (Key::parse(key.as_bytes()).expect("a key"), content.clone());
-        let content = file.have.iter().map(have).collect();
-        Self { own, content, partial: HashMap::new(), locks: HashSet::new() }
+        Self::holding(&file.expand("$uuid"), &file.have, false)
+    }
+
+    /// What `file` says is behind it.
+    pub fn behind(file: &File) -> Vec<Self> {
+        file.behind.iter().map(|behind| Self::holding(&behind.uuid, &behind.holds, behind.special)).collect()
+    }
+
+    fn holding(uuid: &str, have: &[(String, Vec<u8>)], special: bool) -> Self {
+        let own = Uuid::parse(uuid.as_bytes()).expect("a uuid");
+        let entry = |(key, content): &(String, Vec<u8>)| (Key::parse(key.as_bytes()).expect("a key"), content.clone());
+        let content = have.iter().map(entry).collect();
+        Self { own, content, partial: HashMap::new(), locks: HashSet::new(), special, away: false }
     }
 
     /// Whether `bytes` can be `key`: length and digest, where the key tells them.
@@ -52,12 +65,12 @@ impl Repository {
     /// What comes of a PUT: whether it is stored.
     fn store(&mut self, key: Key, bytes: Vec<u8>, valid: bool) -> bool {
         let hashed = key.backend().starts_with(b"SHA");
-        if Self::verifies(&key, &bytes) && (valid || hashed) {
+        if Self::verifies(&key, &bytes) && (valid || (hashed && !self.special)) {
             self.partial.remove(&key);
             self.content.insert(key, bytes);
             return true;
         }
-        if valid {
+        if valid || self.special {
             self.partial.remove(&key);
         } else {
             self.partial.insert(key, bytes);
@@ -111,6 +124,9 @@ impl Connection {
             }
             Event::Verdict { valid } => {
                 let (key, bytes) = self.put.take().expect("a PUT");
+                if repository.away {
+                    return self.reply(away());
+                }
                 let stored = repository.store(key, bytes, valid);
                 self.reply(if stored { Reply::Success(Vec::new()) } else { Reply::Failure(Vec::new()) });
             }
@@ -120,14 +136,20 @@ impl Connection {
             }
             Event::Abandoned => {
                 let (key, bytes) = self.put.take().expect("a PUT");
-                repository.partial.insert(key, bytes);
+                if !repository.special {
+                    repository.partial.insert(key, bytes);
+                }
             }
             Event::Close(close) => self.closed = Some(close),
         }
     }
 
     fn answer(&mut self, repository: &mut Repository, request: Request) {
+        if repository.away && !matches!(request, Request::Put { .. }) {
+            return self.reply(away());
+        }
         let reply = match request {
+            Request::Lock(_) if repository.special => Reply::Failure(Vec::new()),
             Request::CheckPresent(key) => verdict(repository.content.contains_key(&key)),
             Request::Lock(key) if repository.content.contains_key(&key) => {
                 repository.locks.insert(key.clone());
@@ -151,7 +173,9 @@ impl Connection {
                 }
                 return self.server.sent(content.is_some()).expect("data was said");
             }
-            Request::Put { key, .. } if repository.content.contains_key(&key) => Reply::AlreadyHave(Vec::new()),
+            Request::Put { key, .. } if !repository.special && repository.content.contains_key(&key) => {
+                Reply::AlreadyHave(Vec::new())
+            }
             Request::Put { key, .. } => {
                 let partial = repository.partial.get(&key).cloned().unwrap_or_default();
                 let offset = partial.len() as u64;
@@ -180,6 +204,10 @@ impl Connection {
         let output = String::from_utf8(output).expect("lines of text");
         self.said.extend(output.lines().map(|line| format!("< {line}")));
     }
+}
+
+fn away() -> Reply {
+    Reply::Error(b"proxied special remote reports: it is away".to_vec())
 }
 
 fn verdict(good: bool) -> Reply {

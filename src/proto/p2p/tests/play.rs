@@ -7,10 +7,11 @@ use super::transcript::{Section, at_time, unquote};
 use crate::name::Key;
 use crate::proto::p2p::Access;
 
-/// Holds a conversation: what a client says and does is taken from `items`, all else is what came of it.
-pub fn play(repository: &mut Repository, section: &Section, items: &[String], step: usize) -> Vec<String> {
+/// Holds a conversation with one of `repositories`, which is the first where nothing is said: what a client says and does is
+/// taken from `items`, all else is what came of it.
+pub fn play(repositories: &mut [Repository], section: &Section, items: &[String], step: usize) -> Vec<String> {
     let access = access(section);
-    let mut connections: BTreeMap<&str, Connection> = BTreeMap::new();
+    let mut connections: BTreeMap<&str, (usize, Connection, bool)> = BTreeMap::new();
     let mut current = "";
     let mut heard = Vec::new();
     let mut pending = Vec::new();
@@ -24,14 +25,20 @@ pub fn play(repository: &mut Repository, section: &Section, items: &[String], st
                 continue;
             }
         }
-        let own = repository.own.clone();
-        let connection = connections.entry(current).or_insert_with(|| Connection::new(&own, access));
+        let run = rest.split_once(" --uuid ").filter(|_| word == "run").map(|(_, uuid)| uuid);
+        let (of, connection, gone) = connections.entry(current).or_insert_with(|| {
+            let wanted = run.or(section.to.as_deref()).map(str::as_bytes);
+            let of = repositories.iter().position(|one| wanted.is_none_or(|wanted| one.own.as_bytes() == wanted));
+            let of = of.expect("a repository of this uuid");
+            (of, Connection::new(&repositories[of].own, access), false)
+        });
+        let repository = &mut repositories[*of];
         match word {
             ">" => pending.extend([unquote(&at_time(rest, NOW)), b"\n".to_vec()].concat()),
             ">>" => pending.extend(unquote(rest)),
             _ => {}
         }
-        if matches!(word, ">" | ">>" | "run" | "setkey" | "close" | "kill" | "expire") {
+        if matches!(word, ">" | ">>" | "run" | "setkey" | "close" | "kill" | "expire" | "unplug" | "plug") {
             heard.push(item.clone());
         }
         // What a client says in one go is heard in one go.
@@ -49,6 +56,7 @@ pub fn play(repository: &mut Repository, section: &Section, items: &[String], st
                     repository.content.insert(key, unquote(content));
                 }
             }
+            "unplug" | "plug" => repository.away = word == "unplug",
             "close" if connection.closed.is_none() => connection.eof(repository),
             _ => {}
         }
@@ -56,7 +64,7 @@ pub fn play(repository: &mut Repository, section: &Section, items: &[String], st
         if let Some(close) = connection.closed {
             if word == "close" {
                 heard.push(format!("exit {}", close.status()));
-            } else if !heard.iter().rev().take(1).any(|item| item == "gone") && word.starts_with('>') {
+            } else if word.starts_with('>') && !std::mem::replace(gone, true) {
                 heard.push("gone".to_string());
             }
         }
@@ -65,7 +73,8 @@ pub fn play(repository: &mut Repository, section: &Section, items: &[String], st
 }
 
 fn hide_time(line: &str) -> String {
-    if line.starts_with("< TIMESTAMP ") { "< TIMESTAMP *".to_string() } else { line.to_string() }
+    let changing = ["< TIMESTAMP ", "< ERROR proxied special remote reports: "];
+    changing.iter().find(|start| line.starts_with(**start)).map_or(line.to_string(), |start| format!("{start}*"))
 }
 
 /// What git-annex-shell makes of the environment.

@@ -20,30 +20,55 @@ pub const FILES: [(&str, &str); 12] = [
     ("version", include_str!("../../../../testdata/p2p/version.txt")),
 ];
 
+/// Those with remotes behind the repository, by name.
+pub const PROXIED: [(&str, &str); 7] = [
+    ("proxied-client-git", include_str!("../../../../testdata/p2p/proxied-client-git.txt")),
+    ("proxied-client-jobs", include_str!("../../../../testdata/p2p/proxied-client-jobs.txt")),
+    ("proxied-client-locks", include_str!("../../../../testdata/p2p/proxied-client-locks.txt")),
+    ("proxied-client-special", include_str!("../../../../testdata/p2p/proxied-client-special.txt")),
+    ("proxied-client-testremote", include_str!("../../../../testdata/p2p/proxied-client-testremote.txt")),
+    ("proxied-git", include_str!("../../../../testdata/p2p/proxied-git.txt")),
+    ("proxied-special", include_str!("../../../../testdata/p2p/proxied-special.txt")),
+];
+
 /// One file of conversations, which follow each other in the same repository.
+#[derive(Default)]
 pub struct File {
     names: Vec<(String, String)>,
     data: Vec<(String, Vec<u8>)>,
     pub have: Vec<(String, Vec<u8>)>,
+    pub behind: Vec<Behind>,
     pub sections: Vec<Section>,
+}
+
+/// A remote that the repository is a proxy for.
+pub struct Behind {
+    pub name: String,
+    pub uuid: String,
+    /// Whether it is a special remote, and not a git repository.
+    pub special: bool,
+    pub holds: Vec<(String, Vec<u8>)>,
 }
 
 /// One conversation. Names are replaced in its items.
 pub struct Section {
     pub title: String,
     pub environment: Vec<(String, String)>,
+    /// The uuid that is asked for, where it is not the repository's.
+    pub to: Option<String>,
     pub items: Vec<String>,
 }
 
 impl File {
     pub fn parse(text: &str) -> Self {
-        let mut file = Self { names: Vec::new(), data: Vec::new(), have: Vec::new(), sections: Vec::new() };
+        let mut file = Self::default();
         for line in text.lines() {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match (word, file.sections.last_mut()) {
                 ("" | "#", _) => {}
                 ("==", _) => {
-                    file.sections.push(Section { title: rest.to_string(), environment: Vec::new(), items: Vec::new() });
+                    let (title, environment, items) = (rest.to_string(), Vec::new(), Vec::new());
+                    file.sections.push(Section { title, environment, to: None, items });
                 }
                 ("name", None) => {
                     let (name, value) = rest.split_once(' ').expect("name NAME VALUE");
@@ -54,6 +79,18 @@ impl File {
                     let key = file.expand(&format!("${name}"));
                     file.have.push((key, unquote(content)));
                 }
+                ("behind", None) => {
+                    let (name, kind) = rest.split_once(' ').expect("behind NAME KIND");
+                    let (uuid, special) = (file.expand(&format!("${name}")), kind != "git");
+                    file.behind.push(Behind { name: name.to_string(), uuid, special, holds: Vec::new() });
+                }
+                ("holds", None) => {
+                    let mut words = rest.splitn(3, ' ');
+                    let mut word = || words.next().expect("holds NAME KEY CONTENT");
+                    let (name, key, content) = (word(), file.expand(&format!("${}", word())), unquote(word()));
+                    let behind = file.behind.iter_mut().find(|behind| behind.name == name);
+                    behind.expect("it was told before").holds.push((key, content));
+                }
                 ("data", None) => {
                     let (name, text) = rest.split_once(' ').expect("data NAME BASE64");
                     file.data.push((name.to_string(), BASE64_STANDARD.decode(text).expect("base64")));
@@ -61,6 +98,10 @@ impl File {
                 ("env", Some(section)) => {
                     let (name, value) = rest.split_once('=').expect("env NAME=VALUE");
                     section.environment.push((name.to_string(), value.to_string()));
+                }
+                ("to", Some(_)) => {
+                    let uuid = file.expand(&format!("${rest}"));
+                    file.sections.last_mut().expect("just seen").to = Some(uuid);
                 }
                 (_, Some(_)) => {
                     let item = file.part_of_data(word, rest).unwrap_or_else(|| file.expand(line));
@@ -112,7 +153,7 @@ pub fn replace(items: &mut Vec<String>, theirs: &[&str], ours: &[&str]) -> Optio
     let at = items.windows(theirs.len()).position(|run| run.iter().zip(theirs).all(|(a, b)| same(a, b)))?;
     let run: Vec<String> = items.splice(at..at + theirs.len(), Vec::new()).collect();
     let filled = ours.iter().map(|item| match item.strip_suffix('*') {
-        Some(start) => run.iter().find(|item| item.starts_with(start)).expect("an item to copy").clone(),
+        Some(start) => run.iter().find(|item| item.starts_with(start)).map_or((*item).to_string(), String::clone),
         None => (*item).to_string(),
     });
     let filled: Vec<String> = filled.collect();
