@@ -48,6 +48,8 @@ pub enum Group {
     Annex,
     /// Many small files through git-annex.
     Small,
+    /// Trees of small files exported through git-annex.
+    Trees,
     /// Cold start.
     Start,
     /// Peak memory, threads and descriptors at 1 and 16 transfers.

@@ -16,6 +16,7 @@ pub mod serve_record;
 pub mod serve_stdio;
 pub mod small;
 pub mod start;
+pub mod trees;
 
 use crate::rows::Sample;
 use crate::servers::Server;

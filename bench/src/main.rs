@@ -31,7 +31,7 @@ use clap::Parser;
 use cli::{Args, Group};
 use groups::{
     annex as through_annex, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null, proxy_put,
-    serve_check, serve_get, serve_put, serve_record, serve_stdio, small, start,
+    serve_check, serve_get, serve_put, serve_record, serve_stdio, small, start, trees,
 };
 use lab::Lab;
 use report::Report;
@@ -50,6 +50,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Protocol, "protocol rclone serve s3", |lab| protocol::s3(lab, Kind::RcloneServe)),
     (Group::Annex, "annex", through_annex::large),
     (Group::Small, "small", small::many),
+    (Group::Trees, "trees", trees::exports),
     (Group::Memory, "memory", memory::peaks),
     (Group::ServeGet, "serve-get http", serve_get::http),
     (Group::ServeGet, "serve-get stdio", serve_stdio::stdio),
