@@ -7,11 +7,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use md5::Md5;
 use remotes::{ObjectName, Store, Stored};
@@ -33,6 +34,9 @@ const TREES: usize = 4;
 
 /// Deepest directory a link is looked for in.
 const DEPTH: usize = 12;
+
+/// Longest wait for git to tell them.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes read at once.
 const STEP: usize = 1 << 20;
@@ -90,7 +94,11 @@ impl Twins {
 
     async fn candidates(&self, key: &Key) -> Vec<ObjectName> {
         let recent = self.recent.borrow().get(key).cloned();
-        let read = || async { tokio::task::spawn_blocking(exported).await.unwrap_or_default() };
+        let read = || async {
+            let reading = tokio::task::spawn_blocking(exported);
+            // Without it files are sent, which is no worse than it was.
+            tokio::time::timeout(PATIENCE, reading).await.ok().and_then(Result::ok).unwrap_or_default()
+        };
         let exported = self.exported.get_or_init(read).await;
         let before = blobs(key.as_bytes()).into_iter().find_map(|blob| exported.get(&blob));
         recent.into_iter().chain(before.and_then(|name| ObjectName::new(name).ok())).collect()
@@ -101,8 +109,11 @@ impl Twins {
 /// does not tell.
 fn exported() -> HashMap<[u8; 20], Vec<u8>> {
     let mut names = HashMap::new();
-    let log = git(&["cat-file", "blob", "git-annex:export.log"]).unwrap_or_default();
-    let mut lines: Vec<&[u8]> = log.split(|byte| *byte == b'\n').collect();
+    let mut lines = Vec::new();
+    git(&["cat-file", "blob", "git-annex:export.log"], b'\n', |line| {
+        lines.push(line.to_vec());
+        lines.len() < RECENT
+    });
     lines.sort_unstable();
     for line in lines.iter().rev().take(TREES) {
         let Some(tree) = line.split(|byte| *byte == b' ').nth(2).and_then(|tree| std::str::from_utf8(tree).ok()) else {
@@ -111,22 +122,29 @@ fn exported() -> HashMap<[u8; 20], Vec<u8>> {
         if tree.len() != 40 || !tree.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             continue;
         }
-        for entry in git(&["ls-tree", "-r", "-z", tree]).unwrap_or_default().split(|byte| *byte == 0) {
+        git(&["ls-tree", "-r", "-z", tree], 0, |entry| {
             // MODE SP "blob" SP HASH TAB NAME
-            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
-            if let Some(hash) = entry[..tab].rsplit(|byte| *byte == b' ').next().and_then(unhex)
-                && names.len() < EXPORTED
-            {
+            let tab = entry.iter().position(|byte| *byte == b'\t').unwrap_or(0);
+            if let Some(hash) = entry[..tab].rsplit(|byte| *byte == b' ').next().and_then(unhex) {
                 names.entry(hash).or_insert_with(|| entry[tab + 1..].to_vec());
             }
-        }
+            names.len() < EXPORTED
+        });
     }
     names
 }
 
-fn git(words: &[&str]) -> Option<Vec<u8>> {
-    let done = Command::new("git").args(words).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    done.status.success().then_some(done.stdout)
+/// What git says, piece by piece, until `take` has enough. Nothing where it cannot.
+fn git(words: &[&str], end: u8, mut take: impl FnMut(&[u8]) -> bool) {
+    let mut command = Command::new("git");
+    command.args(words).stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
+    let Ok(mut child) = command.spawn() else { return };
+    if let Some(stdout) = child.stdout.take() {
+        let mut pieces = BufReader::new(stdout).split(end).map_while(Result::ok);
+        while pieces.next().is_some_and(|piece| take(&piece)) {}
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 fn unhex(hex: &[u8]) -> Option<[u8; 20]> {
