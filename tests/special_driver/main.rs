@@ -229,7 +229,6 @@ fn answers_without_the_network() {
         assert_eq!(annex.ask("CLAIMURL http://host/x"), "CLAIMURL-FAILURE");
         assert_eq!(annex.ask("CHECKURL http://host/x"), "UNSUPPORTED-REQUEST");
         assert_eq!(annex.ask("EXPORTSUPPORTED"), "EXPORTSUPPORTED-SUCCESS");
-        assert_eq!(annex.ask("IMPORTSUPPORTED"), "IMPORTSUPPORTED-SUCCESS");
         assert_eq!(annex.ask("GETINFO"), "INFOFIELD scheme");
         while annex.line().expect("a list") != "INFOEND" {}
         assert_eq!(annex.finish().code(), Some(0));
