@@ -5,5 +5,7 @@
 //! was done, so that git-annex may go on from there, and we from where it stopped.
 
 pub mod log;
+pub mod look;
 pub mod names;
+pub mod plan;
 pub mod tree;
