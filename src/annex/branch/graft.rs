@@ -27,7 +27,9 @@ impl Branch {
             let at = tip::local(&git)?;
             let plain = match at {
                 Some(at) => tip::tree_of(&git, at)?,
-                None => workshop.write_object(gix::objs::Tree::empty()).map_err(BranchError::git("write a tree"))?.detach(),
+                None => {
+                    workshop.write_object(gix::objs::Tree::empty()).map_err(BranchError::git("write a tree"))?.detach()
+                }
             };
             let mut editor = workshop.edit_tree(plain).map_err(BranchError::git("edit a tree"))?;
             editor.upsert(PLACE, EntryKind::Tree, tree.object()).map_err(BranchError::git("edit a tree"))?;

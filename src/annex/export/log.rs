@@ -57,11 +57,14 @@ impl ExportLog {
         self.to(remote).flat_map(|exported| exported.incomplete.iter().copied()).collect()
     }
 
-    /// Records that `here` begins with the export of `tree` to `remote`, `now` being seconds since 1970, and that what it
-    /// had begun before is dealt with. False, and nothing changed, where that is recorded already.
+    /// Records that `here` begins with the export of `tree` to `remote`, `now` being seconds since 1970. False, and nothing
+    /// changed, where that is recorded already.
     pub fn begin(&mut self, here: &Uuid, remote: &Uuid, tree: GitId, now: u64) -> bool {
-        let old = self.exported(here, remote).map_or(GitId::EMPTY_TREE, |exported| exported.tree);
-        self.set(here, remote, Exported { tree: old, incomplete: vec![tree] }, now)
+        let old = self.exported(here, remote);
+        let mut exported = old.cloned().unwrap_or(Exported { tree: GitId::EMPTY_TREE, incomplete: Vec::new() });
+        exported.incomplete.retain(|begun| *begun != tree);
+        exported.incomplete.insert(0, tree);
+        self.set(here, remote, exported, now)
     }
 
     /// Records that `tree` is exported to `remote`: by `here`, and in place of any of `over` by others also. False, and
@@ -69,9 +72,12 @@ impl ExportLog {
     pub fn complete(&mut self, here: &Uuid, remote: &Uuid, tree: GitId, over: &BTreeSet<GitId>, now: u64) -> bool {
         let whole = Exported { tree, incomplete: Vec::new() };
         let mut changed = self.set(here, remote, whole.clone(), now);
-        let others: Vec<Uuid> = self.exports.iter().filter(|((by, to), (_, exported))| {
-            by != here && to == remote && over.contains(&exported.tree)
-        }).map(|((by, _), _)| by.clone()).collect();
+        let others: Vec<Uuid> = self
+            .exports
+            .iter()
+            .filter(|((by, to), (_, exported))| by != here && to == remote && over.contains(&exported.tree))
+            .map(|((by, _), _)| by.clone())
+            .collect();
         for by in others {
             changed |= self.set(&by, remote, whole.clone(), now);
         }
@@ -153,7 +159,11 @@ mod tests {
         assert!(log.complete(&a, &x, one, &BTreeSet::new(), 7));
         assert_eq!(log.to_bytes(), format!("8s a:x {one}\n").as_bytes());
         assert!(!log.complete(&a, &x, one, &BTreeSet::new(), 20), "that is recorded already");
-        assert!(log.begin(&b, &x, two, 9));
+        for n in [4, 3, 2] {
+            assert!(log.begin(&b, &x, tree(n), 9));
+        }
+        let begun = [two, tree(3), tree(4)].map(|tree| tree.to_string()).join(" ");
+        assert_eq!(log.to_bytes(), format!("8s a:x {one}\n11s b:x {} {begun}\n", GitId::EMPTY_TREE).as_bytes());
         assert!(log.complete(&b, &x, two, &BTreeSet::from([one]), 20));
         assert_eq!(log.to_bytes(), format!("20s a:x {two}\n20s b:x {two}\n").as_bytes());
     }

@@ -4,8 +4,11 @@
 //! Here is what needs no network: [`tree`] reads trees, [`plan`] makes a list of steps, and [`record`] writes down what
 //! was done, so that git-annex may go on from there, and we from where it stopped.
 
+pub mod db;
 pub mod log;
 pub mod look;
 pub mod names;
 pub mod plan;
+pub mod record;
 pub mod tree;
+pub mod work;

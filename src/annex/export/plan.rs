@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::db::Note;
 use super::names::{self, directories};
 use super::tree::blob_of;
 use crate::annex::branch::GitId;
@@ -119,6 +120,22 @@ impl Step {
             Self::Remove { .. } | Self::Copy { .. } => 1,
             Self::RemoveEmptyDirectory { .. } => 2,
             Self::Settle => 3,
+        }
+    }
+}
+
+impl Step {
+    /// What is to be noted once it is done; of [`NeedKey`](Self::NeedKey) nothing, since nobody knows how much of it was.
+    pub fn notes(&self) -> Vec<Note> {
+        let note = |key: &Key, name: Vec<u8>, holds| Note { name, key: key.clone(), holds };
+        match self {
+            Self::Rename { key, from, to } => {
+                vec![note(key, from.name(key), false), note(key, to.name(key), true)]
+            }
+            Self::Copy { key, to, .. } => vec![note(key, to.name(key), true)],
+            Self::StoreBlob { key, to, .. } => vec![note(key, to.clone(), true)],
+            Self::Remove { key: Some(key), at, .. } => vec![note(key, at.name(key), false)],
+            _ => Vec::new(),
         }
     }
 }

@@ -126,9 +126,8 @@ fn key_of(branch: &Branch, file: TreeFile) -> Result<Option<Key>, BranchError> {
 
 /// Whether a store may be given this path: git refuses to make others, but anybody can write a tree by hand.
 fn may_be_exported(path: &[u8]) -> bool {
-    let part = |part: &[u8]| {
-        !matches!(part, b"" | b"." | b"..") && !part.eq_ignore_ascii_case(b".git") && !part.contains(&0)
-    };
+    let part =
+        |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.eq_ignore_ascii_case(b".git") && !part.contains(&0);
     path.split(|byte| *byte == b'/').all(part) && !path.starts_with(TEMPORARY)
 }
 
