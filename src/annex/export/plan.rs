@@ -107,7 +107,9 @@ pub enum Step {
         /// Its path.
         path: Vec<u8>,
     },
-    /// What was noted of emptied names must be on the disk before the next step.
+    /// What was noted of emptied names must be on the disk before the next step. Nothing of another tree is in the way now,
+    /// so the new one counts as exported: where that were recorded later, git-annex going on from here would take what is
+    /// filled next for what was there before. Comes once, where there is any step.
     Settle,
 }
 
@@ -191,7 +193,7 @@ pub fn plan(names: &[Name], elsewhere: &Elsewhere) -> Vec<Step> {
     first.sort_by_key(Step::turn);
     second.sort_by_key(Step::turn);
     first.extend(emptied(names, &leaving).into_iter().map(|path| Step::RemoveEmptyDirectory { path }));
-    if !first.is_empty() && !second.is_empty() {
+    if !first.is_empty() || !second.is_empty() {
         first.push(Step::Settle);
     }
     first.append(&mut second);

@@ -156,8 +156,12 @@ fn export(old: &Files, new: &Files) -> (Remote, Vec<Step>) {
 #[test]
 fn a_rename_is_one_step_and_its_directory_goes() {
     let (remote, steps) = export(&files(&[("d/e/a", 1)]), &files(&[("b/a", 1)]));
-    let [Step::Rename { .. }, Step::RemoveEmptyDirectory { path: inner }, Step::RemoveEmptyDirectory { path: outer }] =
-        &steps[..]
+    let [
+        Step::Rename { .. },
+        Step::RemoveEmptyDirectory { path: inner },
+        Step::RemoveEmptyDirectory { path: outer },
+        Step::Settle,
+    ] = &steps[..]
     else {
         panic!("{steps:?}")
     };
@@ -181,10 +185,10 @@ fn files_that_swap_names_never_leave_the_remote() {
 fn a_key_that_leaves_the_tree_is_kept_outside_it_once() {
     let (remote, steps) = export(&files(&[("a", 1), ("b", 1), ("c", 5)]), &files(&[]));
     assert_eq!(remote.holds, Files::from([(names::object(&key(1)), key(1))]));
-    assert_eq!(steps.len(), 3, "{steps:?}");
+    assert_eq!(steps.len(), 4, "{steps:?}");
     let (remote, steps) = export(&files(&[("a", 1), ("b", 1)]), &files(&[("b", 1)]));
     assert_eq!(remote.holds, files(&[("b", 1)]), "the twin is enough");
-    assert!(matches!(&steps[..], [Step::Remove { kept_at: Some(_), .. }]), "{steps:?}");
+    assert!(matches!(&steps[..], [Step::Remove { kept_at: Some(_), .. }, Step::Settle]), "{steps:?}");
 }
 
 #[test]
