@@ -26,8 +26,8 @@ const SEASON: &[&str] = &[
     "mkdir -p d/e; echo a>a; echo b>d/b; echo c>d/e/c; cp a twin; cp d/b d/btwin; echo x>x.sh; chmod +x x.sh",
     // Non-annexed files, links of other kinds, odd names, an empty file.
     "printf plain>plain.txt; printf '#!'>run; chmod +x run; : >empty; git -c annex.largefiles=nothing annex add -q plain.txt run empty
-     ln -s nowhere dangling; mkdir -p only/deep; ln -s x only/deep/link; echo 1>'s p a c e'; echo 2>\"$(printf 'new\\nline')\"
-     echo 3>\"$(printf 'b\\377d')\"; echo 4>'-dash'; echo 5>\"quo'te\\\"s\"; mkdir -p 'ä/ö'; echo 6>'ä/ö/ü'",
+     ln -s nowhere dangling; mkdir -p only/deep; ln -s x only/deep/link; echo n1>'s p a c e'; echo n2>\"$(printf 'new\\nline')\"
+     echo n3>\"$(printf 'b\\377d')\"; echo n4>'-dash'; echo n5>\"quo'te\\\"s\"; mkdir -p 'ä/ö'; echo n6>'ä/ö/ü'",
     "git mv a z; git mv d/e moved; git mv plain.txt plain2.txt",
     // Two that swap, and three in a ring; also of plain files.
     "git mv z t; git mv d/b z; git mv t d/b; git mv x.sh t; git mv twin x.sh; git mv moved/c twin; git mv t moved/c
@@ -93,7 +93,8 @@ impl Lab {
             for entry in fs::read_dir(dir).expect("a directory") {
                 let path = entry.expect("an entry").path();
                 let name = path.strip_prefix(&top).expect("below it").to_path_buf();
-                if name == Path::new(".git") {
+                // git-annex 10.20261026 leaves its own temporary file beside a name that is no UTF-8, now and then.
+                if name == Path::new(".git") || name.extension().is_some_and(|ending| ending == "tmp") {
                     continue;
                 }
                 if path.is_dir() {
@@ -317,8 +318,9 @@ fn an_export_that_was_cut_is_finished_by_either_and_loses_nothing() {
                 .collect();
             let who = format!("cut after {cut} steps, ours {ours}");
             assert_eq!(told, ["a=b", "b=a", "ctwin=c", "d=c", "p=q", "q=p"], "{who}");
+            // The remote alone counts as no copy to fsck, since exports are not trusted.
+            lab.repo.annex(&["get", "--quiet", "--all"]).ok();
             lab.repo.annex(&["fsck", "--quiet", "--all", "--from", "x"]).ok();
-            lab.repo.annex(&["get", "--quiet", "."]).ok();
         }
         cut += 1;
     }

@@ -118,6 +118,13 @@ impl ExportDb {
         )
     }
 
+    /// The keys of plain files of git that are noted to lie outside the tree, where an export that was cut left them.
+    pub fn blobs_outside(&self, mut each: impl FnMut(Key)) -> Result<(), DbError> {
+        let sql = "SELECT file, key FROM exported WHERE key >= CAST('GIT--' AS BLOB) AND key < CAST('GIT-.' AS BLOB) \
+                   AND substr(file, 1, 5) = CAST('.git/' AS BLOB)";
+        self.pairs(sql, |_, key| each(key))
+    }
+
     /// Notes `notes`, in order, all or none. They outlive this process when this returns; after
     /// [`settle`](Self::settle) they outlive the machine.
     pub fn note(&mut self, _lock: &ExportLock, notes: &[Note]) -> Result<(), DbError> {

@@ -50,7 +50,8 @@ pub enum Place {
     Tree(Vec<u8>),
     /// The key's own place outside the tree, `.git/annex/objects/...`.
     Object,
-    /// `.git-annex-tmp-content-KEY`. Only content that git holds too is put there, since git-annex removes it.
+    /// `.git-annex-tmp-content-KEY`, where an export of git-annex was cut. Nothing is put there: git-annex removes it, be it
+    /// the last copy or not.
     Temporary,
 }
 
@@ -222,9 +223,11 @@ impl OfKey<'_> {
         let rename = |from: Place, to: Place| Step::Rename { key: key.clone(), from, to };
         // Where it stays for good, once the steps so far are done.
         let mut safe = self.kept.map(tree);
-        // The temporary place first, so that nothing else is moved there before it is known to be the one that stays.
-        let temporary = self.temporary.then_some(Place::Temporary);
-        let mut stray: Vec<Place> = temporary.into_iter().chain(self.stray.iter().map(|path| tree(path))).collect();
+        // What git holds too need not be kept, so it does not stay outside the tree. That place comes first, so that nothing is
+        // moved there before it is known to be free.
+        let outside = [(blob.is_some() && self.object, Place::Object), (self.temporary, Place::Temporary)];
+        let mut stray: Vec<Place> = outside.into_iter().filter(|(held, _)| *held).map(|(_, place)| place).collect();
+        stray.extend(self.stray.iter().map(|path| tree(path)));
         let direct = stray.len().min(self.free.len());
         let mut wanting = self.free.split_off(direct);
         let left = stray.split_off(direct);
@@ -234,7 +237,7 @@ impl OfKey<'_> {
         }
         wanting.append(&mut self.taken);
         wanting.sort_unstable();
-        let mut waiting = if self.object { Some(Place::Object) } else { None };
+        let mut waiting = (self.object && blob.is_none()).then_some(Place::Object);
         for from in left {
             match safe.as_ref().or(waiting.as_ref()) {
                 Some(at) if *at == from => {}
@@ -243,11 +246,10 @@ impl OfKey<'_> {
                     first.push(Step::Remove { key: Some(key.clone()), at: from, kept_at: None });
                 }
                 None => {
-                    let to = if blob.is_some() { Place::Temporary } else { Place::Object };
-                    if from != to {
-                        first.push(rename(from, to.clone()));
+                    if from != Place::Object {
+                        first.push(rename(from, Place::Object));
                     }
-                    waiting = Some(to);
+                    waiting = Some(Place::Object);
                 }
             }
         }

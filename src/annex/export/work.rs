@@ -114,8 +114,9 @@ impl Work {
             }
         }
         let mut work = Self { tree, known, over, paths, keys: BTreeSet::new(), questions: BTreeMap::new() };
-        work.add_twins(db)?;
-        work.ask(all || marked.is_some() || !incomplete.is_empty());
+        let was_cut = all || marked.is_some() || !incomplete.is_empty();
+        work.add_twins(db, was_cut)?;
+        work.ask(was_cut);
         Ok(work)
     }
 
@@ -182,10 +183,15 @@ impl Work {
     }
 
     /// Adds names that hold a key which moves: with a twin that stays, the other need not be kept.
-    fn add_twins(&mut self, db: &ExportDb) -> Result<(), WorkError> {
+    fn add_twins(&mut self, db: &ExportDb, was_cut: bool) -> Result<(), WorkError> {
         let moving = self.paths.values().filter(|path| path.noted.is_none() || path.noted != path.wants);
         let keys = moving.flat_map(|path| path.candidates.iter().chain(&path.noted).chain(&path.wants));
         self.keys = keys.cloned().collect();
+        if was_cut {
+            db.blobs_outside(|key| {
+                self.keys.insert(key);
+            })?;
+        }
         for key in &self.keys {
             let in_tree: BTreeSet<Vec<u8>> = db.in_tree(key)?.into_iter().collect();
             for name in db.holding(key)? {
@@ -202,7 +208,7 @@ impl Work {
 
     fn ask(&mut self, all: bool) {
         let unsure = self.paths.iter().filter(|(_, path)| all || path.noted.is_none()).map(|(name, _)| name.clone());
-        let objects = self.keys.iter().filter(|key| blob_of(key).is_none()).map(names::object);
+        let objects = self.keys.iter().filter(|key| all || blob_of(key).is_none()).map(names::object);
         let temporaries = self.keys.iter().filter(|_| all).map(names::temporary);
         self.questions = unsure.chain(objects).chain(temporaries).map(|name| (name, None)).collect();
     }

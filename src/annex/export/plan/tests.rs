@@ -171,12 +171,12 @@ fn a_rename_is_one_step_and_its_directory_goes() {
 
 #[test]
 fn files_that_swap_names_never_leave_the_remote() {
-    for (one, two, place) in [(1, 2, Place::Object), (5, 6, Place::Temporary)] {
+    for (one, two) in [(1, 2), (5, 6)] {
         let (old, new) = (files(&[("a", one), ("b", two)]), files(&[("a", two), ("b", one)]));
         let (remote, steps) = export(&old, &new);
         assert_eq!(remote.holds, new);
         assert_eq!((remote.stored, remote.stored_blobs, steps.len()), (0, 0, 5), "{steps:?}");
-        assert!(matches!(&steps[0], Step::Rename { to, .. } if *to == place), "{steps:?}");
+        assert!(matches!(&steps[0], Step::Rename { to, .. } if *to == Place::Object), "{steps:?}");
         assert_eq!(steps[2], Step::Settle);
     }
 }
@@ -272,6 +272,14 @@ proptest! {
         let all: BTreeSet<Vec<u8>> = PATHS.iter().map(|path| path.as_bytes().to_vec()).collect();
         let mut known: BTreeSet<Key> = BTreeSet::new();
         for (new, local, cut, halfway, saved) in season {
+            // git-annex was cut, too: it leaves content at a temporary name.
+            if saved == 5 && let Some((name, key)) = remote.tree().into_iter().next()
+                && !remote.holds.contains_key(&names::temporary(&key))
+            {
+                remote.take(&name);
+                remote.put(names::temporary(&key), key);
+                remote.save(usize::MAX);
+            }
             let steps = remote.plan(&new, &cut_tree, &all);
             // What a look found is noted before anything is done.
             remote.note_all();
@@ -306,6 +314,8 @@ proptest! {
             let mut wanted = new.clone();
             wanted.retain(|_, key| remote.holds.values().any(|held| held == key));
             prop_assert_eq!(remote.tree(), wanted);
+            let litter = |(name, key): (&Vec<u8>, &Key)| !new.contains_key(name) && blob_of(key).is_some();
+            prop_assert!(!remote.holds.iter().any(litter), "{:?}", remote.holds);
             prop_assert!(!remote.holds.keys().any(|name| name.starts_with(TEMPORARY)));
             let again = remote.plan(&new, &new, &all);
             let idle = |step: &Step| matches!(step, Step::NeedKey { .. } | Step::RemoveEmptyDirectory { .. } | Step::Settle);
