@@ -41,6 +41,9 @@ pub enum WorkError {
     Mark(io::Error),
 }
 
+/// Paths that a tree has otherwise than the one to be exported, and the keys it has there.
+type Before = BTreeMap<Vec<u8>, Option<Key>>;
+
 /// A path that some tree has otherwise than the one to be exported, or that is not filled, or holds what another wants.
 #[derive(Default)]
 struct Path {
@@ -78,10 +81,10 @@ impl Work {
         }
         let mut before: BTreeSet<GitId> = over.iter().chain(&incomplete).copied().chain(marked).collect();
         before.insert(known);
-        let mut trees: Vec<(GitId, BTreeMap<Vec<u8>, Option<Key>>)> = Vec::new();
+        let mut trees: Vec<(GitId, Before)> = Vec::new();
         let mut paths: BTreeMap<Vec<u8>, Path> = BTreeMap::new();
         for old in before {
-            let mut of_tree = BTreeMap::new();
+            let mut of_tree = Before::new();
             for change in changes(branch, Some(old), Some(tree))? {
                 paths.entry(change.path.clone()).or_default().wants = change.new;
                 of_tree.insert(change.path, change.old);
@@ -245,3 +248,6 @@ impl std::error::Error for WorkError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
