@@ -326,6 +326,71 @@ fn an_export_that_was_cut_is_finished_by_either_and_loses_nothing() {
     }
 }
 
+/// git-annex is killed while files that swap names wait at its temporary names, with no copy but the remote's.
+#[test]
+fn an_export_of_git_annex_that_was_killed_is_finished_by_us() {
+    for waiting in [1, 7, 20, 39] {
+        let lab = Lab::new(&["x"]);
+        lab.commit("for i in $(seq 20); do echo a$i>a$i; echo b$i>b$i; done");
+        lab.theirs("x");
+        lab.repo.annex(&["drop", "--quiet", "--force", "."]).ok();
+        lab.commit("for i in $(seq 20); do git mv a$i t; git mv b$i a$i; git mv t b$i; done");
+        let mut exporting =
+            lab.repo.annex_command(&["export", "--quiet", "main", "--to", "x"]).spawn().expect("started");
+        let temporary = || {
+            let names = fs::read_dir(lab.dir("x")).expect("a directory").flatten().map(|entry| entry.file_name());
+            names.filter(|name| name.to_string_lossy().starts_with(".git-annex-tmp-content-")).count()
+        };
+        while temporary() < waiting && exporting.try_wait().expect("asked").is_none() {}
+        exporting.kill().expect("killed");
+        exporting.wait().expect("it ended");
+        lab.ours("x", usize::MAX);
+        let tree = lab.tree("x");
+        assert_eq!(tree.len(), 40, "killed with {waiting} waiting: {:?}", tree.keys());
+        for (path, content) in tree {
+            let name = path.display().to_string();
+            let other = if name.starts_with('a') { name.replace('a', "b") } else { name.replace('b', "a") };
+            assert_eq!(String::from_utf8_lossy(&content).trim(), other, "killed with {waiting} waiting");
+        }
+        assert_eq!(lab.theirs("x").trim(), "");
+        lab.repo.annex(&["get", "--quiet", "."]).ok();
+    }
+}
+
+#[test]
+fn a_conflict_of_two_gateways_is_resolved_as_git_annex_resolves_it() {
+    let lab = Lab::new(&["x"]);
+    lab.commit("echo a>a; echo b>b");
+    lab.ours("x", usize::MAX);
+    // The other gateway knows nothing of our next tree, nor we of its.
+    let other = Repo::clone_of(&lab.repo);
+    other.annex(&["merge", "--quiet"]).ok();
+    other.annex(&["enableremote", "x", &format!("directory={}", lab.dir("x").display())]).ok();
+    other.annex(&["get", "--quiet", "."]).ok();
+    fs::write(other.dir().join("theirs"), "longer content").expect("written");
+    other.git(&["mv", "a", "c"]).ok();
+    other.annex(&["add", "--quiet", "."]).ok();
+    other.git(&["commit", "--quiet", "-m", "x"]).ok();
+    lab.commit("git mv a theirs; echo new>new");
+    lab.ours("x", usize::MAX);
+    other.annex(&["export", "--quiet", "main", "--to", "x"]);
+    let url = other.dir().display().to_string();
+    lab.repo.git(&["fetch", "--quiet", &url, "refs/heads/git-annex:refs/remotes/other/git-annex"]).ok();
+    lab.repository().branch().merge_arrived().unwrap_or_else(|e| panic!("{e}"));
+    let log = record::exports(&lab.repository()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(log.trees(&lab.uuid("x")).len(), 2, "{}", String::from_utf8_lossy(&log.to_bytes()));
+    lab.ours("x", usize::MAX);
+    let tree = lab.tree("x");
+    let told: Vec<String> = tree
+        .iter()
+        .map(|(path, content)| format!("{}={}", path.display(), String::from_utf8_lossy(content).trim()))
+        .collect();
+    assert_eq!(told, ["b=b", "new=new", "theirs=a"]);
+    let log = record::exports(&lab.repository()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(log.trees(&lab.uuid("x")).len(), 1, "{}", String::from_utf8_lossy(&log.to_bytes()));
+    assert_eq!(lab.theirs("x").trim(), "");
+}
+
 #[test]
 fn what_is_recorded_of_exports_is_what_git_annex_records() {
     let lab = Lab::new(&["theirs", "ours"]);

@@ -52,6 +52,13 @@ impl ExportLog {
         self.to(remote).map(|exported| exported.tree).filter(|tree| *tree != GitId::EMPTY_TREE).collect()
     }
 
+    /// The trees that others than `here` exported to `remote`, or began to.
+    pub fn of_others(&self, here: &Uuid, remote: &Uuid) -> BTreeSet<GitId> {
+        let others = self.exports.iter().filter(|((by, to), _)| by != here && to == remote);
+        let trees = others.flat_map(|(_, (_, exported))| std::iter::once(&exported.tree).chain(&exported.incomplete));
+        trees.copied().filter(|tree| *tree != GitId::EMPTY_TREE).collect()
+    }
+
     /// The trees whose export to `remote` was begun, by anybody, and has not come as far.
     pub fn incomplete(&self, remote: &Uuid) -> BTreeSet<GitId> {
         self.to(remote).flat_map(|exported| exported.incomplete.iter().copied()).collect()
@@ -67,17 +74,18 @@ impl ExportLog {
         self.set(here, remote, exported, now)
     }
 
-    /// Records that `tree` is exported to `remote`: by `here`, and in place of any of `over` by others also. False, and
-    /// nothing changed, where that is recorded already.
+    /// Records that `tree` is exported to `remote`: by `here`, and by others whose trees, begun ones too, are all among
+    /// `over`. False, and nothing changed, where that is recorded already.
     pub fn complete(&mut self, here: &Uuid, remote: &Uuid, tree: GitId, over: &BTreeSet<GitId>, now: u64) -> bool {
         let whole = Exported { tree, incomplete: Vec::new() };
         let mut changed = self.set(here, remote, whole.clone(), now);
-        let others: Vec<Uuid> = self
-            .exports
-            .iter()
-            .filter(|((by, to), (_, exported))| by != here && to == remote && over.contains(&exported.tree))
-            .map(|((by, _), _)| by.clone())
-            .collect();
+        let dealt_with = |exported: &Exported| {
+            let known = |tree: &GitId| *tree == GitId::EMPTY_TREE || over.contains(tree);
+            known(&exported.tree) && exported.incomplete.iter().all(known)
+        };
+        let others = self.exports.iter().filter(|((by, to), _)| by != here && to == remote);
+        let others: Vec<Uuid> =
+            others.filter(|(_, (_, exported))| dealt_with(exported)).map(|((by, _), _)| by.clone()).collect();
         for by in others {
             changed |= self.set(&by, remote, whole.clone(), now);
         }

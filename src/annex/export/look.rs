@@ -4,12 +4,14 @@ use super::plan::Holds;
 use crate::name::Key;
 
 /// What a look at a name found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// Nothing is there.
     Absent,
     /// Something is there, of this length in bytes where the store tells.
     Present(Option<u64>),
+    /// The content of this key is there: it was read, and digested.
+    Verified(Key),
 }
 
 /// What a name holds: `noted` is what the database has of it, `candidates` are the keys that exports which were cut since
@@ -24,7 +26,11 @@ pub fn resolve<'a>(
     candidates: impl IntoIterator<Item = &'a Key>,
     found: Found,
 ) -> Option<Holds> {
-    let Found::Present(len) = found else { return None };
+    let len = match found {
+        Found::Absent => return None,
+        Found::Verified(key) => return Some(Holds::Key(key)),
+        Found::Present(len) => len,
+    };
     let fits = |key: &&Key| len.is_none() || key.content_len().is_none_or(|wanted| Some(wanted) == len);
     let mut left: Vec<&Key> = match noted {
         Some(key) => vec![key],
@@ -56,12 +62,13 @@ mod tests {
         let some = |text: &str| Some(text.to_string());
         let (at_one, at_two, any) = (Found::Present(Some(1)), Found::Present(Some(2)), Found::Present(None));
         assert_eq!(told(Some(&small), &[&large], Found::Absent), None);
-        assert_eq!(told(Some(&small), &[&large], any), some("SHA256-s1--a"));
-        assert_eq!(told(Some(&small), &[&large], at_two), some("?"), "a stranger put it there");
-        assert_eq!(told(None, &[], any), some("?"));
-        assert_eq!(told(None, &[&large], any), some("SHA256-s2--b"));
-        assert_eq!(told(None, &[&large, &small], at_one), some("SHA256-s1--a"));
-        assert_eq!(told(None, &[&large, &same], at_two), some("?"));
-        assert_eq!(told(None, &[&large, &large], at_two), some("SHA256-s2--b"));
+        assert_eq!(told(Some(&small), &[&large], any.clone()), some("SHA256-s1--a"));
+        assert_eq!(told(Some(&small), &[&large], at_two.clone()), some("?"), "a stranger put it there");
+        assert_eq!(told(None, &[], any.clone()), some("?"));
+        assert_eq!(told(None, &[&large], any.clone()), some("SHA256-s2--b"));
+        assert_eq!(told(None, &[&large, &small], at_one.clone()), some("SHA256-s1--a"));
+        assert_eq!(told(None, &[&large, &same], at_two.clone()), some("?"));
+        assert_eq!(told(Some(&large), &[], Found::Verified(small.clone())), some("SHA256-s1--a"));
+        assert_eq!(told(None, &[&large, &large], at_two.clone()), some("SHA256-s2--b"));
     }
 }

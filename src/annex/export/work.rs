@@ -51,6 +51,8 @@ struct Path {
     noted: Option<Key>,
     /// What exports that were cut may have put there.
     candidates: BTreeSet<Key>,
+    /// Others exported here, who note elsewhere what they do.
+    unsure: bool,
     wants: Option<Key>,
 }
 
@@ -72,14 +74,24 @@ impl Work {
         let marked = record::marked(repository, remote).map_err(WorkError::Mark)?;
         let own = log.exported(repository.uuid(), remote);
         let last = own.map(|own| *own.incomplete.first().unwrap_or(&own.tree));
-        let over = log.trees(remote);
+        let mut over = log.trees(remote);
         let incomplete = log.incomplete(remote);
         let exported = own.map(|own| own.tree).filter(|tree| over.contains(tree)).or(over.first().copied());
         let known = exported.unwrap_or(GitId::EMPTY_TREE);
-        if db.tree()? != Some(known) {
+        // What was put where nothing is noted came from the export that was begun last, if all was noted before that one.
+        let sure = marked.filter(|marked| Some(*marked) == last);
+        let mut foreign = log.of_others(repository.uuid(), remote);
+        foreign.remove(&known);
+        let noted = db.tree()?;
+        if noted != Some(known) {
+            if sure.is_none() {
+                // Somebody else exported it, and said so in our line too.
+                foreign.extend(noted.into_iter().chain([known]));
+            }
             db.set_tree(known, &changes(branch, None, Some(known))?, true)?;
         }
-        let mut before: BTreeSet<GitId> = over.iter().chain(&incomplete).copied().chain(marked).collect();
+        over.extend(&incomplete);
+        let mut before: BTreeSet<GitId> = over.iter().chain(&foreign).copied().chain(marked).collect();
         before.insert(known);
         let mut trees: Vec<(GitId, Before)> = Vec::new();
         let mut paths: BTreeMap<Vec<u8>, Path> = BTreeMap::new();
@@ -97,8 +109,6 @@ impl Work {
                 paths.entry(path).or_default().wants = Some(key);
             }
         })?;
-        // What was put where nothing is noted came from the export that was begun last, if all was noted before that one.
-        let sure = marked.filter(|marked| Some(*marked) == last);
         for (path, of_path) in &mut paths {
             for (old, of_tree) in &trees {
                 let key = of_tree.get(path).cloned().unwrap_or_else(|| of_path.wants.clone());
@@ -106,7 +116,7 @@ impl Work {
                 if of_path.noted.is_none() && db.holds(path, &key)? {
                     of_path.noted = Some(key.clone());
                 }
-                if sure.is_none_or(|sure| sure == *old) {
+                if sure.is_none_or(|sure| sure == *old) || foreign.contains(old) {
                     of_path.candidates.insert(key);
                 }
             }
@@ -115,6 +125,10 @@ impl Work {
             {
                 of_path.noted = Some(key.clone());
             }
+            of_path.unsure = trees
+                .iter()
+                .filter(|(old, _)| foreign.contains(old))
+                .any(|(_, of_tree)| of_tree.get(path).unwrap_or(&of_path.wants) != &of_path.noted);
         }
         let mut work = Self { tree, known, over, paths, keys: BTreeSet::new(), questions: BTreeMap::new() };
         let was_cut = all || marked.is_some() || !incomplete.is_empty();
@@ -135,7 +149,14 @@ impl Work {
         }
     }
 
-    /// The trees that were exported when the work was told, for [`record::complete`].
+    /// Names that hold something of which the answers do not tell what it is, and the keys it may be of. It is removed, unless
+    /// somebody reads it and answers [`Found::Verified`].
+    pub fn unknown(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = &Key>)> {
+        let unknown = self.paths.iter().filter(|(name, path)| self.holds(name, path) == Some(Holds::Unknown));
+        unknown.map(|(name, path)| (name.as_slice(), path.candidates.iter().chain(&path.noted)))
+    }
+
+    /// The trees that were exported, or begun, when the work was told, for [`record::complete`].
     pub fn over(&self) -> &BTreeSet<GitId> {
         &self.over
     }
@@ -165,7 +186,8 @@ impl Work {
             wants: of_path.wants.clone(),
         };
         let names: Vec<Name> = self.paths.iter().map(name).collect();
-        let there = |name: Vec<u8>| matches!(self.questions.get(&name), Some(Some(Found::Present(_))));
+        let there =
+            |name: Vec<u8>| matches!(self.questions.get(&name), Some(Some(Found::Present(_) | Found::Verified(_))));
         let at = |place: fn(&Key) -> Vec<u8>| self.keys.iter().filter(|key| there(place(key))).cloned().collect();
         plan(&names, &Elsewhere { objects: at(names::object), temporaries: at(names::temporary) })
     }
@@ -180,7 +202,8 @@ impl Work {
 
     fn holds(&self, name: &[u8], path: &Path) -> Option<Holds> {
         match self.questions.get(name) {
-            Some(Some(found)) => resolve(path.noted.as_ref(), &path.candidates, *found),
+            Some(Some(found)) if path.unsure => resolve(None, path.candidates.iter().chain(&path.noted), found.clone()),
+            Some(Some(found)) => resolve(path.noted.as_ref(), &path.candidates, found.clone()),
             _ => path.noted.clone().map(Holds::Key),
         }
     }
@@ -210,7 +233,11 @@ impl Work {
     }
 
     fn ask(&mut self, all: bool) {
-        let unsure = self.paths.iter().filter(|(_, path)| all || path.noted.is_none()).map(|(name, _)| name.clone());
+        let unsure = self
+            .paths
+            .iter()
+            .filter(|(_, path)| all || path.unsure || path.noted.is_none())
+            .map(|(name, _)| name.clone());
         let objects = self.keys.iter().filter(|key| all || blob_of(key).is_none()).map(names::object);
         let temporaries = self.keys.iter().filter(|_| all).map(names::temporary);
         self.questions = unsure.chain(objects).chain(temporaries).map(|name| (name, None)).collect();
