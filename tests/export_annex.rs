@@ -365,7 +365,9 @@ fn a_conflict_of_two_gateways_is_resolved_as_git_annex_resolves_it() {
     // The other gateway knows nothing of our next tree, nor we of its.
     let other = Repo::clone_of(&lab.repo);
     other.annex(&["merge", "--quiet"]).ok();
-    other.annex(&["enableremote", "x", &format!("directory={}", lab.dir("x").display())]).ok();
+    let shown = other.annex(&["enableremote", "x", &format!("directory={}", lab.dir("x").display())]).ok().all();
+    let id = shown.split("--safe ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("how to verify it");
+    other.annex(&["verifyremote", "x", "--safe", id]).ok();
     other.annex(&["get", "--quiet", "."]).ok();
     fs::write(other.dir().join("theirs"), "longer content").expect("written");
     other.git(&["mv", "a", "c"]).ok();
@@ -373,7 +375,7 @@ fn a_conflict_of_two_gateways_is_resolved_as_git_annex_resolves_it() {
     other.git(&["commit", "--quiet", "-m", "x"]).ok();
     lab.commit("git mv a theirs; echo new>new");
     lab.ours("x", usize::MAX);
-    other.annex(&["export", "--quiet", "main", "--to", "x"]);
+    other.annex(&["export", "--quiet", "main", "--to", "x"]).ok();
     let url = other.dir().display().to_string();
     lab.repo.git(&["fetch", "--quiet", &url, "refs/heads/git-annex:refs/remotes/other/git-annex"]).ok();
     lab.repository().branch().merge_arrived().unwrap_or_else(|e| panic!("{e}"));
