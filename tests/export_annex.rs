@@ -119,7 +119,8 @@ impl Lab {
         let (uuid, top) = (self.uuid(remote), self.dir(remote));
         let branch = repository.branch();
         let tree = branch.tree_at(b"refs/heads/main", b"").expect("readable").expect("there is one");
-        let what = exportable(branch, tree).unwrap_or_else(|e| panic!("{e}"));
+        let known = record::remembered(&repository, &uuid);
+        let what = exportable(branch, tree, known.as_ref()).unwrap_or_else(|e| panic!("{e}"));
         let mut db = ExportDb::open(repository.annex_dir(), &uuid).unwrap_or_else(|e| panic!("{e}"));
         let lock = db.lock(LIMIT).unwrap_or_else(|e| panic!("{e}"));
         let mut work = Work::of(&repository, &mut db, &uuid, what.tree, false).unwrap_or_else(|e| panic!("{e}"));
@@ -132,7 +133,7 @@ impl Lab {
             work.answer(&name, found);
         }
         db.note(&lock, &work.notes()).and_then(|()| db.settle()).unwrap_or_else(|e| panic!("{e}"));
-        record::leave_out(&repository, &uuid, &what.left_out).expect("written");
+        record::remember(&repository, &uuid, &what).expect("written");
         record::mark(&repository, &uuid, what.tree).expect("marked");
         record::begin(&repository, &uuid, what.tree).unwrap_or_else(|e| panic!("{e}"));
         let steps = work.steps();

@@ -8,12 +8,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::log::{EXPORT_LOG, ExportLog};
-use super::tree::left_out_lines;
-use crate::annex::branch::{BranchError, Edit, GitId, TreeFile};
+use super::tree::Exportable;
+use crate::annex::branch::{BranchError, Edit, GitId};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
 
@@ -41,24 +41,28 @@ pub fn complete(repository: &Repository, remote: &Uuid, tree: GitId, over: BTree
     change(repository, remote, move |log, here, remote, now| log.complete(here, remote, tree, &over, now))
 }
 
-/// Keeps the list of what is not exported of a tree where git-annex keeps it. Errors: it was not written.
-pub fn leave_out(repository: &Repository, remote: &Uuid, left_out: &[(Vec<u8>, TreeFile)]) -> io::Result<()> {
-    use std::os::unix::ffi::OsStrExt;
-    let name = std::ffi::OsStr::from_bytes(remote.as_bytes());
-    replace(&repository.annex_dir().join("export.ex"), name, &left_out_lines(left_out))
+/// Keeps the list of what is not exported of a tree where git-annex keeps it, and all of it for [`remembered`]. Errors: it
+/// was not written.
+pub fn remember(repository: &Repository, remote: &Uuid, exportable: &Exportable) -> io::Result<()> {
+    replace(&repository.annex_dir().join("export.ex").join(file_name(remote)), &exportable.left_out_lines())?;
+    replace(&own_path(repository, remote, ".tree"), &exportable.to_bytes())
+}
+
+/// What was last [`remember`]ed, for [`exportable`](super::tree::exportable) to read only what is new. `None` where there is
+/// nothing, or nothing that can be read.
+pub fn remembered(repository: &Repository, remote: &Uuid) -> Option<Exportable> {
+    Exportable::parse(&fs::read(own_path(repository, remote, ".tree")).ok()?)
 }
 
 /// Marks that all that was found at `remote` is noted, and that from here on only content of `tree` is put there. To be
 /// called after the notes are settled and before anything is done.
 pub fn mark(repository: &Repository, remote: &Uuid, tree: GitId) -> io::Result<()> {
-    let path = mark_path(repository, remote);
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    replace(dir, name, format!("{tree}\n").as_bytes())
+    replace(&own_path(repository, remote, ".mark"), format!("{tree}\n").as_bytes())
 }
 
 /// The tree of the last [`mark`]; `None` after [`unmark`]. Where there is one, its export was cut, or goes on.
 pub fn marked(repository: &Repository, remote: &Uuid) -> io::Result<Option<GitId>> {
-    match fs::read(mark_path(repository, remote)) {
+    match fs::read(own_path(repository, remote, ".mark")) {
         Ok(text) => Ok(GitId::parse(text.trim_ascii())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
@@ -67,27 +71,32 @@ pub fn marked(repository: &Repository, remote: &Uuid) -> io::Result<Option<GitId
 
 /// Takes the mark away: all steps are done, and noted.
 pub fn unmark(repository: &Repository, remote: &Uuid) -> io::Result<()> {
-    match fs::remove_file(mark_path(repository, remote)) {
+    match fs::remove_file(own_path(repository, remote, ".mark")) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }
 }
 
-fn mark_path(repository: &Repository, remote: &Uuid) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    let name = std::ffi::OsStr::from_bytes(remote.as_bytes());
+fn own_path(repository: &Repository, remote: &Uuid, ending: &str) -> PathBuf {
+    let mut name = file_name(remote).to_os_string();
+    name.push(ending);
     repository.annex_dir().join("stream/export").join(name)
 }
 
-fn replace(dir: &std::path::Path, name: &std::ffi::OsStr, content: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
-    let mut new = name.to_os_string();
+fn file_name(remote: &Uuid) -> &std::ffi::OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(remote.as_bytes())
+}
+
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut new = path.as_os_str().to_os_string();
     new.push(".new");
-    let new = dir.join(new);
     let file = fs::File::create(&new)?;
     io::Write::write_all(&mut &file, content)?;
     file.sync_data()?;
-    fs::rename(&new, dir.join(name))
+    fs::rename(&new, path)
 }
 
 fn change(

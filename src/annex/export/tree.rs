@@ -1,6 +1,6 @@
 //! The files of a tree as they are exported: each a path and the key of its content.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::names::TEMPORARY;
 use crate::annex::branch::{Branch, BranchError, FileKind, GitId, TreeFile};
@@ -21,29 +21,37 @@ pub struct Change {
 /// A tree that can be exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exportable {
+    /// The tree it was made from.
+    pub whole: GitId,
     /// The tree without the files below. This is what is recorded as exported.
     pub tree: GitId,
-    /// What is left out, sorted by path: links that are none of git-annex's, submodules, and paths no store may be given.
-    pub left_out: Vec<(Vec<u8>, TreeFile)>,
+    /// What is left out, by path: links that are none of git-annex's, submodules, and paths no store may be given.
+    pub left_out: BTreeMap<Vec<u8>, TreeFile>,
 }
 
 /// The longest file that may be a pointer, in bytes. Source: recorded, and `internals/pointer_file`.
 pub const LONGEST_POINTER: u64 = 32 << 10;
 
-/// What of `tree` is exported. Reads every file's kind, and of links and small files the content.
+/// What of `whole` is exported. Reads the links that differ from `known`, if that is given; else all of the tree's.
 ///
-/// Errors: `tree` could not be read, or a tree without what is left out not be written.
-pub fn exportable(branch: &Branch, tree: GitId) -> Result<Exportable, BranchError> {
-    let mut left_out = Vec::new();
-    for change in branch.tree_changes(None, Some(tree))? {
+/// Errors: `whole` could not be read, or a tree without what is left out not be written.
+pub fn exportable(branch: &Branch, whole: GitId, known: Option<&Exportable>) -> Result<Exportable, BranchError> {
+    let mut left_out = known.map(|known| known.left_out.clone()).unwrap_or_default();
+    for change in branch.tree_changes(known.map(|known| known.whole), Some(whole))? {
+        left_out.remove(&change.path);
         let Some(file) = change.new else { continue };
-        let plain = matches!(file.kind, FileKind::Plain | FileKind::Executable);
-        if !may_be_exported(&change.path) || !(plain || key_of(branch, file)?.is_some()) {
-            left_out.push((change.path, file));
+        let may = may_be_exported(&change.path)
+            && match file.kind {
+                FileKind::Plain | FileKind::Executable => true,
+                FileKind::Link => key_of(branch, file)?.is_some(),
+                FileKind::Submodule => false,
+            };
+        if !may {
+            left_out.insert(change.path, file);
         }
     }
-    let paths: BTreeSet<Vec<u8>> = left_out.iter().map(|(path, _)| path.clone()).collect();
-    Ok(Exportable { tree: branch.tree_without(tree, &paths)?, left_out })
+    let tree = branch.tree_without(whole, &left_out.keys().cloned().collect())?;
+    Ok(Exportable { whole, tree, left_out })
 }
 
 /// What differs between two trees, sorted by path; all of `new` where there is no `old`. Files that changed in mode only are
@@ -62,21 +70,45 @@ pub fn changes(branch: &Branch, old: Option<GitId>, new: Option<GitId>) -> Resul
     Ok(found)
 }
 
-/// The list that git-annex keeps of what was left out, in `export.ex/UUID`: lines as of `git ls-tree`, paths as they are.
-pub fn left_out_lines(left_out: &[(Vec<u8>, TreeFile)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (path, file) in left_out {
-        let what = match file.kind {
-            FileKind::Plain => "100644 blob",
-            FileKind::Executable => "100755 blob",
-            FileKind::Link => "120000 blob",
-            FileKind::Submodule => "160000 commit",
-        };
-        out.extend_from_slice(format!("{what} {}\t", file.id).as_bytes());
-        out.extend_from_slice(path);
-        out.push(b'\n');
+impl Exportable {
+    /// The list that git-annex keeps of what was left out, in `export.ex/UUID`: lines as of `git ls-tree`, paths as they are.
+    pub fn left_out_lines(&self) -> Vec<u8> {
+        self.left_out.iter().flat_map(|(path, file)| line(path, *file, b'\n')).collect()
     }
-    out
+
+    /// All of it, to be read again by [`parse`](Self::parse).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = format!("{} {}\0", self.whole, self.tree).into_bytes();
+        out.extend(self.left_out.iter().flat_map(|(path, file)| line(path, *file, 0)));
+        out
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote. `None` where it is anything else.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut parts = bytes.strip_suffix(b"\0")?.split(|byte| *byte == 0);
+        let trees = parts.next()?;
+        let space = trees.iter().position(|byte| *byte == b' ')?;
+        let (whole, tree) = (GitId::parse(&trees[..space])?, GitId::parse(&trees[space + 1..])?);
+        let entry = |part: &[u8]| {
+            let tab = part.iter().position(|byte| *byte == b'\t')?;
+            let (what, id) = part[..tab].split_at_checked(tab.checked_sub(40)?)?;
+            let kind = KINDS.iter().find(|(_, text)| text.as_bytes() == what.trim_ascii_end())?.0;
+            Some((part[tab + 1..].to_vec(), TreeFile { id: GitId::parse(id)?, kind }))
+        };
+        Some(Self { whole, tree, left_out: parts.map(entry).collect::<Option<_>>()? })
+    }
+}
+
+const KINDS: [(FileKind, &str); 4] = [
+    (FileKind::Plain, "100644 blob"),
+    (FileKind::Executable, "100755 blob"),
+    (FileKind::Link, "120000 blob"),
+    (FileKind::Submodule, "160000 commit"),
+];
+
+fn line(path: &[u8], file: TreeFile, end: u8) -> Vec<u8> {
+    let what = KINDS.iter().find(|(kind, _)| *kind == file.kind).map_or("", |(_, text)| text);
+    [format!("{what} {}\t", file.id).as_bytes(), path, &[end]].concat()
 }
 
 /// The key under which a plain file of git is exported, `GIT--SHA1`. Its content lies in git, and nowhere under this key.
@@ -169,6 +201,29 @@ mod tests {
             assert_eq!(found, key, "{content}");
         }
         assert_eq!(pointed_to(b"/annex/objects/WORM--x\n/annex/y\n", FileKind::Link), None, "a link has one line");
+    }
+
+    #[test]
+    fn what_was_left_out_is_remembered() {
+        let file = |kind| TreeFile { id: GitId::EMPTY_TREE, kind };
+        let left_out = KINDS.map(|(kind, _)| ([b"a\n\t\xff", kind_name(kind)].concat(), file(kind)));
+        let whole = Exportable { whole: GitId::EMPTY_TREE, tree: GitId::EMPTY_TREE, left_out: left_out.into() };
+        let bytes = whole.to_bytes();
+        assert_eq!(Exportable::parse(&bytes).as_ref(), Some(&whole));
+        for end in 0..bytes.len() {
+            let cut = Exportable::parse(&bytes[..end]);
+            assert!(cut.is_none_or(|cut| cut.left_out.len() < 4), "a part of it is not all of it");
+        }
+        assert_eq!(Exportable::parse(b""), None);
+    }
+
+    fn kind_name(kind: FileKind) -> &'static [u8] {
+        match kind {
+            FileKind::Plain => b"p",
+            FileKind::Executable => b"e",
+            FileKind::Link => b"l",
+            FileKind::Submodule => b"s",
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Lab {
             git(dir, &["update-index", "--add", "--cacheinfo", &format!("100644,{blob},{path}")]);
         }
         let tree = GitId::parse(git(dir, &["write-tree"]).as_bytes()).expect("an id");
-        exportable(self.repository.branch(), tree).unwrap_or_else(|e| panic!("{e}")).tree
+        exportable(self.repository.branch(), tree, None).unwrap_or_else(|e| panic!("{e}")).tree
     }
 
     fn db(&self) -> (ExportDb, ExportLock) {
