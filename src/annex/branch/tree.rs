@@ -211,3 +211,6 @@ fn without(
 fn wrong(why: &str) -> BranchError {
     BranchError::Git { what: "read a tree", why: why.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

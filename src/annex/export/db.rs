@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::names::directories;
+use super::names::{directories, file_name};
 use super::tree::Change;
 use crate::annex::branch::GitId;
 use crate::annex::lock::{LockFile, LockKind};
@@ -62,9 +62,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 impl ExportDb {
     /// Opens the database of `remote` in the repository with this `annex` directory; makes it where it is not there.
     pub fn open(annex_dir: &Path, remote: &Uuid) -> Result<Self, DbError> {
-        use std::os::unix::ffi::OsStrExt;
-        let name = std::ffi::OsStr::from_bytes(remote.as_bytes());
-        let stem = annex_dir.join("export").join(name).join("exportdb");
+        let dir = annex_dir.join("export");
+        let name = file_name(remote).map_err(|e| DbError { what: "open", path: dir.clone(), why: e.to_string() })?;
+        let stem = dir.join(name).join("exportdb");
         let path = stem.join("db");
         if !path.exists() {
             make(&stem, &path)?;

@@ -1,7 +1,11 @@
 //! Names on a remote that stand for a key whatever tree is exported.
 
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
 use crate::annex::layout;
-use crate::name::Key;
+use crate::name::{Key, Uuid};
 
 /// What temporary names begin with.
 pub const TEMPORARY: &[u8] = b".git-annex-tmp-content-";
@@ -22,9 +26,26 @@ pub fn directories(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     slashes.map(|(at, _)| &path[..at])
 }
 
+/// What files that belong to `remote` are called here. Errors: no file can have this name in a directory of ours.
+pub fn file_name(remote: &Uuid) -> io::Result<&OsStr> {
+    let name = remote.as_bytes();
+    if name.contains(&b'/') || matches!(name, b"." | b"..") {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{remote} cannot be the name of a file")));
+    }
+    Ok(OsStr::from_bytes(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_uuid_does_not_lead_elsewhere() {
+        for (uuid, may) in [("a..b", true), ("..", false), (".", false), ("../a", false), ("a/b", false)] {
+            let uuid = Uuid::parse(uuid.as_bytes()).expect("a uuid");
+            assert_eq!(file_name(&uuid).is_ok(), may, "{uuid}");
+        }
+    }
 
     /// Recorded from a `directory` remote with `exporttree=yes annexobjects=yes`.
     #[test]

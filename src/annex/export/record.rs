@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::log::{EXPORT_LOG, ExportLog};
+use super::names::file_name;
 use super::tree::Exportable;
 use crate::annex::branch::{BranchError, Edit, GitId};
 use crate::annex::repository::Repository;
@@ -44,25 +45,25 @@ pub fn complete(repository: &Repository, remote: &Uuid, tree: GitId, over: BTree
 /// Keeps the list of what is not exported of a tree where git-annex keeps it, and all of it for [`remembered`]. Errors: it
 /// was not written.
 pub fn remember(repository: &Repository, remote: &Uuid, exportable: &Exportable) -> io::Result<()> {
-    replace(&repository.annex_dir().join("export.ex").join(file_name(remote)), &exportable.left_out_lines())?;
-    replace(&own_path(repository, remote, ".tree"), &exportable.to_bytes())
+    replace(&repository.annex_dir().join("export.ex").join(file_name(remote)?), &exportable.left_out_lines())?;
+    replace(&own_path(repository, remote, ".tree")?, &exportable.to_bytes())
 }
 
 /// What was last [`remember`]ed, for [`exportable`](super::tree::exportable) to read only what is new. `None` where there is
 /// nothing, or nothing that can be read.
 pub fn remembered(repository: &Repository, remote: &Uuid) -> Option<Exportable> {
-    Exportable::parse(&fs::read(own_path(repository, remote, ".tree")).ok()?)
+    Exportable::parse(&fs::read(own_path(repository, remote, ".tree").ok()?).ok()?)
 }
 
 /// Marks that all that was found at `remote` is noted, and that from here on only content of `tree` is put there. To be
 /// called after the notes are settled and before anything is done.
 pub fn mark(repository: &Repository, remote: &Uuid, tree: GitId) -> io::Result<()> {
-    replace(&own_path(repository, remote, ".mark"), format!("{tree}\n").as_bytes())
+    replace(&own_path(repository, remote, ".mark")?, format!("{tree}\n").as_bytes())
 }
 
 /// The tree of the last [`mark`]; `None` after [`unmark`]. Where there is one, its export was cut, or goes on.
 pub fn marked(repository: &Repository, remote: &Uuid) -> io::Result<Option<GitId>> {
-    match fs::read(own_path(repository, remote, ".mark")) {
+    match fs::read(own_path(repository, remote, ".mark")?) {
         Ok(text) => Ok(GitId::parse(text.trim_ascii())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
@@ -71,20 +72,16 @@ pub fn marked(repository: &Repository, remote: &Uuid) -> io::Result<Option<GitId
 
 /// Takes the mark away: all steps are done, and noted.
 pub fn unmark(repository: &Repository, remote: &Uuid) -> io::Result<()> {
-    match fs::remove_file(own_path(repository, remote, ".mark")) {
+    match fs::remove_file(own_path(repository, remote, ".mark")?) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }
 }
 
-fn own_path(repository: &Repository, remote: &Uuid, ending: &str) -> PathBuf {
-    let mut name = file_name(remote).to_os_string();
+fn own_path(repository: &Repository, remote: &Uuid, ending: &str) -> io::Result<PathBuf> {
+    let mut name = file_name(remote)?.to_os_string();
     name.push(ending);
-    repository.annex_dir().join("stream/export").join(name)
-}
-
-fn file_name(remote: &Uuid) -> &std::ffi::OsStr {
-    std::os::unix::ffi::OsStrExt::from_bytes(remote.as_bytes())
+    Ok(repository.annex_dir().join("stream/export").join(name))
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {

@@ -98,6 +98,10 @@ impl Work {
         for old in before {
             let mut of_tree = Before::new();
             for change in changes(branch, Some(old), Some(tree))? {
+                if old == GitId::EMPTY_TREE {
+                    paths.entry(change.path).or_default().wants = change.new;
+                    continue;
+                }
                 paths.entry(change.path.clone()).or_default().wants = change.new;
                 of_tree.insert(change.path, change.old);
             }
@@ -111,8 +115,10 @@ impl Work {
         })?;
         for (path, of_path) in &mut paths {
             for (old, of_tree) in &trees {
-                let key = of_tree.get(path).cloned().unwrap_or_else(|| of_path.wants.clone());
-                let Some(key) = key else { continue };
+                let known = || of_tree.get(path).cloned().unwrap_or_else(|| of_path.wants.clone());
+                let Some(key) = Some(*old).filter(|old| *old != GitId::EMPTY_TREE).and_then(|_| known()) else {
+                    continue;
+                };
                 if of_path.noted.is_none() && db.holds(path, &key)? {
                     of_path.noted = Some(key.clone());
                 }
