@@ -115,10 +115,15 @@ impl Lab {
 
     /// Our export of main to a directory; of its steps only `most`. Returns how many there were.
     fn ours(&self, remote: &str, most: usize) -> usize {
+        self.ours_below(remote, b"", most)
+    }
+
+    /// The same of a directory in main.
+    fn ours_below(&self, remote: &str, below: &[u8], most: usize) -> usize {
         let repository = self.repository();
         let (uuid, top) = (self.uuid(remote), self.dir(remote));
         let branch = repository.branch();
-        let tree = branch.tree_at(b"refs/heads/main", b"").expect("readable").expect("there is one");
+        let tree = branch.tree_at(b"refs/heads/main", below).expect("readable").expect("there is one");
         let known = record::remembered(&repository, &uuid);
         let what = exportable(branch, tree, known.as_ref()).unwrap_or_else(|e| panic!("{e}"));
         let mut db = ExportDb::open(repository.annex_dir(), &uuid).unwrap_or_else(|e| panic!("{e}"));
@@ -287,6 +292,22 @@ fn an_incomplete_tree_is_completed_by_either() {
         assert_eq!(lab.tree("x").len(), 3, "ours {ours}");
         assert_eq!(lab.theirs("x").trim(), "");
     }
+}
+
+#[test]
+fn a_subdirectory_is_exported_and_pushing_finds_nothing_to_do() {
+    let lab = Lab::new(&["x"]);
+    lab.commit("mkdir -p sub/d; echo a>sub/d/a; echo b>b; ln -s nowhere sub/link");
+    lab.repo.git(&["config", "remote.x.annex-tracking-branch", "main:sub"]).ok();
+    lab.ours_below("x", b"sub", usize::MAX);
+    let before = lab.tree("x");
+    assert_eq!(before.keys().map(|path| path.display().to_string()).collect::<Vec<_>>(), ["d/a"]);
+    let said = lab.repo.annex(&["push", "x"]).ok().all();
+    assert!(!said.contains("export x") && !said.contains("rename x"), "{said}");
+    assert_eq!(lab.tree("x"), before);
+    lab.commit("git mv sub/d/a sub/c");
+    assert!(lab.repo.annex(&["push", "x"]).ok().all().contains("rename x"));
+    assert_eq!(lab.ours_below("x", b"sub", usize::MAX), 0);
 }
 
 /// With no copy but the remote's, cut after each step in turn; then either goes on.

@@ -71,6 +71,8 @@ impl ExportDb {
         }
         let connection = Connection::open(&path).map_err(fails("open", &path))?;
         connection.busy_timeout(LIMIT).map_err(fails("open", &path))?;
+        // A sync for each note would be slow; `settle` does it where it matters.
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(fails("open", &path))?;
         Ok(Self { connection, stem })
     }
 
@@ -167,7 +169,8 @@ impl ExportDb {
             Err(e) => Err((path, e)),
         };
         // Notes lie in the log until it is merged into the database, which syncs both.
-        sync(self.stem.join("db-wal")).map_err(|(path, e)| DbError { what: "sync", path, why: e.to_string() })
+        let both = sync(self.stem.join("db-wal")).and_then(|()| sync(self.stem.clone()));
+        both.map_err(|(path, e)| DbError { what: "sync", path, why: e.to_string() })
     }
 
     /// Makes `tree` the exported one: `changes` lead to it from the one that was, or are all of it where `anew`.
