@@ -45,9 +45,9 @@ impl Remote {
     }
 
     /// The parameters of `git annex initremote`; `place` keeps the objects of one remote apart from all others.
-    fn parameters(self, lab: &Lab, server: &Server, place: &str) -> io::Result<Vec<String>> {
+    fn parameters(self, lab: &Lab, port: u16, place: &str) -> io::Result<Vec<String>> {
         let s3 = |mut first: Vec<String>| {
-            let port = format!("port={}", server.port);
+            let port = format!("port={port}");
             let rest = ["host=127.0.0.1", &port, "protocol=http", "requeststyle=path"].map(String::from);
             first.extend(rest);
             first.extend([format!("bucket={BUCKET}"), format!("fileprefix={place}/")]);
@@ -143,8 +143,21 @@ impl<'a> Repo<'a> {
 
     /// Sets `remote` up under `name`, with its objects at `place`.
     pub fn init_remote(&self, remote: Remote, server: &Server, name: &str, place: &str) -> io::Result<()> {
-        let parameters = remote.parameters(self.lab, server, place)?;
+        self.init_remote_with(remote, server.port, name, place, &[])
+    }
+
+    /// The same on any `port`, with `further` parameters.
+    pub fn init_remote_with(
+        &self,
+        remote: Remote,
+        port: u16,
+        name: &str,
+        place: &str,
+        further: &[&str],
+    ) -> io::Result<()> {
+        let parameters = remote.parameters(self.lab, port, place)?;
         let mut args = vec!["initremote", name, "encryption=none"];
+        args.extend(further);
         args.extend(parameters.iter().map(String::as_str));
         self.annex(&args).map(drop)
     }

@@ -62,6 +62,16 @@ pub enum Group {
     ServeCheck,
     /// Gateway: many small contents, each recorded in the git-annex branch.
     ServeRecord,
+    /// Proxy: one large content from a store, through the gateway.
+    ProxyGet,
+    /// Proxy: contents through the gateway to a store.
+    ProxyPut,
+    /// Proxy: what the gateway itself costs, with a store that costs nothing.
+    ProxyNull,
+    /// Proxy: memory, threads and descriptors under many transfers, and after clients that vanish.
+    ProxyMemory,
+    /// Proxy: is a content present on a store.
+    ProxyCheck,
 }
 
 impl Args {
@@ -94,6 +104,16 @@ impl Args {
     /// Keys in the large git-annex branch; the small one has 1,000.
     pub fn keys(&self) -> usize {
         if self.quick { 5_000 } else { 1_000_000 }
+    }
+
+    /// Large transfers at once through the proxy.
+    pub fn transfers(&self) -> usize {
+        if self.quick { 6 } else { 64 }
+    }
+
+    /// Clients that vanish.
+    pub fn vanishing(&self) -> usize {
+        if self.quick { 300 } else { 10_000 }
     }
 
     /// Seconds of one run under load.

@@ -7,6 +7,9 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
+// Seconds; a server that hangs ends its row, not the bench.
+const LONGEST: &str = "600";
+
 /// PUTs `file` to `url` as one object. Errors: any answer but success.
 pub fn put(lab: &Lab, file: &Path, url: &str) -> io::Result<Usage> {
     lab.run(signed(lab)?.arg("-T").arg(file).arg(url))
@@ -50,6 +53,7 @@ pub struct Timing {
 /// Errors: any answer but success.
 pub fn timed(lab: &Lab, args: &[&str], into: &Path) -> io::Result<Timing> {
     let mut command = plain(lab);
+    command.args(["-m", LONGEST]);
     command.args(["-w", "%{time_starttransfer} %{time_total}", "-o"]).arg(into).args(args);
     lab.run(&mut command)?;
     let text = fs::read_to_string(lab.at("command.log"))?;

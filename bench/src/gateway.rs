@@ -104,7 +104,12 @@ impl Gateway {
 
     /// Where the content of `key` is.
     pub fn content_url(&self, key: &str) -> String {
-        format!("{}/git-annex/{}/v4/key/{key}?clientuuid={CLIENT}", self.base(), self.uuid)
+        self.base() + &self.content_target(key)
+    }
+
+    /// The same without the address.
+    pub fn content_target(&self, key: &str) -> String {
+        format!("/git-annex/{}/v4/key/{key}?clientuuid={CLIENT}", self.uuid)
     }
 
     /// The address without a path.
@@ -115,6 +120,21 @@ impl Gateway {
     /// CPU seconds the server has used so far; programs that it started are not in it.
     pub fn cpu(&self) -> io::Result<f64> {
         proc::cpu_exact(self.child.id())
+    }
+
+    /// Its threads and descriptors now, and the most memory it has used so far.
+    pub fn peek(&self) -> proc::Peaks {
+        proc::peek(self.child.id())
+    }
+
+    /// Watches it until the sampler is finished.
+    pub fn sample(&self) -> proc::Sampler {
+        proc::Sampler::start(self.child.id())
+    }
+
+    /// Bytes it has written to disks so far; programs that it started are not in it.
+    pub fn written(&self) -> io::Result<u64> {
+        proc::written(self.child.id())
     }
 
     /// The most memory it has used so far, bytes.

@@ -1,6 +1,7 @@
 //! The figures to reach, as ratios within one run, and whether they were.
 
 use crate::rows::{Row, Table};
+use crate::stats::Spread;
 use serde::Serialize;
 
 /// What a goal looks at.
@@ -20,6 +21,18 @@ pub enum Measure {
     PerSecond,
     /// Most commits of any run.
     Commits,
+    /// How many times as fast as the fastest subject whose name begins so, by median wall seconds.
+    FasterThanAny(&'static str),
+    /// Median milliseconds to the first byte, less those of the named subject of the same table.
+    FirstByteBehind(&'static str),
+    /// Median CPU seconds as a multiple of the cheapest subject whose name begins so.
+    CpuTimesAny(&'static str),
+    /// Most KiB of any run that were written to disks.
+    DiskKib,
+    /// Most threads of any run.
+    Threads,
+    /// Most descriptors of any run.
+    Descriptors,
 }
 
 /// One figure that one row is to reach.
@@ -48,7 +61,7 @@ pub struct Verdict {
     pub measured: Option<f64>,
     /// The most it may be, or the least where more is better.
     pub limit: f64,
-    /// PASS, `short by ..`, `no figures` or `not judged`.
+    /// PASS, `short by ..`, `over by ..`, `no figures` or `not judged`.
     pub verdict: String,
 }
 
@@ -78,6 +91,26 @@ pub const GOALS: &[Goal] = &[
     goal("serve-check/branch", "large branch", Measure::RssMib, 96.0),
     goal("serve-record/puts", "ours", Measure::Faster("git-annex p2phttp"), 3.0),
     goal("serve-record/puts", "ours", Measure::Commits, 20.0),
+    goal("proxy-get/s3", "ours", Measure::Faster("curl from the store"), 0.9),
+    goal("proxy-get/s3", "ours", Measure::FirstByteBehind("curl from the store"), 5.0),
+    // A log line and what the kernel rounds up.
+    goal("proxy-get/s3", "ours", Measure::DiskKib, 64.0),
+    goal("proxy-put/single", "ours", Measure::Faster("curl to the store"), 0.88),
+    // Records of location, the git-annex branch.
+    goal("proxy-put/single", "ours", Measure::DiskKib, 1024.0),
+    goal("proxy-put/parts", "ours", Measure::FasterThanAny("curl to the store, parts"), 0.88),
+    goal("proxy-put/parts", "ours", Measure::DiskKib, 1024.0),
+    goal("proxy-null/put", "ours", Measure::CpuPerGib, 1.2),
+    goal("proxy-null/get", "ours", Measure::CpuPerGib, 0.35),
+    goal("proxy-null/get", "ours", Measure::CpuTimesAny("read and write"), 0.5),
+    goal("proxy-null/get-tls", "ours", Measure::CpuPerGib, 1.2),
+    goal("proxy-memory/idle", "ours", Measure::RssMib, 64.0),
+    goal("proxy-memory/get", "ours", Measure::RssMib, 320.0),
+    goal("proxy-memory/put", "ours", Measure::RssMib, 320.0),
+    goal("proxy-memory/left", "ours", Measure::Threads, 0.0),
+    goal("proxy-memory/left", "ours", Measure::Descriptors, 0.0),
+    goal("proxy-check/16", "ours", Measure::Faster("HEAD to the store"), 0.9),
+    goal("proxy-check/64", "ours", Measure::Faster("HEAD to the store"), 0.9),
 ];
 
 const fn goal(table: &'static str, subject: &'static str, measure: Measure, limit: f64) -> Goal {
@@ -97,6 +130,9 @@ impl Goal {
             None => "no figures".into(),
             Some(_) if !judged => "not judged".into(),
             Some(value) if self.measure.more_is_better() => verdict(self.limit / value),
+            // A limit of nothing at all divides nothing.
+            Some(value) if value <= self.limit => verdict(0.0),
+            Some(value) if self.limit == 0.0 => format!("over by {value}"),
             Some(value) => verdict(value / self.limit),
         };
         Verdict {
@@ -117,7 +153,7 @@ fn verdict(excess: f64) -> String {
 
 impl Measure {
     fn more_is_better(self) -> bool {
-        matches!(self, Self::Faster(_) | Self::PerSecond)
+        matches!(self, Self::Faster(_) | Self::FasterThanAny(_) | Self::PerSecond)
     }
 
     fn of(self, row: &Row, table: &Table) -> Option<f64> {
@@ -129,6 +165,14 @@ impl Measure {
             Self::Faster(other) => Some(table.row(other)?.wall()?.median / row.wall()?.median),
             Self::PerSecond => Some(table.requests as f64 / row.wall()?.median),
             Self::Commits => row.commits().map(|n| n as f64),
+            Self::FasterThanAny(others) => Some(least(table, others, Row::wall)? / row.wall()?.median),
+            Self::FirstByteBehind(other) => {
+                Some((row.first_byte()?.median - table.row(other)?.first_byte()?.median) * 1e3)
+            }
+            Self::CpuTimesAny(others) => Some(row.cpu()?.median / least(table, others, Row::cpu)?),
+            Self::DiskKib => row.disk().map(|n| n as f64 / 1024.0),
+            Self::Threads => row.threads().map(|n| n as f64),
+            Self::Descriptors => row.fds().map(|n| n as f64),
         }
     }
 
@@ -141,8 +185,20 @@ impl Measure {
             Self::Faster(other) => format!("at least {limit} times as fast as {other}"),
             Self::PerSecond => format!("at least {limit} a second"),
             Self::Commits => format!("at most {limit} commits"),
+            Self::FasterThanAny(others) => format!("at least {limit} times as fast as the best {others}"),
+            Self::FirstByteBehind(other) => format!("first byte at most {limit} ms behind {other}"),
+            Self::CpuTimesAny(others) => format!("at most {limit} times the CPU of the best {others}"),
+            Self::DiskKib => format!("at most {limit} KiB written to disks"),
+            Self::Threads => format!("at most {limit} threads"),
+            Self::Descriptors => format!("at most {limit} descriptors"),
         }
     }
+}
+
+/// The smallest median among the subjects whose names begin with `prefix`.
+fn least(table: &Table, prefix: &str, of: fn(&Row) -> Option<Spread>) -> Option<f64> {
+    let rows = table.rows.iter().filter(|row| row.subject.starts_with(prefix));
+    rows.filter_map(|row| Some(of(row)?.median)).min_by(f64::total_cmp)
 }
 
 #[cfg(test)]
@@ -189,6 +245,22 @@ mod tests {
         let verdicts = hold(&[table], true);
         assert_eq!((verdicts[0].measured, verdicts[0].verdict.as_str()), (Some(4.0), "PASS"));
         assert_eq!(verdicts[1].verdict, "short by 5 %");
+    }
+
+    #[test]
+    fn the_best_of_several_is_what_is_compared_with() {
+        let row = |subject: &str, wall: f64, first_byte: f64| Row {
+            subject: subject.into(),
+            samples: vec![Sample { wall, cpu: wall, first_byte: Some(first_byte), ..Sample::default() }],
+            error: None,
+        };
+        let mut table = Table::new("t", "t", 1 << 30, "ours");
+        table.rows = vec![row("ours", 4.0, 0.010), row("relay a", 5.0, 0.007), row("relay b", 3.0, 0.0)];
+        let of = |measure: Measure| measure.of(&table.rows[0], &table).expect("figures");
+        assert_eq!(of(Measure::FasterThanAny("relay")), 0.75);
+        assert_eq!(of(Measure::CpuTimesAny("relay")), 4.0 / 3.0);
+        assert!((of(Measure::FirstByteBehind("relay a")) - 3.0).abs() < 1e-9);
+        assert_eq!(Measure::FasterThanAny("nobody").of(&table.rows[0], &table), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod annex;
 mod cli;
+mod clients;
 mod curl;
 mod driver;
 mod gateway;
@@ -9,10 +10,16 @@ mod goals;
 mod groups;
 mod http;
 mod lab;
+mod load;
 mod machine;
+mod multipart;
 mod nginx;
+mod null;
+mod presign;
 mod proc;
 mod program;
+mod proxied;
+mod relay;
 mod report;
 mod rows;
 mod servers;
@@ -23,8 +30,8 @@ mod wrk;
 use clap::Parser;
 use cli::{Args, Group};
 use groups::{
-    annex as through_annex, lanes, memory, protocol, serve_check, serve_get, serve_put, serve_record, serve_stdio,
-    small, start,
+    annex as through_annex, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null, proxy_put,
+    serve_check, serve_get, serve_put, serve_record, serve_stdio, small, start,
 };
 use lab::Lab;
 use report::Report;
@@ -50,6 +57,12 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::ServeCheck, "serve-check", serve_check::one_core),
     (Group::ServeCheck, "serve-check branch", serve_check::branch),
     (Group::ServeRecord, "serve-record", serve_record::puts),
+    (Group::ProxyGet, "proxy-get", proxy_get::s3),
+    (Group::ProxyPut, "proxy-put", proxy_put::s3),
+    (Group::ProxyNull, "proxy-null", proxy_null::cost),
+    (Group::ProxyMemory, "proxy-memory", proxy_memory::many),
+    (Group::ProxyMemory, "proxy-memory vanishing", proxy_memory::vanishing),
+    (Group::ProxyCheck, "proxy-check", proxy_check::s3),
 ];
 
 fn main() -> ExitCode {

@@ -81,6 +81,15 @@ pub fn cpu_exact(pid: u32) -> io::Result<f64> {
     Ok(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
 }
 
+/// Bytes `pid` has written to files so far that went to a disk or will.
+///
+/// Errors: there is no such process, or it is somebody else's.
+pub fn written(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let line = text.lines().find_map(|l| l.strip_prefix("write_bytes:"));
+    line.and_then(|v| v.trim().parse().ok()).ok_or_else(|| io::Error::other(format!("odd /proc/{pid}/io")))
+}
+
 // USER_HZ is 100 on every architecture Linux runs git-annex on.
 fn ticks(stat: &str) -> Option<u64> {
     // The command name may hold spaces and parentheses; fields are counted after the last one.
@@ -120,6 +129,14 @@ mod tests {
         }
         let (coarse, exact) = (cpu(pid).expect("alive"), cpu_exact(pid).expect("alive"));
         assert!((coarse - exact).abs() < 0.1, "{coarse} {exact}");
+    }
+
+    #[test]
+    fn what_we_write_is_counted() {
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("temp dir");
+        let before = written(std::process::id()).expect("ours");
+        fs::write(dir.path().join("file"), vec![1; 1 << 20]).expect("write");
+        assert!(written(std::process::id()).expect("ours") >= before + (1 << 20));
     }
 
     #[test]

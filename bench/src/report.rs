@@ -79,7 +79,8 @@ fn section(text: &mut String, table: &Table) {
     let served = table.rows.iter().any(|r| r.server_cpu().is_some());
     let first = table.rows.iter().any(|r| r.first_byte().is_some());
     let committed = table.rows.iter().any(|r| r.commits().is_some());
-    let shown = Shown { looked, served, first, committed };
+    let disk = table.rows.iter().any(|r| r.disk().is_some());
+    let shown = Shown { looked, served, first, committed, disk };
     let mut head = vec!["subject".to_string(), "wall s".into()];
     head.extend((table.bytes > 0).then(|| "MB/s".into()));
     head.extend((table.requests > 0).then(|| "a second".into()));
@@ -91,6 +92,7 @@ fn section(text: &mut String, table: &Table) {
     head.extend(looked.then(|| "threads".into()));
     head.extend(looked.then(|| "fds".into()));
     head.extend(committed.then(|| "commits".into()));
+    head.extend(disk.then(|| "to disk KiB".into()));
     push(text, format_args!("| {} |", head.join(" | ")));
     push(text, format_args!("|---|{}", "--:|".repeat(head.len() - 1)));
     let base = table.row(&table.baseline).and_then(Row::wall).map(|s| s.median);
@@ -112,6 +114,7 @@ struct Shown {
     served: bool,
     first: bool,
     committed: bool,
+    disk: bool,
 }
 
 fn cells(row: &Row, table: &Table, base: Option<f64>, shown: Shown, width: usize) -> Vec<String> {
@@ -129,13 +132,10 @@ fn cells(row: &Row, table: &Table, base: Option<f64>, shown: Shown, width: usize
     cells.extend(shown.served.then(|| row.server_cpu().map_or_else(dash, |s| figure(s.median))));
     cells.push(if row.rss() > 0 { figure(row.rss() as f64 / f64::from(1 << 20)) } else { dash() });
     if shown.looked {
-        let most = |of: fn(&crate::rows::Sample) -> Option<u64>| {
-            row.samples.iter().filter_map(of).max().map_or_else(dash, |n| n.to_string())
-        };
-        cells.push(most(|s| s.threads));
-        cells.push(most(|s| s.fds));
+        cells.extend([row.threads(), row.fds()].map(|most| most.map_or_else(dash, |n| n.to_string())));
     }
     cells.extend(shown.committed.then(|| row.commits().map_or_else(dash, |n| n.to_string())));
+    cells.extend(shown.disk.then(|| row.disk().map_or_else(dash, |n| n.div_ceil(1 << 10).to_string())));
     cells
 }
 
@@ -171,6 +171,7 @@ mod tests {
                 fds: threads,
                 first_byte,
                 commits: threads,
+                disk: threads,
                 ..Sample::default()
             };
             let row = |subject: &str, samples| Row { subject: subject.into(), samples, error: Some("x\ny".into()) };

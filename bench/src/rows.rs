@@ -23,6 +23,8 @@ pub struct Sample {
     pub first_byte: Option<f64>,
     /// Commits it took, where they were counted.
     pub commits: Option<u64>,
+    /// Bytes that its process wrote to disks, where it was looked at.
+    pub disk: Option<u64>,
 }
 
 /// One subject's runs.
@@ -59,12 +61,19 @@ pub struct Case<'a> {
     pub subject: String,
     /// Called with the number of the round; round 0 is the warm-up.
     pub run: Box<dyn FnMut(usize) -> io::Result<Vec<Sample>> + 'a>,
+    /// Measured rounds it takes part in at most.
+    most: usize,
 }
 
 impl<'a> Case<'a> {
     /// A case of the block's tables.
     pub fn new(subject: impl Into<String>, run: impl FnMut(usize) -> io::Result<Vec<Sample>> + 'a) -> Self {
-        Self { subject: subject.into(), run: Box::new(run) }
+        Self { subject: subject.into(), run: Box::new(run), most: usize::MAX }
+    }
+
+    /// The same, measured no more than `most` times: for who takes minutes where the others take seconds.
+    pub fn at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 }
 
@@ -111,6 +120,21 @@ impl Row {
         self.samples.iter().filter_map(|s| s.commits).max()
     }
 
+    /// Most bytes written to disks in any run.
+    pub fn disk(&self) -> Option<u64> {
+        self.samples.iter().filter_map(|s| s.disk).max()
+    }
+
+    /// Most threads of any run.
+    pub fn threads(&self) -> Option<u64> {
+        self.samples.iter().filter_map(|s| s.threads).max()
+    }
+
+    /// Most descriptors of any run.
+    pub fn fds(&self) -> Option<u64> {
+        self.samples.iter().filter_map(|s| s.fds).max()
+    }
+
     /// Largest peak RSS of any run, bytes.
     pub fn rss(&self) -> u64 {
         self.samples.iter().map(|s| s.rss).max().unwrap_or(0)
@@ -128,7 +152,7 @@ pub fn interleave(mut tables: Vec<Table>, mut cases: Vec<Case<'_>>, runs: usize)
     let name = tables.iter().map(|t| t.id.as_str()).collect::<Vec<_>>().join(" + ");
     for round in 0..=runs {
         for (index, case) in cases.iter_mut().enumerate() {
-            if tables[0].rows[index].error.is_some() {
+            if tables[0].rows[index].error.is_some() || round > case.most {
                 continue;
             }
             let label = if round == 0 { "warm-up".into() } else { format!("{round}/{runs}") };
@@ -169,6 +193,13 @@ mod tests {
         assert_eq!(*order.borrow(), "a0 b0 a1 b1 a2 b2 a3 b3 ");
         let wall = tables[0].row("b").and_then(Row::wall).expect("measured");
         assert_eq!((wall.min, wall.median, wall.max), (1.0, 2.0, 3.0));
+    }
+
+    #[test]
+    fn a_slow_subject_sits_out_the_rounds_it_need_not_run() {
+        let case = |name: &str| Case::new(name, |_| Ok(vec![Sample::default()]));
+        let tables = interleave(vec![Table::new("t", "t", 0, "a")], vec![case("a"), case("b").at_most(1)], 3);
+        assert_eq!(tables[0].rows.iter().map(|r| r.samples.len()).collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]

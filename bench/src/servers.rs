@@ -2,7 +2,7 @@
 
 use crate::curl;
 use crate::lab::{KEY, Lab, SECRET};
-use crate::{proc, usage};
+use crate::{presign, proc, usage};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -65,6 +65,16 @@ impl Server {
             io::Error::other(format!("{} is not ready: {e}; its log ends: {}", kind.name(), usage::tail(&log)))
         })?;
         Ok(server)
+    }
+
+    /// Where the object `name` is.
+    pub fn object(&self, name: &str) -> String {
+        format!("{}/{BUCKET}/{name}", self.url())
+    }
+
+    /// The presigned target of `method` on the object `name`, with `further` parameters, to follow the base address.
+    pub fn presigned(&self, method: &str, name: &str, further: &[(&str, &str)]) -> io::Result<String> {
+        presign::target(method, &format!("127.0.0.1:{}", self.port), &format!("/{BUCKET}/{name}"), further)
     }
 
     /// Base address, without a slash at the end.

@@ -227,6 +227,11 @@ impl Error {
         self.0.op
     }
 
+    /// How often it was tried.
+    pub fn tries(&self) -> u32 {
+        self.0.tries
+    }
+
     /// The few words that say what happened.
     pub fn detail(&self) -> &str {
         &self.0.detail

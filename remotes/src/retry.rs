@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Kind, Result};
 
 /// Tries of one request before its failure is reported.
 pub const TRIES: u32 = 5;
@@ -18,24 +18,39 @@ pub struct Backoff {
     first: Duration,
     tries: u32,
     started: Instant,
+    patience: Option<Duration>,
+    /// When the first try failed.
+    failed: Option<Instant>,
+    /// When the latest try began.
+    tried: Instant,
 }
 
 impl Backoff {
     /// No try yet.
     pub fn new(context: &Context) -> Self {
-        Self { first: context.first_pause, tries: 1, started: Instant::now() }
+        let now = Instant::now();
+        let (first, patience) = (context.first_pause, context.patience);
+        Self { first, tries: 1, started: now, patience, failed: None, tried: now }
     }
 
     /// Waits before the next try. Errors: `error` itself, with its story, where it cannot pass or was tried often enough.
     pub async fn pause(&mut self, error: Error) -> Result<()> {
-        if !error.kind().retry() || self.tries >= TRIES {
+        let pause = pause(self.first, self.tries, chance());
+        if !error.kind().retry() || self.tries >= TRIES || self.is_over(error.kind(), pause) {
             return Err(error.tried(self.tries, self.started.elapsed()));
         }
-        let pause = pause(self.first, self.tries, chance());
         tracing::debug!(target: "remotes", "try {} of {TRIES} failed, next in {} ms: {error}", self.tries, pause.as_millis());
         tokio::time::sleep(pause).await;
         self.tries += 1;
+        self.tried = Instant::now();
         Ok(())
+    }
+
+    /// Whether patience has run out.
+    fn is_over(&mut self, kind: Kind, pause: Duration) -> bool {
+        let Some(patience) = self.patience else { return false };
+        let failed = *self.failed.get_or_insert_with(Instant::now);
+        failed.elapsed() + pause > patience || (kind == Kind::Timeout && self.tried.elapsed() >= patience)
     }
 }
 
@@ -53,6 +68,31 @@ fn chance() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn tries(patience: Option<Duration>, kind: Kind, each: Duration) -> (u32, Duration) {
+        let context = Context { patience, ..Context::default() };
+        let (mut backoff, begun, mut tries) = (Backoff::new(&context), Instant::now(), 0);
+        loop {
+            tokio::time::sleep(each).await;
+            tries += 1;
+            if backoff.pause(Error::new(crate::Op::Stat, kind, "as asked")).await.is_err() {
+                return (tries, begun.elapsed());
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_patient_for_a_while_tries_no_longer() {
+        const WHILE: Duration = Duration::from_secs(2);
+        let at_once = Duration::from_millis(1);
+        assert_eq!(tries(None, Kind::Throttled, at_once).await.0, TRIES);
+        assert_eq!(tries(None, Kind::Timeout, WHILE).await.0, TRIES);
+        let (some, took) = tries(Some(WHILE), Kind::Throttled, at_once).await;
+        assert!((2..=TRIES).contains(&some) && took <= WHILE + at_once, "{some} tries in {took:?}");
+        assert_eq!(tries(Some(WHILE), Kind::Timeout, WHILE).await.0, 1, "it was silent for all of the time");
+        let long = tries(Some(WHILE), Kind::Reset, 10 * WHILE).await.0;
+        assert_eq!(long, 2, "what moved for long and broke is tried again");
+    }
 
     #[test]
     fn pauses_double_up_to_a_ceiling() {

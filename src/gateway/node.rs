@@ -46,7 +46,10 @@ pub struct Means {
 impl Means {
     /// The same for stores.
     pub fn context(&self) -> Context {
-        Context { budget: self.budget.clone(), idle: self.idle, ..Context::default() }
+        let connect = Context::default().connect.min(self.idle);
+        // A client waits, which can try again by itself.
+        let patience = Some(self.idle);
+        Context { budget: self.budget.clone(), idle: self.idle, connect, patience, ..Context::default() }
     }
 }
 
@@ -66,7 +69,7 @@ impl Node {
                     let store = registry::open(shelf.config.scheme.name, &shelf.config.options, &means.context());
                     store.map_err(|e| Failure::remote(&e))
                 })?;
-                Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store)))
+                Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store, means.context())))
             }
             Way::Elsewhere(location) => {
                 let peer = kept(location, || {

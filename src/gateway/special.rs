@@ -3,7 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use remotes::{Error, Kind, ObjectName, Op, Range, Store};
+use remotes::retry::Backoff;
+use remotes::{Context, Error, Kind, ObjectName, Op, Range, Store};
 
 use super::outgoing::Outgoing;
 use super::upload::StoreUpload;
@@ -20,11 +21,20 @@ pub struct Special {
     name: String,
     shelf: Arc<Shelf>,
     pub(super) store: Rc<dyn Store>,
+    context: Context,
 }
 
 impl Special {
-    pub(super) fn new(home: &Arc<Served>, uuid: &Uuid, name: &str, shelf: &Arc<Shelf>, store: Rc<dyn Store>) -> Self {
-        Self { home: Arc::clone(home), uuid: uuid.clone(), name: name.into(), shelf: Arc::clone(shelf), store }
+    pub(super) fn new(
+        home: &Arc<Served>,
+        uuid: &Uuid,
+        name: &str,
+        shelf: &Arc<Shelf>,
+        store: Rc<dyn Store>,
+        context: Context,
+    ) -> Self {
+        let (home, shelf) = (Arc::clone(home), Arc::clone(shelf));
+        Self { home, uuid: uuid.clone(), name: name.into(), shelf, store, context }
     }
 
     /// What this repository calls it.
@@ -43,14 +53,19 @@ impl Special {
 
     /// Opens the content of `key` from byte `from` on, `len` bytes where that is known; `None` where it is not there.
     pub(super) async fn get(&self, key: &Key, from: u64, len: Option<u64>) -> Result<Option<Outgoing>, Failure> {
-        let range = Range { from, len, tag: None };
-        match self.store.get(&self.object(key)?, range).await {
-            Ok(get) => {
-                self.whole(key, get.total)?;
-                Ok(Some(Outgoing::from_store(get, from)))
+        let (object, range) = (self.object(key)?, Range { from, len, tag: None });
+        let mut backoff = Backoff::new(&self.context);
+        loop {
+            match self.store.get(&object, range.clone()).await {
+                Ok(get) => {
+                    self.whole(key, get.total)?;
+                    return Ok(Some(Outgoing::from_store(get, from)));
+                }
+                Err(e) if e.kind() == Kind::NotFound => return Ok(None),
+                // What the store has tried itself need not be tried again.
+                Err(e) if e.tries() > 1 => return Err(self.failure(&e)),
+                Err(e) => backoff.pause(e).await.map_err(|e| self.failure(&e))?,
             }
-            Err(e) if e.kind() == Kind::NotFound => Ok(None),
-            Err(e) => Err(self.failure(&e)),
         }
     }
 

@@ -19,12 +19,14 @@ pub(crate) struct Flow {
     /// Bytes of a stream that came and were not sent.
     rest: Bytes,
     left: u64,
+    /// How long the source may be silent.
+    idle: Duration,
 }
 
 impl Flow {
-    /// The `len` bytes of `source`.
-    pub(crate) fn new(source: Source, len: u64) -> Self {
-        Self { source, rest: Bytes::new(), left: len }
+    /// The `len` bytes of `source`, which is silent for no longer than `idle`.
+    pub(crate) fn new(source: Source, len: u64, idle: Duration) -> Self {
+        Self { source, rest: Bytes::new(), left: len, idle }
     }
 
     /// How it travels to `link`, for the log: a lane, or `tls` where it is encrypted on the way.
@@ -49,7 +51,8 @@ impl Flow {
     }
 
     /// Takes the next `len` bytes, which are few, without sending them.
-    pub(crate) async fn hold(&mut self, len: u64, idle: Duration) -> Result<Vec<u8>, Broken> {
+    pub(crate) async fn hold(&mut self, len: u64) -> Result<Vec<u8>, Broken> {
+        let idle = self.idle;
         let mut held = Vec::new();
         while (held.len() as u64) < len.min(self.left) {
             let want = usize::try_from(len.min(self.left)).unwrap_or(usize::MAX) - held.len();
@@ -91,7 +94,7 @@ impl Flow {
 impl Link {
     /// Sends the next `len` bytes of `flow`.
     ///
-    /// Errors: `TimedOut` where either end does nothing for `idle`; the source may end early.
+    /// Errors: `TimedOut` where the receiver takes nothing for `idle`, or the source is silent for its time; it may end early.
     pub(crate) async fn pass(
         &mut self,
         flow: &mut Flow,
@@ -105,12 +108,12 @@ impl Link {
                 self.send(&file.part(0, len), budget, idle).await.map_err(Broken::Sink)?;
                 *file = file.part(len, file.len.saturating_sub(len));
             }
-            Source::Socket(from) => self.pass_socket(from, len, budget, idle).await?,
+            Source::Socket(from) => self.pass_socket(from, len, budget, flow.idle, idle).await?,
             Source::Stream(blocks) => {
                 let mut left = len;
                 while left > 0 {
                     if flow.rest.is_empty() {
-                        flow.rest = next_of(blocks.as_mut(), idle).await?;
+                        flow.rest = next_of(blocks.as_mut(), flow.idle).await?;
                     }
                     let n = usize::try_from(left).unwrap_or(usize::MAX).min(flow.rest.len());
                     let block = flow.rest.split_to(n);
@@ -128,6 +131,7 @@ impl Link {
         from: &mut SocketSource,
         len: u64,
         budget: &Budget,
+        source_idle: Duration,
         idle: Duration,
     ) -> Result<(), Broken> {
         let n = usize::try_from(len).unwrap_or(usize::MAX).min(from.head.len());
@@ -138,9 +142,9 @@ impl Link {
         let len = len - n as u64;
         let stream = from.socket.stream();
         match self {
-            Link::Tcp(to) => splice(stream, to, len, idle).await,
-            Link::Unix(to) => splice(stream, to, len, idle).await,
-            Link::Pipes { output, .. } => splice(stream, output, len, idle).await,
+            Link::Tcp(to) => splice(stream, to, len, source_idle, idle).await,
+            Link::Unix(to) => splice(stream, to, len, source_idle, idle).await,
+            Link::Pipes { output, .. } => splice(stream, output, len, source_idle, idle).await,
             Link::Tls(_) => {
                 let mut left = len;
                 while left > 0 {
@@ -148,7 +152,7 @@ impl Link {
                     let lease = within(idle, async { Ok(budget.lease(BLOCK as u64).await) });
                     let lease = Arc::new(lease.await.map_err(Broken::Sink)?);
                     let mut block = budget.block().under(&lease);
-                    let mut blocks = SocketBlocks::new(stream, Bytes::new(), left.min(TLS), idle);
+                    let mut blocks = SocketBlocks::new(stream, Bytes::new(), left.min(TLS), source_idle);
                     blocks.fill(&mut block).await.map_err(Broken::Source)?;
                     left -= block.len() as u64;
                     self.write(block.as_ref(), idle).await.map_err(Broken::Sink)?;
@@ -168,12 +172,18 @@ async fn next_of(blocks: &mut dyn Blocks, idle: Duration) -> Result<Bytes, Broke
 /// Bytes read before they are encrypted: more leave the cache between the two.
 const TLS: u64 = 256 << 10;
 
-async fn splice(from: &impl Plain, to: &impl Plain, len: u64, idle: Duration) -> Result<(), Broken> {
+async fn splice(
+    from: &impl Plain,
+    to: &impl Plain,
+    len: u64,
+    from_idle: Duration,
+    to_idle: Duration,
+) -> Result<(), Broken> {
     if len == 0 {
         return Ok(());
     }
     let mut pipe = take_pipe().map_err(Broken::Sink)?;
-    lane::relay(from, to, len, &mut pipe, &Meter::new(), idle).await?;
+    lane::relay(from, to, len, &mut pipe, &Meter::new(), from_idle, to_idle).await?;
     give_back(pipe);
     Ok(())
 }

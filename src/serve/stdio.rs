@@ -11,6 +11,7 @@ use remotes::pump::{BLOCK, Budget};
 
 use super::flow::Flow;
 use super::link::{self, Link, within};
+use super::special::Settings;
 use crate::gateway::{Failure, Held, Means, Node, Offer, Served, Settled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::{Access, AssociatedFile, Close, Event, Reply, Request, Server};
@@ -21,9 +22,6 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// How long a client may pause before what has come is brought where it belongs.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// The same for what is behind this repository, which nobody may have stopped.
-const STORE_IDLE: Duration = Duration::from_secs(60);
 
 /// Bytes in flight.
 const MEMORY: u64 = 16 << 20;
@@ -37,17 +35,23 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
         Ok(served) => Arc::new(served),
         Err(error) => return complain(&error.to_string()),
     };
+    // Nobody may have stopped what is behind this repository, so that is waited for as a special remote waits for it.
+    let store_idle = match Settings::from_env(&|name| std::env::var_os(name)) {
+        Ok(settings) => settings.idle,
+        Err(words) => return complain(&words),
+    };
     let wanted = uuid.unwrap_or(served.uuid()).clone();
     let budget = Budget::new(MEMORY);
     let talk = async {
-        let means = Means { budget: budget.clone(), idle: STORE_IDLE };
+        let means = Means { budget: budget.clone(), idle: store_idle };
         let node = Node::find(&served, &wanted, &means).await.map_err(io::Error::other)?;
         let Some(node) = node else {
             let words = format!("expected repository UUID {wanted} but found UUID {}", served.uuid());
             return Err(io::Error::other(words));
         };
         let (link, _restore) = link::stdio()?;
-        let session = Session { node, uuid: wanted.clone(), client: client.clone(), link, budget: budget.clone() };
+        let session =
+            Session { node, uuid: wanted.clone(), client: client.clone(), link, budget: budget.clone(), store_idle };
         session.run(access).await
     };
     let close = remotes::sys::run(std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"), talk);
@@ -77,6 +81,7 @@ struct Session {
     client: Uuid,
     link: Link,
     budget: Budget,
+    store_idle: Duration,
 }
 
 impl Session {
@@ -210,7 +215,7 @@ impl Session {
         let (source, len, proof) = content.part(offset, u64::MAX);
         said(server.reply(Reply::Data(len)))?;
         self.link.write(&server.take_output(), IDLE).await?;
-        let mut flow = Flow::new(source, len);
+        let mut flow = Flow::new(source, len, self.store_idle);
         self.link.pass(&mut flow, len, &self.budget, IDLE).await.map_err(io::Error::other)?;
         flow.finish();
         said(server.sent(proof.is_content().await))

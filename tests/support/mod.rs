@@ -8,8 +8,10 @@
 pub mod annex;
 pub mod clients;
 pub mod driver;
+pub mod faulty;
 pub mod gateway;
 pub mod http;
+pub mod lab;
 pub mod p2p;
 pub mod place;
 pub mod proxy;
@@ -19,4 +21,5 @@ pub mod run;
 pub mod servers;
 pub mod slow;
 pub mod ssh;
+pub mod way;
 pub mod wire;

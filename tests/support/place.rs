@@ -58,11 +58,20 @@ impl Place {
         Place::Webdav(servers::rclone_webdav(), unique("test"))
     }
 
-    /// The same S3 bucket through another port: a relay.
+    /// The same bucket or folder through another port: a relay.
     pub fn through(&self, port: u16) -> Place {
         match self {
             Place::S3(server, bucket, _) => Place::S3(server, bucket.clone(), port),
-            _ => panic!("only S3 places are reached through a relay"),
+            Place::Webdav(server, folder) => Place::Webdav(server.through(port), folder.clone()),
+            Place::Fs(_) => panic!("a directory is not reached through a relay"),
+        }
+    }
+
+    /// The port of its server.
+    pub fn port(&self) -> u16 {
+        match self {
+            Place::S3(server, ..) | Place::Webdav(server, _) => server.port,
+            Place::Fs(_) => panic!("a directory has no server"),
         }
     }
 

@@ -120,6 +120,12 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The same server by way of a relay at `port`.
+    pub fn through(&self, port: u16) -> &'static Server {
+        let (user, secret) = (self.user.clone(), self.secret.clone());
+        Box::leak(Box::new(Server { port, user, secret, process: Mutex::new(None) }))
+    }
+
     /// Stop it, if it is one's own, and wait until it is gone.
     pub fn stop(&self) {
         let process = self.process.lock().map(|mut process| process.take()).unwrap_or_default();

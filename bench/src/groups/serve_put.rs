@@ -4,8 +4,8 @@ use super::serve_get::Held;
 use crate::curl;
 use crate::gateway::{Gateway, Kind, expect, free_port};
 use crate::lab::Lab;
+use crate::relay::thread_cpu;
 use crate::rows::{Case, Sample, Table, interleave};
-use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -70,6 +70,11 @@ pub fn http(lab: &Lab) -> io::Result<Vec<Table>> {
     Ok(tables)
 }
 
+/// Seconds until the content of `source` was stored, sent with its length. Errors: it was not.
+pub fn stored(lab: &Lab, source: &Path, url: &str) -> io::Result<f64> {
+    put(lab, source, url, Framing::Length)
+}
+
 /// Seconds until the content was stored. Errors: it was not.
 fn put(lab: &Lab, source: &Path, url: &str, framing: Framing) -> io::Result<f64> {
     let length = format!("X-git-annex-data-length: {}", fs::metadata(source)?.len());
@@ -115,9 +120,4 @@ fn receive(listener: &TcpListener, target: &Path, digest: &str) -> io::Result<f6
     let body = if found == digest { r#"{"stored":true}"# } else { r#"{"stored":false}"# };
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
     Ok(thread_cpu() - begin)
-}
-
-fn thread_cpu() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

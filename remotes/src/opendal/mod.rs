@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use opendal::Buffer;
+use futures_util::StreamExt as _;
 use opendal::raw::{OpStat, Service as _};
 
 use crate::options::{Options, Spec, bad};
@@ -236,16 +236,19 @@ impl Store for OpendalStore {
                 Some(tag) => reader.if_match(&tag).await?,
                 None => reader.await?,
             };
-            reader.into_stream(from..from + len).await
+            let mut stream = reader.into_stream(from..from + len).await?;
+            // Nothing is asked of the service before the first bytes are: a refusal is to come now, and not behind a promise.
+            let first = stream.next().await.transpose()?.unwrap_or_default();
+            Ok((stream, first))
         };
-        let stream = self.link.watched(Op::Get, &call.watch, opened, |_| {}).await.map_err(about)?;
+        let (stream, first) = self.link.watched(Op::Get, &call.watch, opened, |_| {}).await.map_err(about)?;
         let reading = read::Reading {
             link: Rc::clone(&self.link),
             watch: call.watch,
             stream,
             object: object.clone(),
             left: len,
-            rest: Buffer::new(),
+            rest: first,
         };
         Ok(Get { len, total: stat.len, tag: stat.tag, source: Source::Stream(Box::new(reading)) })
     }

@@ -2,6 +2,7 @@
 //! gone on with where it was broken off, with nothing on this computer's disk but the ledger.
 
 use std::collections::VecDeque;
+use std::io;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -151,10 +152,23 @@ impl StoreUpload {
     async fn remember(&mut self, end: u64, token: Vec<u8>, step: u64) {
         let Some(ledger) = self.ledger.take() else { return };
         let object = self.object.as_bytes().to_vec();
-        match write(ledger, move |ledger| ledger.begin(&object, end, &token, step)).await {
-            Ok(ledger) => self.ledger = Some(ledger),
-            Err(failure) => self.special.warn(&failure),
-        }
+        let written = write(ledger, move |ledger| ledger.begin(&object, end, &token, step)).await;
+        self.wrote(written);
+    }
+
+    /// Takes a ledger back. One that could not be written stays locked where it tells of this upload, so that nobody takes
+    /// that for over; it will not be gone on with.
+    fn wrote(&mut self, written: Result<(Ledger, io::Result<()>), Failure>) {
+        let failed = match written {
+            Ok((ledger, Ok(()))) => return self.ledger = Some(ledger),
+            Ok((ledger, Err(e))) => {
+                self.ledger = Some(ledger).filter(|ledger| ledger.begun().is_some());
+                Failure::io("write the ledger of unfinished uploads", &e)
+            }
+            Err(failure) => failure,
+        };
+        self.states = None;
+        self.special.warn(&failed);
     }
 
     /// Takes the next bytes.
@@ -190,11 +204,8 @@ impl StoreUpload {
             let all = move |ledger: &mut Ledger| {
                 marked.iter().try_for_each(|(digest, mark)| ledger.mark(mark.end, &mark.tag, digest))
             };
-            match write(ledger, all).await {
-                Ok(ledger) => self.ledger = Some(ledger),
-                // It can come to its end all the same; broken off, it leaves nothing.
-                Err(failure) => self.special.warn(&failure),
-            }
+            let written = write(ledger, all).await;
+            self.wrote(written);
         }
     }
 
@@ -216,7 +227,14 @@ impl StoreUpload {
             return Ok(Settled::Wrong);
         }
         let put = self.put.take().ok_or_else(over)?;
-        put.commit().await.map_err(|e| self.special.failure(&e))?;
+        let resumption = put.resumption();
+        if let Err(e) = put.commit().await {
+            // What no ledger tells of would stay for ever.
+            if let (true, true, Some(resumption)) = (self.ledger.is_none(), e.kind().retry(), resumption) {
+                let _ = self.special.store.abandon(&self.object, &resumption).await;
+            }
+            return Err(self.special.failure(&e));
+        }
         let recorded = self.special.record(&self.key, Presence::Present).await;
         self.forget().await?;
         recorded.map(|()| Settled::Stored(Vec::new()))
@@ -253,7 +271,9 @@ impl StoreUpload {
     /// Empties the ledger, and keeps it locked.
     async fn forget(&mut self) -> Result<(), Failure> {
         if let Some(ledger) = self.ledger.take() {
-            self.ledger = Some(write(ledger, Ledger::clear).await?);
+            let (ledger, cleared) = write(ledger, Ledger::clear).await?;
+            self.ledger = Some(ledger);
+            cleared.map_err(|e| Failure::io("empty the ledger of unfinished uploads", &e))?;
         }
         Ok(())
     }
@@ -273,13 +293,16 @@ impl Drop for StoreUpload {
     }
 }
 
-/// Writes into the ledger, which is gone where that fails.
+/// Does something with the ledger on a pool thread.
 async fn write(
     mut ledger: Ledger,
-    f: impl FnOnce(&mut Ledger) -> std::io::Result<()> + Send + 'static,
-) -> Result<Ledger, Failure> {
-    let written = blocking(move || f(&mut ledger).map(|()| ledger)).await?;
-    written.map_err(|e| Failure::io("write the ledger of unfinished uploads", &e))
+    f: impl FnOnce(&mut Ledger) -> io::Result<()> + Send + 'static,
+) -> Result<(Ledger, io::Result<()>), Failure> {
+    blocking(move || {
+        let done = f(&mut ledger);
+        (ledger, done)
+    })
+    .await
 }
 
 fn over() -> Failure {

@@ -79,7 +79,7 @@ impl Connection {
         metrics.downloads.add(1);
         let stable = content.is_stable();
         let (source, length, proof) = content.part(first, length);
-        let flow = Flow::new(source, length);
+        let flow = Flow::new(source, length, self.shared.idle);
         let lane = flow.lane(&self.link);
         if flow.by_kernel(&self.link) { &metrics.by_kernel } else { &metrics.by_memory }.add(1);
         let sent = self.send(flow, length, stable, proof).await;
@@ -108,7 +108,7 @@ impl Connection {
         let (budget, idle) = (self.shared.budget.clone(), self.shared.idle);
         let held = if stable { 0 } else { length.min(1) };
         self.link.pass(&mut flow, length - held, &budget, idle).await.map_err(broken)?;
-        let last = flow.hold(held, idle).await.map_err(broken)?;
+        let last = flow.hold(held).await.map_err(broken)?;
         flow.finish();
         if !proof.is_content().await {
             return Err(io::Error::other("the content changed while it was sent"));

@@ -27,7 +27,7 @@ pub(super) struct Announced {
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Reads that brought less than this are copied out of their block: the block would keep 1 MiB for them.
-const LITTLE: usize = 128 << 10;
+const LITTLE: usize = 32 << 10;
 
 /// Longest wait for memory.
 const MEMORY: Duration = Duration::from_secs(30);

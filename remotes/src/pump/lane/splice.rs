@@ -32,29 +32,31 @@ impl std::error::Error for Broken {}
 
 /// Moves the next `len` bytes of `from` to `to` through an empty `pipe`.
 ///
-/// Errors: `UnexpectedEof` of the source where it ends early, `TimedOut` where either side does nothing for `idle`. The pipe
-/// then holds bytes of a broken transfer and must not be used again.
+/// Errors: `UnexpectedEof` of the source where it ends early, `TimedOut` where either side does nothing for its time. The
+/// pipe then holds bytes of a broken transfer and must not be used again.
 pub async fn relay(
     from: &impl Plain,
     to: &impl Plain,
     len: u64,
     pipe: &mut Pipe,
     meter: &Meter,
-    idle: Duration,
+    from_idle: Duration,
+    to_idle: Duration,
 ) -> Result<(), Broken> {
     let mut left = len;
     while left > 0 || pipe.held() > 0 {
         if pipe.held() == 0 {
             let want = usize::try_from(left).unwrap_or(usize::MAX);
             // A full pipe answers EAGAIN too, so it is filled only when empty.
-            let n =
-                within(idle, from.when(Interest::READABLE, || pipe.fill(from, want))).await.map_err(Broken::Source)?;
+            let filled = within(from_idle, from.when(Interest::READABLE, || pipe.fill(from, want))).await;
+            let n = filled.map_err(Broken::Source)?;
             if n == 0 {
                 return Err(Broken::Source(io::ErrorKind::UnexpectedEof.into()));
             }
             left -= n as u64;
         }
-        let n = within(idle, to.when(Interest::WRITABLE, || pipe.drain(to, left > 0))).await.map_err(Broken::Sink)?;
+        let drained = within(to_idle, to.when(Interest::WRITABLE, || pipe.drain(to, left > 0))).await;
+        let n = drained.map_err(Broken::Sink)?;
         if n == 0 {
             return Err(Broken::Sink(io::ErrorKind::WriteZero.into()));
         }

@@ -82,7 +82,7 @@ fn a_relay_moves_exactly_what_was_announced() {
         let reader = tokio::task::spawn_local(all(sink));
         let meter = Meter::new();
         let mut pipe = Pipe::new().expect("a pipe");
-        relay(&from, &to, content.len() as u64, &mut pipe, &meter, PATIENCE).await.expect("moved");
+        relay(&from, &to, content.len() as u64, &mut pipe, &meter, PATIENCE, PATIENCE).await.expect("moved");
         assert_eq!(pipe.held(), 0, "the pipe can be used again");
         drop(to);
         assert!(reader.await.expect("read") == content);
@@ -102,10 +102,10 @@ fn a_relay_gives_broken_and_stalled_ends_up() {
         let (to, sink) = pair().await;
         source.write_all(b"half").await.expect("written");
         let mut pipe = Pipe::new().expect("a pipe");
-        let e = relay(&from, &to, 8, &mut pipe, &Meter::new(), HASTE).await.expect_err("the source stalls");
+        let e = relay(&from, &to, 8, &mut pipe, &Meter::new(), HASTE, PATIENCE).await.expect_err("the source stalls");
         assert!(matches!(&e, Broken::Source(e) if e.kind() == ErrorKind::TimedOut), "{e}");
         drop(source);
-        let e = relay(&from, &to, 4, &mut pipe, &Meter::new(), PATIENCE).await.expect_err("the source ends");
+        let e = relay(&from, &to, 4, &mut pipe, &Meter::new(), PATIENCE, PATIENCE).await.expect_err("the source ends");
         assert!(matches!(&e, Broken::Source(e) if e.kind() == ErrorKind::UnexpectedEof), "{e}");
         drop(sink);
     });

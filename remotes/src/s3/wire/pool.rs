@@ -1,8 +1,8 @@
 //! Connections to one server, kept for the next request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
@@ -25,11 +25,19 @@ struct Inner {
     port: u16,
     context: Context,
     idle: RefCell<Vec<(TcpStream, Instant)>>,
+    /// Whether somebody comes to close what nobody asked for.
+    watched: Cell<bool>,
+    me: Weak<Inner>,
 }
 
 impl Pool {
     pub(crate) fn new(host: String, port: u16, context: &Context) -> Self {
-        Self(Rc::new(Inner { host, port, context: context.clone(), idle: RefCell::default() }))
+        let context = context.clone();
+        let inner = |me: &Weak<Inner>| {
+            let (idle, watched, me) = (RefCell::default(), Cell::new(false), Weak::clone(me));
+            Inner { host, port, context, idle, watched, me }
+        };
+        Self(Rc::new_cyclic(inner))
     }
 
     pub(crate) fn idle_limit(&self) -> Duration {
@@ -83,6 +91,23 @@ impl Home for Inner {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MOST {
             idle.push((stream, Instant::now()));
+        }
+        if !self.watched.replace(true) {
+            tokio::task::spawn_local(watch(Weak::clone(&self.me)));
+        }
+    }
+}
+
+/// Closes connections that nobody asked for, until none is left.
+async fn watch(pool: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(KEEP).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let mut idle = pool.idle.borrow_mut();
+        idle.retain(|(_, since)| since.elapsed() < KEEP);
+        if idle.is_empty() {
+            pool.watched.set(false);
+            return;
         }
     }
 }

@@ -1,0 +1,184 @@
+//! A store that costs nothing: speaks as much S3 as the gateway needs, throws away what it is given, and serves a pattern.
+//!
+//! It runs in threads of the bench, so that the CPU of the gateway is the gateway's alone and no disk is the wall.
+
+mod objects;
+mod pattern;
+mod request;
+
+pub use pattern::{Keys, Pattern};
+
+use objects::{Answer, Body, Objects};
+use request::{Connection, Request};
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+// A request and its answer need no more; there are some hundred of these threads at most.
+const STACK: usize = 256 << 10;
+
+/// A running store; it takes no more connections once this is dropped.
+pub struct NullStore {
+    /// Port on 127.0.0.1.
+    pub port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    objects: Objects,
+    pattern: Pattern,
+    stop: AtomicBool,
+}
+
+impl NullStore {
+    /// Starts it, empty. Every bucket is there. Errors: no port.
+    pub fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = listener.local_addr()?.port();
+        let shared =
+            Arc::new(Shared { objects: Objects::default(), pattern: Pattern::new(), stop: AtomicBool::new(false) });
+        let accepting = Arc::clone(&shared);
+        thread::Builder::new().name("null store".into()).spawn(move || accept(&listener, &accepting))?;
+        Ok(Self { port, shared })
+    }
+
+    /// Holds an object of `len` bytes of the pattern at `path`, which begins with the bucket.
+    pub fn hold(&self, path: &str, len: u64) {
+        self.shared.objects.hold(path, len);
+    }
+
+    /// Length of what is at `path`, which begins with the bucket.
+    pub fn holds(&self, path: &str) -> Option<u64> {
+        self.shared.objects.len(path)
+    }
+}
+
+impl Drop for NullStore {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        // Wakes the thread that accepts; where that fails it has gone.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        if shared.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let shared = Arc::clone(shared);
+        // A client whose connection fails has gone, as clients do here.
+        let serve = move || drop(serve(stream, &shared));
+        if let Err(error) = thread::Builder::new().stack_size(STACK).spawn(serve) {
+            eprintln!("null store: {error}");
+        }
+    }
+}
+
+fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut connection = Connection::new(stream)?;
+    while let Some(request) = connection.next()? {
+        let answer = match connection.body(&request)? {
+            Some(body) => shared.objects.answer(&request, body),
+            None => return Ok(()),
+        };
+        send(connection.stream(), &request, &answer, &shared.pattern)?;
+    }
+    Ok(())
+}
+
+fn send(stream: &mut TcpStream, request: &Request, answer: &Answer, pattern: &Pattern) -> io::Result<()> {
+    let (len, range) = answer.span(request);
+    let status = if range.is_empty() { answer.status } else { "206 Partial Content" };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nServer: null\r\nContent-Length: {len}\r\n{range}{}\r\n",
+        answer.etag.as_ref().map_or(String::new(), |tag| format!(
+            "ETag: {tag}\r\nLast-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nAccept-Ranges: bytes\r\n"
+        ))
+    );
+    let (from, send_body) = (answer.from(request), request.method != "HEAD");
+    match &answer.body {
+        Body::Bytes(bytes) if send_body => {
+            let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+            let end = (from + usize::try_from(len).unwrap_or(usize::MAX)).min(bytes.len());
+            stream.write_all(&[head.as_bytes(), &bytes[from..end]].concat())
+        }
+        Body::Pattern(_) if send_body => {
+            stream.write_all(head.as_bytes())?;
+            pattern.write(stream, from, len)
+        }
+        Body::Bytes(_) | Body::Pattern(_) => stream.write_all(head.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn ask(store: &NullStore, requests: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", store.port)).expect("connect");
+        stream.write_all(requests.as_bytes()).expect("send");
+        stream.shutdown(std::net::Shutdown::Write).expect("shutdown");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("answers");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[test]
+    fn what_was_put_has_its_length_and_what_was_not_is_absent() {
+        let store = NullStore::start().expect("start");
+        let body = "x".repeat(200_000);
+        let put = format!("PUT /b/k HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let answers = ask(&store, &format!("{put}HEAD /b/k HTTP/1.1\r\n\r\nHEAD /b/none HTTP/1.1\r\n\r\n"));
+        assert!(answers.contains("Content-Length: 200000\r\n") && answers.contains("404"), "{answers}");
+        assert_eq!(store.holds("/b/k"), Some(200_000));
+    }
+
+    #[test]
+    fn a_put_that_is_cut_short_leaves_nothing() {
+        let store = NullStore::start().expect("start");
+        ask(&store, "PUT /b/k HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nshort");
+        assert_eq!(store.holds("/b/k"), None);
+    }
+
+    #[test]
+    fn parts_become_an_object_only_when_they_are_completed() {
+        let store = NullStore::start().expect("start");
+        let answer = ask(&store, "POST /b/k?uploads HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+        let id = answer.split("<UploadId>").nth(1).and_then(|t| t.split('<').next()).expect("an id").to_string();
+        for number in [1, 2] {
+            let put = format!("PUT /b/k?partNumber={number}&uploadId={id} HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+            assert!(ask(&store, &put).contains("ETag"), "part {number}");
+        }
+        let listed = ask(&store, &format!("GET /b/k?uploadId={id} HTTP/1.1\r\n\r\n"));
+        assert_eq!(listed.matches("<Size>3</Size>").count(), 2, "{listed}");
+        assert_eq!(store.holds("/b/k"), None);
+        let complete = format!("POST /b/k?uploadId={id} HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+        assert!(ask(&store, &complete).contains("200 OK"));
+        assert_eq!(store.holds("/b/k"), Some(6));
+        assert!(ask(&store, &complete).contains("NoSuchUpload"));
+    }
+
+    #[test]
+    fn ranges_are_cut_out_of_the_pattern() {
+        let store = NullStore::start().expect("start");
+        store.hold("/b/k", 3 << 20);
+        let whole = {
+            let mut bytes = Vec::new();
+            Pattern::new().write(&mut bytes, 0, 3 << 20).expect("memory");
+            bytes
+        };
+        let mut stream = TcpStream::connect(("127.0.0.1", store.port)).expect("connect");
+        write!(stream, "GET /b/k HTTP/1.1\r\nRange: bytes=1048570-1048585\r\n\r\n").expect("send");
+        stream.shutdown(std::net::Shutdown::Write).expect("shutdown");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        assert!(answer.ends_with(&whole[1_048_570..1_048_586]));
+        let head = String::from_utf8_lossy(&answer).into_owned();
+        assert!(head.contains("Content-Range: bytes 1048570-1048585/3145728"), "{head}");
+    }
+}

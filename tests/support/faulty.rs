@@ -1,0 +1,328 @@
+//! A server between a store and its clients that passes on HTTP request by request, and fails on order: at a stated place of
+//! stated requests, so that "in mid-transfer" is a state and not a guess.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use rustix::net::sockopt;
+
+/// The requests that a fault is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Looking at an object.
+    Look,
+    /// Reading one.
+    Get,
+    /// Writing one, or a part of it.
+    Put,
+    /// Beginning an upload in parts.
+    Begin,
+    /// Making an object of parts.
+    Complete,
+    /// Giving one its name.
+    Rename,
+    /// Removing one.
+    Remove,
+}
+
+/// Where in a request it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// So many bytes of its body have come; the store hears nothing of it.
+    Sending(usize),
+    /// All of it has come; the store hears nothing of it.
+    Sent,
+    /// The store has done it, and nobody hears that.
+    Done,
+    /// The head of the answer and so many bytes of its body are through.
+    Answering(usize),
+}
+
+/// How it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Silence.
+    Stall,
+    /// RST.
+    Reset,
+    /// FIN.
+    Close,
+    /// Another answer than the store's, and FIN.
+    Say(&'static str),
+    /// All connections are reset, and new ones refused.
+    Die,
+}
+
+struct Rule {
+    about: String,
+    what: What,
+    at: At,
+    how: How,
+    times: usize,
+}
+
+/// The server. It is gone when dropped.
+pub struct Faulty {
+    /// Where to connect instead of the store.
+    pub port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    port: u16,
+    target: u16,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    rules: Vec<Rule>,
+    /// Connections that were accepted and may be open still.
+    open: Vec<TcpStream>,
+    /// Faults that happened.
+    met: Vec<String>,
+    /// How often all was healed: whoever stalls waits for the next.
+    healed: usize,
+    dead: bool,
+    over: bool,
+}
+
+impl Faulty {
+    /// Passes on to `target` on loopback.
+    pub fn start(target: u16) -> Faulty {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback");
+        let port = listener.local_addr().expect("it is bound").port();
+        let shared = Arc::new(Shared { port, target, state: Mutex::default(), changed: Condvar::new() });
+        shared.accept(listener);
+        Faulty { port, shared }
+    }
+
+    /// The next `times` requests of kind `what` whose head contains `about` fail.
+    pub fn fail(&self, about: &str, what: What, at: At, how: How, times: usize) {
+        self.shared.state().rules.push(Rule { about: about.to_string(), what, at, how, times });
+    }
+
+    /// How often a fault happened to requests whose head contains `about`.
+    pub fn met(&self, about: &str) -> usize {
+        self.shared.state().met.iter().filter(|head| head.contains(about)).count()
+    }
+
+    /// Nothing fails any more; what stalls is reset.
+    pub fn heal(&self) {
+        let mut state = self.shared.state();
+        state.rules.clear();
+        state.met.clear();
+        state.healed += 1;
+        let was_dead = std::mem::take(&mut state.dead);
+        drop(state);
+        self.shared.changed.notify_all();
+        if was_dead {
+            let listener = TcpListener::bind(("127.0.0.1", self.port)).expect("the port is still free");
+            self.shared.accept(listener);
+        }
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        self.shared.state().over = true;
+        self.shared.changed.notify_all();
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    fn accept(self: &Arc<Self>, listener: TcpListener) {
+        let shared = Arc::clone(self);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let mut state = shared.state();
+                if state.over || state.dead {
+                    return;
+                }
+                let Ok(client) = client else { continue };
+                state.open.extend(client.try_clone());
+                drop(state);
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || {
+                    // Whoever broke it off, it is over.
+                    let _ = shared.serve(&client);
+                    let _ = client.shutdown(Shutdown::Both);
+                    let mut state = shared.state();
+                    let peer = client.peer_addr().ok();
+                    state.open.retain(|other| peer.is_none() || other.peer_addr().ok() != peer);
+                });
+            }
+        });
+    }
+
+    fn serve(&self, client: &TcpStream) -> io::Result<()> {
+        let server = TcpStream::connect(("127.0.0.1", self.target))?;
+        let (mut up, mut down) = (BufReader::new(client.try_clone()?), BufReader::new(server.try_clone()?));
+        loop {
+            let head = read_head(&mut up)?;
+            if head.is_empty() {
+                return Ok(());
+            }
+            let fault = self.fault(&head);
+            let length = length(&head);
+            match fault {
+                Some((At::Sending(n), how)) => {
+                    io::copy(&mut up.by_ref().take(n as u64), &mut io::sink())?;
+                    return self.break_off(client, how);
+                }
+                Some((At::Sent, how)) => {
+                    pass_body(&mut up, &mut io::sink(), length.unwrap_or(Length::Bytes(0)))?;
+                    return self.break_off(client, how);
+                }
+                _ => {}
+            }
+            (&server).write_all(head.as_bytes())?;
+            pass_body(&mut up, &mut &server, length.unwrap_or(Length::Bytes(0)))?;
+            let answer = loop {
+                let answer = read_head(&mut down)?;
+                if !answer.starts_with("HTTP/1.1 100") {
+                    break answer;
+                }
+            };
+            let status: u16 = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+            let bare = head.starts_with("HEAD ") || matches!(status, 204 | 304);
+            let length = if bare { Length::Bytes(0) } else { self::length(&answer).unwrap_or(Length::ToEnd) };
+            match fault {
+                Some((At::Done, how)) => {
+                    pass_body(&mut down, &mut io::sink(), length)?;
+                    return self.break_off(client, how);
+                }
+                Some((At::Answering(n), how)) => {
+                    { client }.write_all(answer.as_bytes())?;
+                    io::copy(&mut down.by_ref().take(n as u64), &mut { client })?;
+                    return self.break_off(client, how);
+                }
+                _ => {
+                    { client }.write_all(answer.as_bytes())?;
+                    pass_body(&mut down, &mut { client }, length)?;
+                }
+            }
+            if matches!(length, Length::ToEnd) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The fault that is meant for the request with this head.
+    fn fault(&self, head: &str) -> Option<(At, How)> {
+        let mut state = self.state();
+        let fits = |rule: &Rule| rule.times > 0 && head.contains(&rule.about) && is(head, rule.what);
+        let rule = state.rules.iter_mut().find(|rule| fits(rule))?;
+        rule.times -= 1;
+        let found = (rule.at, rule.how);
+        state.met.push(head.to_string());
+        Some(found)
+    }
+
+    /// Errors: the connection is over.
+    fn break_off(&self, client: &TcpStream, how: How) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::ConnectionAborted);
+        match how {
+            // Answers without a length, and what is no answer, end with the connection.
+            How::Say(words) => { client }.write_all(words.as_bytes())?,
+            How::Close => {}
+            How::Stall => {
+                let state = self.state();
+                let healed = state.healed;
+                let limit = Duration::from_secs(120);
+                drop(self.changed.wait_timeout_while(state, limit, |state| state.healed == healed && !state.over));
+                reset(client);
+            }
+            How::Reset => reset(client),
+            How::Die => {
+                let mut state = self.state();
+                state.dead = true;
+                for open in state.open.drain(..) {
+                    reset(&open);
+                }
+                drop(state);
+                // Whoever waits for a connection gets one, and leaves.
+                let _ = TcpStream::connect(("127.0.0.1", self.port));
+            }
+        }
+        Err(gone())
+    }
+}
+
+/// The next close of the connection is an RST; everybody who waits for it wakes.
+fn reset(stream: &TcpStream) {
+    let _ = sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+    // Dissolves the association, which is an RST, whoever holds a copy of the descriptor.
+    let _ = rustix::net::connect_unspec(stream);
+}
+
+fn is(head: &str, what: What) -> bool {
+    let line = head.lines().next().unwrap_or("");
+    let verb = line.split(' ').next().unwrap_or("");
+    let create = line.contains("?uploads") || line.contains("&uploads");
+    match what {
+        What::Look => matches!(verb, "HEAD" | "PROPFIND"),
+        What::Get => verb == "GET",
+        What::Put => verb == "PUT",
+        What::Begin => verb == "POST" && create,
+        What::Complete => verb == "POST" && !create,
+        What::Rename => verb == "MOVE",
+        What::Remove => verb == "DELETE" && !line.contains("uploadId="),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Length {
+    Bytes(u64),
+    Chunks,
+    ToEnd,
+}
+
+fn length(head: &str) -> Option<Length> {
+    let value = |name: &str| {
+        let mut pairs = head.lines().filter_map(|line| line.split_once(':'));
+        pairs.find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_string())
+    };
+    if value("transfer-encoding").is_some() {
+        return Some(Length::Chunks);
+    }
+    value("content-length").and_then(|value| value.parse().ok()).map(Length::Bytes)
+}
+
+fn read_head(from: &mut impl BufRead) -> io::Result<String> {
+    let mut head = String::new();
+    while from.read_line(&mut head)? > 2 {}
+    Ok(head)
+}
+
+fn pass_body(from: &mut impl BufRead, to: &mut impl Write, length: Length) -> io::Result<()> {
+    match length {
+        Length::Bytes(len) => {
+            if io::copy(&mut from.by_ref().take(len), to)? < len {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Length::ToEnd => {
+            io::copy(from, to)?;
+        }
+        Length::Chunks => loop {
+            let mut line = String::new();
+            from.read_line(&mut line)?;
+            let len = u64::from_str_radix(line.trim().split(';').next().unwrap_or(""), 16).map_err(io::Error::other)?;
+            to.write_all(line.as_bytes())?;
+            io::copy(&mut from.by_ref().take(len + 2), to)?;
+            if len == 0 {
+                break;
+            }
+        },
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! One request over either wire, and what its client would make of the answer.
+
+use std::path::Path;
+
+use super::annex::Repo;
+use super::gateway::Gateway;
+use super::http::{Client, post_head};
+use super::p2p::Session;
+use super::wire::{CLIENT, length};
+
+/// How a client gets to what is behind a gateway.
+#[derive(Clone, Copy)]
+pub enum Way<'a> {
+    /// By a server that runs.
+    Http(&'a Gateway),
+    /// By a process for each request, which waits for stores no longer than so many seconds.
+    Stdio(&'a Repo, &'a str),
+}
+
+/// What a client learns.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is there, stored, removed.
+    Yes,
+    /// It is not.
+    No,
+    /// Content that looks whole.
+    Content(Vec<u8>),
+    /// Nothing, for this reason.
+    Failed(String),
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Outcome::Yes => f.write_str("yes"),
+            Outcome::No => f.write_str("no"),
+            Outcome::Content(bytes) => write!(f, "{} bytes", bytes.len()),
+            Outcome::Failed(why) => write!(f, "failed: {why}"),
+        }
+    }
+}
+
+impl Way<'_> {
+    /// CHECKPRESENT.
+    #[track_caller]
+    pub fn check(self, uuid: &str, key: &str) -> Outcome {
+        match self {
+            Way::Http(_) => self.post(uuid, "checkpresent", key, None),
+            Way::Stdio(..) => verdict(self.session(uuid), &format!("CHECKPRESENT {key}\n")),
+        }
+    }
+
+    /// REMOVE.
+    #[track_caller]
+    pub fn remove(self, uuid: &str, key: &str) -> Outcome {
+        match self {
+            Way::Http(_) => self.post(uuid, "remove", key, None),
+            Way::Stdio(..) => verdict(self.session(uuid), &format!("REMOVE {key}\n")),
+        }
+    }
+
+    /// PUT, from the start.
+    #[track_caller]
+    pub fn put(self, uuid: &str, key: &str, content: &[u8]) -> Outcome {
+        if let Way::Http(_) = self {
+            return self.post(uuid, "put", key, Some(content));
+        }
+        let mut session = self.session(uuid);
+        session.send(format!("PUT  {key}\n").as_bytes());
+        match session.line() {
+            Some(line) if line.starts_with("ALREADY-HAVE") => return Outcome::Yes,
+            Some(line) if line == "PUT-FROM 0" => {}
+            other => return failed(other),
+        }
+        session.send(format!("DATA {}\n", content.len()).as_bytes());
+        session.send(content);
+        verdict(session, "VALID\n")
+    }
+
+    /// GET, whole.
+    #[track_caller]
+    pub fn get(self, uuid: &str, key: &str) -> Outcome {
+        let Way::Http(server) = self else { return self.get_by_line(uuid, key) };
+        let mut client = server.connect();
+        client.send(format!("GET /git-annex/{uuid}/v4/key/{key}?clientuuid={CLIENT} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        match client.try_answer(false) {
+            Ok(Some(answer)) if answer.status == 200 && answer.body.is_empty() => Outcome::No,
+            Ok(Some(answer)) if answer.status == 200 => Outcome::Content(answer.body),
+            Ok(Some(answer)) if answer.status == 404 => Outcome::No,
+            Ok(Some(answer)) => Outcome::Failed(format!("{} {}", answer.status, answer.text())),
+            Ok(None) => Outcome::Failed("the connection was closed".into()),
+            Err(e) => Outcome::Failed(e.to_string()),
+        }
+    }
+
+    fn get_by_line(self, uuid: &str, key: &str) -> Outcome {
+        let mut session = self.session(uuid);
+        session.send(format!("GET 0  {key}\n").as_bytes());
+        let len = match session.line() {
+            Some(line) if line.starts_with("DATA ") => line[5..].parse::<usize>().expect("a length"),
+            other => return failed(other),
+        };
+        let content = session.bytes(len);
+        if content.len() < len {
+            return Outcome::Failed(format!("{} of {len} bytes", content.len()));
+        }
+        match session.line().as_deref() {
+            Some("VALID") => Outcome::Content(content),
+            Some("INVALID") if len == 0 => Outcome::No,
+            other => Outcome::Failed(format!("{other:?}")),
+        }
+    }
+
+    #[track_caller]
+    fn session(self, uuid: &str) -> Session {
+        let Way::Stdio(repo, timeout) = self else { panic!("a process for each request") };
+        let mut command = repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        command.env("STREAM_TIMEOUT", timeout);
+        Session::greeted(command, &repo.dir(), uuid)
+    }
+
+    #[track_caller]
+    fn post(self, uuid: &str, op: &str, key: &str, content: Option<&[u8]>) -> Outcome {
+        let Way::Http(server) = self else { panic!("a server") };
+        let mut client: Client = server.connect();
+        let path = format!("/git-annex/{uuid}/v4/{op}?clientuuid={CLIENT}&key={key}");
+        let header = length(content.map_or(0, <[u8]>::len));
+        let headers: &[&str] = if content.is_some() { &[&header] } else { &[] };
+        let body = content.unwrap_or_default();
+        // A server that has failed need not read on; what it answered counts.
+        let _ = client.try_send(post_head(&path, headers, body.len() as u64));
+        let _ = client.try_send(body);
+        match client.try_answer(false) {
+            Ok(Some(answer)) if answer.status == 200 => {
+                let text = answer.text();
+                let said = ["\"present\":", "\"stored\":", "\"removed\":"]
+                    .iter()
+                    .find_map(|name| Some(&text[text.find(name)? + name.len()..]));
+                match said {
+                    Some(rest) if rest.starts_with("true") => Outcome::Yes,
+                    Some(rest) if rest.starts_with("false") => Outcome::No,
+                    _ => panic!("{op} is answered with {text}"),
+                }
+            }
+            Ok(Some(answer)) => Outcome::Failed(format!("{} {}", answer.status, answer.text())),
+            Ok(None) => Outcome::Failed("the connection was closed".into()),
+            Err(e) => Outcome::Failed(e.to_string()),
+        }
+    }
+}
+
+fn verdict(mut session: Session, request: &str) -> Outcome {
+    session.send(request.as_bytes());
+    match session.line() {
+        Some(line) if line.starts_with("SUCCESS") => Outcome::Yes,
+        Some(line) if line.starts_with("FAILURE") => Outcome::No,
+        other => failed(other),
+    }
+}
+
+fn failed(line: Option<String>) -> Outcome {
+    match line {
+        Some(line) if line.starts_with("ERROR ") => Outcome::Failed(line),
+        Some(line) => panic!("the server says {line:?}"),
+        None => Outcome::Failed("the server left".into()),
+    }
+}
