@@ -5,6 +5,9 @@
 use std::collections::BTreeSet;
 
 use super::backend::{Verification, Verifier, is_cryptographically_secure};
+use super::branch::FileKind;
+use super::export::log::ExportLog;
+use super::export::tree::{Exportable, pointed_to};
 use super::key::Fields;
 use super::layout;
 use super::log::proxy::ProxyLog;
@@ -30,6 +33,19 @@ pub fn logs(data: &[u8]) {
     for log in [ours, theirs] {
         uuids(log);
         proxies(log);
+        exports(log);
+    }
+}
+
+/// What is written of a log of exports, or of an exported tree, reads the same; pointers are told without a panic.
+fn exports(log: &[u8]) {
+    let read = ExportLog::parse(log);
+    assert_eq!(ExportLog::parse(&read.to_bytes()), read, "what is written reads otherwise");
+    if let Some(tree) = Exportable::parse(log) {
+        assert_eq!(Exportable::parse(&tree.to_bytes()), Some(tree), "what is written reads otherwise");
+    }
+    for kind in [FileKind::Plain, FileKind::Link] {
+        let _ = pointed_to(log, kind);
     }
 }
 

@@ -103,7 +103,19 @@ impl Branch {
         attempt: usize,
     ) -> Result<Option<ObjectId>, BranchError> {
         let message = self.config.get().value("annex.commitmessage").unwrap_or_else(|| message.as_bytes().to_vec());
-        let mut message = message;
+        let commit = self.write_commit(git, tree, parents, message)?;
+        git.flush()?;
+        Ok(self.move_branch(git, at, commit, attempt)?.then_some(commit))
+    }
+
+    /// Makes a commit that no reference names yet.
+    pub(super) fn write_commit(
+        &self,
+        git: &Workshop<'_>,
+        tree: ObjectId,
+        parents: &[ObjectId],
+        mut message: Vec<u8>,
+    ) -> Result<ObjectId, BranchError> {
         if !message.ends_with(b"\n") {
             message.push(b'\n');
         }
@@ -117,9 +129,7 @@ impl Branch {
             message: message.into(),
             extra_headers: Vec::new(),
         };
-        let commit = git.write_object(&commit).map_err(BranchError::git("write a commit"))?.detach();
-        git.flush()?;
-        Ok(self.move_branch(git, at, commit, attempt)?.then_some(commit))
+        Ok(git.write_object(&commit).map_err(BranchError::git("write a commit"))?.detach())
     }
 
     /// Moves the branch from `at` to `commit`. False where others moved it meanwhile.

@@ -7,11 +7,14 @@
 mod arrived;
 mod commit;
 mod error;
+mod graft;
+mod id;
 mod journal;
 mod pack;
 #[cfg(test)]
 mod tests;
 mod tip;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +26,8 @@ use gix::ObjectId;
 
 pub use arrived::{MergeReport, SkipReason};
 pub use error::BranchError;
+pub use id::GitId;
+pub use tree::{FileKind, TreeChange, TreeFile};
 
 use super::log::union::union;
 use super::log::{LocationLog, location_file};

@@ -1,0 +1,94 @@
+use super::*;
+use crate::annex::repository::Repository;
+use crate::annex::repository::tests::{git, make};
+
+fn scratch() -> (tempfile::TempDir, Repository) {
+    let dir = tempfile::tempdir().expect("a directory");
+    make(dir.path(), &[]);
+    let script = "mkdir -p d/e only; echo a>a; echo b>d/b; echo c>d/e/c; ln -s x only/link; chmod +x a; git add .; git commit -qm 1";
+    let done = std::process::Command::new("sh").arg("-c").arg(script).current_dir(dir.path()).status();
+    assert!(done.expect("sh runs").success());
+    let repository = Repository::open(dir.path()).unwrap_or_else(|e| panic!("{e}"));
+    (dir, repository)
+}
+
+fn id(dir: &tempfile::TempDir, name: &str) -> GitId {
+    GitId::parse(git(dir.path(), &["rev-parse", name]).as_bytes()).expect("an id")
+}
+
+fn shown(changes: &[TreeChange]) -> Vec<String> {
+    let sign = |change: &TreeChange| match (change.old, change.new) {
+        (Some(_), Some(_)) => '*',
+        (Some(_), None) => '-',
+        _ => '+',
+    };
+    changes.iter().map(|change| format!("{}{}", sign(change), change.path.escape_ascii())).collect()
+}
+
+#[test]
+fn branches_and_directories_in_them_are_found() {
+    let (dir, repository) = scratch();
+    let at = |reference: &str, below: &str| {
+        repository.branch().tree_at(reference.as_bytes(), below.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
+    };
+    assert_eq!(at("refs/heads/main", ""), Some(id(&dir, "main^{tree}")));
+    for below in ["d/e", "d/e/", "/d//e"] {
+        assert_eq!(at("refs/heads/main", below), Some(id(&dir, "main:d/e")), "{below}");
+    }
+    for (reference, below) in [("refs/heads/main", "no"), ("refs/heads/main", "a"), ("refs/heads/no", "")] {
+        assert_eq!(at(reference, below), None, "{reference}:{below}");
+    }
+}
+
+#[test]
+fn what_differs_between_trees_is_told_by_path() {
+    let (dir, repository) = scratch();
+    let one = id(&dir, "main^{tree}");
+    let script = "git mv d/b b; rm -r d/e; echo e>d/e; chmod -x a; git add -A; git commit -qm 2";
+    let done = std::process::Command::new("sh").arg("-c").arg(script).current_dir(dir.path()).status();
+    assert!(done.expect("sh runs").success());
+    let two = id(&dir, "main^{tree}");
+    let changes = |old, new| repository.branch().tree_changes(old, new).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(shown(&changes(Some(one), Some(two))), ["*a", "+b", "-d/b", "+d/e", "-d/e/c"]);
+    assert_eq!(shown(&changes(Some(two), None)), ["-a", "-b", "-d/e", "-only/link"]);
+    assert_eq!(changes(None, Some(one)), changes(Some(GitId::EMPTY_TREE), Some(one)));
+    assert!(changes(Some(one), Some(one)).is_empty());
+    let kinds: Vec<FileKind> = changes(None, Some(one)).iter().filter_map(|c| c.new).map(|file| file.kind).collect();
+    assert_eq!(kinds, [FileKind::Executable, FileKind::Plain, FileKind::Plain, FileKind::Link]);
+    let blob = id(&dir, "main:d/e");
+    assert_eq!(repository.branch().blob(blob, 2).expect("short enough"), b"e\n");
+    assert!(repository.branch().blob(blob, 1).is_err());
+    assert!(repository.branch().tree_changes(None, Some(blob)).is_err(), "a file is no tree");
+}
+
+#[test]
+fn a_tree_without_files_keeps_their_directories() {
+    let (dir, repository) = scratch();
+    let whole = id(&dir, "main^{tree}");
+    let without = |paths: &[&str]| {
+        let paths = paths.iter().map(|path| path.as_bytes().to_vec()).collect();
+        repository.branch().tree_without(whole, &paths).unwrap_or_else(|e| panic!("{e}"))
+    };
+    assert_eq!(without(&[]), whole);
+    let made = without(&["only/link", "d/b"]);
+    let listed = git(dir.path(), &["ls-tree", "-r", "-t", "--name-only", &made.to_string()]);
+    assert_eq!(listed.lines().collect::<Vec<_>>(), ["a", "d", "d/e", "d/e/c", "only"]);
+}
+
+#[test]
+fn a_grafted_tree_outlives_a_garbage_collection() {
+    let (dir, repository) = scratch();
+    let made = repository.branch().tree_without(id(&dir, "main^{tree}"), &BTreeSet::from([b"a".to_vec()]));
+    let made = made.unwrap_or_else(|e| panic!("{e}"));
+    let put = super::super::Edit::new(b"uuid.log".to_vec(), |_| Some(b"u\n".to_vec()));
+    repository.branch().change(vec![put]).and_then(|()| repository.branch().commit("update")).expect("committed");
+    let before = id(&dir, "git-annex^{tree}");
+    repository.branch().graft(made).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(id(&dir, "git-annex^{tree}"), before, "the branch holds what it held");
+    assert_eq!(id(&dir, "git-annex~1:export.tree"), made);
+    assert_eq!(git(dir.path(), &["log", "--format=%s", "git-annex"]), "graft cleanup\ngraft\nupdate");
+    git(dir.path(), &["reflog", "expire", "--expire=now", "--all"]);
+    git(dir.path(), &["gc", "--quiet", "--prune=now"]);
+    git(dir.path(), &["cat-file", "-e", &made.to_string()]);
+    git(dir.path(), &["fsck", "--strict"]);
+}

@@ -1,0 +1,270 @@
+//! git-annex's database of an export, `.git/annex/export/UUID/exportdb/db`: which names of the remote were filled with which
+//! key, and which keys the exported tree has.
+//!
+//! git-annex makes the second anew from `export.log`, but not the first: without it, its next export asks the remote for
+//! every file. So both are kept, in its own tables, under its own locks. Names and keys are blobs. Source: recorded.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::names::{directories, file_name};
+use super::tree::Change;
+use crate::annex::branch::GitId;
+use crate::annex::lock::{LockFile, LockKind};
+use crate::name::{Key, Uuid};
+
+/// The database of the exports to one remote.
+pub struct ExportDb {
+    connection: Connection,
+    /// `exportdb`, to which `.lck` and `.upl` are appended.
+    stem: PathBuf,
+}
+
+/// That nobody else exports to the remote.
+pub struct ExportLock {
+    _lock: LockFile,
+}
+
+/// What is to be noted of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The name on the remote.
+    pub name: Vec<u8>,
+    /// The key.
+    pub key: Key,
+    /// Whether the name holds the key, or does no longer.
+    pub holds: bool,
+}
+
+/// Why the database could not be used. Shown on one line.
+#[derive(Debug)]
+pub struct DbError {
+    what: &'static str,
+    path: PathBuf,
+    why: String,
+}
+
+/// As git-annex makes them; a column `id` that counts is what its library wants.
+const SCHEMA: &str = r#"
+CREATE TABLE IF NOT EXISTS "exported"("id" INTEGER PRIMARY KEY,"key" BLOB NOT NULL,"file" BLOB NOT NULL,CONSTRAINT "exported_index" UNIQUE ("key","file"));
+CREATE TABLE IF NOT EXISTS "exported_directory"("id" INTEGER PRIMARY KEY,"subdir" BLOB NOT NULL,"file" BLOB NOT NULL,CONSTRAINT "exported_directory_index" UNIQUE ("subdir","file"));
+CREATE TABLE IF NOT EXISTS "export_tree"("id" INTEGER PRIMARY KEY,"key" BLOB NOT NULL,"file" BLOB NOT NULL,CONSTRAINT "export_tree_key_file_index" UNIQUE ("key","file"),CONSTRAINT "export_tree_file_key_index" UNIQUE ("file","key"));
+CREATE TABLE IF NOT EXISTS "export_tree_current"("id" INTEGER PRIMARY KEY,"tree" VARCHAR NOT NULL,CONSTRAINT "unique_tree" UNIQUE ("tree"));
+"#;
+
+/// Longest wait for git-annex to finish what it does to the database. It may be reading a tree of a million files.
+const LIMIT: Duration = Duration::from_secs(120);
+
+impl ExportDb {
+    /// Opens the database of `remote` in the repository with this `annex` directory; makes it where it is not there.
+    pub fn open(annex_dir: &Path, remote: &Uuid) -> Result<Self, DbError> {
+        let dir = annex_dir.join("export");
+        let name = file_name(remote).map_err(|e| DbError { what: "open", path: dir.clone(), why: e.to_string() })?;
+        let stem = dir.join(name).join("exportdb");
+        let path = stem.join("db");
+        if !path.exists() {
+            make(&stem, &path)?;
+        }
+        let connection = Connection::open(&path).map_err(fails("open", &path))?;
+        connection.busy_timeout(LIMIT).map_err(fails("open", &path))?;
+        // A sync for each note would be slow; `settle` does it where it matters.
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(fails("open", &path))?;
+        Ok(Self { connection, stem })
+    }
+
+    /// Keeps git-annex, and others of this program, from exporting to this remote until it is dropped. Waits up to `limit`.
+    pub fn lock(&self, limit: Duration) -> Result<ExportLock, DbError> {
+        Ok(ExportLock { _lock: self.wait(".lck", limit)? })
+    }
+
+    /// The tree whose keys [`in_tree`](Self::in_tree) tells. `None` where it was never told any.
+    pub fn tree(&self) -> Result<Option<GitId>, DbError> {
+        let told = "SELECT tree FROM export_tree_current ORDER BY id DESC LIMIT 1";
+        let text: Option<String> =
+            self.connection.query_row(told, [], |row| row.get(0)).optional().map_err(self.fails("read"))?;
+        Ok(text.and_then(|text| GitId::parse(text.as_bytes())))
+    }
+
+    /// The paths at which the exported tree has `key`, whether they are filled or not; sorted.
+    pub fn in_tree(&self, key: &Key) -> Result<Vec<Vec<u8>>, DbError> {
+        self.files("SELECT file FROM export_tree WHERE key=?1 ORDER BY file", key)
+    }
+
+    /// The names noted to hold `key`, sorted; also those outside the tree.
+    pub fn holding(&self, key: &Key) -> Result<Vec<Vec<u8>>, DbError> {
+        self.files("SELECT file FROM exported WHERE key=?1 ORDER BY file", key)
+    }
+
+    /// Whether `name` is noted to hold `key`.
+    pub fn holds(&self, name: &[u8], key: &Key) -> Result<bool, DbError> {
+        let fail = self.fails("read");
+        let asked = self.connection.prepare_cached("SELECT 1 FROM exported WHERE key=?1 AND file=?2");
+        asked.and_then(|mut asked| asked.exists(params![key.as_bytes(), name])).map_err(fail)
+    }
+
+    /// All names that are noted to hold a key, in no order. What is no key is left out.
+    pub fn all(&self, each: impl FnMut(Vec<u8>, Key)) -> Result<(), DbError> {
+        self.pairs("SELECT file, key FROM exported", each)
+    }
+
+    /// The paths of [`tree`](Self::tree) that are not noted to hold their key, in no order.
+    pub fn unfilled(&self, each: impl FnMut(Vec<u8>, Key)) -> Result<(), DbError> {
+        self.pairs(
+            "SELECT file, key FROM export_tree AS t \
+             WHERE NOT EXISTS (SELECT 1 FROM exported AS e WHERE e.key=t.key AND e.file=t.file)",
+            each,
+        )
+    }
+
+    /// The keys of plain files of git that are noted to lie outside the tree, where an export that was cut left them.
+    pub fn blobs_outside(&self, mut each: impl FnMut(Key)) -> Result<(), DbError> {
+        let sql = "SELECT file, key FROM exported WHERE key >= CAST('GIT--' AS BLOB) AND key < CAST('GIT-.' AS BLOB) \
+                   AND substr(file, 1, 5) = CAST('.git/' AS BLOB)";
+        self.pairs(sql, |_, key| each(key))
+    }
+
+    /// Notes `notes`, in order, all or none. They outlive this process when this returns; after
+    /// [`settle`](Self::settle) they outlive the machine.
+    pub fn note(&mut self, _lock: &ExportLock, notes: &[Note]) -> Result<(), DbError> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let path = self.stem.join("db");
+        let fail = fails("write", &path);
+        let write = |connection: &mut Connection| {
+            let change = connection.transaction()?;
+            for Note { name, key, holds } in notes {
+                let pair = params![key.as_bytes(), name];
+                if *holds {
+                    change
+                        .prepare_cached("INSERT OR IGNORE INTO exported (key, file) VALUES (?1, ?2)")?
+                        .execute(pair)?;
+                    let into = "INSERT OR IGNORE INTO exported_directory (subdir, file) VALUES (?1, ?2)";
+                    for directory in directories(name) {
+                        change.prepare_cached(into)?.execute(params![directory, name])?;
+                    }
+                } else {
+                    change.prepare_cached("DELETE FROM exported WHERE key=?1 AND file=?2")?.execute(pair)?;
+                    // Its index begins with the directory.
+                    let from = "DELETE FROM exported_directory WHERE subdir=?1 AND file=?2";
+                    for directory in directories(name) {
+                        change.prepare_cached(from)?.execute(params![directory, name])?;
+                    }
+                }
+            }
+            change.commit()
+        };
+        write(&mut self.connection).map_err(fail)
+    }
+
+    /// Puts what was noted on the disk.
+    pub fn settle(&self) -> Result<(), DbError> {
+        let sync = |path: PathBuf| match fs::File::open(&path) {
+            Ok(file) => file.sync_data().map_err(|e| (path, e)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err((path, e)),
+        };
+        // Notes lie in the log until it is merged into the database, which syncs both.
+        let both = sync(self.stem.join("db-wal")).and_then(|()| sync(self.stem.clone()));
+        both.map_err(|(path, e)| DbError { what: "sync", path, why: e.to_string() })
+    }
+
+    /// Makes `tree` the exported one: `changes` lead to it from the one that was, or are all of it where `anew`.
+    pub fn set_tree(&mut self, tree: GitId, changes: &[Change], anew: bool) -> Result<(), DbError> {
+        let _update = self.wait(".upl", LIMIT)?;
+        let path = self.stem.join("db");
+        let fail = fails("write", &path);
+        let write = |connection: &mut Connection| {
+            let change = connection.transaction()?;
+            if anew {
+                change.execute("DELETE FROM export_tree", [])?;
+            }
+            for Change { path, old, new } in changes {
+                if let Some(key) = old {
+                    let mut gone = change.prepare_cached("DELETE FROM export_tree WHERE key=?1 AND file=?2")?;
+                    gone.execute(params![key.as_bytes(), path])?;
+                }
+                if let Some(key) = new {
+                    let into = "INSERT OR IGNORE INTO export_tree (key, file) VALUES (?1, ?2)";
+                    change.prepare_cached(into)?.execute(params![key.as_bytes(), path])?;
+                }
+            }
+            change.execute("DELETE FROM export_tree_current", [])?;
+            change.execute("INSERT INTO export_tree_current (tree) VALUES (?1)", [tree.to_string()])?;
+            change.commit()
+        };
+        write(&mut self.connection).map_err(fail)
+    }
+
+    fn pairs(&self, sql: &str, mut each: impl FnMut(Vec<u8>, Key)) -> Result<(), DbError> {
+        let mut read = || {
+            let mut asked = self.connection.prepare(sql)?;
+            let mut rows = asked.query([])?;
+            while let Some(row) = rows.next()? {
+                if let Ok(key) = Key::parse(&row.get::<_, Vec<u8>>(1)?) {
+                    each(row.get(0)?, key);
+                }
+            }
+            Ok(())
+        };
+        read().map_err(self.fails("read"))
+    }
+
+    fn files(&self, sql: &str, key: &Key) -> Result<Vec<Vec<u8>>, DbError> {
+        let read = || {
+            let mut asked = self.connection.prepare_cached(sql)?;
+            asked.query_map([key.as_bytes()], |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>, _>>()
+        };
+        read().map_err(self.fails("read"))
+    }
+
+    /// Takes one of git-annex's two locks: `.lck`, which its export holds from its beginning to its end, and `.upl`, which
+    /// guards a change of the tree.
+    fn wait(&self, ending: &str, limit: Duration) -> Result<LockFile, DbError> {
+        let mut path = self.stem.clone().into_os_string();
+        path.push(ending);
+        let path = PathBuf::from(path);
+        let lock = LockFile::wait(&path, LockKind::Exclusive, 0o666, limit);
+        lock.map_err(|e| DbError { what: "lock", path, why: e.to_string() })
+    }
+
+    fn fails(&self, what: &'static str) -> impl FnOnce(rusqlite::Error) -> DbError + use<> {
+        fails(what, &self.stem.join("db"))
+    }
+}
+
+/// Makes an empty database in one step: git-annex takes one that it finds for whole.
+fn make(stem: &Path, path: &Path) -> Result<(), DbError> {
+    let wrong = |e: std::io::Error| DbError { what: "make", path: path.to_path_buf(), why: e.to_string() };
+    fs::create_dir_all(stem).map_err(wrong)?;
+    let new = stem.join(format!("db.new{}", std::process::id()));
+    let _ = fs::remove_file(&new);
+    let fail = || fails("make", path);
+    let connection = Connection::open(&new).map_err(fail())?;
+    connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(fail())?;
+    connection.execute_batch(SCHEMA).map_err(fail())?;
+    connection.close().map_err(|(_, e)| fail()(e))?;
+    let linked = match fs::hard_link(&new, path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(wrong(e)),
+        _ => Ok(()),
+    };
+    fs::remove_file(&new).map_err(wrong)?;
+    linked
+}
+
+fn fails(what: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> DbError + use<> {
+    let path = path.to_path_buf();
+    move |e| DbError { what, path, why: e.to_string() }
+}
+
+impl fmt::Display for DbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "export database: {} {}: {}", self.what, self.path.display(), self.why)
+    }
+}
+
+impl std::error::Error for DbError {}

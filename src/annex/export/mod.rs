@@ -1,0 +1,14 @@
+//! Trees that are exported to a remote, with `exporttree=yes annexobjects=yes`: what is recorded of them, and how a remote
+//! that holds one is made to hold another.
+//!
+//! Here is what needs no network: [`tree`] reads trees, [`plan`] makes a list of steps, and [`record`] writes down what
+//! was done, so that git-annex may go on from there, and we from where it stopped.
+
+pub mod db;
+pub mod log;
+pub mod look;
+pub mod names;
+pub mod plan;
+pub mod record;
+pub mod tree;
+pub mod work;

@@ -1,0 +1,116 @@
+//! Writing down that an export begins, and how far it came.
+//!
+//! The order is git-annex's: first the tree is made part of the branch's history, then `export.log` says that it is begun;
+//! once nothing of another tree is in its way, that it is exported. Beside it a mark of our own says that the export
+//! of a tree began from a state that was looked at and noted, so that what is found later where nothing is noted must
+//! have come from that export and no earlier one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::log::{EXPORT_LOG, ExportLog};
+use super::names::file_name;
+use super::tree::Exportable;
+use crate::annex::branch::{BranchError, Edit, GitId};
+use crate::annex::repository::Repository;
+use crate::name::Uuid;
+
+/// `export.log` of `repository`. Errors: it could not be read, so what was exported is unknown.
+pub fn exports(repository: &Repository) -> Result<ExportLog, BranchError> {
+    Ok(ExportLog::parse(&repository.branch().read(EXPORT_LOG)?))
+}
+
+/// Records that `repository` begins to export `tree` to `remote`. Does nothing where that is recorded already.
+pub fn begin(repository: &Repository, remote: &Uuid, tree: GitId) -> Result<(), BranchError> {
+    let known = exports(repository)?;
+    let known = known.exported(repository.uuid(), remote);
+    if known.is_some_and(|known| known.incomplete.first() == Some(&tree)) {
+        return Ok(());
+    }
+    if !known.is_some_and(|known| known.tree == tree || known.incomplete.contains(&tree)) {
+        repository.branch().graft(tree)?;
+    }
+    change(repository, remote, move |log, here, remote, now| log.begin(here, remote, tree, now))
+}
+
+/// Records that `tree` is exported to `remote`, in place of any of `over`: the trees that were found in the log when it was
+/// begun. What others exported meanwhile stays, and is a conflict.
+pub fn complete(repository: &Repository, remote: &Uuid, tree: GitId, over: BTreeSet<GitId>) -> Result<(), BranchError> {
+    change(repository, remote, move |log, here, remote, now| log.complete(here, remote, tree, &over, now))
+}
+
+/// Keeps the list of what is not exported of a tree where git-annex keeps it, and all of it for [`remembered`]. Errors: it
+/// was not written.
+pub fn remember(repository: &Repository, remote: &Uuid, exportable: &Exportable) -> io::Result<()> {
+    replace(&repository.annex_dir().join("export.ex").join(file_name(remote)?), &exportable.left_out_lines())?;
+    replace(&own_path(repository, remote, ".tree")?, &exportable.to_bytes())
+}
+
+/// What was last [`remember`]ed, for [`exportable`](super::tree::exportable) to read only what is new. `None` where there is
+/// nothing, or nothing that can be read.
+pub fn remembered(repository: &Repository, remote: &Uuid) -> Option<Exportable> {
+    Exportable::parse(&fs::read(own_path(repository, remote, ".tree").ok()?).ok()?)
+}
+
+/// Marks that all that was found at `remote` is noted, and that from here on only content of `tree` is put there. To be
+/// called after the notes are settled and before anything is done.
+pub fn mark(repository: &Repository, remote: &Uuid, tree: GitId) -> io::Result<()> {
+    replace(&own_path(repository, remote, ".mark")?, format!("{tree}\n").as_bytes())
+}
+
+/// The tree of the last [`mark`]; `None` after [`unmark`]. Where there is one, its export was cut, or goes on.
+pub fn marked(repository: &Repository, remote: &Uuid) -> io::Result<Option<GitId>> {
+    match fs::read(own_path(repository, remote, ".mark")?) {
+        Ok(text) => Ok(GitId::parse(text.trim_ascii())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Takes the mark away: all steps are done, and noted.
+pub fn unmark(repository: &Repository, remote: &Uuid) -> io::Result<()> {
+    match fs::remove_file(own_path(repository, remote, ".mark")?) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn own_path(repository: &Repository, remote: &Uuid, ending: &str) -> io::Result<PathBuf> {
+    let mut name = file_name(remote)?.to_os_string();
+    name.push(ending);
+    Ok(repository.annex_dir().join("stream/export").join(name))
+}
+
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut new = path.as_os_str().to_os_string();
+    new.push(".new");
+    let file = fs::File::create(&new)?;
+    io::Write::write_all(&mut &file, content)?;
+    file.sync_data()?;
+    fs::rename(&new, path)
+}
+
+fn change(
+    repository: &Repository,
+    remote: &Uuid,
+    apply: impl FnOnce(&mut ExportLog, &Uuid, &Uuid, u64) -> bool + Send + 'static,
+) -> Result<(), BranchError> {
+    let (here, to) = (repository.uuid().clone(), remote.clone());
+    let edit = Edit::new(EXPORT_LOG.to_vec(), move |log| {
+        let mut log = ExportLog::parse(log);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        apply(&mut log, &here, &to, now).then(|| log.to_bytes())
+    });
+    let edit = if repository.is_private(remote) { edit.private() } else { edit };
+    repository.branch().change(vec![edit])?;
+    if repository.config_bool("annex.alwayscommit") != Some(false) {
+        repository.branch().commit("update")?;
+    }
+    Ok(())
+}

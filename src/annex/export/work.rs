@@ -1,0 +1,286 @@
+//! What there is to do to export a tree: which names to look at, then the steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::{fmt, io};
+
+use super::db::{DbError, ExportDb, Note};
+use super::look::{Found, resolve};
+use super::names::{self, TEMPORARY};
+use super::plan::{Elsewhere, Holds, Name, Step, plan};
+use super::record;
+use super::tree::{blob_of, changes};
+use crate::annex::branch::{BranchError, GitId};
+use crate::annex::repository::Repository;
+use crate::name::{Key, Uuid};
+
+/// The work of one export, as far as it can be told without the remote.
+///
+/// To export: take the [`lock`](ExportDb::lock); [`of`](Self::of); look at [`questions`](Self::questions) and
+/// [`answer`](Self::answer) them; note and settle [`notes`](Self::notes); [`record::mark`], [`record::begin`]; do the
+/// [`steps`](Self::steps), noting [`Step::notes`] and settling where a step says so; [`record::complete`];
+/// [`finish`](Self::finish); [`record::unmark`].
+pub struct Work {
+    tree: GitId,
+    /// The tree whose keys the database told before.
+    known: GitId,
+    over: BTreeSet<GitId>,
+    paths: BTreeMap<Vec<u8>, Path>,
+    /// Keys whose places outside the tree matter.
+    keys: BTreeSet<Key>,
+    questions: BTreeMap<Vec<u8>, Option<Found>>,
+}
+
+/// Why the work cannot be told. Shown on one line.
+#[derive(Debug)]
+pub enum WorkError {
+    /// A tree or the log could not be read.
+    Branch(BranchError),
+    /// The database could not be read or written.
+    Db(DbError),
+    /// The mark could not be read.
+    Mark(io::Error),
+}
+
+/// Paths that a tree has otherwise than the one to be exported, and the keys it has there.
+type Before = BTreeMap<Vec<u8>, Option<Key>>;
+
+/// A path that some tree has otherwise than the one to be exported, or that is not filled, or holds what another wants.
+#[derive(Default)]
+struct Path {
+    /// What the database has of it.
+    noted: Option<Key>,
+    /// What exports that were cut may have put there.
+    candidates: BTreeSet<Key>,
+    /// Others exported here, who note elsewhere what they do.
+    unsure: bool,
+    wants: Option<Key>,
+}
+
+impl Work {
+    /// What there is to do so that `remote` holds `tree`, which is an [`exportable`](super::tree::exportable) one. Makes the
+    /// database tell the keys of the tree that was exported last, where it does not.
+    ///
+    /// Where an export was cut, and with `all`, every name that matters is to be looked at; else those of which nothing is
+    /// noted. Errors: what was exported is unknown.
+    pub fn of(
+        repository: &Repository,
+        db: &mut ExportDb,
+        remote: &Uuid,
+        tree: GitId,
+        all: bool,
+    ) -> Result<Self, WorkError> {
+        let branch = repository.branch();
+        let log = record::exports(repository)?;
+        let marked = record::marked(repository, remote).map_err(WorkError::Mark)?;
+        let own = log.exported(repository.uuid(), remote);
+        let last = own.map(|own| *own.incomplete.first().unwrap_or(&own.tree));
+        let mut over = log.trees(remote);
+        let incomplete = log.incomplete(remote);
+        let exported = own.map(|own| own.tree).filter(|tree| over.contains(tree)).or(over.first().copied());
+        let known = exported.unwrap_or(GitId::EMPTY_TREE);
+        // What was put where nothing is noted came from the export that was begun last, if all was noted before that one.
+        let sure = marked.filter(|marked| Some(*marked) == last);
+        let mut foreign = log.of_others(repository.uuid(), remote);
+        foreign.remove(&known);
+        let noted = db.tree()?;
+        if noted != Some(known) {
+            if sure.is_none() {
+                // Somebody else exported it, and said so in our line too.
+                foreign.extend(noted.into_iter().chain([known]));
+            }
+            db.set_tree(known, &changes(branch, None, Some(known))?, true)?;
+        }
+        over.extend(&incomplete);
+        let mut before: BTreeSet<GitId> = over.iter().chain(&foreign).copied().chain(marked).collect();
+        before.insert(known);
+        let mut trees: Vec<(GitId, Before)> = Vec::new();
+        let mut paths: BTreeMap<Vec<u8>, Path> = BTreeMap::new();
+        for old in before {
+            let mut of_tree = Before::new();
+            for change in changes(branch, Some(old), Some(tree))? {
+                if old == GitId::EMPTY_TREE {
+                    paths.entry(change.path).or_default().wants = change.new;
+                    continue;
+                }
+                paths.entry(change.path.clone()).or_default().wants = change.new;
+                of_tree.insert(change.path, change.old);
+            }
+            trees.push((old, of_tree));
+        }
+        let changed = |path: &[u8]| trees.iter().any(|(_, of_tree)| of_tree.contains_key(path));
+        db.unfilled(|path, key| {
+            if !changed(&path) {
+                paths.entry(path).or_default().wants = Some(key);
+            }
+        })?;
+        for (path, of_path) in &mut paths {
+            for (old, of_tree) in &trees {
+                let known = || of_tree.get(path).cloned().unwrap_or_else(|| of_path.wants.clone());
+                let Some(key) = Some(*old).filter(|old| *old != GitId::EMPTY_TREE).and_then(|_| known()) else {
+                    continue;
+                };
+                if of_path.noted.is_none() && db.holds(path, &key)? {
+                    of_path.noted = Some(key.clone());
+                }
+                if sure.is_none_or(|sure| sure == *old) || foreign.contains(old) {
+                    of_path.candidates.insert(key);
+                }
+            }
+            if let Some(key) = of_path.wants.as_ref().filter(|_| of_path.noted.is_none())
+                && db.holds(path, key)?
+            {
+                of_path.noted = Some(key.clone());
+            }
+            of_path.unsure = trees
+                .iter()
+                .filter(|(old, _)| foreign.contains(old))
+                .any(|(_, of_tree)| of_tree.get(path).unwrap_or(&of_path.wants) != &of_path.noted);
+        }
+        let mut work = Self { tree, known, over, paths, keys: BTreeSet::new(), questions: BTreeMap::new() };
+        let was_cut = all || marked.is_some() || !incomplete.is_empty();
+        work.add_twins(db, was_cut)?;
+        work.ask(was_cut);
+        Ok(work)
+    }
+
+    /// The names that are to be looked at and were not yet.
+    pub fn questions(&self) -> impl Iterator<Item = &[u8]> {
+        self.questions.iter().filter(|(_, found)| found.is_none()).map(|(name, _)| name.as_slice())
+    }
+
+    /// Tells what a look at `name` found.
+    pub fn answer(&mut self, name: &[u8], found: Found) {
+        if let Some(question) = self.questions.get_mut(name) {
+            *question = Some(found);
+        }
+    }
+
+    /// Names that hold something of which the answers do not tell what it is, and the keys it may be of. It is removed, unless
+    /// somebody reads it and answers [`Found::Verified`].
+    pub fn unknown(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = &Key>)> {
+        let unknown = self.paths.iter().filter(|(name, path)| self.holds(name, path) == Some(Holds::Unknown));
+        unknown.map(|(name, path)| (name.as_slice(), path.candidates.iter().chain(&path.noted)))
+    }
+
+    /// The trees that were exported, or begun, when the work was told, for [`record::complete`].
+    pub fn over(&self) -> &BTreeSet<GitId> {
+        &self.over
+    }
+
+    /// What the answers tell otherwise than the database.
+    pub fn notes(&self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        for (name, path) in &self.paths {
+            let holds = match self.holds(name, path) {
+                Some(Holds::Key(key)) => Some(key),
+                _ => None,
+            };
+            if holds != path.noted {
+                let note = |key: &Key, holds| Note { name: name.clone(), key: key.clone(), holds };
+                notes.extend(path.noted.iter().map(|key| note(key, false)));
+                notes.extend(holds.iter().map(|key| note(key, true)));
+            }
+        }
+        notes
+    }
+
+    /// The steps, as far as the answers tell. A name that was not looked at is taken to hold what is noted.
+    pub fn steps(&self) -> Vec<Step> {
+        let name = |(path, of_path): (&Vec<u8>, &Path)| Name {
+            path: path.clone(),
+            holds: self.holds(path, of_path),
+            wants: of_path.wants.clone(),
+        };
+        let names: Vec<Name> = self.paths.iter().map(name).collect();
+        let there =
+            |name: Vec<u8>| matches!(self.questions.get(&name), Some(Some(Found::Present(_) | Found::Verified(_))));
+        let at = |place: fn(&Key) -> Vec<u8>| self.keys.iter().filter(|key| there(place(key))).cloned().collect();
+        plan(&names, &Elsewhere { objects: at(names::object), temporaries: at(names::temporary) })
+    }
+
+    /// Makes the database tell the keys of the tree, which is exported now.
+    pub fn finish(&self, repository: &Repository, db: &mut ExportDb) -> Result<(), WorkError> {
+        if self.known != self.tree {
+            db.set_tree(self.tree, &changes(repository.branch(), Some(self.known), Some(self.tree))?, false)?;
+        }
+        Ok(())
+    }
+
+    fn holds(&self, name: &[u8], path: &Path) -> Option<Holds> {
+        match self.questions.get(name) {
+            Some(Some(found)) if path.unsure => resolve(None, path.candidates.iter().chain(&path.noted), found.clone()),
+            Some(Some(found)) => resolve(path.noted.as_ref(), &path.candidates, found.clone()),
+            _ => path.noted.clone().map(Holds::Key),
+        }
+    }
+
+    /// Adds names that hold a key which moves: with a twin that stays, the other need not be kept.
+    fn add_twins(&mut self, db: &ExportDb, was_cut: bool) -> Result<(), WorkError> {
+        let moving = self.paths.values().filter(|path| path.noted.is_none() || path.noted != path.wants);
+        let keys = moving.flat_map(|path| path.candidates.iter().chain(&path.noted).chain(&path.wants));
+        self.keys = keys.cloned().collect();
+        if was_cut {
+            db.blobs_outside(|key| {
+                self.keys.insert(key);
+            })?;
+        }
+        for key in &self.keys {
+            let in_tree: BTreeSet<Vec<u8>> = db.in_tree(key)?.into_iter().collect();
+            for name in db.holding(key)? {
+                if name.starts_with(TEMPORARY) || name.starts_with(b".git/") || self.paths.contains_key(&name) {
+                    continue;
+                }
+                // No tree changes it: it has what it shall have, or was left behind by git-annex.
+                let wants = in_tree.contains(&name).then(|| key.clone());
+                self.paths.insert(name, Path { noted: Some(key.clone()), wants, ..Path::default() });
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, all: bool) {
+        let unsure = self
+            .paths
+            .iter()
+            .filter(|(_, path)| all || path.unsure || path.noted.is_none())
+            .map(|(name, _)| name.clone());
+        let objects = self.keys.iter().filter(|key| all || blob_of(key).is_none()).map(names::object);
+        let temporaries = self.keys.iter().filter(|_| all).map(names::temporary);
+        self.questions = unsure.chain(objects).chain(temporaries).map(|name| (name, None)).collect();
+    }
+}
+
+impl From<BranchError> for WorkError {
+    fn from(e: BranchError) -> Self {
+        Self::Branch(e)
+    }
+}
+
+impl From<DbError> for WorkError {
+    fn from(e: DbError) -> Self {
+        Self::Db(e)
+    }
+}
+
+impl fmt::Display for WorkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Branch(e) => e.fmt(f),
+            Self::Db(e) => e.fmt(f),
+            Self::Mark(e) => write!(f, "mark of an export: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for WorkError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Branch(e) => Some(e),
+            Self::Db(e) => Some(e),
+            Self::Mark(e) => Some(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
