@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 /// Older lines of the same fact stay; who reads the log takes the newest. Where one side is empty or both are the same, that
 /// side is the result as it is.
 pub fn union(ours: &[u8], theirs: &[u8]) -> Vec<u8> {
-    if theirs.is_empty() || ours == theirs {
-        return ours.to_vec();
+    let is_empty = |log: &[u8]| log.iter().all(|byte| *byte == b'\n');
+    if is_empty(theirs) || ours == theirs {
+        return if is_empty(ours) { Vec::new() } else { ours.to_vec() };
     }
-    if ours.is_empty() {
+    if is_empty(ours) {
         return theirs.to_vec();
     }
     let lines: BTreeSet<&[u8]> = ours.split(|byte| *byte == b'\n').chain(theirs.split(|byte| *byte == b'\n')).collect();
@@ -40,6 +41,9 @@ mod tests {
         assert_eq!(union(b"b\na\n", b""), b"b\na\n");
         assert_eq!(union(b"", b"b\na\n"), b"b\na\n");
         assert_eq!(union(b"b", b"a"), b"a\nb\n");
+        for (ours, theirs) in [(&b"\n"[..], &b""[..]), (b"", b"\n"), (b"\n", b"\n\n")] {
+            assert_eq!(union(ours, theirs), b"", "newlines alone say nothing");
+        }
     }
 
     fn log() -> impl Strategy<Value = Vec<u8>> {
