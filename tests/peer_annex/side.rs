@@ -37,6 +37,11 @@ enum Server {
 }
 
 impl Side {
+    /// Whether it is git-annex's own p2phttp.
+    pub fn is_their_http(&self) -> bool {
+        matches!(self.server, Some(Server::Theirs(_)))
+    }
+
     pub fn new(kind: Kind) -> Side {
         let repo = Repo::new();
         let dir = tempfile::tempdir().expect("a temporary directory");
