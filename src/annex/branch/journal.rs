@@ -2,7 +2,7 @@
 //!
 //! A file is made in `othertmp/` and renamed into `journal/`, under the exclusive lock `journal.lck` and, so that nobody
 //! cleans it away, the shared lock `othertmp.lck`. Names are those of the branch with `/` as `_` and `_` as `__`. Files in
-//! `journal-private/` are never committed. Source: wire.md §4, recorded.
+//! `journal-private/` are never committed. Source: recorded from git-annex.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};

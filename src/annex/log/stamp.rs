@@ -48,7 +48,7 @@ impl Stamp {
     }
 
     /// The time to record a changed value with, `now` being seconds since 1970: later than `self`, the time of the old one,
-    /// even where clocks disagree, so that the change wins. Source: wire.md, recorded.
+    /// even where clocks disagree, so that the change wins. Source: recorded from git-annex.
     pub fn after(self, now: u64) -> Self {
         let now = Self::of_seconds(now);
         let later = if now > self { now.picoseconds } else { self.picoseconds.saturating_add(SECOND) };
