@@ -91,7 +91,7 @@ fn page(method: Method, path: &[u8], shared: &Shared) -> (u16, String) {
     match (method, path) {
         (Method::Get, b"/healthz") => (200, "ok\n".to_string()),
         (Method::Get, b"/metrics") => {
-            let budget = &shared.budget;
+            let budget = &shared.means.budget;
             let text = shared.metrics.render(&[
                 ("locks", "Content locks held by clients.", shared.leases.len() as u64),
                 ("repositories", "Repositories that are open.", shared.hub.opened().len() as u64),

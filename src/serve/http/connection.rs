@@ -145,7 +145,7 @@ impl Connection {
                     }
                 }
             }
-            let limit = begun.map_or(IDLE, |start| HEAD.min(self.shared.idle).saturating_sub(start.elapsed()));
+            let limit = begun.map_or(IDLE, |start| HEAD.min(self.shared.means.idle).saturating_sub(start.elapsed()));
             let at = self.early.len();
             self.early.resize(at + READ, 0);
             let n = tokio::select! {
@@ -288,7 +288,7 @@ impl Connection {
         self.out.clear();
         response.write_saying(words, &super::server::date(), &mut self.out);
         self.out.extend_from_slice(body);
-        self.link.write(&self.out, self.shared.idle).await
+        self.link.write(&self.out, self.shared.means.idle).await
     }
 
     /// The head of an answer whose body the caller sends.
@@ -300,7 +300,7 @@ impl Connection {
     /// Lets a client that waits for it send its body.
     pub(super) async fn go_on(&mut self, asked: &mut Asked) -> io::Result<()> {
         if std::mem::take(&mut asked.expect) && self.early.is_empty() {
-            self.link.write(CONTINUE, self.shared.idle).await?;
+            self.link.write(CONTINUE, self.shared.means.idle).await?;
         }
         Ok(())
     }

@@ -79,7 +79,7 @@ impl Connection {
         metrics.downloads.add(1);
         let stable = content.is_stable();
         let (source, length, proof) = content.part(first, length);
-        let flow = Flow::new(source, length, self.shared.idle);
+        let flow = Flow::new(source, length, self.shared.means.idle);
         let lane = flow.lane(&self.link);
         if flow.by_kernel(&self.link) { &metrics.by_kernel } else { &metrics.by_memory }.add(1);
         let sent = self.send(flow, length, stable, proof).await;
@@ -105,7 +105,7 @@ impl Connection {
 
     /// Sends content. Errors also where it was not the content; then some of it was not sent, so that the client notices.
     async fn send(&mut self, mut flow: Flow, length: u64, stable: bool, proof: Sent) -> io::Result<()> {
-        let (budget, idle) = (self.shared.budget.clone(), self.shared.idle);
+        let (budget, idle) = (self.shared.means.budget.clone(), self.shared.means.idle);
         let held = if stable { 0 } else { length.min(1) };
         self.link.pass(&mut flow, length - held, &budget, idle).await.map_err(broken)?;
         let last = flow.hold(held).await.map_err(broken)?;

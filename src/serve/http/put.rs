@@ -139,7 +139,7 @@ impl Connection {
                 Ok(None) => return Body::Short,
                 Err(Trouble::Slow(wait)) => {
                     waited += wait;
-                    if waited >= self.shared.idle {
+                    if waited >= self.shared.means.idle {
                         return Body::Broken(io::Error::new(io::ErrorKind::TimedOut, "the client stalled"));
                     }
                     if let Err(failure) = upload.flush().await {
@@ -184,7 +184,7 @@ impl Connection {
                 Err(e) => Err(Trouble::Broken(e)),
             };
         }
-        let budget = self.shared.budget.clone();
+        let budget = self.shared.means.budget.clone();
         let lease = tokio::time::timeout(MEMORY, budget.lease(BLOCK as u64)).await.map_err(|_| Trouble::Busy)?;
         let mut block = budget.block().under(&Arc::new(lease));
         while !block.is_full() && !asked.body.is_done() {
@@ -227,7 +227,7 @@ impl Connection {
             match self.take_some(asked, &mut waited).await {
                 Ok(Some(_)) => waited = Duration::ZERO,
                 Ok(None) => return Ok(()),
-                Err(Trouble::Slow(wait)) if waited < self.shared.idle => waited += wait,
+                Err(Trouble::Slow(wait)) if waited < self.shared.means.idle => waited += wait,
                 Err(Trouble::Slow(_) | Trouble::Busy) => return Err(io::ErrorKind::TimedOut.into()),
                 Err(Trouble::Broken(e)) => return Err(e),
             }

@@ -94,9 +94,7 @@ pub(super) struct Shared {
     pub(super) access: Access,
     pub(super) leases: Leases,
     pub(super) metrics: Metrics,
-    pub(super) budget: Budget,
     pub(super) means: Means,
-    pub(super) idle: Duration,
     pub(super) log: Log,
     tls: Option<Tls>,
     room: Arc<Semaphore>,
@@ -149,15 +147,12 @@ fn serve(options: Options) -> Result<(), StartError> {
             .with("note", "the limit of open files allows no more (ulimit -n, LimitNOFILE=)")
             .warn();
     }
-    let budget = Budget::new(options.memory);
     let shared = Arc::new(Shared {
         hub,
         access: options.access,
         leases: Leases::new(options.locks),
         metrics: Metrics::default(),
-        means: Means { budget: budget.clone(), idle: options.idle },
-        budget,
-        idle: options.idle,
+        means: Means { budget: Budget::new(options.memory), idle: options.idle },
         log,
         tls,
         room: Arc::new(Semaphore::new(room)),
