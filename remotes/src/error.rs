@@ -250,6 +250,7 @@ pub fn io_kind(error: &std::io::Error) -> Kind {
         K::ReadOnlyFilesystem => Kind::ReadOnly,
         K::StorageFull | K::QuotaExceeded => Kind::DiskFull,
         K::FileTooLarge => Kind::TooLarge,
+        K::InvalidFilename => Kind::Unsupported,
         K::ConnectionRefused | K::HostUnreachable | K::NetworkUnreachable => Kind::Refused,
         K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::NotConnected => Kind::Reset,
         K::UnexpectedEof => Kind::Truncated,

@@ -4,6 +4,7 @@ mod doctor;
 mod gc;
 mod here;
 mod p2phttp;
+mod post_receive;
 mod updateproxy;
 
 use std::ffi::OsString;
@@ -83,6 +84,12 @@ enum Command {
     /// In the repository of the current directory. What somebody is at is left alone.
     #[command(after_help = gc::EXAMPLES)]
     Gc(gc::Gc),
+    /// Brings trees on special remotes up to date with the branches that were pushed: for the hook post-receive.
+    ///
+    /// For proxied remotes with exporttree=yes annexobjects=yes and remote.NAME.annex-tracking-branch, in the repository of the
+    /// current directory. Reads what was pushed from stdin, as git gives it to the hook.
+    #[command(after_help = post_receive::EXAMPLES)]
+    PostReceive,
     /// Records which remotes this repository proxies, so that its clients find them.
     ///
     /// Does what git annex updateproxy does, in the repository of the current directory.
@@ -128,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::P2phttp(args) => return p2phttp::main(*args),
         Command::Shell { arguments } => return shell(arguments),
         Command::Gc(args) => return gc::main(&args),
+        Command::PostReceive => return post_receive::main(),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "git-annex-remote-stream", &mut io::stdout());

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use remotes::{Context, ObjectName, Resumption, Store, registry};
+use remotes::{Context, ObjectName, Resumption, Store};
 
 use super::Failure;
 use super::remote::setup::Environment;
@@ -172,12 +172,10 @@ impl Broom<'_> {
         let mut why = "its remote is gone; --force forgets it".to_string();
         for remote in self.remotes.iter().filter(|remote| remote.uuid == *uuid) {
             match destination(remote, self.environment) {
-                Ok(Destination::Store(config)) if config.writable => {
-                    match registry::open(config.scheme.name, &config.options, self.context) {
-                        Ok(store) => return Ok(store),
-                        Err(e) => why = e.to_string(),
-                    }
-                }
+                Ok(Destination::Store(config)) if config.writable => match config.open(self.context) {
+                    Ok(store) => return Ok(store),
+                    Err(e) => why = e.to_string(),
+                },
                 Ok(Destination::Store(_)) => why = format!("remote {} is read-only", remote.name.escape_ascii()),
                 Ok(Destination::Git(_)) => why = format!("remote {} is no store any more", remote.name.escape_ascii()),
                 Err(refusal) => why = refusal.to_string(),

@@ -132,7 +132,7 @@ fn an_upload_that_was_left_is_undone_and_leaves_nothing() {
     let context = Context { reserve: 0, ..Context::default() };
     let object = ObjectName::new(b"aaa/bbb/K/K").expect("a name");
     let begun = remotes::sys::run(false, async {
-        let store = registry::open("fs", &options, &context)?;
+        let store = remotes::registry::open("fs", &options, &context)?;
         let mut put = store.put_stream(&object, LEN).await?;
         put.write(vec![7; 1 << 20].into()).await?;
         let resumption = put.resumption();

@@ -3,6 +3,7 @@
 //! A driver parses a request, finds the [`Node`] it is about, and does it there; how it is said on the wire is the driver's
 //! business. Everything here runs on a data thread: what may block goes to pool threads.
 
+mod export;
 mod failure;
 mod held;
 mod hub;
@@ -20,6 +21,7 @@ mod served;
 mod special;
 mod upload;
 
+pub use export::Exported;
 pub use failure::{Failure, FailureKind};
 pub use held::Held;
 pub use hub::{Hub, Place, Unserved};

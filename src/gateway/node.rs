@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use remotes::Context;
 use remotes::pump::Budget;
-use remotes::{Context, registry};
 
 use super::held::Held;
 use super::kept::kept;
@@ -65,10 +65,7 @@ impl Node {
         Ok(Some(match proxied.way.as_ref().map_err(Clone::clone)? {
             Way::Here(served) => Self::Behind { home: Arc::clone(home), served: Arc::clone(served) },
             Way::Store(shelf) => {
-                let store = kept(shelf, || {
-                    let store = registry::open(shelf.config.scheme.name, &shelf.config.options, &means.context());
-                    store.map_err(|e| Failure::remote(&e))
-                })?;
+                let store = kept(shelf, || shelf.config.open(&means.context()).map_err(|e| Failure::remote(&e)))?;
                 Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store, means.context())))
             }
             Way::Elsewhere(location) => {
@@ -126,7 +123,7 @@ impl Node {
                 }
                 Ok(offer(upload))
             }
-            Self::Special(special) => Ok(offer(Some(Upload::Store(special.put(key).await?)))),
+            Self::Special(special) => Ok(offer(special.put(key).await?.map(Upload::Store))),
             Self::Neighbour(neighbour) => neighbour.put(key, file).await,
         }
     }
@@ -181,6 +178,7 @@ impl Node {
                 let found = special.check(key).await?;
                 if found {
                     special.record(key, Presence::Present).await?;
+                    special.settle(key).await;
                 }
                 Ok(found)
             }

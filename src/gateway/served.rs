@@ -131,7 +131,7 @@ impl Served {
     }
 
     /// All that it is a proxy for. Blocks.
-    pub(super) fn proxied_uuids(&self) -> Result<Vec<Uuid>, Failure> {
+    pub fn proxied_uuids(&self) -> Result<Vec<Uuid>, Failure> {
         Ok(self.proxies.look(&self.repository)?.into_keys().collect())
     }
 
@@ -166,7 +166,7 @@ impl Served {
     }
 
     /// Merges the git-annex branches that clients pushed, so that others who fetch see them. Blocks.
-    pub(super) fn merge_arrived(&self) {
+    pub fn merge_arrived(&self) {
         if let Err(e) = self.repository.branch().merge_arrived() {
             tracing::warn!(repository = %self.repository.path().display(), "cannot merge pushed branches yet: {e}");
         }

@@ -2,13 +2,16 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use remotes::retry::Backoff;
-use remotes::{Context, Error, Kind, ObjectName, Op, Range, Store};
+use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Store};
 
+use super::export::{Exported, Tree};
 use super::outgoing::Outgoing;
 use super::upload::StoreUpload;
 use super::{Failure, Served, blocking, timestamp};
+use crate::annex::export::tracking::Tracking;
 use crate::annex::ledger::{Ledgers, Taken};
 use crate::annex::log::Presence;
 use crate::gateway::proxy::Shelf;
@@ -22,6 +25,8 @@ pub struct Special {
     shelf: Arc<Shelf>,
     pub(super) store: Rc<dyn Store>,
     context: Context,
+    /// The tree it holds, if it holds one.
+    tree: Option<Tree>,
 }
 
 impl Special {
@@ -33,8 +38,10 @@ impl Special {
         store: Rc<dyn Store>,
         context: Context,
     ) -> Self {
+        let exports = shelf.config.tree.as_ref();
+        let tree = exports.map(|exports| Tree::new(home, uuid, name, exports.tracking.as_ref(), &store, &context));
         let (home, shelf) = (Arc::clone(home), Arc::clone(shelf));
-        Self { home, uuid: uuid.clone(), name: name.into(), shelf, store, context }
+        Self { home, uuid: uuid.clone(), name: name.into(), shelf, store, context, tree }
     }
 
     /// What this repository calls it.
@@ -44,22 +51,35 @@ impl Special {
 
     /// Whether the store has the content of `key`. Content of another length is none, but not absent either.
     pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
-        let stat = self.store.stat(&self.object(key)?).await;
-        match stat.map_err(|e| self.failure(&e))? {
-            Some(stat) => self.whole(key, stat.len).map(|()| true),
-            None => Ok(false),
-        }
+        let look = async |object: &ObjectName| match self.store.stat(object).await {
+            Ok(Some(stat)) => self.whole(key, stat.len).map(Some),
+            Ok(None) => Ok(None),
+            Err(e) => Err(self.failure(&e)),
+        };
+        let found = match &self.tree {
+            Some(tree) => tree.find(key, look).await?,
+            None => look(&self.object(key)?).await?,
+        };
+        Ok(found.is_some())
     }
 
     /// Opens the content of `key` from byte `from` on, `len` bytes where that is known; `None` where it is not there.
     pub(super) async fn get(&self, key: &Key, from: u64, len: Option<u64>) -> Result<Option<Outgoing>, Failure> {
-        let (object, range) = (self.object(key)?, Range { from, len, tag: None });
+        let open = async |object: &ObjectName| self.open(key, object, Range { from, len, tag: None }).await;
+        let get = match &self.tree {
+            Some(tree) => tree.find(key, open).await?,
+            None => open(&self.object(key)?).await?,
+        };
+        Ok(get.map(|get| Outgoing::from_store(get, from)))
+    }
+
+    async fn open(&self, key: &Key, object: &ObjectName, range: Range) -> Result<Option<Get>, Failure> {
         let mut backoff = Backoff::new(&self.context);
         loop {
-            match self.store.get(&object, range.clone()).await {
+            match self.store.get(object, range.clone()).await {
                 Ok(get) => {
                     self.whole(key, get.total)?;
-                    return Ok(Some(Outgoing::from_store(get, from)));
+                    return Ok(Some(get));
                 }
                 Err(e) if e.kind() == Kind::NotFound => return Ok(None),
                 // What the store has tried itself need not be tried again.
@@ -69,11 +89,47 @@ impl Special {
         }
     }
 
-    /// Gets ready to take the content of `key`.
-    pub(super) async fn put(self: &Rc<Self>, key: &Key) -> Result<StoreUpload, Failure> {
+    /// Gets ready to take the content of `key`. `None` where it is in the tree, and need not lie outside it too.
+    pub(super) async fn put(self: &Rc<Self>, key: &Key) -> Result<Option<StoreUpload>, Failure> {
         self.writable()?;
+        if self.tree.is_some() && self.check(key).await? {
+            self.record(key, Presence::Present).await?;
+            return Ok(None);
+        }
         let object = self.object(key)?;
-        StoreUpload::open(self, key, object, self.ledger(key).await?).await
+        StoreUpload::open(self, key, object, self.ledger(key).await?).await.map(Some)
+    }
+
+    /// The content of `key` has been stored and recorded: gives it its names in the tree.
+    pub(super) async fn settle(&self, key: &Key) {
+        if let Some(tree) = &self.tree {
+            tree.settle(key).await;
+        }
+    }
+
+    /// The branch whose tree it holds, if it follows one.
+    pub fn tracking(&self) -> Option<&Tracking> {
+        self.tree.as_ref().and_then(Tree::tracking)
+    }
+
+    /// Whether its branch has changed since it was exported here, or the export was cut.
+    pub async fn is_behind(&self) -> Result<bool, Failure> {
+        match &self.tree {
+            Some(tree) => tree.has_more().await,
+            None => Ok(false),
+        }
+    }
+
+    /// Makes it hold the tree that its branch is at now. Waits up to `limit` for others who export to it; `None` where they
+    /// are still at it then, or where it follows no branch.
+    ///
+    /// Failures: it does not hold all of it yet; the next call goes on with it.
+    pub async fn export(&self, limit: Duration) -> Result<Option<Exported>, Failure> {
+        self.writable()?;
+        match &self.tree {
+            Some(tree) => tree.export(limit).await,
+            None => Ok(None),
+        }
     }
 
     /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there.
@@ -94,10 +150,14 @@ impl Special {
         let object = self.object(key)?;
         let late = before.is_some_and(|limit| i64::try_from(timestamp()).is_ok_and(|now| now > limit));
         if late {
-            return match self.store.stat(&object).await.map_err(|e| self.failure(&e))? {
-                Some(_) => Err(Failure::too_late()),
-                None => self.record(key, Presence::Missing).await,
+            return match self.is_there(key, &object).await? {
+                true => Err(Failure::too_late()),
+                false => self.record(key, Presence::Missing).await,
             };
+        }
+        if let Some(tree) = &self.tree {
+            tree.remove(key).await?;
+            return self.record(key, Presence::Missing).await;
         }
         match self.store.remove(&object).await {
             Ok(()) => {}
@@ -105,6 +165,15 @@ impl Special {
             Err(e) => return Err(self.failure(&e)),
         }
         self.record(key, Presence::Missing).await
+    }
+
+    async fn is_there(&self, key: &Key, object: &ObjectName) -> Result<bool, Failure> {
+        let look = async |object: &ObjectName| self.store.stat(object).await.map_err(|e| self.failure(&e));
+        let found = match &self.tree {
+            Some(tree) => tree.find(key, look).await?,
+            None => look(object).await?,
+        };
+        Ok(found.is_some())
     }
 
     /// Records whether the content of `key` is there. Once this has returned the record outlives the process.
@@ -134,7 +203,7 @@ impl Special {
     }
 
     fn object(&self, key: &Key) -> Result<ObjectName, Failure> {
-        let name = ObjectName::new(self.shelf.config.naming.name(key));
+        let name = ObjectName::new(self.shelf.config.name(key));
         name.map_err(|e| self.failure(&Error::new(Op::Stat, Kind::Unsupported, e.to_string()).on(self.store.label())))
     }
 

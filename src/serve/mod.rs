@@ -1,6 +1,7 @@
 //! The drivers: where protocols, stores and the operating system meet.
 
 mod flow;
+pub mod hook;
 pub mod http;
 mod link;
 pub mod shell;

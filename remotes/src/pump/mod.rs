@@ -14,4 +14,4 @@ pub use budget::{BLOCK, Block, Budget, DEFAULT as DEFAULT_BUDGET, Lease};
 pub use ends::{Blocks, FileSink, FileSource, Home, Socket, SocketSource, Source};
 pub use meter::Meter;
 pub use plan::{Lane, Needs, SinkKind, SourceKind, plan};
-pub use ranges::{Fetch, collect, fetch, read_small};
+pub use ranges::{Fetch, collect, fetch, read, read_small};

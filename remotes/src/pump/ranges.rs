@@ -325,35 +325,45 @@ pub async fn collect(get: Get, max: u64, context: &Context) -> Result<Bytes> {
     if get.len > max {
         return Err(Error::new(Op::Get, Kind::TooLarge, format!("{} bytes where {max} are expected", get.len)));
     }
+    let mut out = Vec::new();
+    let fits = async |bytes: Bytes| {
+        out.extend_from_slice(&bytes);
+        match out.len() as u64 > max {
+            true => Err(Error::new(Op::Get, Kind::Protocol, "more bytes than announced")),
+            false => Ok(()),
+        }
+    };
+    read(get, context, fits).await?;
+    Ok(out.into())
+}
+
+/// Gives all bytes of an opened object to `take`, a block after another. Holds one block at a time, and those that are kept.
+pub async fn read(get: Get, context: &Context, mut take: impl AsyncFnMut(Bytes) -> Result<()>) -> Result<()> {
     let reading = |e| Error::io(Op::Get, "reading", e);
     let lease = Arc::new(context.budget.lease(BLOCK as u64).await);
-    let mut out = Vec::new();
     match get.source {
         Source::Socket(source) => {
             let mut blocks = SocketBlocks::new(source.socket.stream(), source.head, source.len, context.idle);
             while blocks.left() > 0 {
                 let mut block = context.budget.block().under(&lease);
                 blocks.fill(&mut block).await.map_err(reading)?;
-                out.extend_from_slice(block.as_ref());
+                take(block.freeze()).await?;
             }
             source.socket.done();
         }
         Source::Stream(mut stream) => {
             while let Some(bytes) = stream.next().await? {
-                out.extend_from_slice(&bytes);
-                if out.len() as u64 > max {
-                    return Err(Error::new(Op::Get, Kind::Protocol, "more bytes than announced"));
-                }
+                take(bytes).await?;
             }
         }
         Source::File(source) => {
             let mut blocks = FileBlocks::new(&source, context.budget.clone(), lease);
             while let Some(block) = blocks.next().await.map_err(reading)? {
-                out.extend_from_slice(&block);
+                take(block).await?;
             }
         }
     }
-    Ok(out.into())
+    Ok(())
 }
 
 #[cfg(test)]

@@ -76,6 +76,21 @@ impl ExportDb {
         Ok(Self { connection, stem })
     }
 
+    /// The same where there is one already. `None` where nothing was exported to `remote` from here.
+    pub fn existing(annex_dir: &Path, remote: &Uuid) -> Result<Option<Self>, DbError> {
+        let Ok(name) = file_name(remote) else { return Ok(None) };
+        let path = annex_dir.join("export").join(name).join("exportdb/db");
+        if path.exists() { Self::open(annex_dir, remote).map(Some) } else { Ok(None) }
+    }
+
+    /// The [`lock`](Self::lock), where nobody else has it.
+    pub fn try_lock(&self) -> Result<Option<ExportLock>, DbError> {
+        let path = self.appended(".lck");
+        let lock = LockFile::try_lock(&path, LockKind::Exclusive, 0o666);
+        let lock = lock.map_err(|e| DbError { what: "lock", path, why: e.to_string() })?;
+        Ok(lock.map(|lock| ExportLock { _lock: lock }))
+    }
+
     /// Keeps git-annex, and others of this program, from exporting to this remote until it is dropped. Waits up to `limit`.
     pub fn lock(&self, limit: Duration) -> Result<ExportLock, DbError> {
         Ok(ExportLock { _lock: self.wait(".lck", limit)? })
@@ -225,11 +240,15 @@ impl ExportDb {
     /// Takes one of git-annex's two locks: `.lck`, which its export holds from its beginning to its end, and `.upl`, which
     /// guards a change of the tree.
     fn wait(&self, ending: &str, limit: Duration) -> Result<LockFile, DbError> {
-        let mut path = self.stem.clone().into_os_string();
-        path.push(ending);
-        let path = PathBuf::from(path);
+        let path = self.appended(ending);
         let lock = LockFile::wait(&path, LockKind::Exclusive, 0o666, limit);
         lock.map_err(|e| DbError { what: "lock", path, why: e.to_string() })
+    }
+
+    fn appended(&self, ending: &str) -> PathBuf {
+        let mut path = self.stem.clone().into_os_string();
+        path.push(ending);
+        path.into()
     }
 
     fn fails(&self, what: &'static str) -> impl FnOnce(rusqlite::Error) -> DbError + use<> {

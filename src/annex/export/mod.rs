@@ -10,5 +10,6 @@ pub mod look;
 pub mod names;
 pub mod plan;
 pub mod record;
+pub mod tracking;
 pub mod tree;
 pub mod work;

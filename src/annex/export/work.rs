@@ -155,6 +155,12 @@ impl Work {
         }
     }
 
+    /// Gives a name up that the store cannot have: nothing is put there, and the tree counts as exported without it.
+    pub fn give_up(&mut self, name: &[u8]) {
+        self.questions.remove(name);
+        self.paths.remove(name);
+    }
+
     /// Names that hold something of which the answers do not tell what it is, and the keys it may be of. It is removed, unless
     /// somebody reads it and answers [`Found::Verified`].
     pub fn unknown(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = &Key>)> {

@@ -20,6 +20,7 @@ pub use proxies::{Proxies, proxied};
 pub use special::{SpecialConfig, Trust};
 
 use super::branch::BranchError;
+use super::export::tracking::Tracking;
 use super::log::proxy::Proxied;
 use super::log::remote::RemoteLog;
 use super::log::{REMOTE_LOG, is_cluster};
@@ -44,6 +45,8 @@ pub struct Remote {
     pub offered: bool,
     /// `remote.NAME.annex-readonly`: nothing is stored or removed.
     pub readonly: bool,
+    /// `remote.NAME.annex-tracking-branch`: what a remote with `exporttree=yes` is to hold.
+    pub tracking: Option<Tracking>,
     /// The clusters it is a gateway for: `remote.NAME.annex-cluster-gateway`.
     pub gateway_for: Vec<Uuid>,
 }
@@ -159,6 +162,7 @@ fn read(
         node_of,
         offered: is_offered(settings, name),
         readonly: settings.bool_in("remote", name, "annex-readonly") == Some(true),
+        tracking: value("annex-tracking-branch").and_then(|value| Tracking::parse(&value)),
         gateway_for: words(&gateway_for).filter_map(|word| Uuid::parse(word).ok()).collect(),
     })
 }

@@ -8,12 +8,16 @@ mod tests;
 
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
+use std::rc::Rc;
 
 use remotes::options::Options;
-use remotes::registry::{Layout, Scheme};
+use remotes::registry::{self, Layout, Scheme};
+use remotes::{Context, Store};
 
 pub use git::GitPlace;
 
+use crate::annex::export::names;
+use crate::annex::export::tracking::Tracking;
 use crate::annex::layout;
 use crate::annex::remote::{Remote, RemoteKind, SpecialConfig, Trust};
 use crate::name::Key;
@@ -44,6 +48,29 @@ pub struct StoreConfig {
     pub writable: bool,
     /// The remote's name and type, for messages.
     pub label: String,
+    /// What is exported to it, where it holds a tree (`exporttree=yes annexobjects=yes`): content of keys lies at
+    /// [`names::object`] until the tree has a name for it.
+    pub tree: Option<Exports>,
+}
+
+/// What is exported to a remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exports {
+    /// The branch it follows; `None` where it follows none, and keys alone are stored.
+    pub tracking: Option<Tracking>,
+}
+
+impl StoreConfig {
+    /// Opens the store, on a data thread. No network.
+    pub fn open(&self, context: &Context) -> remotes::Result<Rc<dyn Store>> {
+        let context = Context { tree: self.tree.is_some(), ..context.clone() };
+        registry::open(self.scheme.name, &self.options, &context)
+    }
+
+    /// The name of the object of `key`; in a tree, of the one outside it.
+    pub fn name(&self, key: &Key) -> Vec<u8> {
+        if self.tree.is_some() { names::object(key) } else { self.naming.name(key) }
+    }
 }
 
 /// How the objects of keys are named in a store.
@@ -64,7 +91,7 @@ pub struct Refusal {
 
 /// Where the content of `remote` is. No network. Reads the files that credentials are kept in.
 ///
-/// Errors: it is not verified, encrypted, chunked, a tree, of a type that is not served, or its settings make no sense.
+/// Errors: it is not verified, encrypted, chunked, a tree that takes nothing else, of a type that is not served, or its settings make no sense.
 pub fn destination(remote: &Remote, environment: Environment) -> Result<Destination, Refusal> {
     let name = remote.name.escape_ascii().to_string();
     let refuse = |why: String| Refusal { remote: name.clone(), why };
@@ -78,6 +105,7 @@ pub fn destination(remote: &Remote, environment: Environment) -> Result<Destinat
                 naming: scheme.layout.into(),
                 writable: special.trust == Trust::Verified && !remote.readonly,
                 label: format!("{name} ({})", text(special, "type")),
+                tree: is_yes(special, "exporttree").then(|| Exports { tracking: remote.tracking.clone() }),
             }))
         }
     }
@@ -146,12 +174,27 @@ fn usable(special: &SpecialConfig, name: &str) -> Result<(), String> {
             ));
         }
     }
-    for key in ["exporttree", "importtree"] {
-        if !matches!(special.value(key), None | Some(b"no" | b"false")) {
-            return Err(format!("holds a tree ({key}={}), which is not proxied yet", says(key)));
-        }
+    let switch = |key: &str| match special.value(key) {
+        None | Some(b"no" | b"false") => Ok(false),
+        Some(b"yes" | b"true") => Ok(true),
+        Some(_) => Err(format!("has {key}={}, which is neither yes nor no", says(key))),
+    };
+    if switch("importtree")? {
+        return Err(
+            "has importtree=yes: others change what it holds, so it is not proxied; import it where it is".into()
+        );
+    }
+    if switch("exporttree")? && !switch("annexobjects")? {
+        // git-annex's way out.
+        return Err(format!(
+            "has exporttree=yes, and can take files of a tree alone; git annex enableremote {name} annexobjects=yes"
+        ));
     }
     Ok(())
+}
+
+fn is_yes(special: &SpecialConfig, name: &str) -> bool {
+    matches!(special.value(name), Some(b"yes" | b"true"))
 }
 
 /// The store of an external special remote of this program, settled as at PREPARE.

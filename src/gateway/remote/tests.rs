@@ -168,8 +168,14 @@ fn what_is_refused_is_named_with_the_way_out() {
         ("type=directory", &[place], &[], "encryption=none"),
         ("encryption=none chunk=1MiB type=directory", &[place], &[], "chunked (chunk=1MiB)"),
         ("encryption=none chunksize=1MiB type=directory", &[place], &[], "chunked (chunksize=1MiB)"),
-        ("encryption=none exporttree=yes type=directory", &[place], &[], "holds a tree (exporttree=yes)"),
-        ("encryption=none exporttree=yes annexobjects=yes type=directory", &[place], &[], "holds a tree"),
+        ("encryption=none exporttree=yes type=directory", &[place], &[], "enableremote x annexobjects=yes"),
+        ("encryption=none exporttree=maybe type=directory", &[place], &[], "neither yes nor no"),
+        (
+            "encryption=none exporttree=yes annexobjects=yes importtree=yes type=directory",
+            &[place],
+            &[],
+            "importtree=yes",
+        ),
         ("encryption=none importtree=yes type=directory", &[place], &[], "importtree=yes"),
         ("encryption=none type=rsync", &[], &[], "of type rsync"),
         ("encryption=none type=external externaltype=foo", &[], &[], "git-annex-remote-foo"),
@@ -202,7 +208,20 @@ fn what_is_refused_is_named_with_the_way_out() {
 fn chunk_0_is_no_chunk() {
     let (_dir, remote) =
         remote("chunk=0 encryption=none exporttree=no type=directory", &[("annex-directory", "/m")], &[]);
-    assert_eq!(stored(&remote, NOTHING).scheme.name, "fs");
+    assert_eq!((stored(&remote, NOTHING).scheme.name, stored(&remote, NOTHING).tree), ("fs", None));
+}
+
+#[test]
+fn a_tree_is_served_where_it_takes_other_content_too() {
+    let key = Key::parse(b"WORM-s4--a").expect("a key");
+    for (more, tracking) in [(&[("annex-tracking-branch", "main:pub")][..], Some("main:pub")), (&[], None)] {
+        let config = [&[("annex-directory", "/m")], more].concat();
+        let (_dir, remote) = remote("encryption=none exporttree=yes annexobjects=yes type=directory", &config, &[]);
+        let store = stored(&remote, NOTHING);
+        let exports = store.tree.as_ref().expect("a tree");
+        assert_eq!(exports.tracking.as_ref().map(ToString::to_string).as_deref(), tracking);
+        assert!(store.name(&key).starts_with(b".git/annex/objects/"));
+    }
 }
 
 #[test]

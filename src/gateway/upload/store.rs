@@ -237,7 +237,9 @@ impl StoreUpload {
         }
         let recorded = self.special.record(&self.key, Presence::Present).await;
         self.forget().await?;
-        recorded.map(|()| Settled::Stored(Vec::new()))
+        recorded?;
+        self.special.settle(&self.key).await;
+        Ok(Settled::Stored(Vec::new()))
     }
 
     /// Leaves in the store what the client can go on with.

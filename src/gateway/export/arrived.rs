@@ -1,0 +1,175 @@
+//! Content that has come, on its way to its names in the tree.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::questions::Answer;
+use super::run::Exported;
+use super::{Held, Tree};
+use crate::annex::export::db::DbError;
+use crate::annex::export::look::Found;
+use crate::annex::export::names;
+use crate::annex::export::plan::{Place, Step};
+use crate::annex::layout;
+use crate::gateway::{Failure, blocking};
+use crate::name::Key;
+
+/// Names of a key in the tree: those without its content, and one with it.
+struct Wanted {
+    unfilled: Vec<Vec<u8>>,
+    held: Option<Vec<u8>>,
+}
+
+impl Tree {
+    /// The content of `key` has come, and lies outside the tree: moves it to its names there. Where others export at the
+    /// moment, that is left to them. What goes wrong is only warned of: the content is there, and can be read.
+    pub(in crate::gateway) async fn settle(&self, key: &Key) {
+        if let Err(e) = self.try_settle(key).await {
+            self.warn(&e);
+        }
+    }
+
+    async fn try_settle(&self, key: &Key) -> Result<(), Failure> {
+        if self.tracking.is_none() {
+            return Ok(());
+        }
+        let held = match self.hold(Duration::ZERO).await? {
+            Some(held) => held,
+            None => {
+                // First told, then tried again: whoever lets go in between is seen, whoever does so later sees this.
+                self.leave_word(key).await?;
+                match self.hold(Duration::ZERO).await? {
+                    Some(held) => held,
+                    None => return Ok(()),
+                }
+            }
+        };
+        if self.is_behind().await? {
+            self.run(&held).await?;
+        }
+        self.fill(&held, vec![key.clone()]).await?;
+        self.take_in(&held).await?;
+        drop(held);
+        while self.has_more().await? {
+            let Some(held) = self.hold(Duration::ZERO).await? else { break };
+            if self.is_behind().await? {
+                self.run(&held).await?;
+            }
+            self.take_in(&held).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether something came while nobody else could see to it.
+    pub(in crate::gateway) async fn has_more(&self) -> Result<bool, Failure> {
+        Ok(!self.waiting().await?.is_empty() || self.is_behind().await?)
+    }
+
+    /// Moves all that others left word of to its names.
+    pub(super) async fn take_in(&self, held: &Held) -> Result<(), Failure> {
+        let keys = self.waiting().await?;
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.fill(held, keys.clone()).await?;
+        let dir = self.words();
+        let forgotten = blocking(move || {
+            keys.iter().try_for_each(|key| match fs::remove_file(dir.join(file_of(key))) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+                _ => Ok(()),
+            })
+        });
+        forgotten.await?.map_err(super::failed)
+    }
+
+    /// Moves content of `keys` from outside the tree to the names that wait for it, and copies it to further ones.
+    async fn fill(&self, held: &Held, keys: Vec<Key>) -> Result<(), Failure> {
+        let wanted = held
+            .with(move |book| {
+                let mut wanted: BTreeMap<Key, Wanted> = BTreeMap::new();
+                for key in keys {
+                    let (filled, unfilled) = book
+                        .db
+                        .in_tree(&key)?
+                        .into_iter()
+                        .partition::<Vec<_>, _>(|name| book.db.holds(name, &key).unwrap_or(false));
+                    if !unfilled.is_empty() {
+                        wanted.insert(key, Wanted { unfilled, held: filled.into_iter().next() });
+                    }
+                }
+                Ok::<_, DbError>(wanted)
+            })
+            .await?;
+        let asked = wanted.iter().flat_map(|(key, of_key)| of_key.unfilled.iter().cloned().chain([names::object(key)]));
+        let answers: BTreeMap<Vec<u8>, Answer> = self.look(asked.collect()).await?.into_iter().collect();
+        let is_there = |name: &[u8]| matches!(answers.get(name), Some(Answer::Found(Found::Present(_))));
+        if wanted.values().any(|of_key| of_key.unfilled.iter().any(|name| is_there(name))) {
+            // Something is at a name of which nothing is noted.
+            return self.run(held).await.map(drop);
+        }
+        let mut steps = Vec::new();
+        for (key, of_key) in wanted {
+            let can_have = |name: &Vec<u8>| !matches!(answers.get(name), Some(Answer::Impossible));
+            let mut unfilled = of_key.unfilled.into_iter().filter(can_have).map(Place::Tree);
+            let from = match of_key.held {
+                Some(held) => Place::Tree(held),
+                None if is_there(&names::object(&key)) => {
+                    let Some(first) = unfilled.next() else { continue };
+                    steps.push(Step::Rename { key: key.clone(), from: Place::Object, to: first.clone() });
+                    first
+                }
+                None => continue,
+            };
+            steps.extend(unfilled.map(|to| Step::Copy { key: key.clone(), from: from.clone(), to }));
+        }
+        steps.sort_by_key(Step::turn);
+        for turn in steps.chunk_by(|a, b| a.turn() == b.turn()) {
+            let failures = self.do_turn(held, turn, 1, &mut Exported::default()).await?;
+            if let Some(failure) = failures.into_iter().next() {
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves word that the content of `key` has come, for whoever exports.
+    async fn leave_word(&self, key: &Key) -> Result<(), Failure> {
+        let (dir, file) = (self.words(), file_of(key));
+        let left = blocking(move || {
+            fs::create_dir_all(&dir)?;
+            fs::File::create(dir.join(file)).map(drop)
+        });
+        left.await?.map_err(super::failed)
+    }
+
+    /// Keys of which word was left.
+    async fn waiting(&self) -> Result<Vec<Key>, Failure> {
+        let dir = self.words();
+        let read = blocking(move || {
+            let entries = match fs::read_dir(&dir) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                entries => entries?,
+            };
+            let mut keys = Vec::new();
+            for entry in entries {
+                let name = entry?.file_name().into_vec();
+                keys.extend(layout::key_of_file(&name).and_then(|key| Key::parse(&key).ok()));
+            }
+            Ok(keys)
+        });
+        read.await?.map_err(|e: io::Error| super::failed(e))
+    }
+
+    fn words(&self) -> PathBuf {
+        let uuid = String::from_utf8_lossy(self.uuid.as_bytes()).replace('/', "_");
+        self.home.repository().annex_dir().join("stream/export").join(format!("{uuid}.arrived"))
+    }
+}
+
+fn file_of(key: &Key) -> std::ffi::OsString {
+    std::ffi::OsStr::from_bytes(&layout::key_file(key.as_bytes())).to_os_string()
+}

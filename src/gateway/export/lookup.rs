@@ -1,0 +1,136 @@
+//! Finding the content of a key: at its names in the tree, or outside it.
+
+use std::sync::Arc;
+
+use remotes::ObjectName;
+
+use super::Tree;
+use crate::annex::export::db::{DbError, ExportDb, Note};
+use crate::annex::export::look::Found;
+use crate::annex::export::names;
+use crate::gateway::export::questions::Answer;
+use crate::gateway::{Failure, blocking};
+use crate::name::Key;
+
+/// Names of one key.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Names {
+    /// Noted to hold it.
+    held: Vec<Vec<u8>>,
+    /// In the tree, and not noted to hold it.
+    unfilled: Vec<Vec<u8>>,
+}
+
+/// How often somebody who changes names may be in the way before the end of what they do is waited for.
+const ROUNDS: u32 = 3;
+
+impl Tree {
+    /// What `look` finds at one of the names where the content of `key` is. `None`: it is at none, for sure.
+    ///
+    /// Names are noted to be empty before anything else is put there, so what was found at a name that is still noted
+    /// afterwards is the key's content.
+    pub(in crate::gateway) async fn find<T>(
+        &self,
+        key: &Key,
+        mut look: impl AsyncFnMut(&ObjectName) -> Result<Option<T>, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let outside = names::object(key);
+        let mut round = 0;
+        loop {
+            let names = self.names(key).await?;
+            let mut wrong = None;
+            for name in names.held.iter().filter(|name| **name != outside).chain([&outside]) {
+                match look(&self.object(name)?).await {
+                    Ok(Some(found)) if *name == outside || self.names(key).await?.held.contains(name) => {
+                        return Ok(Some(found));
+                    }
+                    Ok(_) => {}
+                    Err(e) => wrong = Some(e),
+                }
+            }
+            if let Some(e) = wrong {
+                return Err(e);
+            }
+            let mut unnoted = false;
+            for name in &names.unfilled {
+                unnoted |= matches!(self.ask_one(name).await?, Answer::Found(Found::Present(_)));
+            }
+            if names.held.is_empty() && !unnoted {
+                return Ok(None);
+            }
+            round += 1;
+            if round > ROUNDS {
+                return Err(Failure::busy(&format!("files of remote {} are being moved", self.name)));
+            }
+            // Where nothing changed meanwhile, somebody is between two steps, or was cut there.
+            if self.names(key).await? == names {
+                self.clear_up(key).await?;
+            }
+        }
+    }
+
+    async fn names(&self, key: &Key) -> Result<Names, Failure> {
+        let (home, uuid, key) = (Arc::clone(&self.home), self.uuid.clone(), key.clone());
+        let read = blocking(move || {
+            let Some(db) = ExportDb::existing(home.repository().annex_dir(), &uuid)? else {
+                return Ok(Names::default());
+            };
+            let mut names = Names { held: db.holding(&key)?, unfilled: db.in_tree(&key)? };
+            names.unfilled.retain(|name| !names.held.contains(name));
+            Ok::<_, DbError>(names)
+        });
+        read.await?.map_err(super::failed)
+    }
+
+    /// Waits for whoever changes names, finishes what was cut, and notes of the names of `key` what is there.
+    async fn clear_up(&self, key: &Key) -> Result<(), Failure> {
+        let held = self.hold_surely().await?;
+        let names = self.names(key).await?;
+        let mut gone = Vec::new();
+        let mut unnoted = false;
+        for name in &names.unfilled {
+            unnoted |= matches!(self.ask_one(name).await?, Answer::Found(Found::Present(_)));
+        }
+        for name in names.held {
+            if let Answer::Found(Found::Absent) = self.ask_one(&name).await? {
+                gone.push(Note { name, key: key.clone(), holds: false });
+            }
+        }
+        if unnoted || (!gone.is_empty() && self.is_behind().await?) {
+            return self.run(&held).await.map(drop);
+        }
+        if !gone.is_empty() {
+            tracing::warn!("remote {}: content of {key} was taken away by somebody else", self.name);
+        }
+        held.with(move |book| book.db.note(&book.lock, &gone)).await
+    }
+
+    /// Takes the content of `key` away from every name. Failures: it is in the tree.
+    pub(in crate::gateway) async fn remove(&self, key: &Key) -> Result<(), Failure> {
+        let held = self.hold_surely().await?;
+        if self.is_behind().await? {
+            self.run(&held).await?;
+        }
+        let wanted = key.clone();
+        let (in_tree, mut names) =
+            held.with(move |book| Ok::<_, DbError>((book.db.in_tree(&wanted)?, book.db.holding(&wanted)?))).await?;
+        if !in_tree.is_empty() {
+            // git-annex's own words.
+            let why = "This key is part of the exported tree, so can only be removed by exporting a tree that does not include it.";
+            return Err(Failure::refused(why.into()));
+        }
+        let outside = names::object(key);
+        names.retain(|name| *name != outside);
+        names.push(outside);
+        for name in names {
+            match self.store.remove(&self.object(&name)?).await {
+                Ok(()) => {}
+                Err(e) if e.kind() == remotes::Kind::NotFound => {}
+                Err(e) => return Err(Failure::remote(&e)),
+            }
+            let note = Note { name, key: key.clone(), holds: false };
+            held.with(move |book| book.db.note(&book.lock, &[note])).await?;
+        }
+        Ok(())
+    }
+}

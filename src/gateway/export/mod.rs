@@ -1,0 +1,159 @@
+//! A special remote that holds a tree: content of keys under the names people gave them, and outside the tree where it has
+//! none for them.
+//!
+//! Clients read and store by key. What they store lies outside the tree first, where nothing is in its way, and is moved to
+//! its names on the store. Whoever changes names holds git-annex's lock for exports; whoever reads holds nothing, and
+//! looks again where what is noted and what is there do not fit together.
+
+mod arrived;
+mod lookup;
+mod questions;
+mod run;
+mod steps;
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use remotes::{Context, ObjectName, Store};
+
+use super::{Failure, Served, blocking};
+use crate::annex::export::db::{DbError, ExportDb, ExportLock};
+use crate::annex::export::tracking::Tracking;
+use crate::annex::export::work::WorkError;
+use crate::name::Uuid;
+
+pub use run::Exported;
+
+/// The tree of a special remote, on a data thread.
+pub(super) struct Tree {
+    home: Arc<Served>,
+    uuid: Uuid,
+    /// What this repository calls the remote.
+    name: String,
+    tracking: Option<Tracking>,
+    store: Rc<dyn Store>,
+    context: Context,
+}
+
+/// The database of the exports, and that nobody else exports. Blocking work on it is done on pool threads.
+#[derive(Clone)]
+struct Held(Arc<Mutex<Book>>);
+
+struct Book {
+    db: ExportDb,
+    lock: ExportLock,
+}
+
+/// First and longest pause between two tries to get the lock.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
+
+impl Tree {
+    pub(super) fn new(
+        home: &Arc<Served>,
+        uuid: &Uuid,
+        name: &str,
+        tracking: Option<&Tracking>,
+        store: &Rc<dyn Store>,
+        context: &Context,
+    ) -> Self {
+        Self {
+            home: Arc::clone(home),
+            uuid: uuid.clone(),
+            name: name.into(),
+            tracking: tracking.cloned(),
+            store: Rc::clone(store),
+            context: context.clone(),
+        }
+    }
+
+    /// What it follows, if anything.
+    pub(super) fn tracking(&self) -> Option<&Tracking> {
+        self.tracking.as_ref()
+    }
+
+    /// Keeps others from exporting, git-annex too; waits up to `limit` for them. `None` where they are still at it then.
+    ///
+    /// No pool thread is kept while waiting: whoever is at it needs some.
+    async fn hold(&self, limit: Duration) -> Result<Option<Held>, Failure> {
+        let (start, mut pause) = (Instant::now(), PAUSE.0);
+        loop {
+            let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+            let taken = blocking(move || {
+                let db = ExportDb::open(home.repository().annex_dir(), &uuid)?;
+                Ok::<_, DbError>(db.try_lock()?.map(|lock| Book { db, lock }))
+            });
+            if let Some(book) = taken.await?.map_err(failed)? {
+                return Ok(Some(Held(Arc::new(Mutex::new(book)))));
+            }
+            if start.elapsed() >= limit {
+                return Ok(None);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// The same where it has to be.
+    async fn hold_surely(&self) -> Result<Held, Failure> {
+        let held = self.hold(self.context.idle).await?;
+        held.ok_or_else(|| Failure::busy(&format!("a tree is being exported to remote {}", self.name)))
+    }
+
+    fn object(&self, name: &[u8]) -> Result<ObjectName, Failure> {
+        ObjectName::new(name).map_err(|e| Failure::internal(format!("remote {}: {e}", self.name)))
+    }
+
+    fn warn(&self, failure: &Failure) {
+        tracing::warn!("remote {}: {failure}; its tree is not complete until the next push or upload", self.name);
+    }
+}
+
+impl Held {
+    /// Does what may block.
+    async fn with<T: Send + 'static, E: Into<Why> + Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Book) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let book = Arc::clone(&self.0);
+        let done = blocking(move || f(&mut book.lock().unwrap_or_else(PoisonError::into_inner))).await?;
+        done.map_err(failed)
+    }
+}
+
+/// What went wrong while an export was worked out or written down.
+enum Why {
+    Work(WorkError),
+    Io(std::io::Error),
+}
+
+impl From<WorkError> for Why {
+    fn from(e: WorkError) -> Self {
+        Self::Work(e)
+    }
+}
+
+impl From<DbError> for Why {
+    fn from(e: DbError) -> Self {
+        Self::Work(e.into())
+    }
+}
+
+impl From<crate::annex::branch::BranchError> for Why {
+    fn from(e: crate::annex::branch::BranchError) -> Self {
+        Self::Work(e.into())
+    }
+}
+
+impl From<std::io::Error> for Why {
+    fn from(e: std::io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+fn failed(why: impl Into<Why>) -> Failure {
+    match why.into() {
+        Why::Work(e) => Failure::internal(format!("export: {e}")),
+        Why::Io(e) => Failure::io("write down what is exported", &e),
+    }
+}

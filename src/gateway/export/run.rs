@@ -1,0 +1,166 @@
+//! An export from its beginning to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::questions::Answer;
+use super::{Held, Tree, Why};
+use crate::annex::branch::GitId;
+use crate::annex::export::look::Found;
+use crate::annex::export::record;
+use crate::annex::export::tree::{Exportable, exportable};
+use crate::annex::export::work::Work;
+use crate::gateway::{Failure, blocking};
+use crate::name::Key;
+
+/// What an export did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// The tree that the remote holds now, as far as content has come; `None` where its branch is not there.
+    pub tree: Option<GitId>,
+    /// Files that got another name on the store.
+    pub renamed: usize,
+    /// Files that were copied on the store.
+    pub copied: usize,
+    /// Files that were stored from here.
+    pub stored: usize,
+    /// Files that were removed.
+    pub removed: usize,
+    /// Files of the tree whose content has not come yet.
+    pub waiting: usize,
+    /// Files of the tree that the store cannot have under their names.
+    pub impossible: usize,
+}
+
+/// What is to be done, worked out.
+struct Plan {
+    what: Exportable,
+    work: Work,
+}
+
+impl Tree {
+    /// Makes the remote hold the tree that its branch is at now. Waits up to `limit` for others who export to it; `None` where
+    /// they are still at it then, and will find out themselves that there is more to do.
+    ///
+    /// Failures: it is not there as it should be; the next call goes on with it.
+    pub(in crate::gateway) async fn export(&self, limit: Duration) -> Result<Option<Exported>, Failure> {
+        let mut done: Option<Exported> = None;
+        loop {
+            let Some(held) = self.hold(limit).await? else { return Ok(done) };
+            done = Some(self.run(&held).await?.after(done));
+            self.take_in(&held).await?;
+            drop(held);
+            // What came while the others were kept out is for us to see.
+            if !self.has_more().await? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Whether its branch was pushed since it was exported, or the export was cut.
+    pub(super) async fn is_behind(&self) -> Result<bool, Failure> {
+        let Some(tracking) = self.tracking.clone() else { return Ok(false) };
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let asked = blocking(move || {
+            let repository = home.repository();
+            let Some(tree) = tracking.tree(repository.branch())? else { return Ok(false) };
+            let known = record::remembered(repository, &uuid);
+            Ok::<_, Why>(known.is_none_or(|known| known.whole != tree) || record::marked(repository, &uuid)?.is_some())
+        });
+        asked.await?.map_err(super::failed)
+    }
+
+    /// Does it. Nobody else may be at it.
+    pub(super) async fn run(&self, held: &Held) -> Result<Exported, Failure> {
+        let Some(Plan { what, mut work }) = self.plan(held).await? else { return Ok(Exported::default()) };
+        let mut done = Exported { tree: Some(what.tree), ..Exported::default() };
+        let questions = work.questions().map(<[u8]>::to_vec).collect();
+        for (name, answer) in self.look(questions).await? {
+            match answer {
+                Answer::Found(found) => work.answer(&name, found),
+                Answer::Impossible => {
+                    tracing::warn!("remote {}: it cannot have a file named {}", self.name, name.escape_ascii());
+                    work.give_up(&name);
+                    done.impossible += 1;
+                }
+            }
+        }
+        let unknown: Vec<(Vec<u8>, Vec<Key>)> =
+            work.unknown().map(|(name, keys)| (name.to_vec(), keys.cloned().collect())).collect();
+        for (name, candidates) in unknown {
+            if let Some(key) = self.recognize(&name, candidates).await? {
+                work.answer(&name, Found::Verified(key));
+            }
+        }
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let (work, steps) = held
+            .with(move |book| {
+                let repository = home.repository();
+                book.db.note(&book.lock, &work.notes())?;
+                book.db.settle()?;
+                let steps = work.steps();
+                record::mark(repository, &uuid, what.tree)?;
+                record::begin(repository, &uuid, what.tree)?;
+                record::remember(repository, &uuid, &what)?;
+                Ok::<_, Why>((Arc::new(work), steps))
+            })
+            .await?;
+        self.do_steps(held, &work, what_tree(&done), &steps, &mut done).await?;
+        self.complete(held, &work, what_tree(&done)).await?;
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        held.with(move |book| {
+            book.db.settle()?;
+            record::unmark(home.repository(), &uuid)?;
+            Ok::<_, Why>(())
+        })
+        .await?;
+        Ok(done)
+    }
+
+    /// Nothing of another tree is in the way any more: says so.
+    pub(super) async fn complete(&self, held: &Held, work: &Arc<Work>, tree: GitId) -> Result<(), Failure> {
+        let (home, uuid, work) = (Arc::clone(&self.home), self.uuid.clone(), Arc::clone(work));
+        held.with(move |book| {
+            book.db.settle()?;
+            record::complete(home.repository(), &uuid, tree, work.over().clone())?;
+            work.finish(home.repository(), &mut book.db)?;
+            Ok::<_, Why>(())
+        })
+        .await
+    }
+
+    /// `None` where its branch is not there.
+    async fn plan(&self, held: &Held) -> Result<Option<Plan>, Failure> {
+        let Some(tracking) = self.tracking.clone() else { return Ok(None) };
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        held.with(move |book| {
+            let repository = home.repository();
+            let Some(whole) = tracking.tree(repository.branch())? else { return Ok(None) };
+            let known = record::remembered(repository, &uuid);
+            let what = exportable(repository.branch(), whole, known.as_ref())?;
+            let work = Work::of(repository, &mut book.db, &uuid, what.tree, false)?;
+            Ok::<_, Why>(Some(Plan { what, work }))
+        })
+        .await
+    }
+}
+
+fn what_tree(done: &Exported) -> GitId {
+    done.tree.unwrap_or(GitId::EMPTY_TREE)
+}
+
+impl Exported {
+    /// What was done in all, after `before`.
+    fn after(self, before: Option<Self>) -> Self {
+        let before = before.unwrap_or_default();
+        Self {
+            tree: self.tree,
+            renamed: before.renamed + self.renamed,
+            copied: before.copied + self.copied,
+            stored: before.stored + self.stored,
+            removed: before.removed + self.removed,
+            waiting: self.waiting,
+            impossible: self.impossible,
+        }
+    }
+}
