@@ -26,7 +26,7 @@ pub struct Special {
     pub(super) store: Rc<dyn Store>,
     context: Context,
     /// The tree it holds, if it holds one.
-    tree: Option<Tree>,
+    tree: Option<Rc<Tree>>,
 }
 
 impl Special {
@@ -40,6 +40,7 @@ impl Special {
     ) -> Self {
         let exports = shelf.config.tree.as_ref();
         let tree = exports.map(|exports| Tree::new(home, uuid, name, exports.tracking.as_ref(), &store, &context));
+        let tree = tree.map(Rc::new);
         let (home, shelf) = (Arc::clone(home), Arc::clone(shelf));
         Self { home, uuid: uuid.clone(), name: name.into(), shelf, store, context, tree }
     }
@@ -109,7 +110,7 @@ impl Special {
 
     /// The branch whose tree it holds, if it follows one.
     pub fn tracking(&self) -> Option<&Tracking> {
-        self.tree.as_ref().and_then(Tree::tracking)
+        self.tree.as_ref().and_then(|tree| tree.tracking())
     }
 
     /// Whether its branch has changed since it was exported here, or the export was cut.

@@ -31,6 +31,7 @@ const WAIT: Duration = Duration::from_secs(600);
 ///
 /// Errors: the repository or its configuration cannot be read. What goes wrong at one remote is told of it alone.
 pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -> Result<(), String> {
+    super::warnings::start(|words| eprintln!("git-annex-remote-stream: {words}"));
     let settings = Settings::from_env(&|name| std::env::var_os(name))?;
     let served = Served::open(path).map_err(|e| e.to_string()).map(Arc::new)?;
     served.merge_arrived();

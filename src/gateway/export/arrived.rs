@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::questions::Answer;
@@ -18,6 +19,9 @@ use crate::annex::layout;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
+/// How long a client waits for its content to get its names, when with it an export that was cut is gone on with.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Names of a key in the tree: those without its content, and one with it.
 struct Wanted {
     unfilled: Vec<Vec<u8>>,
@@ -27,10 +31,16 @@ struct Wanted {
 impl Tree {
     /// The content of `key` has come, and lies outside the tree: moves it to its names there. Where others export at the
     /// moment, that is left to them. What goes wrong is only warned of: the content is there, and can be read.
-    pub(in crate::gateway) async fn settle(&self, key: &Key) {
-        if let Err(e) = self.try_settle(key).await {
-            self.warn(&e);
-        }
+    ///
+    /// Goes on when the client does not wait for it, or no longer.
+    pub(in crate::gateway) async fn settle(self: &Rc<Self>, key: &Key) {
+        let (tree, key) = (Rc::clone(self), key.clone());
+        let settled = tokio::task::spawn_local(async move {
+            if let Err(e) = tree.try_settle(&key).await {
+                tree.warn(&e);
+            }
+        });
+        let _ = tokio::time::timeout(PATIENCE, settled).await;
     }
 
     async fn try_settle(&self, key: &Key) -> Result<(), Failure> {
