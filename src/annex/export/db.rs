@@ -80,7 +80,11 @@ impl ExportDb {
     pub fn existing(annex_dir: &Path, remote: &Uuid) -> Result<Option<Self>, DbError> {
         let Ok(name) = file_name(remote) else { return Ok(None) };
         let path = annex_dir.join("export").join(name).join("exportdb/db");
-        if path.exists() { Self::open(annex_dir, remote).map(Some) } else { Ok(None) }
+        match path.try_exists() {
+            Ok(true) => Self::open(annex_dir, remote).map(Some),
+            Ok(false) => Ok(None),
+            Err(e) => Err(DbError { what: "open", path, why: e.to_string() }),
+        }
     }
 
     /// The [`lock`](Self::lock), where nobody else has it.

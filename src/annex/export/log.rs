@@ -52,6 +52,13 @@ impl ExportLog {
         self.to(remote).map(|exported| exported.tree).filter(|tree| *tree != GitId::EMPTY_TREE).collect()
     }
 
+    /// The tree that `remote` holds: what `here` exported, unless others have exported something else since.
+    pub fn held(&self, here: &Uuid, remote: &Uuid) -> GitId {
+        let trees = self.trees(remote);
+        let own = self.exported(here, remote).map(|own| own.tree).filter(|tree| trees.contains(tree));
+        own.or(trees.first().copied()).unwrap_or(GitId::EMPTY_TREE)
+    }
+
     /// The trees that others than `here` exported to `remote`, or began to.
     pub fn of_others(&self, here: &Uuid, remote: &Uuid) -> BTreeSet<GitId> {
         let others = self.exports.iter().filter(|((by, to), _)| by != here && to == remote);

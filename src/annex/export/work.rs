@@ -76,8 +76,7 @@ impl Work {
         let last = own.map(|own| *own.incomplete.first().unwrap_or(&own.tree));
         let mut over = log.trees(remote);
         let incomplete = log.incomplete(remote);
-        let exported = own.map(|own| own.tree).filter(|tree| over.contains(tree)).or(over.first().copied());
-        let known = exported.unwrap_or(GitId::EMPTY_TREE);
+        let known = log.held(repository.uuid(), remote);
         // What was put where nothing is noted came from the export that was begun last, if all was noted before that one.
         let sure = marked.filter(|marked| Some(*marked) == last);
         let mut foreign = log.of_others(repository.uuid(), remote);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use remotes::ObjectName;
 
-use super::Tree;
+use super::{Held, Tree, Why};
+use crate::annex::branch::GitId;
 use crate::annex::export::db::{DbError, ExportDb, Note};
 use crate::annex::export::look::Found;
-use crate::annex::export::names;
+use crate::annex::export::{names, record};
 use crate::gateway::export::questions::Answer;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
@@ -19,6 +20,8 @@ struct Names {
     held: Vec<Vec<u8>>,
     /// In the tree, and not noted to hold it.
     unfilled: Vec<Vec<u8>>,
+    /// Somebody elsewhere has exported another tree, of which nothing is noted here.
+    is_stale: bool,
 }
 
 /// How often somebody who changes names may be in the way before the end of what they do is waited for.
@@ -37,7 +40,11 @@ impl Tree {
         let outside = names::object(key);
         let mut round = 0;
         loop {
-            let names = self.names(key).await?;
+            let mut names = self.names(key).await?;
+            if names.is_stale {
+                self.catch_up(&self.hold_surely().await?).await?;
+                names = self.names(key).await?;
+            }
             let mut wrong = None;
             for name in names.held.iter().filter(|name| **name != outside).chain([&outside]) {
                 match look(&self.object(name)?).await {
@@ -72,44 +79,62 @@ impl Tree {
     async fn names(&self, key: &Key) -> Result<Names, Failure> {
         let (home, uuid, key) = (Arc::clone(&self.home), self.uuid.clone(), key.clone());
         let read = blocking(move || {
-            let Some(db) = ExportDb::existing(home.repository().annex_dir(), &uuid)? else {
-                return Ok(Names::default());
+            let repository = home.repository();
+            let tree = record::exports(repository)?.held(repository.uuid(), &uuid);
+            let Some(db) = ExportDb::existing(repository.annex_dir(), &uuid)? else {
+                return Ok(Names { is_stale: tree != GitId::EMPTY_TREE, ..Names::default() });
             };
-            let mut names = Names { held: db.holding(&key)?, unfilled: db.in_tree(&key)? };
+            let is_stale = db.tree()?.unwrap_or(GitId::EMPTY_TREE) != tree;
+            let mut names = Names { held: db.holding(&key)?, unfilled: db.in_tree(&key)?, is_stale };
             names.unfilled.retain(|name| !names.held.contains(name));
-            Ok::<_, DbError>(names)
+            Ok::<_, Why>(names)
         });
         read.await?.map_err(super::failed)
+    }
+
+    /// Finishes an export that was cut, or finds out what somebody elsewhere has exported.
+    async fn catch_up(&self, held: &Held) -> Result<(), Failure> {
+        if self.is_behind().await? {
+            return self.run(held).await.map(drop);
+        }
+        self.adopt(held).await
     }
 
     /// Waits for whoever changes names, finishes what was cut, and notes of the names of `key` what is there.
     async fn clear_up(&self, key: &Key) -> Result<(), Failure> {
         let held = self.hold_surely().await?;
         let names = self.names(key).await?;
-        let mut gone = Vec::new();
-        let mut unnoted = false;
-        for name in &names.unfilled {
-            unnoted |= matches!(self.ask_one(name).await?, Answer::Found(Found::Present(_)));
+        if names.is_stale || self.is_behind().await? {
+            return self.catch_up(&held).await;
         }
-        for name in names.held {
-            if let Answer::Found(Found::Absent) = self.ask_one(&name).await? {
-                gone.push(Note { name, key: key.clone(), holds: false });
+        let mut notes = Vec::new();
+        for (name, noted) in
+            names.held.into_iter().map(|name| (name, true)).chain(names.unfilled.into_iter().map(|name| (name, false)))
+        {
+            let Answer::Found(found) = self.ask_one(&name).await? else { continue };
+            let holds = match found {
+                Found::Absent => false,
+                // Nothing but content of the tree is put at a name of it.
+                Found::Present(len) => {
+                    noted || len.is_none() || key.content_len().is_none_or(|wanted| Some(wanted) == len)
+                }
+                Found::Verified(found) => found == *key,
+            };
+            if noted && !holds {
+                tracing::warn!("remote {}: content of {key} was taken away by somebody else", self.name);
+            }
+            if noted != holds {
+                notes.push(Note { name, key: key.clone(), holds });
             }
         }
-        if unnoted || (!gone.is_empty() && self.is_behind().await?) {
-            return self.run(&held).await.map(drop);
-        }
-        if !gone.is_empty() {
-            tracing::warn!("remote {}: content of {key} was taken away by somebody else", self.name);
-        }
-        held.with(move |book| book.db.note(&book.lock, &gone)).await
+        held.with(move |book| book.db.note(&book.lock, &notes)).await
     }
 
     /// Takes the content of `key` away from every name. Failures: it is in the tree.
     pub(in crate::gateway) async fn remove(&self, key: &Key) -> Result<(), Failure> {
         let held = self.hold_surely().await?;
-        if self.is_behind().await? {
-            self.run(&held).await?;
+        if self.names(key).await?.is_stale || self.is_behind().await? {
+            self.catch_up(&held).await?;
         }
         let wanted = key.clone();
         let (in_tree, mut names) =

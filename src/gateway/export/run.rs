@@ -74,24 +74,7 @@ impl Tree {
     pub(super) async fn run(&self, held: &Held) -> Result<Exported, Failure> {
         let Some(Plan { what, mut work }) = self.plan(held).await? else { return Ok(Exported::default()) };
         let mut done = Exported { tree: Some(what.tree), ..Exported::default() };
-        let questions = work.questions().map(<[u8]>::to_vec).collect();
-        for (name, answer) in self.look(questions).await? {
-            match answer {
-                Answer::Found(found) => work.answer(&name, found),
-                Answer::Impossible => {
-                    tracing::warn!("remote {}: it cannot have a file named {}", self.name, name.escape_ascii());
-                    work.give_up(&name);
-                    done.impossible += 1;
-                }
-            }
-        }
-        let unknown: Vec<(Vec<u8>, Vec<Key>)> =
-            work.unknown().map(|(name, keys)| (name.to_vec(), keys.cloned().collect())).collect();
-        for (name, candidates) in unknown {
-            if let Some(key) = self.recognize(&name, candidates).await? {
-                work.answer(&name, Found::Verified(key));
-            }
-        }
+        done.impossible = self.examine(&mut work).await?;
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let (work, steps) = held
             .with(move |book| {
@@ -115,6 +98,49 @@ impl Tree {
         })
         .await?;
         Ok(done)
+    }
+
+    /// Somebody elsewhere has exported a tree: notes what the remote holds of it, and changes nothing there. Nobody else may be
+    /// at it, and nothing be cut.
+    pub(super) async fn adopt(&self, held: &Held) -> Result<(), Failure> {
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let mut work = held
+            .with(move |book| {
+                let repository = home.repository();
+                let tree = record::exports(repository)?.held(repository.uuid(), &uuid);
+                Ok::<_, Why>(Work::of(repository, &mut book.db, &uuid, tree, false)?)
+            })
+            .await?;
+        self.examine(&mut work).await?;
+        held.with(move |book| {
+            book.db.note(&book.lock, &work.notes())?;
+            book.db.settle()
+        })
+        .await
+    }
+
+    /// Looks at the names of which it is not known what they hold. Returns how many there are that the store cannot have.
+    async fn examine(&self, work: &mut Work) -> Result<usize, Failure> {
+        let mut impossible = 0;
+        let questions = work.questions().map(<[u8]>::to_vec).collect();
+        for (name, answer) in self.look(questions).await? {
+            match answer {
+                Answer::Found(found) => work.answer(&name, found),
+                Answer::Impossible => {
+                    tracing::warn!("remote {}: it cannot have a file named {}", self.name, name.escape_ascii());
+                    work.give_up(&name);
+                    impossible += 1;
+                }
+            }
+        }
+        let unknown: Vec<(Vec<u8>, Vec<Key>)> =
+            work.unknown().map(|(name, keys)| (name.to_vec(), keys.cloned().collect())).collect();
+        for (name, candidates) in unknown {
+            if let Some(key) = self.recognize(&name, candidates).await? {
+                work.answer(&name, Found::Verified(key));
+            }
+        }
+        Ok(impossible)
     }
 
     /// Nothing of another tree is in the way any more: says so.
