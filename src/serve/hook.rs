@@ -84,6 +84,9 @@ impl std::fmt::Display for Followed {
         if done.impossible > 0 {
             write!(f, "; {} left out, whose names it cannot have", files(done.impossible))?;
         }
+        if done.has_wishes {
+            f.write_str("; all files, since its preferred content is not asked here")?;
+        }
         Ok(())
     }
 }

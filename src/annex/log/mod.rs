@@ -44,6 +44,9 @@ pub const PROXY_LOG: &[u8] = b"proxy.log";
 /// The name in the branch of the log of clusters and their nodes.
 pub const CLUSTER_LOG: &[u8] = b"cluster.log";
 
+/// The name in the branch of the log of what repositories prefer to have.
+pub const PREFERRED_LOG: &[u8] = b"preferred-content.log";
+
 /// The name in the branch of the log of rewrites of the branch itself, such as `git annex forget`.
 pub const TRANSITIONS_LOG: &[u8] = b"transitions.log";
 

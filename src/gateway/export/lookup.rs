@@ -141,7 +141,8 @@ impl Tree {
             held.with(move |book| Ok::<_, DbError>((book.db.in_tree(&wanted)?, book.db.holding(&wanted)?))).await?;
         if !in_tree.is_empty() {
             // git-annex's own words.
-            let why = "This key is part of the exported tree, so can only be removed by exporting a tree that does not include it.";
+            let why = "proxied special remote reports: This key is part of the exported tree, so can only be removed by \
+                       exporting a tree that does not include it.";
             return Err(Failure::refused(why.into()));
         }
         let outside = names::object(key);

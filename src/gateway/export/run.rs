@@ -10,6 +10,8 @@ use crate::annex::export::look::Found;
 use crate::annex::export::record;
 use crate::annex::export::tree::{Exportable, exportable};
 use crate::annex::export::work::Work;
+use crate::annex::log::PREFERRED_LOG;
+use crate::annex::log::uuid::UuidLog;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
@@ -30,12 +32,15 @@ pub struct Exported {
     pub waiting: usize,
     /// Files of the tree that the store cannot have under their names.
     pub impossible: usize,
+    /// The remote has preferred content, which is not asked: all of the tree is exported.
+    pub has_wishes: bool,
 }
 
 /// What is to be done, worked out.
 struct Plan {
     what: Exportable,
     work: Work,
+    has_wishes: bool,
 }
 
 impl Tree {
@@ -72,8 +77,8 @@ impl Tree {
 
     /// Does it. Nobody else may be at it.
     pub(super) async fn run(&self, held: &Held) -> Result<Exported, Failure> {
-        let Some(Plan { what, mut work }) = self.plan(held).await? else { return Ok(Exported::default()) };
-        let mut done = Exported { tree: Some(what.tree), ..Exported::default() };
+        let Some(Plan { what, mut work, has_wishes }) = self.plan(held).await? else { return Ok(Exported::default()) };
+        let mut done = Exported { tree: Some(what.tree), has_wishes, ..Exported::default() };
         done.impossible = self.examine(&mut work).await?;
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let (work, steps) = held
@@ -165,7 +170,9 @@ impl Tree {
             let known = record::remembered(repository, &uuid);
             let what = exportable(repository.branch(), whole, known.as_ref())?;
             let work = Work::of(repository, &mut book.db, &uuid, what.tree, false)?;
-            Ok::<_, Why>(Some(Plan { what, work }))
+            let wishes = UuidLog::parse(&repository.branch().read(PREFERRED_LOG)?);
+            let has_wishes = wishes.value(&uuid).is_some_and(|wish| !wish.trim_ascii().is_empty());
+            Ok::<_, Why>(Some(Plan { what, work, has_wishes }))
         })
         .await
     }
@@ -187,6 +194,7 @@ impl Exported {
             removed: before.removed + self.removed,
             waiting: self.waiting,
             impossible: self.impossible,
+            has_wishes: self.has_wishes,
         }
     }
 }
