@@ -1,16 +1,18 @@
 //! The SDK's client, made when it is first needed.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     SharedCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
 };
+use aws_sdk_s3::presigning::PresignedRequest;
 use aws_smithy_http_client::tls;
 use tokio::sync::OnceCell;
 
 use super::config::Config;
 use super::credentials;
+use super::sign::Signer;
 use crate::options::Options;
 use crate::{Context, Result};
 
@@ -23,16 +25,21 @@ pub(super) struct Client {
     connect: Duration,
     idle: Duration,
     sdk: OnceCell<aws_sdk_s3::Client>,
+    /// Signs by itself, where that needs no more than keys that are known.
+    signer: Option<Signer>,
 }
 
 impl Client {
     pub(super) fn new(config: &Config, options: &Options, context: &Context) -> Result<Self> {
+        let kept = credentials::kept(options)?;
+        let signer = kept.as_ref().filter(|_| !config.anonymous && config.profile.is_none());
         Ok(Self {
             config: config.clone(),
-            kept: credentials::kept(options)?,
             connect: context.connect,
             idle: context.idle,
             sdk: OnceCell::new(),
+            signer: signer.map(|keys| Signer::new(keys, &config.region)),
+            kept,
         })
     }
 
@@ -43,6 +50,19 @@ impl Client {
 
     pub(super) async fn sdk(&self) -> Result<&aws_sdk_s3::Client> {
         self.sdk.get_or_try_init(|| self.make()).await
+    }
+
+    /// The presigned URL of `key` for `method`, GET or HEAD. `None` where the SDK has to make it; show it to
+    /// [`learn`](Self::learn) then.
+    pub(super) fn presigned(&self, method: &str, key: &str) -> Option<String> {
+        self.signer.as_ref()?.url(method, key, SystemTime::now())
+    }
+
+    /// Looks at how the SDK has presigned a request for `key`.
+    pub(super) fn learn(&self, key: &str, request: &PresignedRequest) {
+        if let Some(signer) = &self.signer {
+            signer.learn(key, request.uri());
+        }
     }
 
     async fn make(&self) -> Result<aws_sdk_s3::Client> {

@@ -36,16 +36,6 @@ fn header(range: &Range) -> Option<String> {
 
 /// On a connection of our own. `None` where the server's answer is better left to the SDK.
 async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, key: &str, range: &Range) -> Result<Option<Get>> {
-    let presigned = inner
-        .client
-        .sdk()
-        .await?
-        .get_object()
-        .bucket(&inner.config.bucket)
-        .key(key)
-        .presigned(presigning()?)
-        .await
-        .map_err(|e| errors::from_sdk(Op::Get, &e))?;
     let mut unsigned = Vec::new();
     if let Some(value) = header(range) {
         unsigned.push(("Range", value));
@@ -53,7 +43,18 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, key: &str, range: &Range) -
     if let Some(tag) = &range.tag {
         unsigned.push(("If-Match", tag.clone()));
     }
-    let request = wire::Request::new(Op::Get, &presigned, &unsigned)?;
+    let request = match inner.client.presigned("GET", key) {
+        Some(url) => {
+            let unsigned = unsigned.iter().map(|(name, value)| (*name, value.as_str()));
+            wire::Request::to(Op::Get, "GET", &url, unsigned)?
+        }
+        None => {
+            let request = inner.client.sdk().await?.get_object().bucket(&inner.config.bucket).key(key);
+            let request = request.presigned(presigning()?).await.map_err(|e| errors::from_sdk(Op::Get, &e))?;
+            inner.client.learn(key, &request);
+            wire::Request::new(Op::Get, &request, &unsigned)?
+        }
+    };
     let response = request.exchange(pool, wire::Body::Empty).await?;
     let tag = response.etag().map(str::to_string);
     match response.status() {

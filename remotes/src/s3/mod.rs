@@ -16,6 +16,7 @@ mod probe;
 mod prove;
 mod put;
 mod sdk_body;
+mod sign;
 mod single;
 mod stream;
 mod tree;
@@ -158,9 +159,17 @@ impl Inner {
 
     /// The same on a connection of our own. `None` where the answer is better left to the SDK.
     async fn plain_head(&self, pool: &wire::Pool, key: &str) -> Result<Option<Option<Stat>>> {
-        let request = self.client.sdk().await?.head_object().bucket(&self.config.bucket).key(key);
-        let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Stat, &e))?;
-        let answer = wire::Request::new(Op::Stat, &presigned, &[])?.exchange(pool, wire::Body::Empty).await?;
+        let request = match self.client.presigned("HEAD", key) {
+            Some(url) => wire::Request::to(Op::Stat, "HEAD", &url, std::iter::empty())?,
+            None => {
+                let request = self.client.sdk().await?.head_object().bucket(&self.config.bucket).key(key);
+                let request = request.presigned(get::presigning()?).await;
+                let request = request.map_err(|e| errors::from_sdk(Op::Stat, &e))?;
+                self.client.learn(key, &request);
+                wire::Request::new(Op::Stat, &request, &[])?
+            }
+        };
+        let answer = request.exchange(pool, wire::Body::Empty).await?;
         let (status, len, tag) = (answer.status(), answer.len(), answer.etag().map(str::to_string));
         answer.finish_head();
         match (status, len, tag) {

@@ -65,13 +65,24 @@ impl Body<'_> {
 impl Request {
     /// The head for a presigned request, with headers that need no signature.
     pub(crate) fn new(op: Op, presigned: &PresignedRequest, unsigned: &[(&str, String)]) -> Result<Self> {
-        let odd = || Error::new(op, Kind::Other, "the SDK signed a request that is no URL");
-        let rest = presigned.uri().strip_prefix("http://").ok_or_else(odd)?;
+        let unsigned = unsigned.iter().map(|(name, value)| (*name, value.as_str()));
+        Self::to(op, presigned.method(), presigned.uri(), presigned.headers().chain(unsigned))
+    }
+
+    /// The head for a request to a presigned URL.
+    pub(crate) fn to<'h>(
+        op: Op,
+        method: &str,
+        url: &str,
+        headers: impl Iterator<Item = (&'h str, &'h str)>,
+    ) -> Result<Self> {
+        let odd = || Error::new(op, Kind::Other, "a signed request is no URL");
+        let rest = url.strip_prefix("http://").ok_or_else(odd)?;
         let slash = rest.find(['/', '?']).ok_or_else(odd)?;
         let (host, target) = rest.split_at(slash);
         let root = if target.starts_with('?') { "/" } else { "" };
-        let mut head = format!("{} {root}{target} HTTP/1.1\r\nHost: {host}\r\n", presigned.method());
-        for (name, value) in presigned.headers().chain(unsigned.iter().map(|(n, v)| (*n, v.as_str()))) {
+        let mut head = format!("{} {root}{target} HTTP/1.1\r\nHost: {host}\r\n", method);
+        for (name, value) in headers {
             if !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("content-length") {
                 head.push_str(&format!("{name}: {value}\r\n"));
             }
