@@ -155,7 +155,8 @@ impl Place {
         }
         let copy = tempfile::tempdir().expect("a temporary directory");
         let target = copy.path().display().to_string();
-        self.rclone_to(&["copy"], Some(&target));
+        // rclone would take two names for one which Unicode says are the same.
+        self.rclone_to(&["copy", "--no-unicode-normalization"], Some(&target));
         files_below(copy.path())
     }
 

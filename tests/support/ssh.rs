@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::annex::Repo;
 use super::gateway::eventually;
+use super::place::Whose;
 
 /// The last word is the command. `$0` is in the directory where all is kept.
 const SCRIPT: &str = r#"#!/bin/sh
@@ -48,15 +49,22 @@ pub struct Ssh {
 }
 
 impl Ssh {
-    /// A new one.
+    /// A new one, which leads to our git-annex-shell.
     pub fn new() -> Ssh {
+        Ssh::to(Whose::Ours)
+    }
+
+    /// A new one, which leads to the git-annex-shell of ours or theirs.
+    pub fn to(whose: Whose) -> Ssh {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let script = dir.path().join("ssh");
         std::fs::write(&script, SCRIPT).expect("written");
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("made a program");
         let shell = dir.path().join("bin/git-annex-shell");
         std::fs::create_dir(dir.path().join("bin")).expect("a directory");
-        symlink(env!("CARGO_BIN_EXE_git-annex-remote-stream"), shell).expect("a link");
+        if whose == Whose::Ours {
+            symlink(env!("CARGO_BIN_EXE_git-annex-remote-stream"), shell).expect("a link");
+        }
         Ssh { dir }
     }
 

@@ -1,70 +1,36 @@
 //! Trees exported by the real git-annex: the same on every kind of place as on git-annex's own `directory` remote, commit by
 //! commit.
 
+mod pushed;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use support::annex::{LIMIT, Repo};
-use support::place::{Place, Whose, files_below};
+use support::place::{Place, Whose};
 use support::run::run;
-
-/// Commits, each as what is done before it. Every one leaves another tree.
-const SEASON: &[(&str, &str)] = &[
-    (
-        "files of all sorts, with odd names, twins and empty ones",
-        "mkdir -p dir/deep foo 'sp ace' d1/d2/d3
-         echo one > a; echo two > dir/b; echo three > dir/deep/c; echo f > 'sp ace/f  ile'; echo u > 'ü-日本'
-         echo p > 'a+b&c=d%20'; echo h > '#hash?q'; echo q > \"it's\"; echo d > -dash; echo t > '~tilde'; echo . > .dot
-         echo twin > t1; echo twin > d1/t2; : > e1; : > d1/d2/e2; echo ff > foo/foo; echo fb > foo/bar; echo k > d1/d2/d3/k
-         echo '#!/bin/sh' > x.sh; chmod +x x.sh; echo ..x > ..x; echo '[' > '[br]*'
-         git annex add --quiet .
-         echo plain > plain; mkdir docs; echo readme > docs/README; git -c annex.largefiles=nothing add plain docs",
-    ),
-    ("edits", "git annex unlock --quiet a; echo changed >> a; git annex add --quiet a; echo more >> plain; git add plain"),
-    ("renames", "git mv dir/b dir/renamed; git mv foo/foo foo/other; git mv 'ü-日本' d1/d2/'ü2'; git mv plain docs/plain2"),
-    ("a directory moves", "git mv d1 moved; git mv dir moved/inside"),
-    ("two files swap", "git mv 'a+b&c=d%20' s; git mv '#hash?q' 'a+b&c=d%20'; git mv s '#hash?q'"),
-    ("three files turn", "git mv e1 s; git mv t1 e1; git mv x.sh t1; git mv s x.sh"),
-    ("deletions", "git rm -q -- -dash .dot 'sp ace/f  ile' docs/README"),
-    ("modes", "chmod +x docs/plain2; git add docs/plain2; git annex unlock --quiet t1; chmod -x t1; git add t1"),
-    ("a file becomes a directory", "git rm -q a; mkdir a; echo in > a/in; echo a > a/a; git annex add --quiet a"),
-    ("a directory becomes a file", "git rm -rq foo; echo now > foo; git annex add --quiet foo"),
-    ("duplicates", "cp -P \"it's\" twin1; mkdir -p a/b; echo twin > a/b/t3; git annex add --quiet a; git add twin1"),
-    ("a twin goes, another moves", "git mv moved/t2 t2-moved; git rm -q e1"),
-    ("annexed becomes plain and plain annexed", "git annex unannex --quiet '~tilde' && git -c annex.largefiles=nothing add '~tilde'
-         git rm -q --cached docs/plain2; git annex add --quiet --force-large docs/plain2"),
-    ("as it was before", "git rm -rq . ; git checkout -q main~6 -- ."),
-    ("nearly nothing", "git rm -rq .; echo last > last; git annex add --quiet last"),
-    ("as it was at first", "git rm -rq .; git checkout -q $(git rev-list main | tail -n 1) -- ."),
-];
+use support::season::{self, Theirs};
 
 fn shell(repo: &Repo, script: &str) {
     let mut command = repo.command(Path::new("sh"));
     run(command.arg("-euc").arg(script), LIMIT).ok();
 }
 
-fn season(place: Place, options: &[&str], prefix: &str, jobs: &str) {
+/// The season exported from where it is made, to our special remote and to git-annex's own, of the branch or of `below`.
+fn season(place: Place, options: &[&str], prefix: &str, below: &str, jobs: &str) {
     let repo = Repo::new();
     repo.git(&["config", "annex.dotfiles", "true"]).ok();
-    let theirs = Place::fs();
-    repo.initremote("theirs", &theirs, Whose::Theirs, &["exporttree=yes"]).ok();
+    let theirs = Theirs::new(&repo);
     repo.initremote("ours", &place, Whose::Ours, &[&["exporttree=yes"], options].concat()).ok();
-    for (what, script) in SEASON {
-        shell(&repo, script);
-        repo.git(&["commit", "--quiet", "--allow-empty", "-m", what]).ok();
-        repo.annex(&["export", "--quiet", "main", "--to", "theirs"]).ok();
-        let said = repo.annex(&["export", jobs, "main", "--to", "ours"]).ok();
-        let expected: BTreeMap<_, _> = files_below(&theirs.path())
-            .into_iter()
-            .map(|(name, content)| ([prefix.as_bytes(), &name].concat(), content))
-            .collect();
-        let found = place.files();
-        let (names, theirs): (Vec<_>, Vec<_>) = (found.keys().collect(), expected.keys().collect());
-        let show = |names: &[&Vec<u8>]| names.iter().map(|n| n.escape_ascii().to_string()).collect::<Vec<_>>();
-        assert_eq!(show(&names), show(&theirs), "{what}: {said:?}");
-        assert!(found == expected, "{what}: the contents differ: {said:?}");
+    let tree = season::tracked(below);
+    for (what, script) in season::steps(&place, below, &["external"]) {
+        season::act(&repo, &script);
+        let expected = theirs.export(&repo, &tree);
+        let expected =
+            expected.into_iter().map(|(name, content)| ([prefix.as_bytes(), &name].concat(), content)).collect();
+        let said = repo.annex(&["export", jobs, &tree, "--to", "ours"]).ok();
+        season::same(what, &place.files(), &expected, &said);
     }
     // Everything is there as it should be, and comes back from there alone.
     repo.annex(&["fsck", "--quiet", "--from", "ours"]).ok();
@@ -72,38 +38,47 @@ fn season(place: Place, options: &[&str], prefix: &str, jobs: &str) {
     repo.annex(&["get", "--quiet", "--from", "ours", "."]).ok();
     repo.annex(&["fsck", "--quiet"]).ok();
     if let Place::Fs(dir) = &place {
-        let mut dirs = vec![dir.path().to_path_buf()];
-        while let Some(next) = dirs.pop() {
-            let entries: Vec<_> = std::fs::read_dir(&next).expect("a directory").flatten().collect();
-            assert!(!entries.is_empty(), "{} is empty and still there", next.display());
-            dirs.extend(entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_dir()));
-        }
+        no_empty_directories(dir.path());
+    }
+}
+
+fn no_empty_directories(top: &Path) {
+    let mut dirs = vec![top.to_path_buf()];
+    while let Some(next) = dirs.pop() {
+        let entries: Vec<_> = std::fs::read_dir(&next).expect("a directory").flatten().collect();
+        assert!(!entries.is_empty(), "{} is empty and still there", next.display());
+        dirs.extend(entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_dir()));
     }
 }
 
 #[test]
 fn a_season_of_commits_in_a_directory() {
-    season(Place::fs(), &[], "", "-J1");
+    season(Place::fs(), &[], "", "", "-J1");
 }
 
 #[test]
 fn a_season_of_commits_in_a_directory_with_many_jobs() {
-    season(Place::fs(), &[], "", "-J4");
+    season(Place::fs(), &[], "", "", "-J4");
+}
+
+#[test]
+fn a_season_of_commits_below_a_directory_of_the_branch() {
+    season(Place::fs(), &[], "", "pub", "-J1");
 }
 
 #[test]
 fn a_season_of_commits_on_seaweedfs() {
-    season(Place::weed(), &["fileprefix=a b/"], "a b/", "-J1");
+    season(Place::weed(), &["fileprefix=a b/"], "a b/", "", "-J1");
 }
 
 #[test]
 fn a_season_of_commits_on_rclone_s3() {
-    season(Place::rclone_s3(), &[], "", "-J4");
+    season(Place::rclone_s3(), &[], "", "", "-J4");
 }
 
 #[test]
 fn a_season_of_commits_on_webdav() {
-    season(Place::webdav(), &[], "", "-J1");
+    season(Place::webdav(), &[], "", "", "-J1");
 }
 
 #[test]
