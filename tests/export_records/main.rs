@@ -12,39 +12,24 @@ use git_annex_remote_stream::annex::branch::GitId;
 use git_annex_remote_stream::annex::export::record;
 use lab::Lab;
 use support::annex::Repo;
+use support::place::Place;
+use support::season::{self, act};
 
-/// Commits, one after another, as scripts; each is what changes in the work tree.
-const SEASON: &[&str] = &[
-    "mkdir -p d/e; echo a>a; echo b>d/b; echo c>d/e/c; cp a twin; cp d/b d/btwin; echo x>x.sh; chmod +x x.sh",
-    // Non-annexed files, links of other kinds, odd names, an empty file.
-    "printf plain>plain.txt; printf '#!'>run; chmod +x run; : >empty; git -c annex.largefiles=nothing annex add -q plain.txt run empty
-     ln -s nowhere dangling; mkdir -p only/deep; ln -s x only/deep/link; echo n1>'s p a c e'; echo n2>\"$(printf 'new\\nline')\"
-     echo n3>\"$(printf 'b\\377d')\"; echo n4>'-dash'; echo n5>\"quo'te\\\"s\"; mkdir -p 'ä/ö'; echo n6>'ä/ö/ü'",
-    "git mv a z; git mv d/e moved; git mv plain.txt plain2.txt",
-    // Two that swap, and three in a ring; also of plain files.
-    "git mv z t; git mv d/b z; git mv t d/b; git mv x.sh t; git mv twin x.sh; git mv moved/c twin; git mv t moved/c
-     git mv plain2.txt t; git mv run plain2.txt; git mv t run",
-    // A file becomes a directory and a directory a file.
-    "git rm -q z; mkdir z; echo in>z/in; git rm -rq d; echo d>d",
-    "git rm -q empty 's p a c e'; chmod +x plain2.txt; echo changed>twin2; git mv twin2 twin -f 2>/dev/null || true; cp twin d2",
-    "git rm -rq z; echo again>z; mkdir -p d3; cp twin d3/1; cp twin d3/2; cp d d3/3; git mv d d3/4",
-    // What left the tree comes back.
-    "git checkout -q HEAD~3 -- d; git rm -q dangling; echo five>d/five",
-    "git rm -rq .; echo last>last",
-    "git checkout -q HEAD~2 -- .",
-];
+/// The season, of which a directory takes all.
+fn season() -> Vec<(&'static str, String)> {
+    season::steps(&Place::fs(), "", &[])
+}
 
 #[test]
 fn each_commit_of_a_season_gives_the_tree_that_git_annex_gives() {
     let lab = Lab::new(&["theirs", "ours"]);
-    for (nth, script) in SEASON.iter().enumerate() {
-        lab.commit(script);
+    for (what, script) in season() {
+        act(&lab.repo, &script);
         lab.theirs("theirs");
         lab.ours("ours", usize::MAX);
-        assert_eq!(lab.tree("ours"), lab.tree("theirs"), "commit {nth}");
-        assert_eq!(lab.theirs("ours").trim(), "", "commit {nth}: nothing is left to do for git-annex");
-        assert_eq!(lab.tree("ours"), lab.tree("theirs"), "commit {nth}, after git-annex looked at it");
-        lab.repo.annex(&["fsck", "--quiet", "--from", "ours"]).ok();
+        assert_eq!(lab.tree("ours"), lab.tree("theirs"), "{what}");
+        assert_eq!(lab.theirs("ours").trim(), "", "{what}: nothing is left to do for git-annex");
+        assert_eq!(lab.tree("ours"), lab.tree("theirs"), "{what}, after git-annex looked at it");
     }
     lab.repo.annex(&["fsck", "--quiet", "--all", "--from", "ours"]).ok();
     lab.repo.git(&["fsck", "--strict"]).ok();
@@ -53,19 +38,19 @@ fn each_commit_of_a_season_gives_the_tree_that_git_annex_gives() {
 #[test]
 fn git_annex_and_we_export_in_turns() {
     let lab = Lab::new(&["theirs", "both"]);
-    for (nth, script) in SEASON.iter().enumerate() {
-        lab.commit(script);
+    for (nth, (what, script)) in season().into_iter().enumerate() {
+        act(&lab.repo, &script);
         lab.theirs("theirs");
         if nth % 2 == 0 {
             lab.theirs("both");
         } else {
             lab.ours("both", usize::MAX);
         }
-        assert_eq!(lab.tree("both"), lab.tree("theirs"), "commit {nth}");
+        assert_eq!(lab.tree("both"), lab.tree("theirs"), "{what}");
         let steps = lab.ours("both", usize::MAX);
-        assert_eq!(steps, 0, "commit {nth}: nothing is left to do for us");
-        lab.repo.annex(&["fsck", "--quiet", "--from", "both"]).ok();
+        assert_eq!(steps, 0, "{what}: nothing is left to do for us");
     }
+    lab.repo.annex(&["fsck", "--quiet", "--all", "--from", "both"]).ok();
 }
 
 #[test]

@@ -4,7 +4,10 @@
 //! what is right.
 
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::annex::Repo;
 use super::clients::write_program;
@@ -93,6 +96,12 @@ impl Tracked {
         if self.server == Whose::Theirs { without_tmp(tree) } else { tree }
     }
 
+    /// What of a tree it holds. Ours leaves out what no store of ours is given.
+    pub fn holds(&self, tree: Tree) -> Tree {
+        let ours = self.server == Whose::Ours;
+        tree.into_iter().filter(|(name, _)| !ours || !name.contains(&b'\n')).collect()
+    }
+
     /// `git push` of main, also to an older commit.
     #[track_caller]
     pub fn push(&mut self, client: &Repo) -> Done {
@@ -118,7 +127,7 @@ impl Http {
         let port = free.expect("a free port").port();
         let mut command = repo.annex_command(&["p2phttp", "--wideopen", "--bind", "127.0.0.1", "--port"]);
         command.args([&port.to_string(), "-J4"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("it starts");
+        let child = command.process_group(0).spawn().expect("it starts");
         eventually("p2phttp listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Http::Theirs { child, port }
     }
@@ -134,7 +143,7 @@ impl Http {
 impl Drop for Http {
     fn drop(&mut self) {
         if let Http::Theirs { child, .. } = self {
-            let _ = child.kill();
+            let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
             let _ = child.wait();
         }
     }
