@@ -57,13 +57,8 @@ fn a_season_of_commits_in_a_directory() {
 }
 
 #[test]
-fn a_season_of_commits_in_a_directory_with_many_jobs() {
-    season(Place::fs(), &[], "", "", "-J4");
-}
-
-#[test]
-fn a_season_of_commits_below_a_directory_of_the_branch() {
-    season(Place::fs(), &[], "", "pub", "-J1");
+fn a_season_of_commits_below_a_directory_of_the_branch_with_many_jobs() {
+    season(Place::fs(), &[], "", "pub", "-J4");
 }
 
 #[test]

@@ -41,7 +41,10 @@ fn pushed(place: Place, remote: Whose, below: &str, wire: Wire, manner: Manner) 
         });
         let expected = gateway.holds(expected);
         if manner == Manner::CommitsFirst {
-            season::part(what, &gateway.tree(), &expected, &said);
+            // Looking at a bucket takes longer than all the rest.
+            if let Place::Fs(_) = gateway.place {
+                season::part(what, &gateway.tree(), &expected, &said);
+            }
             let said = client.annex(&["copy", "--quiet", "--to", SEEN]).ok();
             settled(&gateway, what, &expected, &said);
         } else {
@@ -107,6 +110,6 @@ fn a_season_pushed_by_git_annex_push_below_a_directory_of_the_branch() {
 }
 
 #[test]
-fn a_season_pushed_by_http_commits_first_to_seaweedfs() {
-    pushed(Place::weed(), Whose::Ours, "", Wire::Http, Manner::CommitsFirst);
+fn a_season_pushed_by_http_commits_first_to_seaweedfs_as_git_annexs_type() {
+    pushed(Place::weed(), Whose::Theirs, "", Wire::Http, Manner::CommitsFirst);
 }

@@ -150,13 +150,23 @@ impl Place {
 
     /// All files stored with their content, as rclone copies them past both subjects.
     pub fn files(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.files_but("")
+    }
+
+    /// The same but for those below a directory.
+    pub fn files_but(&self, below: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
         if let Place::Fs(dir) = self {
-            return files_below(dir.path());
+            let mut files = files_below(dir.path());
+            files.retain(|name, _| below.is_empty() || !name.starts_with(below.as_bytes()));
+            return files;
         }
         let copy = tempfile::tempdir().expect("a temporary directory");
         let target = copy.path().display().to_string();
         // rclone would take two names for one which Unicode says are the same.
-        self.rclone_to(&["copy", "--no-unicode-normalization"], Some(&target));
+        let mut words = vec!["copy", "--no-unicode-normalization", "--transfers=16"];
+        let but = format!("--exclude=/{below}**");
+        words.extend((!below.is_empty()).then_some(&*but));
+        self.rclone_to(&words, Some(&target));
         files_below(copy.path())
     }
 

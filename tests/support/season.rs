@@ -228,7 +228,7 @@ pub fn without_tmp(tree: Tree) -> Tree {
 
 /// The tree of a place: without what lies beside it.
 pub fn tree_of(place: &Place) -> Tree {
-    place.files().into_iter().filter(|(name, _)| !name.starts_with(b".git/annex/objects/")).collect()
+    place.files_but(".git/annex/objects/")
 }
 
 /// Panics with the names that differ, if any do.
