@@ -1,5 +1,7 @@
 //! The season pushed to a gateway, which keeps a remote's tree as git-annex's own `directory` remote has it.
 
+use std::time::{Duration, Instant};
+
 use super::no_empty_directories;
 use super::support::annex::Repo;
 use super::support::gateway::SOON;
@@ -7,7 +9,6 @@ use super::support::place::{Place, Whose, subject};
 use super::support::run::Done;
 use super::support::season::{self, Theirs, Tree};
 use super::support::tracked::{SEEN, Tracked, Wire, examine};
-use std::time::{Duration, Instant};
 
 /// What is sent when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +23,12 @@ enum Manner {
 
 fn pushed(place: Place, remote: Whose, below: &str, wire: Wire, manner: Manner) {
     let tree = season::tracked(below);
-    // The real gateway speaks to our remotes by the protocol of external special remotes.
-    let more: &[&str] = if (subject(), remote) == (Whose::Theirs, Whose::Ours) { &["external"] } else { &[] };
+    // What the real gateway speaks to the remote; ours has its own way to all of them.
+    let more: &[&str] = match (subject(), remote, &place) {
+        (Whose::Theirs, Whose::Ours, _) => &["external"],
+        (Whose::Theirs, Whose::Theirs, Place::S3(..)) => &["type=S3"],
+        _ => &[],
+    };
     let steps = season::steps(&place, below, more);
     let mut gateway = Tracked::new(subject(), place, remote, &tree, wire);
     if manner != Manner::AnnexPush {
@@ -40,20 +45,19 @@ fn pushed(place: Place, remote: Whose, below: &str, wire: Wire, manner: Manner) 
             (expected.join().expect("git-annex exports"), sent)
         });
         let expected = gateway.holds(expected);
-        if manner == Manner::CommitsFirst {
-            // Looking at a bucket takes longer than all the rest.
-            if let Place::Fs(_) = gateway.place {
-                season::part(what, &gateway.tree(), &expected, &said);
-            }
-            let said = client.annex(&["copy", "--quiet", "--to", SEEN]).ok();
+        if manner != Manner::CommitsFirst {
             settled(&gateway, what, &expected, &said);
-        } else {
-            settled(&gateway, what, &expected, &said);
+            continue;
         }
+        // A bucket takes a while to look at.
+        if let Place::Fs(_) = gateway.place {
+            season::part(what, &gateway.tree(), &expected, &said);
+        }
+        let said = client.annex(&["copy", "--quiet", "--to", SEEN]).ok();
+        settled(&gateway, what, &expected, &said);
     }
     examine(&gateway, &tree);
-    // Nothing that ever was in the tree is lost.
-    // Content of plain files lies in git, and under no key that could be asked for.
+    // Nothing that ever was in the tree is lost. Content of plain files lies in git, and under no key that could be asked for.
     client.annex(&["drop", "--quiet", "--force", "--all"]).ok();
     client.annex(&["get", "--quiet", "--all", "--inbackend=SHA256E", "--from", SEEN]).ok();
     client.annex(&["fsck", "--quiet", "--all", "--numcopies=0"]).ok();
