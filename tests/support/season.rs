@@ -37,6 +37,7 @@ const LEFT_OUT: &[(&str, Odd, &str)] = &[
     ("s3", Odd::Bytes, "names there are UTF-8"),
     ("webdav", Odd::Bytes, "names there are UTF-8"),
     ("external", Odd::Lines, "its protocol is lines"),
+    ("type=S3", Odd::Ends, "git-annex's own loses the content when such a name is taken away"),
     ("type=S3", Odd::Lines, "git-annex's own fails at them"),
     ("external", Odd::Bytes, "its protocol is text"),
     ("below", Odd::Nothing, "git-annex leaves the remote as it is"),
