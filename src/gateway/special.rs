@@ -12,6 +12,7 @@ use super::outgoing::Outgoing;
 use super::upload::StoreUpload;
 use super::{Failure, Served, blocking, timestamp};
 use crate::annex::export::tracking::Tracking;
+use crate::annex::export::tree::blob_of;
 use crate::annex::ledger::{Ledgers, Taken};
 use crate::annex::log::Presence;
 use crate::gateway::proxy::Shelf;
@@ -92,7 +93,7 @@ impl Special {
 
     /// Gets ready to take the content of `key`. `None` where it is in the tree, and need not lie outside it too.
     pub(super) async fn put(self: &Rc<Self>, key: &Key) -> Result<Option<StoreUpload>, Failure> {
-        self.writable()?;
+        self.takes(key)?;
         if self.tree.is_some() && self.check(key).await? {
             self.record(key, Presence::Present).await?;
             return Ok(None);
@@ -135,7 +136,7 @@ impl Special {
 
     /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there.
     pub(super) async fn offset(self: &Rc<Self>, key: &Key) -> Result<Option<u64>, Failure> {
-        self.writable()?;
+        self.takes(key)?;
         if self.check(key).await? {
             return Ok(None);
         }
@@ -206,6 +207,17 @@ impl Special {
     fn object(&self, key: &Key) -> Result<ObjectName, Failure> {
         let name = ObjectName::new(self.shelf.config.name(key));
         name.map_err(|e| self.failure(&Error::new(Op::Stat, Kind::Unsupported, e.to_string()).on(self.store.label())))
+    }
+
+    /// What git holds is put into a tree from there, and nobody can prove that anything else is it.
+    fn takes(&self, key: &Key) -> Result<(), Failure> {
+        self.writable()?;
+        match &self.tree {
+            Some(_) if blob_of(key).is_some() => {
+                Err(Failure::refused(format!("{key} is a file of git, which comes by git push")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn writable(&self) -> Result<(), Failure> {
