@@ -46,7 +46,14 @@ impl Store for Mem {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { write: Write::Stream, ranges: true, local: true, width: self.width, trees: Trees::ALL }
+        Capabilities {
+            write: Write::Stream,
+            ranges: true,
+            local: true,
+            width: self.width,
+            trees: Trees::ALL,
+            versions: false,
+        }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -63,7 +70,11 @@ impl Store for Mem {
 
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
         let objects = self.objects.borrow();
-        Ok(objects.get(object).map(|(bytes, tag)| Stat { len: bytes.len() as u64, tag: Some(tag.clone()) }))
+        Ok(objects.get(object).map(|(bytes, tag)| Stat {
+            len: bytes.len() as u64,
+            tag: Some(tag.clone()),
+            version: None,
+        }))
     }
 
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
@@ -100,7 +111,7 @@ impl Store for Mem {
         if wanted.is_some_and(|wanted| wanted != tag) {
             return Err(Error::new(Op::Copy, Kind::Corrupt, "the object changed").object(from).on("mem"));
         }
-        let stored = Stored { len: bytes.len() as u64, tag: Some(tag.clone()) };
+        let stored = Stored { len: bytes.len() as u64, tag: Some(tag.clone()), version: None };
         objects.insert(to.clone(), (bytes, tag));
         Ok(stored)
     }
@@ -184,7 +195,7 @@ impl Put for MemPut {
         self.store.puts.set(self.store.puts.get() + 1);
         let tag = format!("m{}", self.store.puts.get());
         self.store.objects.borrow_mut().insert(self.object.clone(), (self.body.clone().freeze(), tag.clone()));
-        Ok(Stored { len, tag: Some(tag) })
+        Ok(Stored { len, tag: Some(tag), version: None })
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {

@@ -20,6 +20,8 @@ pub struct Capabilities {
     pub width: usize,
     /// What it can do with a tree of files.
     pub trees: Trees,
+    /// True where what is replaced or removed stays, and is found by its [`Stat::version`].
+    pub versions: bool,
 }
 
 /// How content gets into a store.
@@ -40,6 +42,9 @@ pub struct Stat {
     pub len: u64,
     /// Changes whenever the content does (an ETag), where the store has such a thing.
     pub tag: Option<String>,
+    /// Finds this content even after it was replaced or removed, where the store keeps such. Only the store understands it:
+    /// for [`Store::stat_version`] and the like.
+    pub version: Option<String>,
 }
 
 /// Which part of an object to read.
@@ -79,6 +84,8 @@ pub struct Stored {
     pub len: u64,
     /// See [`Stat::tag`].
     pub tag: Option<String>,
+    /// See [`Stat::version`].
+    pub version: Option<String>,
 }
 
 /// How an upload can be gone on with later, by this process or another.
@@ -198,6 +205,22 @@ pub trait Store {
     /// may be listed or not. Errors: `Unsupported` where [`Trees::list`] is not set.
     async fn list(&self, _prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
         Err(unsupported(Op::List, "list what it keeps").on(self.label()))
+    }
+
+    /// The same as [`Store::stat`], of an object that was replaced or removed since, by its [`Stat::version`]. Errors:
+    /// `Unsupported` where it is no version of this store, or [`Capabilities::versions`] is not set.
+    async fn stat_version(&self, _version: &str) -> Result<Option<Stat>> {
+        Err(unsupported(Op::Stat, "find old versions").on(self.label()))
+    }
+
+    /// The same as [`Store::get`], likewise.
+    async fn get_version(&self, _version: &str, _range: Range) -> Result<Get> {
+        Err(unsupported(Op::Get, "find old versions").on(self.label()))
+    }
+
+    /// The same as [`Store::copy`], likewise.
+    async fn copy_version(&self, _version: &str, to: &ObjectName) -> Result<Stored> {
+        Err(unsupported(Op::Copy, "find old versions").object(to).on(self.label()))
     }
 
     /// Removes a directory, if it is there and empty. For stores without directories there is nothing to do.

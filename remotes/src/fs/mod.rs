@@ -134,7 +134,7 @@ impl Store for Fs {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees: Trees::ALL }
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees: Trees::ALL, versions: false }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -157,7 +157,7 @@ impl Store for Fs {
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
         let place = self.path(Op::Stat, object)?;
         match self.off(Op::Stat, move || place.look()).await? {
-            Ok(m) if m.is_file() => Ok(Some(Stat { len: m.len(), tag: Some(place::tag(&m)) })),
+            Ok(m) if m.is_file() => Ok(Some(Stat { len: m.len(), tag: Some(place::tag(&m)), version: None })),
             Ok(_) => Err(Error::new(Op::Stat, Kind::Protocol, "is no plain file").object(object).on(&self.label)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.root_is_there(Op::Stat).await.map(|()| None),
             Err(e) => Err(self.fail(Op::Stat, object, "", e)),

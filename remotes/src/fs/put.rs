@@ -169,7 +169,7 @@ impl Put for FsPut {
         on_a_thread(publish).await.and_then(|r| r).map_err(|e| self.failed("moving into place", e))?;
         self.staged.name = None;
         let meta = self.file.metadata().map_err(|e| self.failed("reading back", e))?;
-        Ok(Stored { len: meta.len(), tag: Some(super::place::tag(&meta)) })
+        Ok(Stored { len: meta.len(), tag: Some(super::place::tag(&meta)), version: None })
     }
 
     async fn abort(mut self: Box<Self>) -> Result<()> {

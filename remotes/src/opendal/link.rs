@@ -132,7 +132,9 @@ impl Link {
         let found = self.often(op, |o| async move { o.stat(path).await }).await;
         match found {
             Ok(meta) if meta.is_dir() => Err(self.error(op, Kind::Protocol, "is a directory")),
-            Ok(meta) => Ok(Some(crate::Stat { len: meta.content_length(), tag: super::tree::tag(&meta) })),
+            Ok(meta) => {
+                Ok(Some(crate::Stat { len: meta.content_length(), tag: super::tree::tag(&meta), version: None }))
+            }
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
             Err(e) => Err(e),
         }

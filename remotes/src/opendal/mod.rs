@@ -171,7 +171,14 @@ impl Store for OpendalStore {
 
     fn capabilities(&self) -> Capabilities {
         let write = self.writes();
-        Capabilities { write, ranges: true, local: false, width: self.link.service.width, trees: self.trees() }
+        Capabilities {
+            write,
+            ranges: true,
+            local: false,
+            width: self.link.service.width,
+            trees: self.trees(),
+            versions: false,
+        }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {

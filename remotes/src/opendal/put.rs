@@ -214,7 +214,7 @@ impl OpendalPut {
             let _ = self.link.delete(Op::Put, &path).await;
         }
         let stat = stat?;
-        Ok(Stored { len: stat.len, tag: stat.tag })
+        Ok(Stored { len: stat.len, tag: stat.tag, version: None })
     }
 
     /// Reads back what the service says of `path`.

@@ -59,7 +59,7 @@ impl OpendalStore {
             true => self.there(Op::Copy, from).await?,
             false => self.shift(Move::Copy, Op::Copy, from, to).await?,
         };
-        Ok(Stored { len: stat.len, tag: stat.tag })
+        Ok(Stored { len: stat.len, tag: stat.tag, version: None })
     }
 
     async fn there(&self, op: Op, object: &ObjectName) -> Result<Stat> {
@@ -178,7 +178,7 @@ impl Walk {
                 return Ok(());
             }
         };
-        let told = Stat { len: meta.content_length(), tag: tag(&meta) };
+        let told = Stat { len: meta.content_length(), tag: tag(&meta), version: None };
         // Not every service tells all of it in a list.
         let stat =
             if meta.is_file() && told.tag.is_some() { Some(told) } else { self.link.look(Op::List, &path).await? };

@@ -8,21 +8,22 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::client::PRESIGNED;
+use super::version::Of;
 use super::{Inner, errors, wire};
 use crate::pump::{Blocks, Source};
 use crate::{Error, Get, Kind, Op, Range, Result};
 
-pub(super) async fn get(inner: &Rc<Inner>, key: &str, range: Range) -> Result<Get> {
+pub(super) async fn get(inner: &Rc<Inner>, of: Of<'_>, range: Range) -> Result<Get> {
     if range.len == Some(0) {
-        return behind_the_end(inner, key).await;
+        return behind_the_end(inner, of).await;
     }
     if let Some(pool) = &inner.pool
         && !inner.client.anonymous()
-        && let Some(get) = plain(inner, pool, key, &range).await?
+        && let Some(get) = plain(inner, pool, of, &range).await?
     {
         return Ok(get);
     }
-    through_sdk(inner, key, &range).await
+    through_sdk(inner, of, &range).await
 }
 
 /// `bytes=a-b`; nothing where the whole object is wanted.
@@ -35,7 +36,7 @@ fn header(range: &Range) -> Option<String> {
 }
 
 /// On a connection of our own. `None` where the server's answer is better left to the SDK.
-async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, key: &str, range: &Range) -> Result<Option<Get>> {
+async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, of: Of<'_>, range: &Range) -> Result<Option<Get>> {
     let mut unsigned = Vec::new();
     if let Some(value) = header(range) {
         unsigned.push(("Range", value));
@@ -43,15 +44,16 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, key: &str, range: &Range) -
     if let Some(tag) = &range.tag {
         unsigned.push(("If-Match", tag.clone()));
     }
-    let request = match inner.client.presigned("GET", key) {
+    let request = match of.presigned(&inner.client, "GET") {
         Some(url) => {
             let unsigned = unsigned.iter().map(|(name, value)| (*name, value.as_str()));
             wire::Request::to(Op::Get, "GET", &url, unsigned)?
         }
         None => {
-            let request = inner.client.sdk().await?.get_object().bucket(&inner.config.bucket).key(key);
+            let request = inner.client.sdk().await?.get_object().bucket(&inner.config.bucket).key(of.key);
+            let request = request.set_version_id(of.version.map(str::to_string));
             let request = request.presigned(presigning()?).await.map_err(|e| errors::from_sdk(Op::Get, &e))?;
-            inner.client.learn(key, &request);
+            inner.client.learn(of.key, &request);
             wire::Request::new(Op::Get, &request, &unsigned)?
         }
     };
@@ -61,14 +63,14 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, key: &str, range: &Range) -
         200 | 206 => {}
         416 => {
             response.finish().await;
-            return behind_the_end(inner, key).await.map(Some);
+            return behind_the_end(inner, of).await.map(Some);
         }
         300..=399 => return Ok(None),
         412 => return Err(changed()),
         _ => return Err(response.into_error().await),
     }
     let Some(len) = response.len() else { return Ok(None) };
-    let total = total(inner, key, range, len, response.range_total()).await?;
+    let total = total(inner, of, range, len, response.range_total()).await?;
     check_tag(range, tag.as_deref())?;
     Ok(Some(Get { len, total, tag, source: Source::Socket(response.into_source(len)) }))
 }
@@ -77,14 +79,15 @@ pub(super) fn presigning() -> Result<PresigningConfig> {
     PresigningConfig::expires_in(PRESIGNED).map_err(|e| Error::new(Op::Open, Kind::Other, e.to_string()))
 }
 
-async fn through_sdk(inner: &Rc<Inner>, key: &str, range: &Range) -> Result<Get> {
+async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get> {
     let answer = inner
         .client
         .sdk()
         .await?
         .get_object()
         .bucket(&inner.config.bucket)
-        .key(key)
+        .key(of.key)
+        .set_version_id(of.version.map(str::to_string))
         .set_range(header(range))
         .set_if_match(range.tag.clone())
         .send()
@@ -92,7 +95,7 @@ async fn through_sdk(inner: &Rc<Inner>, key: &str, range: &Range) -> Result<Get>
     let answer = match answer {
         Ok(answer) => answer,
         Err(e) if e.raw_response().is_some_and(|r| r.status().as_u16() == 416) => {
-            return behind_the_end(inner, key).await;
+            return behind_the_end(inner, of).await;
         }
         Err(e) if e.raw_response().is_some_and(|r| r.status().as_u16() == 412) => return Err(changed()),
         Err(e) => return Err(errors::from_sdk(Op::Get, &e)),
@@ -101,21 +104,21 @@ async fn through_sdk(inner: &Rc<Inner>, key: &str, range: &Range) -> Result<Get>
         return Err(Error::new(Op::Get, Kind::Protocol, "the server does not say how long the object is"));
     };
     let told = answer.content_range().and_then(|text| text.rsplit('/').next()?.parse().ok());
-    let total = total(inner, key, range, len, told).await?;
+    let total = total(inner, of, range, len, told).await?;
     let tag = answer.e_tag().map(str::to_string);
     check_tag(range, tag.as_deref())?;
     Ok(Get { len, total, tag, source: Source::Stream(Box::new(SdkBlocks(answer.body))) })
 }
 
 /// Length of the whole object, of an answer of `len` bytes; `told` is what its Content-Range says.
-async fn total(inner: &Rc<Inner>, key: &str, range: &Range, len: u64, told: Option<u64>) -> Result<u64> {
+async fn total(inner: &Rc<Inner>, of: Of<'_>, range: &Range, len: u64, told: Option<u64>) -> Result<u64> {
     match (told, range.len) {
         (Some(total), _) => Ok(total),
         (None, None) if range.from == 0 => Ok(len),
         // quirk: rclone serve s3 answers 200 where the range covers the whole object.
         (None, Some(wanted)) if range.from == 0 && len < wanted => Ok(len),
         // The object may end here or go on: only the server knows.
-        (None, Some(wanted)) if range.from == 0 && len == wanted => Ok(behind_the_end(inner, key).await?.total),
+        (None, Some(wanted)) if range.from == 0 && len == wanted => Ok(behind_the_end(inner, of).await?.total),
         _ => Err(Error::new(Op::Get, Kind::Protocol, "the server ignores ranges")),
     }
 }
@@ -133,8 +136,8 @@ fn changed() -> Error {
 }
 
 /// A range at or behind the end is empty; the length has to be asked for, because not every server tells it then.
-async fn behind_the_end(inner: &Rc<Inner>, key: &str) -> Result<Get> {
-    match inner.head(key).await.map_err(|e| e.during(Op::Get))? {
+async fn behind_the_end(inner: &Rc<Inner>, of: Of<'_>) -> Result<Get> {
+    match inner.head_of(of).await.map_err(|e| e.during(Op::Get))? {
         Some(stat) => {
             let source = Source::Stream(Box::new(SdkBlocks(ByteStream::from_static(b""))));
             Ok(Get { len: 0, total: stat.len, tag: stat.tag, source })

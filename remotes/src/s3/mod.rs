@@ -20,6 +20,7 @@ mod sign;
 mod single;
 mod stream;
 mod tree;
+mod version;
 mod wire;
 
 use std::cell::Cell;
@@ -40,6 +41,7 @@ use crate::{
     Store, Stored, Trees, Write,
 };
 use client::Client;
+use version::Of;
 
 /// How long the bucket counts as seen: within it, a 404 on an object needs no second question.
 const BUCKET_SEEN: Duration = Duration::from_secs(60);
@@ -127,13 +129,16 @@ impl Inner {
 
     /// One HEAD, without retries. A bare 404 is absence only where the bucket is there.
     async fn head(&self, key: &str) -> Result<Option<Stat>> {
+        self.head_of(Of::from(key)).await
+    }
+
+    async fn head_of(&self, of: Of<'_>) -> Result<Option<Stat>> {
         if let Some(pool) = self.pool.as_ref().filter(|_| !self.client.anonymous())
-            && let Some(stat) = self.plain_head(pool, key).await?
+            && let Some(stat) = self.plain_head(pool, of).await?
         {
             return Ok(stat);
         }
-        let sdk = self.client.sdk().await?;
-        match sdk.head_object().bucket(&self.config.bucket).key(key).send().await {
+        match self.request_head(of).await?.send().await {
             Ok(head) => {
                 let len = u64::try_from(head.content_length().unwrap_or(0)).unwrap_or(0);
                 let Some(tag) = head.e_tag() else {
@@ -144,13 +149,13 @@ impl Inner {
                     ));
                 };
                 self.bucket_seen.set(Some(Instant::now()));
-                Ok(Some(Stat { len, tag: Some(tag.into()) }))
+                Ok(Some(Stat { len, tag: Some(tag.into()), version: self.version(of.key, head.version_id()) }))
             }
             Err(e) => {
                 let error = errors::from_sdk(Op::Stat, &e);
                 match error.kind() {
                     Kind::NotFound => self.bucket_is_there().await.map(|()| None),
-                    Kind::Denied if e.code().is_none() => Err(self.explain(key, error).await),
+                    Kind::Denied if e.code().is_none() => Err(self.explain(of.key, error).await),
                     _ => Err(error),
                 }
             }
@@ -158,24 +163,24 @@ impl Inner {
     }
 
     /// The same on a connection of our own. `None` where the answer is better left to the SDK.
-    async fn plain_head(&self, pool: &wire::Pool, key: &str) -> Result<Option<Option<Stat>>> {
-        let request = match self.client.presigned("HEAD", key) {
+    async fn plain_head(&self, pool: &wire::Pool, of: Of<'_>) -> Result<Option<Option<Stat>>> {
+        let request = match of.presigned(&self.client, "HEAD") {
             Some(url) => wire::Request::to(Op::Stat, "HEAD", &url, std::iter::empty())?,
             None => {
-                let request = self.client.sdk().await?.head_object().bucket(&self.config.bucket).key(key);
-                let request = request.presigned(get::presigning()?).await;
+                let request = self.request_head(of).await?.presigned(get::presigning()?).await;
                 let request = request.map_err(|e| errors::from_sdk(Op::Stat, &e))?;
-                self.client.learn(key, &request);
+                self.client.learn(of.key, &request);
                 wire::Request::new(Op::Stat, &request, &[])?
             }
         };
         let answer = request.exchange(pool, wire::Body::Empty).await?;
         let (status, len, tag) = (answer.status(), answer.len(), answer.etag().map(str::to_string));
+        let version = self.version(of.key, answer.version());
         answer.finish_head();
         match (status, len, tag) {
             (200, Some(len), Some(tag)) => {
                 self.bucket_seen.set(Some(Instant::now()));
-                Ok(Some(Some(Stat { len, tag: Some(tag) })))
+                Ok(Some(Some(Stat { len, tag: Some(tag), version })))
             }
             (404, ..) => self.bucket_is_there().await.map(|()| Some(None)),
             _ => Ok(None),
@@ -249,7 +254,8 @@ impl Store for S3 {
 
     fn capabilities(&self) -> Capabilities {
         let write = if self.inner.client.anonymous() { Write::ReadOnly } else { Write::Stream };
-        Capabilities { write, ranges: true, local: false, width: WIDTH, trees: Trees::ALL }
+        let versions = self.inner.config.versioning;
+        Capabilities { write, ranges: true, local: false, width: WIDTH, trees: Trees::ALL, versions }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -279,7 +285,7 @@ impl Store for S3 {
 
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
         let key = self.inner.key(Op::Get, object)?;
-        get::get(&self.inner, &key, range).await.map_err(self.inner.name(object))
+        get::get(&self.inner, Of::from(&*key), range).await.map_err(self.inner.name(object))
     }
 
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
@@ -324,7 +330,7 @@ impl Store for S3 {
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
         let about = self.inner.name(from);
         let (source, target) = (self.inner.key(Op::Rename, from)?, self.inner.writable(to)?);
-        let copy = tree::Copy { inner: &self.inner, op: Op::Rename, from: &source, to: &target, tag: None };
+        let copy = tree::Copy { inner: &self.inner, op: Op::Rename, from: Of::from(&*source), to: &target, tag: None };
         copy.run().await.map_err(&about)?;
         if source == target {
             return Ok(());
@@ -334,8 +340,30 @@ impl Store for S3 {
 
     async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
         let (source, target) = (self.inner.key(Op::Copy, from)?, self.inner.writable(to)?);
-        let copy = tree::Copy { inner: &self.inner, op: Op::Copy, from: &source, to: &target, tag };
+        let copy = tree::Copy { inner: &self.inner, op: Op::Copy, from: Of::from(&*source), to: &target, tag };
         copy.run().await.map_err(self.inner.name(from))
+    }
+
+    async fn stat_version(&self, version: &str) -> Result<Option<Stat>> {
+        let (of, name) = self.inner.find(Op::Stat, version)?;
+        let mut backoff = Backoff::new(&self.inner.context);
+        loop {
+            match self.inner.head_of(of).await {
+                Ok(stat) => return Ok(stat),
+                Err(e) => backoff.pause(e).await.map_err(&name)?,
+            }
+        }
+    }
+
+    async fn get_version(&self, version: &str, range: Range) -> Result<Get> {
+        let (of, name) = self.inner.find(Op::Get, version)?;
+        get::get(&self.inner, of, range).await.map_err(name)
+    }
+
+    async fn copy_version(&self, version: &str, to: &ObjectName) -> Result<Stored> {
+        let ((from, _), target) = (self.inner.find(Op::Copy, version)?, self.inner.writable(to)?);
+        let copy = tree::Copy { inner: &self.inner, op: Op::Copy, from, to: &target, tag: None };
+        copy.run().await.map_err(self.inner.name(to))
     }
 
     async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {

@@ -30,13 +30,27 @@ pub(super) async fn send(inner: &Inner, key: &str, len: u64, payload: &Part, met
     loop {
         let counted = meter.child();
         match try_send(inner, key, len, payload, &counted).await {
-            Ok(tag) => return Ok(Stored { len, tag: Some(tag) }),
+            Ok(tag) => return Ok(stored(inner, key, len, tag).await),
             Err(e) => {
                 counted.undo();
                 backoff.pause(e).await?;
             }
         }
     }
+}
+
+/// What a single PUT stored, whose receipt is `tag`. Its version has to be asked for; where that fails, or somebody else has
+/// replaced it meanwhile, it is stored all the same.
+pub(super) async fn stored(inner: &Inner, key: &str, len: u64, tag: String) -> Stored {
+    let mut stored = Stored { len, tag: Some(tag), version: None };
+    if inner.config.versioning {
+        match read_back(inner, key, len).await {
+            Ok(found) if found.tag == stored.tag => stored.version = found.version,
+            Ok(_) => {}
+            Err(e) => tracing::warn!(target: "remotes", "{}: the version of {key} is not known: {e}", inner.label),
+        }
+    }
+    stored
 }
 
 async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Meter) -> Result<String> {
@@ -72,12 +86,12 @@ pub(super) async fn read_back(inner: &Inner, key: &str, len: u64) -> Result<Stor
         match inner.head(key).await {
             Ok(stat) => break stat,
             // Write-only keys are a legitimate way to archive; the ETag of the PUT has to do then.
-            Err(e) if e.kind() == Kind::Denied => return Ok(Stored { len, tag: None }),
+            Err(e) if e.kind() == Kind::Denied => return Ok(Stored { len, tag: None, version: None }),
             Err(e) => backoff.pause(e).await.map_err(|e| e.within("reading back"))?,
         }
     };
     match stat {
-        Some(stat) if stat.len == len => Ok(Stored { len: stat.len, tag: stat.tag }),
+        Some(stat) if stat.len == len => Ok(Stored { len: stat.len, tag: stat.tag, version: stat.version }),
         Some(stat) => {
             let detail = format!("the store says it keeps {} bytes of {len}", stat.len);
             Err(Error::new(Op::Put, Kind::Corrupt, detail))

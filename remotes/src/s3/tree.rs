@@ -10,6 +10,7 @@ use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
 use super::multipart::Multipart;
 use super::plan::PART_MAX;
 use super::prove::MARKER;
+use super::version::Of;
 use super::{Inner, client, config, errors};
 use crate::retry::Backoff;
 use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stored};
@@ -27,7 +28,7 @@ const PART: u64 = 1 << 30;
 pub(super) struct Copy<'a> {
     pub(super) inner: &'a Rc<Inner>,
     pub(super) op: Op,
-    pub(super) from: &'a str,
+    pub(super) from: Of<'a>,
     pub(super) to: &'a str,
     /// The original must still have this ETag.
     pub(super) tag: Option<&'a str>,
@@ -41,8 +42,9 @@ impl Copy<'_> {
         if self.tag.is_some() && head.e_tag() != self.tag {
             return Err(Error::new(self.op, Kind::Corrupt, "the object was replaced before it was copied"));
         }
-        if self.from == self.to {
-            return Ok(Stored { len, tag: head.e_tag().map(str::to_string) });
+        if self.from == Of::from(self.to) {
+            let version = self.inner.version(self.to, head.version_id());
+            return Ok(Stored { len, tag: head.e_tag().map(str::to_string), version });
         }
         if len > self.inner.copy_max.min(PART_MAX) {
             self.in_parts(&head, len).await?;
@@ -64,8 +66,7 @@ impl Copy<'_> {
 
     async fn head(&self) -> Result<HeadObjectOutput> {
         self.often(|| async {
-            let sdk = self.inner.client.sdk().await?;
-            let asked = sdk.head_object().bucket(&self.inner.config.bucket).key(self.from).send().await;
+            let asked = self.inner.request_head(self.from).await?.send().await;
             let error = match asked {
                 Ok(head) => return Ok(head),
                 Err(e) => errors::from_sdk(self.op, &e),
@@ -79,7 +80,11 @@ impl Copy<'_> {
     }
 
     fn source(&self) -> String {
-        config::encode(&format!("{}/{}", self.inner.config.bucket, self.from))
+        let source = config::encode(&format!("{}/{}", self.inner.config.bucket, self.from.key));
+        match self.from.version {
+            Some(version) => format!("{source}?versionId={}", config::encode(version)),
+            None => source,
+        }
     }
 
     /// The class of the original; a copy would be of the standard class otherwise.

@@ -153,6 +153,21 @@ impl Store for Faults {
         self.inner.list(prefix).await
     }
 
+    async fn stat_version(&self, version: &str) -> Result<Option<Stat>> {
+        self.check(Op::Stat)?;
+        self.inner.stat_version(version).await
+    }
+
+    async fn get_version(&self, version: &str, range: Range) -> Result<Get> {
+        self.check(Op::Get)?;
+        self.inner.get_version(version, range).await
+    }
+
+    async fn copy_version(&self, version: &str, to: &ObjectName) -> Result<Stored> {
+        self.check(Op::Copy)?;
+        self.inner.copy_version(version, to).await
+    }
+
     async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
         self.check(Op::Remove)?;
         self.inner.remove_dir(dir).await

@@ -232,6 +232,10 @@ impl Setup {
         for spec in scheme.options().filter(|spec| !spec.secret) {
             options.set(spec.name, self.values.remove(spec.name).unwrap_or_default());
         }
+        if self.tree.is_some() && options.bytes("versioning").is_some() {
+            // git-annex takes the name for one of its own then, and answers nothing about the remote any more.
+            return Err(bad("versioning", "cannot be set on a remote with a tree; versions=yes does the same"));
+        }
         if self.names_bucket() && options.bytes("bucket").is_none() {
             let bucket = self.default_bucket();
             notes.push_back(Note::SetConfig { name: b"bucket".to_vec(), value: bucket.clone() });

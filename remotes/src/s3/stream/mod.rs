@@ -119,9 +119,10 @@ impl StreamPut {
             Form::Small { key, bytes } => {
                 single::send(&inner, &key, len, &Part::Blocks(vec![bytes.into()]), &Meter::new()).await
             }
-            Form::Single { flow: Some(mut flow), tail, .. } => {
+            Form::Single { key, flow: Some(mut flow), tail, .. } => {
                 flow.write(tail.into()).await?;
-                Ok(Stored { len, tag: Some(flow.finish().await?) })
+                let tag = flow.finish().await?;
+                Ok(single::stored(&inner, &key, len, tag).await)
             }
             Form::Single { .. } => Err(Error::new(Op::Put, Kind::Other, "nothing was sent")),
             Form::Parts(parts) => parts.complete().await,

@@ -32,6 +32,7 @@ struct Head {
     chunked: bool,
     close: bool,
     etag: Option<String>,
+    version: Option<String>,
     range_total: Option<u64>,
 }
 
@@ -51,6 +52,7 @@ fn parse(bytes: &[u8]) -> std::result::Result<Option<(Head, usize)>, httparse::E
             "transfer-encoding" => head.chunked = true,
             "connection" => head.close |= value.eq_ignore_ascii_case("close"),
             "etag" => head.etag = Some(value.to_string()),
+            "x-amz-version-id" => head.version = Some(value.to_string()),
             "content-range" => head.range_total = value.rsplit('/').next().and_then(|t| t.parse().ok()),
             _ => {}
         }
@@ -87,6 +89,11 @@ impl Response {
 
     pub(crate) fn etag(&self) -> Option<&str> {
         self.head.etag.as_deref()
+    }
+
+    /// What the server calls this version of the object.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.head.version.as_deref()
     }
 
     /// Length of the payload, where it is announced and nothing is coded.
