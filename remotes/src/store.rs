@@ -207,8 +207,8 @@ pub trait Store {
         Err(unsupported(Op::List, "list what it keeps").on(self.label()))
     }
 
-    /// The same as [`Store::stat`], of an object that was replaced or removed since, by its [`Stat::version`]. Errors:
-    /// `Unsupported` where it is no version of this store, or [`Capabilities::versions`] is not set.
+    /// The same as [`Store::stat`], of an object that was replaced or removed since, by its [`Stat::version`]. What is no
+    /// version of this store is absent. Errors: `Unsupported` where [`Capabilities::versions`] is not set.
     async fn stat_version(&self, _version: &str) -> Result<Option<Stat>> {
         Err(unsupported(Op::Stat, "find old versions").on(self.label()))
     }

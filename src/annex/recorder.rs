@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::branch::{Branch, BranchError, Edit};
-use super::log::{LocationLog, Presence, location_file};
+use super::log::{LocationLog, MetaLog, Presence, location_file, meta, remote_meta_file};
 use super::repository::Repository;
 use crate::name::{Key, Uuid};
 
@@ -46,8 +46,24 @@ enum Order {
 struct Record {
     key: Key,
     uuid: Uuid,
-    presence: Presence,
+    what: What,
     done: Done,
+}
+
+/// What is recorded of a key and a remote.
+#[derive(Debug, Clone)]
+enum What {
+    Presence(Presence),
+    Version(Version),
+}
+
+/// What finds an old version of the content of a key in a store that keeps such.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its name; only the store understands it.
+    pub name: String,
+    /// Whether it counts only where no other is recorded.
+    pub spare: bool,
 }
 
 impl Default for RecorderConfig {
@@ -73,7 +89,12 @@ impl Recorder {
     ///
     /// What waits is one entry for each request that waits for its `done`, no more.
     pub fn record(&self, key: Key, uuid: Uuid, presence: Presence, done: Done) {
-        self.order(Order::Record(Record { key, uuid, presence, done }));
+        self.order(Order::Record(Record { key, uuid, what: What::Presence(presence), done }));
+    }
+
+    /// Records a version of the content of `key` that `uuid` keeps, in the same way.
+    pub fn record_version(&self, key: Key, uuid: Uuid, version: Version, done: Done) {
+        self.order(Order::Record(Record { key, uuid, what: What::Version(version), done }));
     }
 
     /// Commits what is recorded by now, without waiting for a pause; `done` is called after it.
@@ -183,11 +204,19 @@ impl Worker {
     }
 
     fn edit(&self, record: &Record) -> Edit {
-        let (uuid, presence) = (record.uuid.clone(), record.presence);
-        let edit = Edit::new(location_file(&record.key), move |log| {
-            let mut log = LocationLog::parse(log);
-            log.set(&uuid, presence, now()).then(|| log.to_bytes())
-        });
+        let uuid = record.uuid.clone();
+        let edit = match record.what.clone() {
+            What::Presence(presence) => Edit::new(location_file(&record.key), move |log| {
+                let mut log = LocationLog::parse(log);
+                log.set(&uuid, presence, now()).then(|| log.to_bytes())
+            }),
+            What::Version(version) => Edit::new(remote_meta_file(&record.key), move |log| {
+                if version.spare && !MetaLog::parse(log).values(&uuid, meta::VERSION).is_empty() {
+                    return None;
+                }
+                meta::with_value(log, &uuid, meta::VERSION, version.name.as_bytes(), now())
+            }),
+        };
         if self.repository.is_private(&record.uuid) { edit.private() } else { edit }
     }
 

@@ -12,7 +12,7 @@ use super::{Failure, Outgoing, blocking, timestamp};
 use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, Opening, Receive, Sharing};
 use crate::annex::layout::Hashing;
 use crate::annex::log::Presence;
-use crate::annex::recorder::{Recorder, RecorderConfig};
+use crate::annex::recorder::{Done, Recorder, RecorderConfig, Version};
 use crate::annex::repository::{OpenError, Repository};
 use crate::name::{Key, Uuid};
 
@@ -141,12 +141,21 @@ impl Served {
 
     /// Records whether `uuid` has the content of `key`. Once this has returned the record outlives the process.
     pub(super) async fn record(&self, key: &Key, uuid: &Uuid, presence: Presence) -> Result<(), Failure> {
+        self.recorded(|recorder, done| recorder.record(key.clone(), uuid.clone(), presence, done)).await
+    }
+
+    /// Records a version of the content of `key` that `uuid` keeps, in the same way.
+    pub(super) async fn record_version(&self, key: &Key, uuid: &Uuid, version: Version) -> Result<(), Failure> {
+        self.recorded(|recorder, done| recorder.record_version(key.clone(), uuid.clone(), version, done)).await
+    }
+
+    async fn recorded(&self, order: impl FnOnce(&Recorder, Done)) -> Result<(), Failure> {
         let (done, recorded) = oneshot::channel();
         let done = Box::new(move |result| {
             // Whoever waited may have gone.
             let _ = done.send(result);
         });
-        self.with_recorder(|recorder| recorder.record(key.clone(), uuid.clone(), presence, done))?;
+        self.with_recorder(|recorder| order(recorder, done))?;
         match recorded.await {
             Ok(result) => Ok(result?),
             Err(_) => Err(Failure::internal("the recorder ended".to_string())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remotes::retry::Backoff;
-use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Store};
+use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Stored};
 
 use super::export::{Exported, Tree};
 use super::outgoing::Outgoing;
@@ -53,11 +53,17 @@ impl Special {
 
     /// Whether the store has the content of `key`. Content of another length is none, but not absent either.
     pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
-        let look = async |object: &ObjectName| match self.store.stat(object).await {
-            Ok(Some(stat)) => self.whole(key, stat.len).map(Some),
-            Ok(None) => Ok(None),
-            Err(e) => Err(self.failure(&e)),
-        };
+        if self.is_at_a_name(key).await? {
+            return Ok(true);
+        }
+        let Some(tree) = &self.tree else { return Ok(false) };
+        let look = async |version: &str| self.told(key, self.store.stat_version(version).await);
+        Ok(tree.find_version(key, look).await?.is_some())
+    }
+
+    /// The same, where old versions do not count.
+    async fn is_at_a_name(&self, key: &Key) -> Result<bool, Failure> {
+        let look = async |object: &ObjectName| self.told(key, self.store.stat(object).await);
         let found = match &self.tree {
             Some(tree) => tree.find(key, look).await?,
             None => look(&self.object(key)?).await?,
@@ -65,20 +71,39 @@ impl Special {
         Ok(found.is_some())
     }
 
+    fn told(&self, key: &Key, stat: remotes::Result<Option<Stat>>) -> Result<Option<()>, Failure> {
+        match stat {
+            Ok(Some(stat)) => self.whole(key, stat.len).map(Some),
+            Ok(None) => Ok(None),
+            Err(e) => Err(self.failure(&e)),
+        }
+    }
+
     /// Opens the content of `key` from byte `from` on, `len` bytes where that is known; `None` where it is not there.
     pub(super) async fn get(&self, key: &Key, from: u64, len: Option<u64>) -> Result<Option<Outgoing>, Failure> {
-        let open = async |object: &ObjectName| self.open(key, object, Range { from, len, tag: None }).await;
+        let range = || Range { from, len, tag: None };
+        let open = async |object: &ObjectName| self.open(key, || self.store.get(object, range())).await;
         let get = match &self.tree {
-            Some(tree) => tree.find(key, open).await?,
+            Some(tree) => match tree.find(key, open).await? {
+                Some(get) => Some(get),
+                None => {
+                    let open = async |version: &str| self.open(key, || self.store.get_version(version, range())).await;
+                    tree.find_version(key, open).await?
+                }
+            },
             None => open(&self.object(key)?).await?,
         };
         Ok(get.map(|get| Outgoing::from_store(get, from)))
     }
 
-    async fn open(&self, key: &Key, object: &ObjectName, range: Range) -> Result<Option<Get>, Failure> {
+    async fn open<F: Future<Output = remotes::Result<Get>>>(
+        &self,
+        key: &Key,
+        mut get: impl FnMut() -> F,
+    ) -> Result<Option<Get>, Failure> {
         let mut backoff = Backoff::new(&self.context);
         loop {
-            match self.store.get(object, range.clone()).await {
+            match get().await {
                 Ok(get) => {
                     self.whole(key, get.total)?;
                     return Ok(Some(get));
@@ -94,12 +119,20 @@ impl Special {
     /// Gets ready to take the content of `key`. `None` where it is in the tree, and need not lie outside it too.
     pub(super) async fn put(self: &Rc<Self>, key: &Key) -> Result<Option<StoreUpload>, Failure> {
         self.takes(key)?;
-        if self.tree.is_some() && self.check(key).await? {
+        if self.tree.is_some() && self.is_at_a_name(key).await? {
             self.record(key, Presence::Present).await?;
             return Ok(None);
         }
         let object = self.object(key)?;
         StoreUpload::open(self, key, object, self.ledger(key).await?).await.map(Some)
+    }
+
+    /// The content of `key` has been stored: records that, and what finds it where the store keeps what it had.
+    pub(super) async fn stored(&self, key: &Key, stored: Stored) -> Result<(), Failure> {
+        if let Some(tree) = &self.tree {
+            tree.stored(key, stored).await?;
+        }
+        self.record(key, Presence::Present).await
     }
 
     /// The content of `key` has been stored and recorded: gives it its names in the tree.
@@ -137,7 +170,7 @@ impl Special {
     /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there.
     pub(super) async fn offset(self: &Rc<Self>, key: &Key) -> Result<Option<u64>, Failure> {
         self.takes(key)?;
-        if self.check(key).await? {
+        if self.is_at_a_name(key).await? {
             return Ok(None);
         }
         let upload = StoreUpload::open(self, key, self.object(key)?, self.ledger(key).await?).await?;
@@ -172,7 +205,14 @@ impl Special {
     async fn is_there(&self, key: &Key, object: &ObjectName) -> Result<bool, Failure> {
         let look = async |object: &ObjectName| self.store.stat(object).await.map_err(|e| self.failure(&e));
         let found = match &self.tree {
-            Some(tree) => tree.find(key, look).await?,
+            Some(tree) => match tree.find(key, look).await? {
+                None => {
+                    let look =
+                        async |version: &str| self.store.stat_version(version).await.map_err(|e| self.failure(&e));
+                    tree.find_version(key, look).await?
+                }
+                found => found,
+            },
             None => look(object).await?,
         };
         Ok(found.is_some())

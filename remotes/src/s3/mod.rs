@@ -345,7 +345,7 @@ impl Store for S3 {
     }
 
     async fn stat_version(&self, version: &str) -> Result<Option<Stat>> {
-        let (of, name) = self.inner.find(Op::Stat, version)?;
+        let Ok((of, name)) = self.inner.find(Op::Stat, version) else { return Ok(None) };
         let mut backoff = Backoff::new(&self.inner.context);
         loop {
             match self.inner.head_of(of).await {

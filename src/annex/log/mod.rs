@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod location;
+pub mod meta;
 pub mod proxy;
 pub mod remote;
 pub mod stamp;
@@ -12,6 +13,7 @@ pub mod union;
 pub mod uuid;
 
 pub use location::{LocationLog, Presence};
+pub use meta::MetaLog;
 pub use stamp::Stamp;
 
 use crate::annex::layout;
@@ -23,6 +25,13 @@ pub fn location_file(key: &Key) -> Vec<u8> {
     name.push(b'/');
     name.extend_from_slice(&layout::key_file(key.as_bytes()));
     name.extend_from_slice(b".log");
+    name
+}
+
+/// The name in the branch of what remotes keep of `key` for themselves: `abc/def/KEYFILE.log.rmet`.
+pub fn remote_meta_file(key: &Key) -> Vec<u8> {
+    let mut name = location_file(key);
+    name.extend_from_slice(b".rmet");
     name
 }
 

@@ -145,6 +145,9 @@ impl Tree {
                        exporting a tree that does not include it.";
             return Err(Failure::refused(why.into()));
         }
+        if let Some(why) = self.keeps(key).await? {
+            return Err(why);
+        }
         let outside = names::object(key);
         names.retain(|name| *name != outside);
         names.push(outside);

@@ -10,6 +10,7 @@ mod lookup;
 mod questions;
 mod run;
 mod steps;
+mod versions;
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -115,11 +115,20 @@ impl Tree {
         let mut told = Told { notes: step.notes(), count: Count::default() };
         match step {
             Step::Rename { key, from, to } => {
-                self.store.rename(&place(from, key)?, &place(to, key)?).await.map_err(remote)?;
+                let (from, to) = (place(from, key)?, place(to, key)?);
+                if self.store.capabilities().versions {
+                    self.copied(key, self.store.copy(&from, &to, None).await.map_err(remote)?).await?;
+                    if from != to {
+                        self.store.remove(&from).await.map_err(remote)?;
+                    }
+                } else {
+                    self.store.rename(&from, &to).await.map_err(remote)?;
+                }
                 told.count.renamed = 1;
             }
             Step::Copy { key, from, to } => {
-                self.store.copy(&place(from, key)?, &place(to, key)?, None).await.map_err(remote)?;
+                let stored = self.store.copy(&place(from, key)?, &place(to, key)?, None).await.map_err(remote)?;
+                self.copied(key, stored).await?;
                 told.count.copied = 1;
             }
             Step::StoreBlob { blob, to, .. } => {
@@ -171,21 +180,30 @@ impl Tree {
     async fn store_own(&self, key: &Key, to: &[Vec<u8>]) -> Result<usize, Failure> {
         let remote = |e: remotes::Error| Failure::remote(&e);
         let Some(first) = to.first() else { return Ok(0) };
-        let Some(content) = self.home.get(key).await? else { return Ok(0) };
+        let Some(content) = self.home.get(key).await? else {
+            // Where it was there before, it may still be.
+            return if self.restore(key, first).await? { self.spread(key, to).await } else { Ok(0) };
+        };
         let total = content.total();
         let (source, len, sent) = content.part(0, total);
-        let first = self.object(first)?;
-        let mut put = self.store.put(&first, len).await.map_err(remote)?;
+        let mut put = self.store.put(&self.object(first)?, len).await.map_err(remote)?;
         let get = Get { len, total, tag: None, source };
         if !self.carry(get, key, &mut *put).await? || !sent.is_content().await {
             put.abort().await.map_err(remote)?;
             tracing::warn!("remote {}: what is here of {key} is not its content; not exported", self.name);
             return Ok(0);
         }
-        put.commit().await.map_err(remote)?;
+        self.stored(key, put.commit().await.map_err(remote)?).await?;
+        self.spread(key, to).await
+    }
+
+    /// Copies the content of `key` from the first of `to` to the others. Returns how many of them have it.
+    async fn spread(&self, key: &Key, to: &[Vec<u8>]) -> Result<usize, Failure> {
+        let Some(first) = to.first() else { return Ok(0) };
+        let first = self.object(first)?;
         for (at, name) in to.iter().enumerate().skip(1) {
             if let Err(e) = self.store.copy(&first, &self.object(name)?, None).await {
-                self.warn(&remote(e));
+                self.warn(&Failure::remote(&e));
                 self.home.record(key, &self.uuid, Presence::Present).await?;
                 return Ok(at);
             }

@@ -147,6 +147,21 @@ fn an_option_of_another_scheme_is_refused_at_init() {
 }
 
 #[test]
+fn what_git_annex_makes_useless_in_a_tree_is_refused_at_init() {
+    for (tree, versioning) in [("exporttree", "yes"), ("importtree", "yes"), ("exporttree", "no")] {
+        let mut annex = Annex::with(&[("scheme", "s3"), ("bucket", "b"), (tree, "yes"), ("versioning", versioning)]);
+        let refused = annex.run(Purpose::Init, bare).err().expect("refused").to_string();
+        assert!(refused.contains("versions=yes"), "{refused}");
+    }
+    for more in [("exporttree", "no"), ("versions", "yes")] {
+        Annex::with(&[("scheme", "s3"), ("bucket", "b"), ("versioning", "yes"), more]).init(bare);
+    }
+    let ready =
+        Annex::with(&[("scheme", "s3"), ("bucket", "b"), ("exporttree", "yes"), ("versions", "yes")]).init(bare);
+    assert_eq!(option(&ready, "versions").as_deref(), Some("yes"));
+}
+
+#[test]
 fn a_bucket_is_named_after_the_remote_once() {
     let mut annex = Annex::with(&[("scheme", "s3"), ("name", "Photos")]);
     let bucket = format!("photos-{UUID}");

@@ -12,7 +12,6 @@ use super::Settled;
 use super::digest::{Digest, States};
 use crate::annex::backend::Verifier;
 use crate::annex::ledger::{Begun, Ledger};
-use crate::annex::log::Presence;
 use crate::gateway::special::Special;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
@@ -228,14 +227,17 @@ impl StoreUpload {
         }
         let put = self.put.take().ok_or_else(over)?;
         let resumption = put.resumption();
-        if let Err(e) = put.commit().await {
-            // What no ledger tells of would stay for ever.
-            if let (true, true, Some(resumption)) = (self.ledger.is_none(), e.kind().retry(), resumption) {
-                let _ = self.special.store.abandon(&self.object, &resumption).await;
+        let stored = match put.commit().await {
+            Ok(stored) => stored,
+            Err(e) => {
+                // What no ledger tells of would stay for ever.
+                if let (true, true, Some(resumption)) = (self.ledger.is_none(), e.kind().retry(), resumption) {
+                    let _ = self.special.store.abandon(&self.object, &resumption).await;
+                }
+                return Err(self.special.failure(&e));
             }
-            return Err(self.special.failure(&e));
-        }
-        let recorded = self.special.record(&self.key, Presence::Present).await;
+        };
+        let recorded = self.special.stored(&self.key, stored).await;
         self.forget().await?;
         recorded?;
         self.special.settle(&self.key).await;
