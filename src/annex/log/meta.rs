@@ -53,7 +53,7 @@ impl MetaLog {
         let wanted = field(uuid, name);
         let set = self.values.iter().filter(|((field, _), (_, is_set))| *field == wanted && *is_set);
         let mut set: Vec<(Stamp, &[u8])> = set.map(|((_, value), (stamp, _))| (*stamp, &value[..])).collect();
-        set.sort_by(|a, b| b.0.cmp(&a.0));
+        set.sort_by_key(|(stamp, _)| std::cmp::Reverse(*stamp));
         set.into_iter().map(|(_, value)| value).collect()
     }
 }
@@ -126,6 +126,37 @@ mod tests {
     }
 
     #[test]
+    fn what_git_annex_recorded_is_what_would_be_written() {
+        let recorded = include_str!("../../../testdata/s3/versions.txt").lines();
+        let (mut logs, mut open) = (Vec::new(), false);
+        for line in recorded {
+            match line.starts_with("> ") {
+                true => logs.push(Vec::new()),
+                false if open && line.contains(" REMOTE:V +") => logs.last_mut().expect("a file").push(line),
+                false => {}
+            }
+            open = line.starts_with("> ") || (open && line.contains(" REMOTE:V +"));
+        }
+        let uuid = Uuid::parse(b"REMOTE").expect("a uuid");
+        let (mut twins, count) = (0, logs.len());
+        for lines in logs {
+            let theirs = lines.join("\n") + "\n";
+            let read = MetaLog::parse(theirs.as_bytes());
+            let mut values = read.values(&uuid, VERSION);
+            assert_eq!(values.len(), lines.len(), "{theirs}");
+            assert!(values.iter().all(|value| value.windows(5).any(|part| part == b"#pre/")), "{theirs}");
+            values.reverse();
+            let ours = values.iter().zip(&lines).fold(Vec::new(), |log, (value, line)| {
+                let time = line.split_once('s').and_then(|(time, _)| time.parse().ok()).expect("a time");
+                with_value(&log, &uuid, VERSION, value, time).expect("a new one")
+            });
+            assert_eq!(String::from_utf8(ours).expect("text"), theirs);
+            twins += usize::from(lines.len() > 1);
+        }
+        assert!(count >= 10 && twins > 0, "{count} logs, {twins} with more than one version");
+    }
+
+    #[test]
     fn what_was_taken_back_is_no_value_and_nonsense_is_none() {
         assert_eq!(versions(&format!("5s {US}:V +a +b\n6s {US}:V -a\n7s {US}:V -c +d\n")), ["d", "b"]);
         assert_eq!(versions(&format!("6s {US}:V -a\n5s {US}:V +a\n6s {US}:V +e\n6s {US}:V -e\n")), ["e"]);
@@ -170,7 +201,8 @@ mod tests {
         fn any_bytes_are_read_and_what_is_added_is_found(log in prop::collection::vec(any::<u8>(), 0..200), value in prop::collection::vec(any::<u8>(), 0..20)) {
             if let Some(new) = with_value(&log, &us(), VERSION, &value, 7) {
                 prop_assert!(new.starts_with(&log));
-                prop_assert_eq!(MetaLog::parse(&new).values(&us(), VERSION)[0], &value[..]);
+                let read = MetaLog::parse(&new);
+                prop_assert_eq!(read.values(&us(), VERSION)[0], &value[..]);
             }
         }
 

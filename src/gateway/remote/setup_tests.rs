@@ -150,7 +150,7 @@ fn an_option_of_another_scheme_is_refused_at_init() {
 fn what_git_annex_makes_useless_in_a_tree_is_refused_at_init() {
     for (tree, versioning) in [("exporttree", "yes"), ("importtree", "yes"), ("exporttree", "no")] {
         let mut annex = Annex::with(&[("scheme", "s3"), ("bucket", "b"), (tree, "yes"), ("versioning", versioning)]);
-        let refused = annex.run(Purpose::Init, bare).err().expect("refused").to_string();
+        let refused = annex.run(Purpose::Init, bare).expect_err("refused").to_string();
         assert!(refused.contains("versions=yes"), "{refused}");
     }
     for more in [("exporttree", "no"), ("versions", "yes")] {
