@@ -31,9 +31,10 @@ test: lint peers ## format, clippy and every test, also against the real program
 	@$(SERVE) all -- testdata/run-tests.sh
 	@testdata/run-fuzz.sh $(FUZZ_TIME)
 
-lint: ## format and clippy only
+lint: ## format, clippy, and whether the fuzz targets compile
 	@testdata/rust-tools.sh
 	cargo fmt --all --check
+	@testdata/run-fuzz.sh check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 peers: $(PEERS)/stamp ## install git-annex, SeaweedFS and rclone below target/

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # run-fuzz.sh SECONDS [TARGET...]: each fuzz target in testdata/fuzz (or those named) for so long, two side by side.
+# run-fuzz.sh check: whether they compile, which leaves the libraries half made for the other.
 #
 # Uses libFuzzer as cargo-fuzz does, but with the cargo and compiler at hand: the flags for coverage are stable ones. There
 # is no address sanitizer, which needs a nightly compiler; what is fuzzed has no unsafe code.
@@ -18,8 +19,11 @@ fi
 # With --target, build scripts and macros are left without these flags.
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 coverage+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
+what=build
+if [ "$seconds" = check ]; then what=check; fi
 RUSTFLAGS="--cfg fuzzing -Ccodegen-units=1 $coverage" \
-  cargo build --quiet --release --locked --manifest-path testdata/fuzz/Cargo.toml --target "$host" --target-dir "$out"
+  cargo $what --quiet --release --locked --manifest-path testdata/fuzz/Cargo.toml --target "$host" --target-dir "$out"
+if [ $what = check ]; then exit; fi
 
 # run TARGET: 0, and a line about it, unless an input made it fail; that input is kept and shown.
 run() {

@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 
 use super::backend::{Verification, Verifier, is_cryptographically_secure};
-use super::branch::FileKind;
+use super::export::exportable::Exportable;
 use super::export::log::ExportLog;
-use super::export::tree::{Exportable, pointed_to};
+use super::export::pointer::pointed_to;
 use super::key::Fields;
 use super::layout;
 use super::log::proxy::ProxyLog;
@@ -15,6 +15,7 @@ use super::log::remote::RemoteLog;
 use super::log::union::union;
 use super::log::uuid::UuidLog;
 use super::log::{LocationLog, Presence, is_cluster, is_location_file, location_file};
+use super::object::FileKind;
 use crate::name::{Key, Uuid};
 
 /// The first byte says what is recorded; the rest is two versions of a log, the first NUL between them. They are read as each

@@ -10,6 +10,7 @@ pub mod layout;
 pub mod ledger;
 pub mod lock;
 pub mod log;
+pub mod object;
 pub mod recorder;
 pub mod remote;
 pub mod repository;

@@ -4,10 +4,16 @@
 #[path = "../../src/annex"]
 pub mod annex {
     pub mod backend;
+    pub mod export {
+        pub mod exportable;
+        pub mod log;
+        pub mod pointer;
+    }
     pub mod fuzz;
     pub mod key;
     pub mod layout;
     pub mod log;
+    pub mod object;
 }
 #[path = "../../src/name/mod.rs"]
 pub mod name;

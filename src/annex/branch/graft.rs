@@ -7,6 +7,7 @@ use gix::ObjectId;
 use gix::objs::tree::EntryKind;
 
 use super::error::BranchError;
+use super::id::object_id;
 use super::pack::Workshop;
 use super::tip;
 use super::{Branch, CommitId, GitId};
@@ -32,7 +33,7 @@ impl Branch {
                 }
             };
             let mut editor = workshop.edit_tree(plain).map_err(BranchError::git("edit a tree"))?;
-            editor.upsert(PLACE, EntryKind::Tree, tree.object()).map_err(BranchError::git("edit a tree"))?;
+            editor.upsert(PLACE, EntryKind::Tree, object_id(tree)).map_err(BranchError::git("edit a tree"))?;
             let with = editor.write().map_err(BranchError::git("write a tree"))?.detach();
             let parents: Vec<ObjectId> = at.into_iter().collect();
             let first = self.write_commit(&workshop, with, &parents, b"graft".to_vec())?;

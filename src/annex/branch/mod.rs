@@ -24,10 +24,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use gix::ObjectId;
 
+pub use super::object::{FileKind, GitId, TreeFile};
 pub use arrived::{MergeReport, SkipReason};
 pub use error::BranchError;
-pub use id::GitId;
-pub use tree::{FileKind, TreeChange, TreeFile};
+pub use tree::TreeChange;
 
 use super::log::union::union;
 use super::log::{LocationLog, location_file};

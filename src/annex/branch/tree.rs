@@ -8,30 +8,9 @@ use gix::objs::TreeRefIter;
 use gix::objs::tree::{Entry, EntryKind, EntryMode};
 
 use super::error::BranchError;
+use super::id::{id_of, object_id};
 use super::pack::Workshop;
-use super::{Branch, GitId, tip};
-
-/// A file of a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TreeFile {
-    /// What git calls its content.
-    pub id: GitId,
-    /// What it is.
-    pub kind: FileKind,
-}
-
-/// What an entry of a tree is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
-    /// A file.
-    Plain,
-    /// A file that may be executed.
-    Executable,
-    /// A symbolic link; its content is where it points to.
-    Link,
-    /// A commit of another repository.
-    Submodule,
-}
+use super::{Branch, FileKind, GitId, TreeFile, tip};
 
 /// What became of a path between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +47,7 @@ impl Branch {
                 _ => return Ok(None),
             }
         }
-        Ok(GitId::of(&tree))
+        Ok(id_of(&tree))
     }
 
     /// What differs between two trees, sorted by path; all of `new` where there is no `old`. Trees that are the same are not
@@ -77,7 +56,7 @@ impl Branch {
     /// Errors: a tree is not there, or is no tree anybody made: deeper than 512, or with more than 10,000,000 changes.
     pub fn tree_changes(&self, old: Option<GitId>, new: Option<GitId>) -> Result<Vec<TreeChange>, BranchError> {
         let git = self.git();
-        let id = |tree: Option<GitId>| tree.filter(|tree| *tree != GitId::EMPTY_TREE).map(GitId::object);
+        let id = |tree: Option<GitId>| tree.filter(|tree| *tree != GitId::EMPTY_TREE).map(object_id);
         let (old, new) = (id(old), id(new));
         let mut found = Vec::new();
         if old != new {
@@ -89,17 +68,17 @@ impl Branch {
 
     /// The length in bytes of the content `id`.
     pub fn blob_len(&self, id: GitId) -> Result<u64, BranchError> {
-        Ok(self.git().find_header(id.object()).map_err(BranchError::git("find an object"))?.size())
+        Ok(self.git().find_header(object_id(id)).map_err(BranchError::git("find an object"))?.size())
     }
 
     /// The content `id`, held in memory. Errors: also where it is longer than `most` bytes.
     pub fn blob(&self, id: GitId, most: u64) -> Result<Vec<u8>, BranchError> {
         let git = self.git();
-        let len = git.find_header(id.object()).map_err(BranchError::git("find an object"))?.size();
+        let len = git.find_header(object_id(id)).map_err(BranchError::git("find an object"))?.size();
         if len > most {
             return Err(BranchError::TooLong { what: id.to_string(), len });
         }
-        let mut object = git.find_object(id.object()).map_err(BranchError::git("read an object"))?;
+        let mut object = git.find_object(object_id(id)).map_err(BranchError::git("read an object"))?;
         Ok(std::mem::take(&mut object.data))
     }
 
@@ -111,9 +90,9 @@ impl Branch {
         }
         let git = self.git();
         let workshop = Workshop::of(&git);
-        let made = without(&workshop, tree.object(), &mut Vec::new(), paths, 0)?;
+        let made = without(&workshop, object_id(tree), &mut Vec::new(), paths, 0)?;
         workshop.flush()?;
-        GitId::of(&made).ok_or_else(|| wrong("it has no name of 20 bytes"))
+        id_of(&made).ok_or_else(|| wrong("it has no name of 20 bytes"))
     }
 }
 
@@ -174,7 +153,7 @@ fn file((mode, id): &(EntryMode, ObjectId)) -> Option<TreeFile> {
         EntryKind::Link => FileKind::Link,
         EntryKind::Commit => FileKind::Submodule,
     };
-    Some(TreeFile { id: GitId::of(id)?, kind })
+    Some(TreeFile { id: id_of(id)?, kind })
 }
 
 fn without(

@@ -5,10 +5,12 @@
 //! was done, so that git-annex may go on from there, and we from where it stopped.
 
 pub mod db;
+pub mod exportable;
 pub mod log;
 pub mod look;
 pub mod names;
 pub mod plan;
+pub mod pointer;
 pub mod record;
 pub mod tracking;
 pub mod tree;
