@@ -6,7 +6,8 @@
 use super::incoming::{Incoming, Name, parse};
 use super::name::FileName;
 use super::{
-    Answer, Availability, Event, Job, Key, Misuse, Note, Options, Query, Reach, Reply, Secret, Session, UrlPart,
+    Answer, Availability, Event, Job, Key, Misuse, Note, Options, Query, Reach, Reply, Request, Secret, Session,
+    UrlPart,
 };
 use crate::proto::line::{Lines, TooLong};
 
@@ -42,7 +43,17 @@ fn parse_line(line: &[u8]) {
     for mut name in [None, Some(Name::Export(file(b"a b"))), Some(Name::Import(file(b"\xff")))] {
         let given = name.clone();
         if let Ok(Incoming::Request(request)) = parse(line, &mut name) {
-            assert_eq!(request.encode(), line, "{request:?} is not what was said");
+            let written = request.encode();
+            if matches!(request, Request::ImportKey { .. }) {
+                // A size may begin with zeros, which are not written again.
+                let again = parse(&written, &mut given.clone());
+                assert!(
+                    matches!(&again, Ok(Incoming::Request(again)) if *again == request),
+                    "{request:?}, then {again:?}"
+                );
+            } else {
+                assert_eq!(written, line, "{request:?} is not what was said");
+            }
             let said = request.named().map(|said| named(&said)(file(said.get(7..).unwrap_or_default())));
             assert!(if said.is_some() { said == given && name.is_none() } else { name == given }, "{request:?}");
         }
