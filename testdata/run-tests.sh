@@ -4,22 +4,30 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Most tests wait for programs and servers more than they compute.
+threads=$(($(nproc) * 3))
 if cargo nextest --version >/dev/null 2>&1; then
-  run_tests() { cargo nextest run --locked --no-fail-fast "$@"; }
+  run_tests() { cargo nextest run --locked --no-fail-fast --test-threads "$threads" "$@"; }
+  # Chosen so, and not by --package, they are built with the features that all else needs, which is once.
+  remotes=(--workspace -E 'package(remotes)')
 else
-  run_tests() { cargo test --locked --no-fail-fast --all-targets "$@"; }
+  run_tests() { RUST_TEST_THREADS=$threads cargo test --locked --no-fail-fast --all-targets "$@"; }
+  remotes=(--package remotes)
 fi
 
 begun=$SECONDS
-echo "== all tests"
+took() { echo "== $((SECONDS - begun)) s so far: $1"; }
+cargo build --quiet --locked --workspace --all-targets
+took "all tests"
 run_tests --workspace
-echo "== examples in the documentation"
+took "examples in the documentation"
 cargo test --quiet --locked --workspace --doc
-echo "== stores and lanes with io_uring refused"
+took "stores and lanes with io_uring refused"
 (
   export -f run_tests
-  python3 testdata/peers/deny-io-uring.py bash -c 'run_tests --package remotes'
+  export threads
+  python3 testdata/peers/deny-io-uring.py bash -c 'run_tests "$@"' -- "${remotes[@]}"
 )
-echo "== every row of the bench, once and small, so that it cannot rot"
-cargo run --quiet --locked --package bench -- --quick --binary target/debug/git-annex-remote-stream
+took "every row of the bench, once and small, so that it cannot rot"
+target/debug/bench --quick --binary target/debug/git-annex-remote-stream
 echo "== all tests passed in $((SECONDS - begun)) s"

@@ -24,6 +24,9 @@ const KEYS: usize = 64;
 /// No later than this after the last client has gone, nothing of them is left.
 const REST_WITHIN: Duration = Duration::from_secs(60);
 
+/// The same in a quick run, whose figures nobody reads.
+const REST_QUICK: Duration = Duration::from_secs(2);
+
 /// Rows of a gateway at rest and under many transfers at once, GETs and PUTs.
 pub fn many(lab: &Lab) -> io::Result<Vec<Table>> {
     let store = NullStore::start()?;
@@ -77,19 +80,20 @@ pub fn vanishing(lab: &Lab) -> io::Result<Vec<Table>> {
     let count = lab.args.vanishing();
     let held = Pattern::new().key(64 << 20);
     store.hold(&format!("/{BUCKET}/{}", proxied.object(&held)), 64 << 20);
+    let within = if lab.args.quick { REST_QUICK } else { REST_WITHIN };
     let work = |round: usize| {
         if round == 0 {
             return Ok(vec![Sample::default(); 2]);
         }
         let gateway = proxied.serve(Kind::Ours)?;
         crowd(&gateway, &held, FIRST, 1)?;
-        let before = at_rest(&gateway, Peaks::default());
+        let before = at_rest(&gateway, Peaks::default(), within);
         let begin = Instant::now();
         let cpu = gateway.cpu()?;
         crowd(&gateway, &held, count, 2)?;
         let wall = begin.elapsed().as_secs_f64();
         let cpu = gateway.cpu()? - cpu;
-        let after = at_rest(&gateway, before);
+        let after = at_rest(&gateway, before, within);
         eprintln!("proxy-memory vanishing: before {before:?}, after {after:?}");
         let left = Peaks {
             rss: after.rss,
@@ -163,11 +167,11 @@ fn crowd(gateway: &Gateway, held: &str, count: usize, seed: u64) -> io::Result<(
 }
 
 /// What the gateway has once it has no more threads and descriptors than `before`, or has not changed for long.
-fn at_rest(gateway: &Gateway, before: Peaks) -> Peaks {
+fn at_rest(gateway: &Gateway, before: Peaks, within: Duration) -> Peaks {
     let begin = Instant::now();
     let mut least = gateway.peek();
     let mut since = Instant::now();
-    while begin.elapsed() < REST_WITHIN {
+    while begin.elapsed() < within {
         std::thread::sleep(Duration::from_millis(100));
         let now = gateway.peek();
         if now.threads < least.threads || now.fds < least.fds {
