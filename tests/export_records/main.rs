@@ -181,7 +181,7 @@ fn a_conflict_of_two_gateways_is_resolved_as_git_annex_resolves_it() {
     lab.commit("echo a>a; echo b>b");
     lab.ours("x", usize::MAX);
     // The other gateway knows nothing of our next tree, nor we of its.
-    let other = Repo::clone_of(&lab.repo);
+    let mut other = Repo::clone_of(&lab.repo);
     other.annex(&["merge", "--quiet"]).ok();
     let shown = other.annex(&["enableremote", "x", &format!("directory={}", lab.dir("x").display())]).ok().all();
     let id = shown.split("--safe ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("how to verify it");
@@ -193,6 +193,8 @@ fn a_conflict_of_two_gateways_is_resolved_as_git_annex_resolves_it() {
     other.git(&["commit", "--quiet", "-m", "x"]).ok();
     lab.commit("git mv a theirs; echo new>new");
     lab.ours("x", usize::MAX);
+    // It records that our tree was replaced too, which must not be newer than what we recorded meanwhile.
+    other.set("GIT_ANNEX_VECTOR_CLOCK", "1");
     other.annex(&["export", "--quiet", "main", "--to", "x"]).ok();
     let url = other.dir().display().to_string();
     lab.repo.git(&["fetch", "--quiet", &url, "refs/heads/git-annex:refs/remotes/other/git-annex"]).ok();
