@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use remotes::pump::Budget;
 use remotes::{Context, ObjectName, Store};
 
 use super::{Failure, Served, blocking};
@@ -35,7 +36,12 @@ pub(super) struct Tree {
     tracking: Option<Tracking>,
     store: Rc<dyn Store>,
     context: Context,
+    /// Memory for files of git on their way.
+    blobs: Budget,
 }
+
+/// Bytes of files of git that are on their way at once; one that is longer goes alone.
+const BLOBS: u64 = 32 << 20;
 
 /// The database of the exports, and that nobody else exports. Blocking work on it is done on pool threads.
 #[derive(Clone)]
@@ -65,6 +71,7 @@ impl Tree {
             tracking: tracking.cloned(),
             store: Rc::clone(store),
             context: context.clone(),
+            blobs: Budget::new(BLOBS),
         }
     }
 

@@ -164,7 +164,8 @@ impl Tree {
         let remote = |e: remotes::Error| Failure::remote(&e);
         let home = Arc::clone(&self.home);
         let len = blocking(move || home.repository().branch().blob_len(blob)).await?.map_err(super::failed)?;
-        let _lease = self.context.budget.lease(len).await;
+        // Not from the budget of the store, which wants memory of its own before this is given back.
+        let _lease = self.blobs.lease(len).await;
         let home = Arc::clone(&self.home);
         let content = blocking(move || home.repository().branch().blob(blob, LONGEST_BLOB)).await?;
         let content = Bytes::from(content.map_err(super::failed)?);
