@@ -5,6 +5,7 @@
 //! was done, so that git-annex may go on from there, and we from where it stopped.
 
 pub mod db;
+mod doubt;
 pub mod exportable;
 pub mod log;
 pub mod look;

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::annex::branch::GitId;
 use crate::annex::layout;
 use crate::name::{Key, Uuid};
 
@@ -18,6 +19,11 @@ pub fn temporary(key: &Key) -> Vec<u8> {
 /// Where content of `key` lies that is not in the tree, with `annexobjects=yes`. Source: recorded.
 pub fn object(key: &Key) -> Vec<u8> {
     [&b".git/annex/objects/"[..], &layout::tree(key.as_bytes())].concat()
+}
+
+/// Where what was found at `path` is put when it is in the way of `tree` and may be the only copy of something.
+pub fn aside(tree: GitId, path: &[u8]) -> Vec<u8> {
+    [format!(".git/annex/bad/{tree}/").as_bytes(), path].concat()
 }
 
 /// The directories above `path`, the innermost first.

@@ -30,7 +30,7 @@ pub struct Name {
 pub enum Holds {
     /// The content of this key, for sure.
     Key(Key),
-    /// Something, and nobody can tell what. It is removed where it is in the way, and nothing is made from it.
+    /// Something, and nobody can tell what. It leaves where it is in the way, and nothing is made from it.
     Unknown,
 }
 
@@ -103,6 +103,13 @@ pub enum Step {
         /// Where on the remote it also is. `None` only for what git holds, and for what is unknown.
         kept_at: Option<Place>,
     },
+    /// Moves what may be content of one of several keys, nobody can tell which, out of the way.
+    SetAside {
+        /// Where it is.
+        path: Vec<u8>,
+        /// Where it shall be instead.
+        to: Vec<u8>,
+    },
     /// Removes a directory if nothing is in it, on stores that have directories.
     RemoveEmptyDirectory {
         /// Its path.
@@ -120,7 +127,7 @@ impl Step {
     pub fn turn(&self) -> u8 {
         match self {
             Self::Rename { .. } | Self::StoreBlob { .. } | Self::NeedKey { .. } => 0,
-            Self::Remove { .. } | Self::Copy { .. } => 1,
+            Self::Remove { .. } | Self::SetAside { .. } | Self::Copy { .. } => 1,
             Self::RemoveEmptyDirectory { .. } => 2,
             Self::Settle => 3,
         }

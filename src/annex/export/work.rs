@@ -20,14 +20,16 @@ use crate::name::{Key, Uuid};
 /// [`steps`](Self::steps), noting [`Step::notes`] and settling where a step says so; [`record::complete`];
 /// [`finish`](Self::finish); [`record::unmark`].
 pub struct Work {
-    tree: GitId,
+    pub(super) tree: GitId,
     /// The tree whose keys the database told before.
     known: GitId,
     over: BTreeSet<GitId>,
-    paths: BTreeMap<Vec<u8>, Path>,
+    /// Others elsewhere have exported too, so what is noted here may be of old.
+    pub(super) is_foreign: bool,
+    pub(super) paths: BTreeMap<Vec<u8>, Path>,
     /// Keys whose places outside the tree matter.
     keys: BTreeSet<Key>,
-    questions: BTreeMap<Vec<u8>, Option<Found>>,
+    pub(super) questions: BTreeMap<Vec<u8>, Option<Found>>,
 }
 
 /// Why the work cannot be told. Shown on one line.
@@ -46,11 +48,11 @@ type Before = BTreeMap<Vec<u8>, Option<Key>>;
 
 /// A path that some tree has otherwise than the one to be exported, or that is not filled, or holds what another wants.
 #[derive(Default)]
-struct Path {
+pub(super) struct Path {
     /// What the database has of it.
-    noted: Option<Key>,
+    pub(super) noted: Option<Key>,
     /// What exports that were cut may have put there.
-    candidates: BTreeSet<Key>,
+    pub(super) candidates: BTreeSet<Key>,
     /// Others exported here, who note elsewhere what they do.
     unsure: bool,
     wants: Option<Key>,
@@ -77,12 +79,18 @@ impl Work {
         let mut over = log.trees(remote);
         let incomplete = log.incomplete(remote);
         let known = log.held(repository.uuid(), remote);
-        // What was put where nothing is noted came from the export that was begun last, if all was noted before that one.
-        let sure = marked.filter(|marked| Some(*marked) == last);
+        let noted = db.tree()?;
+        // What was put where nothing is noted came from the export that was begun last, if all was noted before that one, and
+        // the database was not lost since.
+        let is_sure = |marked: &GitId| Some(*marked) == last && *marked != GitId::EMPTY_TREE && noted.is_some();
+        let sure = marked.filter(is_sure);
         let mut foreign = log.of_others(repository.uuid(), remote);
         foreign.remove(&known);
-        let noted = db.tree()?;
+        let mut is_foreign = !foreign.is_empty();
         if noted != Some(known) {
+            // An export by git-annex that was cut here has told the database of its tree already.
+            let is_own = own.is_some_and(|own| noted.is_some_and(|noted| own.incomplete.contains(&noted)));
+            is_foreign |= sure.is_none() && !is_own;
             if sure.is_none() {
                 // Somebody else exported it, and said so in our line too.
                 foreign.extend(noted.into_iter().chain([known]));
@@ -90,7 +98,7 @@ impl Work {
             db.set_tree(known, &changes(branch, None, Some(known))?, true)?;
         }
         over.extend(&incomplete);
-        let mut before: BTreeSet<GitId> = over.iter().chain(&foreign).copied().chain(marked).collect();
+        let mut before: BTreeSet<GitId> = over.iter().chain(&foreign).copied().collect();
         before.insert(known);
         let mut trees: Vec<(GitId, Before)> = Vec::new();
         let mut paths: BTreeMap<Vec<u8>, Path> = BTreeMap::new();
@@ -135,7 +143,7 @@ impl Work {
                 .filter(|(old, _)| foreign.contains(old))
                 .any(|(_, of_tree)| of_tree.get(path).unwrap_or(&of_path.wants) != &of_path.noted);
         }
-        let mut work = Self { tree, known, over, paths, keys: BTreeSet::new(), questions: BTreeMap::new() };
+        let mut work = Self { tree, known, over, is_foreign, paths, keys: BTreeSet::new(), questions: BTreeMap::new() };
         let was_cut = all || marked.is_some() || !incomplete.is_empty();
         work.add_twins(db, was_cut)?;
         work.ask(was_cut);
@@ -158,13 +166,6 @@ impl Work {
     pub fn give_up(&mut self, name: &[u8]) {
         self.questions.remove(name);
         self.paths.remove(name);
-    }
-
-    /// Names that hold something of which the answers do not tell what it is, and the keys it may be of. It is removed, unless
-    /// somebody reads it and answers [`Found::Verified`].
-    pub fn unknown(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = &Key>)> {
-        let unknown = self.paths.iter().filter(|(name, path)| self.holds(name, path) == Some(Holds::Unknown));
-        unknown.map(|(name, path)| (name.as_slice(), path.candidates.iter().chain(&path.noted)))
     }
 
     /// The trees that were exported, or begun, when the work was told, for [`record::complete`].
@@ -200,7 +201,8 @@ impl Work {
         let there =
             |name: Vec<u8>| matches!(self.questions.get(&name), Some(Some(Found::Present(_) | Found::Verified(_))));
         let at = |place: fn(&Key) -> Vec<u8>| self.keys.iter().filter(|key| there(place(key))).cloned().collect();
-        plan(&names, &Elsewhere { objects: at(names::object), temporaries: at(names::temporary) })
+        let steps = plan(&names, &Elsewhere { objects: at(names::object), temporaries: at(names::temporary) });
+        steps.into_iter().map(|step| self.spare(step)).collect()
     }
 
     /// Makes the database tell the keys of the tree, which is exported now.
@@ -211,7 +213,7 @@ impl Work {
         Ok(())
     }
 
-    fn holds(&self, name: &[u8], path: &Path) -> Option<Holds> {
+    pub(super) fn holds(&self, name: &[u8], path: &Path) -> Option<Holds> {
         match self.questions.get(name) {
             Some(Some(found)) if path.unsure => resolve(None, path.candidates.iter().chain(&path.noted), found.clone()),
             Some(Some(found)) => resolve(path.noted.as_ref(), &path.candidates, found.clone()),

@@ -145,6 +145,7 @@ impl Tree {
                 work.answer(&name, Found::Verified(key));
             }
         }
+        work.presume();
         Ok(impossible)
     }
 

@@ -152,6 +152,14 @@ impl Tree {
                 self.store.remove(&name).await.map_err(remote)?;
                 told.count.removed = 1;
             }
+            Step::SetAside { path, to } => {
+                let (shown, aside) = (path.escape_ascii(), to.escape_ascii());
+                tracing::warn!(
+                    "remote {}: {shown} holds one of several contents, nobody can tell which; it is put aside as {aside}",
+                    self.name
+                );
+                self.store.rename(&self.object(path)?, &self.object(to)?).await.map_err(remote)?;
+            }
             Step::RemoveEmptyDirectory { path } => {
                 self.store.remove_dir(&self.object(path)?).await.map_err(remote)?;
             }

@@ -99,6 +99,7 @@ impl Remote {
                     self.directories.remove(path);
                 }
             }
+            Step::SetAside { .. } => panic!("nothing is unknown here"),
             Step::Settle => self.save(usize::MAX),
         }
     }

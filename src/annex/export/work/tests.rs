@@ -218,3 +218,39 @@ fn what_another_gateway_exported_is_replaced() {
     assert_eq!((lab.stored, lab.digested), (stored, 1), "a alone may be either's");
     assert!(File::new(lab.repository.annex_dir()).join("export/x/exportdb/db").exists());
 }
+
+/// Nothing but a digest tells contents of one length apart.
+#[test]
+fn what_may_be_the_only_copy_of_something_is_put_aside_and_not_removed() {
+    let worm = |n: u8| Key::parse(format!("WORM-s1-m1--{n}").as_bytes()).expect("a key");
+    let digest = |n: u8| Key::parse(format!("SHA256-s1--{}", format!("{n:02x}").repeat(32)).as_bytes()).expect("a key");
+    let blob = super::super::tree::git_key(GitId::EMPTY_TREE);
+    let told = |noted: Option<Key>, candidates: &[Key], is_foreign| {
+        let path =
+            Path { noted, candidates: candidates.iter().cloned().collect(), unsure: true, wants: Some(digest(9)) };
+        let mut work = Work {
+            tree: GitId::EMPTY_TREE,
+            known: GitId::EMPTY_TREE,
+            over: BTreeSet::new(),
+            is_foreign,
+            paths: BTreeMap::from([(b"a".to_vec(), path)]),
+            keys: BTreeSet::new(),
+            questions: BTreeMap::from([(b"a".to_vec(), Some(Found::Present(Some(1))))]),
+        };
+        work.presume();
+        let step = work.steps().into_iter().next().expect("it is in the way");
+        match step {
+            Step::Rename { key, .. } => key.to_string(),
+            Step::SetAside { .. } => "aside".to_string(),
+            Step::Remove { kept_at: None, .. } => "removed".to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(told(Some(worm(1)), &[worm(2)], false), worm(1).to_string(), "noted here");
+    assert_eq!(told(Some(worm(1)), &[worm(2)], true), "aside", "noted before somebody else came");
+    assert_eq!(told(None, &[worm(1), worm(2)], false), "aside");
+    assert_eq!(told(None, &[worm(1), digest(1)], false), worm(1).to_string(), "it was read, and is not the other's");
+    assert_eq!(told(None, &[digest(1), digest(2)], false), "removed", "it was read, and is of neither");
+    assert_eq!(told(None, &[worm(1), blob.clone()], false), "aside");
+    assert_eq!(told(None, &[blob, digest(1), digest(2)], true), "removed", "git holds it");
+}
