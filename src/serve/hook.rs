@@ -26,7 +26,7 @@ pub struct Followed {
 const WAIT: Duration = Duration::from_secs(600);
 
 /// Makes the proxied special remotes of the repository at `path` that hold a tree follow their branches: those whose branch is
-/// among `pushed`, as `refs/heads/NAME`, and those that an earlier push left behind. Calls `told` for each, once it is done.
+/// among `pushed`, as `refs/heads/NAME`, and those that an earlier push left behind; all where nothing was pushed. Calls `told` for each, once it is done.
 /// Pushed versions of the git-annex branch are merged first.
 ///
 /// Errors: the repository or its configuration cannot be read. What goes wrong at one remote is told of it alone.
@@ -49,7 +49,10 @@ pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -
             };
             let Some(branch) = special.tracking().map(Tracking::to_string) else { continue };
             let is_pushed = |tracking: &Tracking| pushed.iter().any(|reference| tracking.is_of(reference));
-            if special.tracking().is_some_and(is_pushed) || special.is_behind().await.unwrap_or(true) {
+            if pushed.is_empty()
+                || special.tracking().is_some_and(is_pushed)
+                || special.is_behind().await.unwrap_or(true)
+            {
                 let done = special.export(WAIT).await;
                 told(Followed { remote: special.name().to_string(), branch, done });
             }

@@ -14,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::log::{EXPORT_LOG, ExportLog};
 use super::names::file_name;
 use super::tree::Exportable;
+use super::work::WorkError;
 use crate::annex::branch::{BranchError, Edit, GitId};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
@@ -61,13 +62,36 @@ pub fn mark(repository: &Repository, remote: &Uuid, tree: GitId) -> io::Result<(
     replace(&own_path(repository, remote, ".mark")?, format!("{tree}\n").as_bytes())
 }
 
-/// The tree of the last [`mark`]; `None` after [`unmark`]. Where there is one, its export was cut, or goes on.
+/// The tree of the last [`mark`]; `None` after [`unmark`]. Where there is one, its export was cut, or goes on. The empty tree
+/// stands for one that cannot be read.
 pub fn marked(repository: &Repository, remote: &Uuid) -> io::Result<Option<GitId>> {
     match fs::read(own_path(repository, remote, ".mark")?) {
-        Ok(text) => Ok(GitId::parse(text.trim_ascii())),
+        Ok(text) => Ok(Some(GitId::parse(text.trim_ascii()).unwrap_or(GitId::EMPTY_TREE))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// The tree whose export by `repository` to `remote` was begun last, where it was cut or goes on. `None` where all is done.
+///
+/// Others may have begun it too: git-annex leaves no mark. A mark alone may be of a tree whose export was not begun, and which
+/// git need not keep; nothing was done for it, so then it is the tree before.
+pub fn cut(repository: &Repository, remote: &Uuid) -> Result<Option<GitId>, WorkError> {
+    let log = exports(repository)?;
+    let marked = marked(repository, remote).map_err(WorkError::Mark)?;
+    Ok(match log.exported(repository.uuid(), remote) {
+        Some(own) => own.incomplete.first().copied().or(marked.map(|_| own.tree)),
+        None => marked.map(|_| GitId::EMPTY_TREE),
+    })
+}
+
+/// Whether `repository` is between the beginning and the end of an export to `remote`, and nobody else has exported to it since,
+/// so that what is noted here holds whatever the log says. Unlike [`cut`].
+pub fn is_under_way(repository: &Repository, remote: &Uuid) -> Result<bool, WorkError> {
+    let log = exports(repository)?;
+    let marked = marked(repository, remote).map_err(WorkError::Mark)?;
+    let own = log.exported(repository.uuid(), remote);
+    Ok(own.is_some_and(|own| !own.incomplete.is_empty() || marked == Some(own.tree)))
 }
 
 /// Takes the mark away: all steps are done, and noted.

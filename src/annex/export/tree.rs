@@ -24,7 +24,12 @@ pub struct Change {
 /// Errors: `whole` could not be read, or a tree without what is left out not be written.
 pub fn exportable(branch: &Branch, whole: GitId, known: Option<&Exportable>) -> Result<Exportable, BranchError> {
     let mut left_out = known.map(|known| known.left_out.clone()).unwrap_or_default();
-    for change in branch.tree_changes(known.map(|known| known.whole), Some(whole))? {
+    let changes = match branch.tree_changes(known.map(|known| known.whole), Some(whole)) {
+        // After a forced push git need not keep it.
+        Err(_) if known.is_some() => return exportable(branch, whole, None),
+        changes => changes?,
+    };
+    for change in changes {
         left_out.remove(&change.path);
         let Some(file) = change.new else { continue };
         let may = may_be_exported(&change.path)

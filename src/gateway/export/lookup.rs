@@ -1,10 +1,11 @@
 //! Finding the content of a key: at its names in the tree, or outside it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use remotes::ObjectName;
 
-use super::{Held, Tree, Why};
+use super::{Held, PAUSE, Tree, Why};
 use crate::annex::branch::GitId;
 use crate::annex::export::db::{DbError, ExportDb, Note};
 use crate::annex::export::look::Found;
@@ -24,9 +25,6 @@ struct Names {
     is_stale: bool,
 }
 
-/// How often somebody who changes names may be in the way before the end of what they do is waited for.
-const ROUNDS: u32 = 3;
-
 impl Tree {
     /// What `look` finds at one of the names where the content of `key` is. `None`: it is at none, for sure.
     ///
@@ -38,7 +36,7 @@ impl Tree {
         mut look: impl AsyncFnMut(&ObjectName) -> Result<Option<T>, Failure>,
     ) -> Result<Option<T>, Failure> {
         let outside = names::object(key);
-        let mut round = 0;
+        let (begun, mut pause) = (Instant::now(), PAUSE.0);
         loop {
             let mut names = self.names(key).await?;
             if names.is_stale {
@@ -65,13 +63,19 @@ impl Tree {
             if names.held.is_empty() && !unnoted {
                 return Ok(None);
             }
-            round += 1;
-            if round > ROUNDS {
+            if begun.elapsed() > self.context.idle {
                 return Err(Failure::busy(&format!("files of remote {} are being moved", self.name)));
             }
-            // Where nothing changed meanwhile, somebody is between two steps, or was cut there.
+            // Where nothing changed meanwhile, somebody is between two steps, or was cut there. The next step is waited for,
+            // not the end of what they do, which may be far.
             if self.names(key).await? == names {
-                self.clear_up(key).await?;
+                match self.hold(Duration::ZERO).await? {
+                    Some(held) => self.clear_up(&held, key).await?,
+                    None => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(PAUSE.1);
+                    }
+                }
             }
         }
     }
@@ -80,11 +84,13 @@ impl Tree {
         let (home, uuid, key) = (Arc::clone(&self.home), self.uuid.clone(), key.clone());
         let read = blocking(move || {
             let repository = home.repository();
+            // Whoever exports here notes what it does, before and after it says so in the log.
+            let is_own = record::is_under_way(repository, &uuid)?;
             let tree = record::exports(repository)?.held(repository.uuid(), &uuid);
             let Some(db) = ExportDb::existing(repository.annex_dir(), &uuid)? else {
                 return Ok(Names { is_stale: tree != GitId::EMPTY_TREE, ..Names::default() });
             };
-            let is_stale = db.tree()?.unwrap_or(GitId::EMPTY_TREE) != tree;
+            let is_stale = !is_own && db.tree()?.unwrap_or(GitId::EMPTY_TREE) != tree;
             let mut names = Names { held: db.holding(&key)?, unfilled: db.in_tree(&key)?, is_stale };
             names.unfilled.retain(|name| !names.held.contains(name));
             Ok::<_, Why>(names)
@@ -100,12 +106,11 @@ impl Tree {
         self.adopt(held).await
     }
 
-    /// Waits for whoever changes names, finishes what was cut, and notes of the names of `key` what is there.
-    async fn clear_up(&self, key: &Key) -> Result<(), Failure> {
-        let held = self.hold_surely().await?;
+    /// Finishes what was cut, and notes of the names of `key` what is there. Nobody else may be at it.
+    async fn clear_up(&self, held: &Held, key: &Key) -> Result<(), Failure> {
         let names = self.names(key).await?;
         if names.is_stale || self.is_behind().await? {
-            return self.catch_up(&held).await;
+            return self.catch_up(held).await;
         }
         let mut notes = Vec::new();
         for (name, noted) in

@@ -1,5 +1,6 @@
 //! An export from its beginning to its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,15 +63,17 @@ impl Tree {
         }
     }
 
-    /// Whether its branch was pushed since it was exported, or the export was cut.
+    /// Whether its branch was pushed since it was exported, or an export was cut, by whomever here.
     pub(super) async fn is_behind(&self) -> Result<bool, Failure> {
-        let Some(tracking) = self.tracking.clone() else { return Ok(false) };
-        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let (home, uuid, tracking) = (Arc::clone(&self.home), self.uuid.clone(), self.tracking.clone());
         let asked = blocking(move || {
             let repository = home.repository();
-            let Some(tree) = tracking.tree(repository.branch())? else { return Ok(false) };
-            let known = record::remembered(repository, &uuid);
-            Ok::<_, Why>(known.is_none_or(|known| known.whole != tree) || record::marked(repository, &uuid)?.is_some())
+            if record::cut(repository, &uuid)?.is_some() {
+                return Ok(true);
+            }
+            let tree = tracking.map_or(Ok(None), |tracking| tracking.tree(repository.branch()))?;
+            let known = || record::remembered(repository, &uuid).map(|known| known.whole);
+            Ok::<_, Why>(tree.is_some_and(|tree| known() != Some(tree)))
         });
         asked.await?.map_err(super::failed)
     }
@@ -161,15 +164,23 @@ impl Tree {
         .await
     }
 
-    /// `None` where its branch is not there.
+    /// `None` where its branch is not there, and no export was cut.
     async fn plan(&self, held: &Held) -> Result<Option<Plan>, Failure> {
-        let Some(tracking) = self.tracking.clone() else { return Ok(None) };
-        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let (home, uuid, tracking) = (Arc::clone(&self.home), self.uuid.clone(), self.tracking.clone());
         held.with(move |book| {
             let repository = home.repository();
-            let Some(whole) = tracking.tree(repository.branch())? else { return Ok(None) };
+            let tracked = tracking.map_or(Ok(None), |tracking| tracking.tree(repository.branch()))?;
             let known = record::remembered(repository, &uuid);
-            let what = exportable(repository.branch(), whole, known.as_ref())?;
+            let what = match (tracked, record::cut(repository, &uuid)?) {
+                (Some(whole), _) => exportable(repository.branch(), whole, known.as_ref())?,
+                // Nobody knows any more what it shall hold, but nothing must stay between two names.
+                (None, Some(tree)) => known.filter(|known| known.tree == tree).unwrap_or_else(|| Exportable {
+                    whole: tree,
+                    tree,
+                    left_out: BTreeMap::new(),
+                }),
+                (None, None) => return Ok(None),
+            };
             let work = Work::of(repository, &mut book.db, &uuid, what.tree, false)?;
             let wishes = UuidLog::parse(&repository.branch().read(PREFERRED_LOG)?);
             let has_wishes = wishes.value(&uuid).is_some_and(|wish| !wish.trim_ascii().is_empty());
