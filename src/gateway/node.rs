@@ -178,7 +178,7 @@ impl Node {
                 let found = special.check(key).await?;
                 if found {
                     special.record(key, Presence::Present).await?;
-                    special.settle(key).await;
+                    special.settle(special.announce(key).await?).await;
                 }
                 Ok(found)
             }

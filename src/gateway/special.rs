@@ -7,7 +7,7 @@ use std::time::Duration;
 use remotes::retry::Backoff;
 use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Stored};
 
-use super::export::{Exported, Tree};
+use super::export::{Exported, Tree, Word};
 use super::outgoing::Outgoing;
 use super::upload::StoreUpload;
 use super::{Failure, Served, blocking, timestamp};
@@ -121,6 +121,8 @@ impl Special {
         self.takes(key)?;
         if self.tree.is_some() && self.is_at_a_name(key).await? {
             self.record(key, Presence::Present).await?;
+            // Whoever put it there may have been killed before it got its names.
+            self.settle(self.announce(key).await?).await;
             return Ok(None);
         }
         let object = self.object(key)?;
@@ -135,10 +137,18 @@ impl Special {
         self.record(key, Presence::Present).await
     }
 
-    /// The content of `key` has been stored and recorded: gives it its names in the tree.
-    pub(super) async fn settle(&self, key: &Key) {
-        if let Some(tree) = &self.tree {
-            tree.settle(key).await;
+    /// The content of `key` is about to be stored. `None` where it gets no names in a tree.
+    pub(super) async fn announce(&self, key: &Key) -> Result<Option<Word>, Failure> {
+        match &self.tree {
+            Some(tree) if tree.tracking().is_some() => tree.announce(key).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// What was announced has been stored and recorded: gives it its names in the tree.
+    pub(super) async fn settle(&self, word: Option<Word>) {
+        if let (Some(tree), Some(word)) = (&self.tree, word) {
+            tree.settle(word).await;
         }
     }
 

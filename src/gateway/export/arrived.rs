@@ -16,6 +16,7 @@ use crate::annex::export::look::Found;
 use crate::annex::export::names;
 use crate::annex::export::plan::{Place, Step};
 use crate::annex::layout;
+use crate::annex::lock::{LockFile, LockKind};
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
@@ -29,41 +30,44 @@ struct Wanted {
 }
 
 impl Tree {
-    /// The content of `key` has come, and lies outside the tree: moves it to its names there. Where others export at the
+    /// Leaves word that the content of `key` may be there from now on. Who is killed before it has its names leaves the word
+    /// behind, for whoever exports next.
+    pub(in crate::gateway) async fn announce(&self, key: &Key) -> Result<Word, Failure> {
+        let (dir, key) = (self.words(), key.clone());
+        let left = blocking(move || {
+            fs::create_dir_all(&dir)?;
+            let path = dir.join(file_of(&key));
+            let lock = LockFile::try_lock(&path, LockKind::Exclusive, 0o666)?;
+            Ok(Word { key, path, lock })
+        });
+        left.await?.map_err(|e: io::Error| super::failed(e))
+    }
+
+    /// The content of a key has come, and lies outside the tree: moves it to its names there. Where others export at the
     /// moment, that is left to them. What goes wrong is only warned of: the content is there, and can be read.
     ///
     /// Goes on when the client does not wait for it, or no longer.
-    pub(in crate::gateway) async fn settle(self: &Rc<Self>, key: &Key) {
-        let (tree, key) = (Rc::clone(self), key.clone());
+    pub(in crate::gateway) async fn settle(self: &Rc<Self>, word: Word) {
+        let tree = Rc::clone(self);
         let settled = tokio::task::spawn_local(async move {
-            if let Err(e) = tree.try_settle(&key).await {
+            if let Err(e) = tree.try_settle(word).await {
                 tree.warn(&e);
             }
         });
         let _ = tokio::time::timeout(PATIENCE, settled).await;
     }
 
-    async fn try_settle(&self, key: &Key) -> Result<(), Failure> {
-        if self.tracking.is_none() {
-            return Ok(());
-        }
-        let held = match self.hold(Duration::ZERO).await? {
-            Some(held) => held,
-            None => {
-                // First told, then tried again: whoever lets go in between is seen, whoever does so later sees this.
-                self.leave_word(key).await?;
-                match self.hold(Duration::ZERO).await? {
-                    Some(held) => held,
-                    None => return Ok(()),
-                }
+    async fn try_settle(&self, word: Word) -> Result<(), Failure> {
+        if let Some(held) = self.hold(Duration::ZERO).await? {
+            if self.is_behind().await? {
+                self.run(&held).await?;
             }
-        };
-        if self.is_behind().await? {
-            self.run(&held).await?;
+            self.fill(&held, vec![word.key.clone()]).await?;
+            word.forget().await?;
+        } else {
+            // Whoever lets go from now on sees the word; whoever has done so before left the lock to us.
+            word.leave();
         }
-        self.fill(&held, vec![key.clone()]).await?;
-        self.take_in(&held).await?;
-        drop(held);
         while self.has_more().await? {
             let Some(held) = self.hold(Duration::ZERO).await? else { break };
             if self.is_behind().await? {
@@ -81,19 +85,15 @@ impl Tree {
 
     /// Moves all that others left word of to its names.
     pub(super) async fn take_in(&self, held: &Held) -> Result<(), Failure> {
-        let keys = self.waiting().await?;
-        if keys.is_empty() {
+        let words = self.waiting().await?;
+        if words.is_empty() {
             return Ok(());
         }
-        self.fill(held, keys.clone()).await?;
-        let dir = self.words();
-        let forgotten = blocking(move || {
-            keys.iter().try_for_each(|key| match fs::remove_file(dir.join(file_of(key))) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-                _ => Ok(()),
-            })
-        });
-        forgotten.await?.map_err(super::failed)
+        self.fill(held, words.iter().map(|word| word.key.clone()).collect()).await?;
+        for word in words {
+            word.forget().await?;
+        }
+        Ok(())
     }
 
     /// Moves content of `keys` from outside the tree to the names that wait for it, and copies it to further ones.
@@ -146,30 +146,24 @@ impl Tree {
         Ok(())
     }
 
-    /// Leaves word that the content of `key` has come, for whoever exports.
-    async fn leave_word(&self, key: &Key) -> Result<(), Failure> {
-        let (dir, file) = (self.words(), file_of(key));
-        let left = blocking(move || {
-            fs::create_dir_all(&dir)?;
-            fs::File::create(dir.join(file)).map(drop)
-        });
-        left.await?.map_err(super::failed)
-    }
-
-    /// Keys of which word was left.
-    async fn waiting(&self) -> Result<Vec<Key>, Failure> {
+    /// Words that were left, by those who are gone or have other things to do.
+    async fn waiting(&self) -> Result<Vec<Word>, Failure> {
         let dir = self.words();
         let read = blocking(move || {
             let entries = match fs::read_dir(&dir) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 entries => entries?,
             };
-            let mut keys = Vec::new();
+            let mut words = Vec::new();
             for entry in entries {
                 let name = entry?.file_name().into_vec();
-                keys.extend(layout::key_of_file(&name).and_then(|key| Key::parse(&key).ok()));
+                let Some(key) = layout::key_of_file(&name).and_then(|key| Key::parse(&key).ok()) else { continue };
+                let path = dir.join(file_of(&key));
+                if let Some(lock) = LockFile::try_lock(&path, LockKind::Exclusive, 0o666)? {
+                    words.push(Word { key, path, lock: Some(lock) });
+                }
             }
-            Ok(keys)
+            Ok(words)
         });
         read.await?.map_err(|e: io::Error| super::failed(e))
     }
@@ -177,6 +171,35 @@ impl Tree {
     fn words(&self) -> PathBuf {
         let uuid = String::from_utf8_lossy(self.uuid.as_bytes()).replace('/', "_");
         self.home.repository().annex_dir().join("stream/export").join(format!("{uuid}.arrived"))
+    }
+}
+
+/// Word that the content of a key may have come and not have its names yet: a file, locked while somebody sees to it.
+pub(in crate::gateway) struct Word {
+    key: Key,
+    path: PathBuf,
+    /// `None` where somebody else sees to the same key.
+    lock: Option<LockFile>,
+}
+
+impl Word {
+    /// Leaves it to others.
+    fn leave(self) {
+        drop(self.lock);
+    }
+
+    /// It has been seen to.
+    async fn forget(self) -> Result<(), Failure> {
+        let forgotten = blocking(move || {
+            let Some(lock) = self.lock else { return Ok(()) };
+            let removed = fs::remove_file(&self.path);
+            drop(lock);
+            match removed {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+                _ => Ok(()),
+            }
+        });
+        forgotten.await?.map_err(super::failed)
     }
 }
 

@@ -25,6 +25,7 @@ use crate::annex::export::tracking::Tracking;
 use crate::annex::export::work::WorkError;
 use crate::name::Uuid;
 
+pub(super) use arrived::Word;
 pub use run::Exported;
 
 /// The tree of a special remote, on a data thread.

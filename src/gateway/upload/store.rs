@@ -227,6 +227,7 @@ impl StoreUpload {
         }
         let put = self.put.take().ok_or_else(over)?;
         let resumption = put.resumption();
+        let word = self.special.announce(&self.key).await?;
         let stored = match put.commit().await {
             Ok(stored) => stored,
             Err(e) => {
@@ -240,7 +241,7 @@ impl StoreUpload {
         let recorded = self.special.stored(&self.key, stored).await;
         self.forget().await?;
         recorded?;
-        self.special.settle(&self.key).await;
+        self.special.settle(word).await;
         Ok(Settled::Stored(Vec::new()))
     }
 
