@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustix::net::sockopt;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The requests that a fault is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub enum How {
     Say(&'static str),
     /// All connections are reset, and new ones refused.
     Die,
+    /// Whoever asks is killed, as by a power cut.
+    Kill(u32),
 }
 
 struct Rule {
@@ -80,6 +83,12 @@ struct Shared {
 #[derive(Default)]
 struct State {
     rules: Vec<Rule>,
+    /// What happens at which request from here on.
+    strike: Option<(usize, At, How)>,
+    /// Requests since that was said.
+    requests: usize,
+    /// Requests that are not answered yet.
+    busy: usize,
     /// Connections that were accepted and may be open still.
     open: Vec<TcpStream>,
     /// Faults that happened.
@@ -105,6 +114,26 @@ impl Faulty {
         self.shared.state().rules.push(Rule { about: about.to_string(), what, at, how, times });
     }
 
+    /// The request that is the `nth` from here on, counted from 1, fails, whatever it is.
+    pub fn strike(&self, nth: usize, at: At, how: How) {
+        let mut state = self.shared.state();
+        state.strike = Some((nth, at, how));
+        state.requests = 0;
+    }
+
+    /// Requests since the last [`strike`](Self::strike) was ordered.
+    pub fn requests(&self) -> usize {
+        self.shared.state().requests
+    }
+
+    /// Waits until every request that came has been dealt with, and whoever asked hears of it or not.
+    pub fn rest(&self) {
+        let limit = Duration::from_secs(60);
+        let state = self.shared.state();
+        let waited = self.shared.changed.wait_timeout_while(state, limit, |state| state.busy > 0);
+        assert!(!waited.expect("no holder panics").1.timed_out(), "requests are not answered within {limit:?}");
+    }
+
     /// How often a fault happened to requests whose head contains `about`.
     pub fn met(&self, about: &str) -> usize {
         self.shared.state().met.iter().filter(|head| head.contains(about)).count()
@@ -114,6 +143,7 @@ impl Faulty {
     pub fn heal(&self) {
         let mut state = self.shared.state();
         state.rules.clear();
+        state.strike = None;
         state.met.clear();
         state.healed += 1;
         let was_dead = std::mem::take(&mut state.dead);
@@ -172,6 +202,7 @@ impl Shared {
                 return Ok(());
             }
             let fault = self.fault(&head);
+            let _busy = Busy::new(self);
             let length = length(&head);
             match fault {
                 Some((At::Sending(n), how)) => {
@@ -219,6 +250,11 @@ impl Shared {
     /// The fault that is meant for the request with this head.
     fn fault(&self, head: &str) -> Option<(At, How)> {
         let mut state = self.state();
+        state.requests += 1;
+        if let Some((_, at, how)) = state.strike.filter(|(nth, ..)| *nth == state.requests) {
+            state.met.push(head.to_string());
+            return Some((at, how));
+        }
         let fits = |rule: &Rule| rule.times > 0 && head.contains(&rule.about) && is(head, rule.what);
         let rule = state.rules.iter_mut().find(|rule| fits(rule))?;
         rule.times -= 1;
@@ -242,6 +278,11 @@ impl Shared {
                 reset(client);
             }
             How::Reset => reset(client),
+            How::Kill(pid) => {
+                let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the id of a process");
+                // It may have ended by itself.
+                let _ = kill_process(pid, Signal::KILL);
+            }
             How::Die => {
                 let mut state = self.state();
                 state.dead = true;
@@ -254,6 +295,23 @@ impl Shared {
             }
         }
         Err(gone())
+    }
+}
+
+/// A request that is not answered yet.
+struct Busy<'a>(&'a Shared);
+
+impl Busy<'_> {
+    fn new(shared: &Shared) -> Busy<'_> {
+        shared.state().busy += 1;
+        Busy(shared)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.state().busy -= 1;
+        self.0.changed.notify_all();
     }
 }
 

@@ -1,0 +1,389 @@
+//! A server with a tree on a store, and what must be true of it whenever somebody was killed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::support::annex::{LIMIT, Repo};
+use super::support::gateway::Gateway;
+use super::support::place::{Place, Whose};
+use super::support::proxy::{NAME, stream};
+use super::support::run::run;
+use super::support::way::{Outcome, Way};
+use super::trees::{File, Season, Tree};
+
+/// Seconds for which a store may be silent.
+pub const TIMEOUT: &str = "2";
+
+/// A bare repository that serves a tree on a store, without a client: what is pushed is written into it.
+pub struct Lab {
+    pub repo: Repo,
+    pub place: Place,
+    pub season: Season,
+    pub uuid: String,
+    /// Which of the trees its branch is at.
+    pub at: usize,
+    /// With a further file.
+    pub further: bool,
+    /// How often it was cut and healed.
+    pub healed: usize,
+    /// git-annex leaves files of git beside the tree, where they do no harm.
+    pub blobs_may_lie_beside: bool,
+    /// Keys whose content the store has.
+    pub present: BTreeSet<String>,
+    commits: [String; 4],
+}
+
+impl Lab {
+    /// A store with the first tree; `seen` is `place` as the server gets to it, if that is otherwise.
+    pub fn new(place: Place, seen: Option<&Place>, whose: Whose) -> Lab {
+        let repo = Repo::bare();
+        let more: &[&str] = &["exporttree=yes", "annexobjects=yes"];
+        repo.initremote(NAME, seen.unwrap_or(&place), whose, more).ok();
+        for (name, value) in [("annex-proxy", "true"), ("annex-tracking-branch", "main")] {
+            repo.git(&["config", &format!("remote.{NAME}.{name}"), value]).ok();
+        }
+        stream(&repo, &["updateproxy"]).ok();
+        let uuid = repo.git(&["config", &format!("remote.{NAME}.annex-uuid")]).ok().stdout.trim().to_string();
+        let season = Season::new();
+        let commits = commits(&repo, &season);
+        let mut lab = Lab {
+            repo,
+            place,
+            season,
+            uuid,
+            at: 0,
+            further: false,
+            healed: 0,
+            blobs_may_lie_beside: false,
+            present: BTreeSet::new(),
+            commits,
+        };
+        let gateway = lab.gateway();
+        let late: Vec<String> = lab.season.late.concat();
+        let keys: Vec<String> = lab.season.contents.0.keys().cloned().collect();
+        for key in keys.iter().filter(|key| !late.contains(key)) {
+            lab.put(&gateway, key);
+        }
+        drop(gateway);
+        lab.push(0, false);
+        assert!(lab.hook().success());
+        lab.holds();
+        lab
+    }
+
+    /// A gateway that was started just now.
+    pub fn gateway(&self) -> Gateway {
+        Gateway::serve(&self.repo, &["--wideopen", "--quiet", "--timeout", TIMEOUT])
+    }
+
+    /// The branch is pushed, and nobody does anything about it yet: one of the trees, or that with a further file.
+    pub fn push(&mut self, at: usize, further: bool) {
+        (self.at, self.further) = (at, further);
+        let commit = &self.commits[at + if further { 2 } else { 0 }];
+        self.repo.git(&["update-ref", "refs/heads/main", commit]).ok();
+    }
+
+    /// The commit of one of the trees.
+    pub fn commit(&self, at: usize) -> String {
+        self.commits[at].clone()
+    }
+
+    /// A commit of plain files alone.
+    pub fn commit_of(&self, files: Tree) -> String {
+        import(&self.repo, &[("plain", files)]);
+        self.repo.git(&["rev-parse", "refs/kill/plain"]).ok().stdout.trim().to_string()
+    }
+
+    /// The other tree is pushed, and nobody does anything about it yet.
+    pub fn push_other(&mut self) {
+        self.push(1 - self.at, false);
+    }
+
+    /// `post-receive`, which waits for what was pushed.
+    pub fn start_hook(&self) -> Child {
+        let mut command = self.command();
+        command.arg("post-receive").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("it starts")
+    }
+
+    /// Tells it that the branch was pushed.
+    pub fn tell(hook: &mut Child) {
+        let mut stdin = hook.stdin.take().expect("stdin is piped");
+        // It may have ended already.
+        let _ = stdin.write_all(b"0 1 refs/heads/main\n");
+    }
+
+    /// Waits for its end; what it said.
+    #[track_caller]
+    pub fn end(mut hook: Child) -> (ExitStatus, String) {
+        drop(hook.stdin.take());
+        let begun = Instant::now();
+        while hook.try_wait().expect("our child").is_none() {
+            if begun.elapsed() > LIMIT {
+                let _ = hook.kill();
+                panic!("post-receive does not end");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let done = hook.wait_with_output().expect("its output");
+        (done.status, [&done.stdout[..], &done.stderr].map(String::from_utf8_lossy).concat())
+    }
+
+    /// `post-receive </dev/null`, to its end.
+    #[track_caller]
+    pub fn hook(&self) -> ExitStatus {
+        let (status, said) = Lab::end(self.start_hook());
+        assert!(status.success(), "{status}: {said}");
+        status
+    }
+
+    /// `post-receive` after a push, to its end.
+    #[track_caller]
+    pub fn pushed(&self) -> String {
+        let mut hook = self.start_hook();
+        Lab::tell(&mut hook);
+        let (status, said) = Lab::end(hook);
+        assert!(status.success(), "{status}: {said}");
+        said
+    }
+
+    #[track_caller]
+    pub fn put(&mut self, gateway: &Gateway, key: &str) {
+        let body = &self.season.contents.0[key];
+        assert_eq!(Way::Http(gateway).put(&self.uuid, key, body), Outcome::Yes, "PUT of {key}");
+        self.present.insert(key.to_string());
+    }
+
+    /// Takes away the content that shall come after the tree it is in.
+    #[track_caller]
+    pub fn forget_late(&mut self, gateway: &Gateway, tree: usize) {
+        for key in self.season.late[tree].clone() {
+            if self.present.contains(&key) {
+                assert_eq!(Way::Http(gateway).remove(&self.uuid, &key), Outcome::Yes, "REMOVE of {key}");
+                self.present.remove(&key);
+            }
+        }
+    }
+
+    /// Content that came after the tree it is in leaves with it, and the tree comes again without.
+    #[track_caller]
+    pub fn put_aside_late(&mut self) {
+        self.push_other();
+        self.pushed();
+        let gateway = self.gateway();
+        self.forget_late(&gateway, 1 - self.at);
+        self.push_other();
+        self.pushed();
+    }
+
+    /// The content that comes after the tree comes.
+    #[track_caller]
+    pub fn put_late(&mut self, gateway: &Gateway) {
+        for key in self.season.late[self.at].clone() {
+            self.put(gateway, &key);
+        }
+    }
+
+    /// The content of every key is somewhere on the store.
+    #[track_caller]
+    pub fn nothing_is_lost(&self) {
+        let contents: BTreeSet<Vec<u8>> = self.place.files().into_values().collect();
+        let lost: Vec<_> =
+            self.present.iter().filter(|key| !contents.contains(&self.season.contents.0[*key])).collect();
+        assert!(lost.is_empty(), "lost: {lost:#?}\n{}", self.shown());
+    }
+
+    /// A client finds the content of every key, and the right one.
+    #[track_caller]
+    pub fn everything_is_served(&self, way: Way<'_>) {
+        for (key, body) in &self.season.contents.0 {
+            let there = self.present.contains(key);
+            let expected = if there { Outcome::Yes } else { Outcome::No };
+            assert_eq!(way.check(&self.uuid, key), expected, "CHECKPRESENT of {key}\n{}", self.shown());
+            let expected = if there { Outcome::Content(body.clone()) } else { Outcome::No };
+            let got = way.get(&self.uuid, key);
+            assert!(got == expected || matches!((&got, there), (Outcome::Failed(_), false)), "GET of {key}: {got:?}");
+        }
+    }
+
+    /// After a cut: nothing is lost, clients find all of it, and one of the ways to make the tree whole does so.
+    #[track_caller]
+    pub fn heals(&mut self) {
+        self.healed += 1;
+        let gateway = self.gateway();
+        // To be served may be to be healed, so that is not always tried first.
+        let is_even = self.healed.is_multiple_of(2);
+        if is_even {
+            self.everything_is_served(Way::Http(&gateway));
+        } else {
+            self.nothing_is_lost();
+        }
+        match self.healed % 3 {
+            0 => {
+                self.push(self.at, true);
+                self.pushed();
+            }
+            1 => drop(self.hook()),
+            _ => {
+                let key = self.season.late[self.at][0].clone();
+                self.put(&gateway, &key);
+            }
+        }
+        self.holds();
+        self.put_late(&gateway);
+        if is_even {
+            self.holds();
+        }
+        self.forget_late(&gateway, 1 - self.at);
+    }
+
+    /// The store holds the tree, as far as content has come, and beside it the keys that are in none.
+    #[track_caller]
+    pub fn holds(&self) {
+        let wrong = self.wrong();
+        assert!(wrong.is_empty(), "{wrong:#?}\n{}", self.shown());
+    }
+
+    /// What is otherwise.
+    pub fn wrong(&self) -> Vec<String> {
+        let mut expected: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        let mut in_tree = BTreeSet::new();
+        for (path, file) in further_of(&self.season.trees[self.at], self.further) {
+            match file {
+                File::Plain(content) => {
+                    expected.insert(path.into_bytes(), content);
+                }
+                File::Annexed(key) => {
+                    if self.present.contains(&key) {
+                        expected.insert(path.into_bytes(), self.season.contents.0[&key].clone());
+                    }
+                    in_tree.insert(key);
+                }
+            }
+        }
+        let (beside, found): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            self.place.files().into_iter().partition(|(name, _)| name.starts_with(b".git/annex/objects/"));
+        let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        let mut wrong = Vec::new();
+        for (path, content) in &expected {
+            match found.get(path) {
+                None => wrong.push(format!("missing: {}", name(path))),
+                Some(other) if other != content => {
+                    wrong.push(format!("other content: {}: {}", name(path), self.whose(other)));
+                }
+                Some(_) => {}
+            }
+        }
+        let marks = |path: &&Vec<u8>| path.as_slice() == b"annex-uuid";
+        let strange = found.keys().filter(|path| !expected.contains_key(*path)).filter(|path| !marks(path));
+        wrong.extend(strange.map(|path| format!("not in the tree: {}", name(path))));
+        let mut keys = BTreeSet::new();
+        for (path, content) in &beside {
+            let key = name(path).rsplit('/').next().unwrap_or_default().replace("&c", ":").replace("%", "/");
+            let is_blob = self.blobs_may_lie_beside && key.starts_with("GIT--");
+            if self.season.contents.0.get(&key) != Some(content) && !is_blob {
+                wrong.push(format!("no content of a key: {}: {}", name(path), self.whose(content)));
+            }
+            keys.insert(key);
+        }
+        let missing = self.present.iter().filter(|key| !in_tree.contains(*key) && !keys.contains(*key));
+        wrong.extend(missing.map(|key| format!("not beside the tree: {key}")));
+        wrong
+    }
+
+    /// Whether a client is told that the store has it.
+    #[track_caller]
+    pub fn has(&self, gateway: &Gateway, key: &str) -> bool {
+        match Way::Http(gateway).check(&self.uuid, key) {
+            Outcome::Yes => true,
+            Outcome::No => false,
+            other => panic!("CHECKPRESENT of {key}: {other:?}"),
+        }
+    }
+
+    /// `git annex export` of the branch. Content that is not there yet fails.
+    pub fn git_annex_exports(&self) {
+        self.repo.annex(&["export", "main", "--to", NAME]);
+    }
+
+    /// The real git-annex agrees: it finds nothing to export, and all that should be there.
+    #[track_caller]
+    pub fn git_annex_agrees(&self) {
+        let before = self.place.files();
+        self.repo.annex(&["export", "main", "--to", NAME]).ok();
+        let (before, after): (Vec<_>, Vec<_>) =
+            (before.into_iter().collect(), self.place.files().into_iter().collect());
+        assert!(before == after, "git annex export changed something\n{}", self.shown());
+        // It fails, since a tree can lose content and so counts for no copy.
+        let said = self.repo.annex(&["fsck", "--all", "--fast", "--from", NAME]).all();
+        let looked = said.matches("fsck ").count();
+        assert!(looked >= self.present.len() && !said.contains("missing") && !said.contains("fixing"), "{said}");
+    }
+
+    fn whose(&self, content: &[u8]) -> String {
+        let mut all = self.season.contents.0.iter();
+        all.find(|(_, of_key)| *of_key == content).map_or_else(|| "of no key".to_string(), |(key, _)| key.clone())
+    }
+
+    /// What is on the store, and what is written of it here.
+    pub fn shown(&self) -> String {
+        let mut out = String::from("the store:\n");
+        for (path, content) in self.place.files() {
+            let _ = writeln!(out, "  {} <- {}", String::from_utf8_lossy(&path), self.whose(&content));
+        }
+        out
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        command.env("STREAM_TIMEOUT", TIMEOUT);
+        command
+    }
+}
+
+fn further_of(tree: &Tree, further: bool) -> Tree {
+    let mut tree = tree.clone();
+    if further {
+        tree.insert("further".to_string(), File::Plain(b"one more".to_vec()));
+    }
+    tree
+}
+
+/// Commits of both trees, and of both with a further file.
+fn commits(repo: &Repo, season: &Season) -> [String; 4] {
+    let names = ["a", "b", "a-more", "b-more"];
+    let tree = |(n, name): (usize, &&'static str)| (*name, further_of(&season.trees[n % 2], n >= 2));
+    import(repo, &names.iter().enumerate().map(tree).collect::<Vec<_>>());
+    names.map(|name| repo.git(&["rev-parse", &format!("refs/kill/{name}")]).ok().stdout.trim().to_string())
+}
+
+/// Makes a commit of each tree.
+fn import(repo: &Repo, trees: &[(&str, Tree)]) {
+    let mut stream = Vec::new();
+    for (n, (name, tree)) in trees.iter().enumerate() {
+        let head = format!("commit refs/kill/{name}\ncommitter T <t@example.org> {n} +0000\ndata 0\ndeleteall\n");
+        stream.extend_from_slice(head.as_bytes());
+        for (path, file) in tree {
+            let link;
+            let (mode, content) = match file {
+                File::Plain(content) => ("100644", content),
+                File::Annexed(key) => {
+                    link = format!(".git/annex/objects/{key}/{key}").into_bytes();
+                    ("120000", &link)
+                }
+            };
+            stream.extend_from_slice(format!("M {mode} inline {path}\ndata {}\n", content.len()).as_bytes());
+            stream.extend_from_slice(content);
+            stream.push(b'\n');
+        }
+    }
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), stream).expect("written");
+    let mut command = repo.command(Path::new("sh"));
+    command.args(["-c", "exec git fast-import --quiet < \"$1\"", "sh"]).arg(file.path());
+    run(&mut command, LIMIT).ok();
+}
