@@ -35,7 +35,7 @@ fn every_request_is_the_last(at: At) {
     let mut bucket = Bucket::new();
     let most = bucket.count_requests();
     let (mut kills, mut points) = (0, 0);
-    for nth in (1..=most).step_by(stride(most, 18)) {
+    for nth in (1..=most).step_by(stride(most, 12)) {
         bucket.lab.push_other();
         points += 1;
         kills += usize::from(bucket.cut_hook(nth, at));
@@ -180,7 +180,7 @@ fn strangers_in_the_way_lose_nothing() {
 fn the_branch_goes_away_after_an_export_was_killed() {
     let mut directory = Directory::new();
     let most = directory.count_changes();
-    for (n, nth) in (1..=most).step_by(stride(most, 8)).enumerate() {
+    for (n, nth) in (1..=most).step_by(stride(most, 6)).enumerate() {
         directory.lab.push_other();
         directory.cut_hook(nth);
         let lab = &mut directory.lab;
