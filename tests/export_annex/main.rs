@@ -17,21 +17,20 @@ fn shell(repo: &Repo, script: &str) {
     run(command.arg("-euc").arg(script), LIMIT).ok();
 }
 
-/// The season exported from where it is made, to our special remote and to git-annex's own, of the branch or of `below`; each
-/// commit, or each of so many.
-fn season(place: Place, options: &[&str], prefix: &str, below: &str, jobs: &str, every: usize) {
+/// The season exported from where it is made, to our special remote and to git-annex's own, of the branch or of `below`.
+fn season(place: Place, options: &[&str], prefix: &str, below: &str, jobs: &str) {
     let repo = Repo::new();
     repo.git(&["config", "annex.dotfiles", "true"]).ok();
     let theirs = Theirs::new(&repo);
     repo.initremote("ours", &place, Whose::Ours, &[&["exporttree=yes"], options].concat()).ok();
     let tree = season::tracked(below);
-    for (what, script) in season::strides(season::steps(&place, below, &["external"]), every) {
+    for (what, script) in season::steps(&place, below, &["external"]) {
         season::act(&repo, &script);
         let expected = theirs.export(&repo, &tree);
         let expected =
             expected.into_iter().map(|(name, content)| ([prefix.as_bytes(), &name].concat(), content)).collect();
         let said = repo.annex(&["export", jobs, &tree, "--to", "ours"]).ok();
-        season::same(&what, &place.files(), &expected, &said);
+        season::same(what, &place.files(), &expected, &said);
     }
     // Everything is there as it should be, and comes back from there alone.
     repo.annex(&["fsck", "--quiet", "--from", "ours"]).ok();
@@ -54,27 +53,27 @@ fn no_empty_directories(top: &Path) {
 
 #[test]
 fn a_season_of_commits_in_a_directory() {
-    season(Place::fs(), &[], "", "", "-J1", 1);
+    season(Place::fs(), &[], "", "", "-J1");
 }
 
 #[test]
 fn a_season_of_commits_below_a_directory_of_the_branch_with_many_jobs() {
-    season(Place::fs(), &[], "", "pub", "-J4", 4);
+    season(Place::fs(), &[], "", "pub", "-J4");
 }
 
 #[test]
 fn a_season_of_commits_on_seaweedfs() {
-    season(Place::weed(), &["fileprefix=a b/"], "a b/", "", "-J1", 1);
+    season(Place::weed(), &["fileprefix=a b/"], "a b/", "", "-J1");
 }
 
 #[test]
 fn a_season_of_commits_on_rclone_s3() {
-    season(Place::rclone_s3(), &[], "", "", "-J4", 6);
+    season(Place::rclone_s3(), &[], "", "", "-J4");
 }
 
 #[test]
 fn a_season_of_commits_on_webdav() {
-    season(Place::webdav(), &[], "", "", "-J1", 4);
+    season(Place::webdav(), &[], "", "", "-J1");
 }
 
 #[test]

@@ -191,18 +191,6 @@ pub fn steps(place: &Place, below: &str, more: &[&str]) -> Vec<(&'static str, St
     SEASON.iter().filter_map(|step| Some((step.what, script(step)?))).collect()
 }
 
-/// The same where only after `every` steps something is exported or pushed, so that more than one commit is gone at once;
-/// with `STREAM_TEST_WHOLE=yes` after each.
-pub fn strides(steps: Vec<(&'static str, String)>, every: usize) -> Vec<(String, String)> {
-    let every = if std::env::var("STREAM_TEST_WHOLE").as_deref() == Ok("yes") { 1 } else { every };
-    let stride = |steps: &[(&str, String)]| {
-        let names: Vec<&str> = steps.iter().map(|(what, _)| *what).collect();
-        let scripts: Vec<String> = steps.iter().map(|(_, script)| format!("(\n{script}\n)")).collect();
-        (names.join(", then "), scripts.join("\n"))
-    };
-    steps.chunks(every).map(stride).collect()
-}
-
 /// Does what a step tells.
 #[track_caller]
 pub fn act(repo: &Repo, script: &str) {
