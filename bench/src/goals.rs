@@ -77,6 +77,7 @@ pub const GOALS: &[Goal] = &[
     goal("protocol/rclone-serve/retrieve", "ours", Measure::CpuPerGib, 0.6),
     goal("small/copy-J4", "ours s3", Measure::Times("git-annex directory"), 1.3),
     goal("trees/export", "ours s3", Measure::Faster("git-annex S3"), 2.0),
+    goal("trees/export", "post-receive s3", Measure::Faster("git-annex S3"), 2.0),
     goal("start", "ours", Measure::Milliseconds, 5.0),
     goal("memory/store-1", "ours", Measure::RssMib, 96.0),
     goal("memory/retrieve-1", "ours", Measure::RssMib, 96.0),

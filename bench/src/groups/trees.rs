@@ -1,4 +1,5 @@
-//! Trees of small files exported through git-annex: all of them new, then each under another name.
+//! Trees of small files exported through git-annex, and by the gateway after a push: all of them new, then each under
+//! another name.
 
 use super::{local, served};
 use crate::annex::{Remote, Repo};
@@ -49,7 +50,39 @@ pub fn exports(lab: &Lab) -> io::Result<Vec<Table>> {
             Ok(samples)
         })
     };
-    let tables = interleave(tables, REMOTES.map(case).into(), lab.args.runs());
+    // What a push to a gateway starts, in a repository that has the content.
+    let hook = |remote: Remote, subject: &str| {
+        let (server, template) = (&server, &template);
+        Case::new(subject, move |round| {
+            let repo = template.duplicate("repo-trees-copy")?;
+            let place = format!("tree-hook-{remote:?}-{round}");
+            repo.init_remote_with(remote, server.port, "hooked", &place, &["exporttree=yes", "annexobjects=yes"])?;
+            let branch = repo.ask("git", &["symbolic-ref", "--short", "HEAD"])?;
+            repo.run("git", &["config", "remote.hooked.annex-tracking-branch", &branch])?;
+            repo.run("git", &["config", "remote.hooked.annex-proxy", "true"])?;
+            repo.run("git-annex-remote-stream", &["updateproxy"])?;
+            let mut samples = Vec::new();
+            for rename in [false, true] {
+                if rename {
+                    repo.run("git", &["mv", "tree", "moved"])?;
+                    repo.run("git", &["commit", "-q", "-m", "moved"])?;
+                }
+                lab.settle()?;
+                let export = || repo.run("git-annex-remote-stream", &["post-receive"]);
+                samples.push(if remote.served() { served(server, export)? } else { export().map(local)? });
+                let told = repo.ask("git-annex-remote-stream", &["post-receive"])?;
+                if !told.ends_with(": ok") {
+                    return Err(io::Error::other(format!("the tree was not exported at once: {told}")));
+                }
+            }
+            repo.delete()?;
+            Ok(samples)
+        })
+    };
+    let mut cases: Vec<Case<'_>> = REMOTES.map(case).into();
+    cases.push(hook(Remote::OursS3, "post-receive s3"));
+    cases.push(hook(Remote::OursFs, "post-receive fs"));
+    let tables = interleave(tables, cases, lab.args.runs());
     template.delete()?;
     Ok(tables)
 }
