@@ -53,30 +53,32 @@ impl Special {
 
     /// Whether the store has the content of `key`. Content of another length is none, but not absent either.
     pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
-        if self.is_at_a_name(key).await? {
-            return Ok(true);
-        }
-        let Some(tree) = &self.tree else { return Ok(false) };
-        let look = async |version: &str| self.told(key, self.store.stat_version(version).await);
-        Ok(tree.find_version(key, look).await?.is_some())
+        self.is_there(key, true, |stat| self.whole(key, stat.len)).await
     }
 
     /// The same, where old versions do not count.
     async fn is_at_a_name(&self, key: &Key) -> Result<bool, Failure> {
-        let look = async |object: &ObjectName| self.told(key, self.store.stat(object).await);
-        let found = match &self.tree {
-            Some(tree) => tree.find(key, look).await?,
-            None => look(&self.object(key)?).await?,
-        };
-        Ok(found.is_some())
+        self.is_there(key, false, |stat| self.whole(key, stat.len)).await
     }
 
-    fn told(&self, key: &Key, stat: remotes::Result<Option<Stat>>) -> Result<Option<()>, Failure> {
-        match stat {
-            Ok(Some(stat)) => self.whole(key, stat.len).map(Some),
-            Ok(None) => Ok(None),
-            Err(e) => Err(self.failure(&e)),
+    /// Whether anything is there for `key`, an old version too where those count; `fits` says whether it may be its content.
+    async fn is_there(
+        &self,
+        key: &Key,
+        old: bool,
+        fits: impl Fn(&Stat) -> Result<(), Failure>,
+    ) -> Result<bool, Failure> {
+        let told = |stat: remotes::Result<Option<Stat>>| {
+            let stat = stat.map_err(|e| self.failure(&e))?;
+            stat.as_ref().map(&fits).transpose()
+        };
+        let look = async |object: &ObjectName| told(self.store.stat(object).await);
+        let Some(tree) = &self.tree else { return Ok(look(&self.object(key)?).await?.is_some()) };
+        if tree.find(key, look).await?.is_some() {
+            return Ok(true);
         }
+        let look = async |version: &str| told(self.store.stat_version(version).await);
+        Ok(old && tree.find_version(key, look).await?.is_some())
     }
 
     /// Opens the content of `key` from byte `from` on, `len` bytes where that is known; `None` where it is not there.
@@ -195,7 +197,7 @@ impl Special {
         let object = self.object(key)?;
         let late = before.is_some_and(|limit| i64::try_from(timestamp()).is_ok_and(|now| now > limit));
         if late {
-            return match self.is_there(key, &object).await? {
+            return match self.is_there(key, true, |_| Ok(())).await? {
                 true => Err(Failure::too_late()),
                 false => self.record(key, Presence::Missing).await,
             };
@@ -210,22 +212,6 @@ impl Special {
             Err(e) => return Err(self.failure(&e)),
         }
         self.record(key, Presence::Missing).await
-    }
-
-    async fn is_there(&self, key: &Key, object: &ObjectName) -> Result<bool, Failure> {
-        let look = async |object: &ObjectName| self.store.stat(object).await.map_err(|e| self.failure(&e));
-        let found = match &self.tree {
-            Some(tree) => match tree.find(key, look).await? {
-                None => {
-                    let look =
-                        async |version: &str| self.store.stat_version(version).await.map_err(|e| self.failure(&e));
-                    tree.find_version(key, look).await?
-                }
-                found => found,
-            },
-            None => look(object).await?,
-        };
-        Ok(found.is_some())
     }
 
     /// Records whether the content of `key` is there. Once this has returned the record outlives the process.

@@ -26,8 +26,8 @@ pub struct Followed {
 const WAIT: Duration = Duration::from_secs(600);
 
 /// Makes the proxied special remotes of the repository at `path` that hold a tree follow their branches: those whose branch is
-/// among `pushed`, as `refs/heads/NAME`, and those that an earlier push left behind; all where nothing was pushed. Calls `told` for each, once it is done.
-/// Pushed versions of the git-annex branch are merged first.
+/// among `pushed`, as `refs/heads/NAME`, and those that an earlier push left behind; all where nothing was pushed. Calls
+/// `told` for each, once it is done. Pushed versions of the git-annex branch are merged first.
 ///
 /// Errors: the repository or its configuration cannot be read. What goes wrong at one remote is told of it alone.
 pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -> Result<(), String> {

@@ -194,7 +194,7 @@ impl Lab {
         let contents: BTreeSet<Vec<u8>> = self.place.files().into_values().collect();
         let lost: Vec<_> =
             self.present.iter().filter(|key| !contents.contains(&self.season.contents.0[*key])).collect();
-        assert!(lost.is_empty(), "lost: {lost:#?}\n{}", self.shown());
+        assert!(lost.is_empty(), "{}\nlost: {lost:#?}", self.shown());
     }
 
     /// A client finds the content of every key, and the right one.
@@ -245,7 +245,8 @@ impl Lab {
     #[track_caller]
     pub fn holds(&self) {
         let wrong = self.wrong();
-        assert!(wrong.is_empty(), "{wrong:#?}\n{}", self.shown());
+        // The last lines are what is left of a long report.
+        assert!(wrong.is_empty(), "{}\nwrong: {wrong:#?}", self.shown());
     }
 
     /// What is otherwise.

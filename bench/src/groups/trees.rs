@@ -4,8 +4,9 @@
 use super::{local, served};
 use crate::annex::{Remote, Repo};
 use crate::lab::{Lab, fill};
-use crate::rows::{Case, Table, interleave};
+use crate::rows::{Case, Sample, Table, interleave};
 use crate::servers::{Kind, Server};
+use crate::usage::Usage;
 use std::io;
 
 const LEN: u64 = 10 << 10;
@@ -36,16 +37,8 @@ pub fn exports(lab: &Lab) -> io::Result<Vec<Table>> {
             let name = format!("{remote:?}");
             let place = format!("tree-{name}-{round}");
             repo.init_remote_with(remote, server.port, &name, &place, &["exporttree=yes"])?;
-            let mut samples = Vec::new();
-            for rename in [false, true] {
-                if rename {
-                    repo.run("git", &["mv", "tree", "moved"])?;
-                    repo.run("git", &["commit", "-q", "-m", "moved"])?;
-                }
-                lab.settle()?;
-                let export = || repo.annex(&["export", "--quiet", "HEAD", "--to", &name]);
-                samples.push(if remote.served() { served(server, export)? } else { export().map(local)? });
-            }
+            let export = || repo.annex(&["export", "--quiet", "HEAD", "--to", &name]);
+            let samples = twice(lab, &repo, remote.served().then_some(server), export, || Ok(()))?;
             repo.delete()?;
             Ok(samples)
         })
@@ -61,20 +54,12 @@ pub fn exports(lab: &Lab) -> io::Result<Vec<Table>> {
             repo.run("git", &["config", "remote.hooked.annex-tracking-branch", &branch])?;
             repo.run("git", &["config", "remote.hooked.annex-proxy", "true"])?;
             repo.run("git-annex-remote-stream", &["updateproxy"])?;
-            let mut samples = Vec::new();
-            for rename in [false, true] {
-                if rename {
-                    repo.run("git", &["mv", "tree", "moved"])?;
-                    repo.run("git", &["commit", "-q", "-m", "moved"])?;
-                }
-                lab.settle()?;
-                let export = || repo.run("git-annex-remote-stream", &["post-receive"]);
-                samples.push(if remote.served() { served(server, export)? } else { export().map(local)? });
-                let told = repo.ask("git-annex-remote-stream", &["post-receive"])?;
-                if !told.ends_with(": ok") {
-                    return Err(io::Error::other(format!("the tree was not exported at once: {told}")));
-                }
-            }
+            let export = || repo.run("git-annex-remote-stream", &["post-receive"]);
+            let is_whole = || match repo.ask("git-annex-remote-stream", &["post-receive"])? {
+                told if told.ends_with(": ok") => Ok(()),
+                told => Err(io::Error::other(format!("the tree was not exported at once: {told}"))),
+            };
+            let samples = twice(lab, &repo, remote.served().then_some(server), export, is_whole)?;
             repo.delete()?;
             Ok(samples)
         })
@@ -85,4 +70,28 @@ pub fn exports(lab: &Lab) -> io::Result<Vec<Table>> {
     let tables = interleave(tables, cases, lab.args.runs());
     template.delete()?;
     Ok(tables)
+}
+
+/// Measures `export` of the tree, and of the same under another name, each of which must leave the remote whole.
+fn twice(
+    lab: &Lab,
+    repo: &Repo<'_>,
+    server: Option<&Server>,
+    export: impl Fn() -> io::Result<Usage>,
+    is_whole: impl Fn() -> io::Result<()>,
+) -> io::Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    for rename in [false, true] {
+        if rename {
+            repo.run("git", &["mv", "tree", "moved"])?;
+            repo.run("git", &["commit", "-q", "-m", "moved"])?;
+        }
+        lab.settle()?;
+        samples.push(match server {
+            Some(server) => served(server, &export)?,
+            None => export().map(local)?,
+        });
+        is_whole()?;
+    }
+    Ok(samples)
 }

@@ -86,10 +86,9 @@ pub fn cut(repository: &Repository, remote: &Uuid) -> Result<Option<GitId>, Work
 }
 
 /// Whether `repository` is between the beginning and the end of an export to `remote`, and nobody else has exported to it since,
-/// so that what is noted here holds whatever the log says. Unlike [`cut`].
-pub fn is_under_way(repository: &Repository, remote: &Uuid) -> Result<bool, WorkError> {
-    let log = exports(repository)?;
-    let marked = marked(repository, remote).map_err(WorkError::Mark)?;
+/// so that what is noted here holds whatever `log` says. Unlike [`cut`]. Errors: the mark could not be read.
+pub fn is_under_way(repository: &Repository, log: &ExportLog, remote: &Uuid) -> io::Result<bool> {
+    let marked = marked(repository, remote)?;
     let own = log.exported(repository.uuid(), remote);
     Ok(own.is_some_and(|own| !own.incomplete.is_empty() || marked == Some(own.tree)))
 }
@@ -100,6 +99,11 @@ pub fn unmark(repository: &Repository, remote: &Uuid) -> io::Result<()> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }
+}
+
+/// Where word is left of keys that have come to `remote` and may not have their names yet: a directory.
+pub fn arrived(repository: &Repository, remote: &Uuid) -> io::Result<PathBuf> {
+    own_path(repository, remote, ".arrived")
 }
 
 fn own_path(repository: &Repository, remote: &Uuid, ending: &str) -> io::Result<PathBuf> {

@@ -168,6 +168,11 @@ impl Work {
         self.paths.remove(name);
     }
 
+    /// The tree that is exported.
+    pub fn tree(&self) -> GitId {
+        self.tree
+    }
+
     /// The trees that were exported, or begun, when the work was told, for [`record::complete`].
     pub fn over(&self) -> &BTreeSet<GitId> {
         &self.over

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::questions::Answer;
@@ -13,8 +14,8 @@ use super::run::Exported;
 use super::{Held, Tree};
 use crate::annex::export::db::DbError;
 use crate::annex::export::look::Found;
-use crate::annex::export::names;
 use crate::annex::export::plan::{Place, Step};
+use crate::annex::export::{names, record};
 use crate::annex::layout;
 use crate::annex::lock::{LockFile, LockKind};
 use crate::gateway::{Failure, blocking};
@@ -33,8 +34,9 @@ impl Tree {
     /// Leaves word that the content of `key` may be there from now on. Who is killed before it has its names leaves the word
     /// behind, for whoever exports next.
     pub(in crate::gateway) async fn announce(&self, key: &Key) -> Result<Word, Failure> {
-        let (dir, key) = (self.words(), key.clone());
+        let (home, uuid, key) = (Arc::clone(&self.home), self.uuid.clone(), key.clone());
         let left = blocking(move || {
+            let dir = record::arrived(home.repository(), &uuid)?;
             fs::create_dir_all(&dir)?;
             let path = dir.join(file_of(&key));
             let lock = LockFile::try_lock(&path, LockKind::Exclusive, 0o666)?;
@@ -148,8 +150,9 @@ impl Tree {
 
     /// Words that were left, by those who are gone or have other things to do.
     async fn waiting(&self) -> Result<Vec<Word>, Failure> {
-        let dir = self.words();
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let read = blocking(move || {
+            let dir = record::arrived(home.repository(), &uuid)?;
             let entries = match fs::read_dir(&dir) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 entries => entries?,
@@ -166,11 +169,6 @@ impl Tree {
             Ok(words)
         });
         read.await?.map_err(|e: io::Error| super::failed(e))
-    }
-
-    fn words(&self) -> PathBuf {
-        let uuid = String::from_utf8_lossy(self.uuid.as_bytes()).replace('/', "_");
-        self.home.repository().annex_dir().join("stream/export").join(format!("{uuid}.arrived"))
     }
 }
 

@@ -46,7 +46,7 @@ impl Tree {
             let mut wrong = None;
             for name in names.held.iter().filter(|name| **name != outside).chain([&outside]) {
                 match look(&self.object(name)?).await {
-                    Ok(Some(found)) if *name == outside || self.names(key).await?.held.contains(name) => {
+                    Ok(Some(found)) if *name == outside || self.holds(name, key).await? => {
                         return Ok(Some(found));
                     }
                     Ok(_) => {}
@@ -85,8 +85,9 @@ impl Tree {
         let read = blocking(move || {
             let repository = home.repository();
             // Whoever exports here notes what it does, before and after it says so in the log.
-            let is_own = record::is_under_way(repository, &uuid)?;
-            let tree = record::exports(repository)?.held(repository.uuid(), &uuid);
+            let log = record::exports(repository)?;
+            let is_own = record::is_under_way(repository, &log, &uuid)?;
+            let tree = log.held(repository.uuid(), &uuid);
             let Some(db) = ExportDb::existing(repository.annex_dir(), &uuid)? else {
                 return Ok(Names { is_stale: tree != GitId::EMPTY_TREE, ..Names::default() });
             };
@@ -96,6 +97,16 @@ impl Tree {
             Ok::<_, Why>(names)
         });
         read.await?.map_err(super::failed)
+    }
+
+    /// Whether `name` is noted to hold `key` still.
+    async fn holds(&self, name: &[u8], key: &Key) -> Result<bool, Failure> {
+        let (home, uuid, name, key) = (Arc::clone(&self.home), self.uuid.clone(), name.to_vec(), key.clone());
+        let asked = blocking(move || match ExportDb::existing(home.repository().annex_dir(), &uuid)? {
+            Some(db) => db.holds(&name, &key),
+            None => Ok(false),
+        });
+        asked.await?.map_err(super::failed)
     }
 
     /// Finishes an export that was cut, or finds out what somebody elsewhere has exported.
@@ -157,11 +168,7 @@ impl Tree {
         names.retain(|name| *name != outside);
         names.push(outside);
         for name in names {
-            match self.store.remove(&self.object(&name)?).await {
-                Ok(()) => {}
-                Err(e) if e.kind() == remotes::Kind::NotFound => {}
-                Err(e) => return Err(Failure::remote(&e)),
-            }
+            self.store.remove(&self.object(&name)?).await.map_err(|e| Failure::remote(&e))?;
             let note = Note { name, key: key.clone(), holds: false };
             held.with(move |book| book.db.note(&book.lock, &[note])).await?;
         }

@@ -7,7 +7,7 @@ use remotes::pump::read;
 use remotes::{Kind, ObjectName, Range};
 
 use super::Tree;
-use crate::annex::backend::{Verification, Verifier};
+use crate::annex::backend::Verifier;
 use crate::annex::export::look::Found;
 use crate::gateway::Failure;
 use crate::name::Key;
@@ -74,12 +74,8 @@ impl Tree {
 
     /// Which of `candidates` the content at `name` is of, told by its digest. `None` where it is of none.
     pub(super) async fn recognize(&self, name: &[u8], candidates: Vec<Key>) -> Result<Option<Key>, Failure> {
-        let verifier = |key: &Key| match Verification::for_key(key) {
-            Verification::Digest(verifier) => Some(verifier),
-            _ => None,
-        };
-        let mut left: Vec<(Key, Verifier)> =
-            candidates.into_iter().filter_map(|key| verifier(&key).map(|verifier| (key, verifier))).collect();
+        let with_digest = |key: Key| Verifier::for_key(&key).map(|verifier| (key, verifier));
+        let mut left: Vec<(Key, Verifier)> = candidates.into_iter().filter_map(with_digest).collect();
         if left.is_empty() {
             return Ok(None);
         }

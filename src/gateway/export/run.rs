@@ -96,8 +96,8 @@ impl Tree {
                 Ok::<_, Why>((Arc::new(work), steps))
             })
             .await?;
-        self.do_steps(held, &work, what_tree(&done), &steps, &mut done).await?;
-        self.complete(held, &work, what_tree(&done)).await?;
+        self.do_steps(held, &work, &steps, &mut done).await?;
+        self.complete(held, &work).await?;
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         held.with(move |book| {
             book.db.settle()?;
@@ -153,11 +153,11 @@ impl Tree {
     }
 
     /// Nothing of another tree is in the way any more: says so.
-    pub(super) async fn complete(&self, held: &Held, work: &Arc<Work>, tree: GitId) -> Result<(), Failure> {
+    pub(super) async fn complete(&self, held: &Held, work: &Arc<Work>) -> Result<(), Failure> {
         let (home, uuid, work) = (Arc::clone(&self.home), self.uuid.clone(), Arc::clone(work));
         held.with(move |book| {
             book.db.settle()?;
-            record::complete(home.repository(), &uuid, tree, work.over().clone())?;
+            record::complete(home.repository(), &uuid, work.tree(), work.over().clone())?;
             work.finish(home.repository(), &mut book.db)?;
             Ok::<_, Why>(())
         })
@@ -190,23 +190,25 @@ impl Tree {
     }
 }
 
-fn what_tree(done: &Exported) -> GitId {
-    done.tree.unwrap_or(GitId::EMPTY_TREE)
-}
-
 impl Exported {
     /// What was done in all, after `before`.
     fn after(self, before: Option<Self>) -> Self {
         let before = before.unwrap_or_default();
         Self {
-            tree: self.tree,
             renamed: before.renamed + self.renamed,
             copied: before.copied + self.copied,
             stored: before.stored + self.stored,
             removed: before.removed + self.removed,
-            waiting: self.waiting,
-            impossible: self.impossible,
-            has_wishes: self.has_wishes,
+            ..self
         }
+    }
+
+    /// Counts what one step did.
+    pub(super) fn add(&mut self, step: &Self) {
+        self.renamed += step.renamed;
+        self.copied += step.copied;
+        self.stored += step.stored;
+        self.removed += step.removed;
+        self.waiting += step.waiting;
     }
 }

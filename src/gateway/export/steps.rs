@@ -11,7 +11,7 @@ use remotes::{Get, Put};
 
 use super::run::Exported;
 use super::{Held, Tree};
-use crate::annex::backend::Verification;
+use crate::annex::backend::Verifier;
 use crate::annex::branch::GitId;
 use crate::annex::export::db::Note;
 use crate::annex::export::plan::{Place, Step};
@@ -38,14 +38,13 @@ impl Tree {
         &self,
         held: &Held,
         work: &Arc<Work>,
-        tree: GitId,
         steps: &[Step],
         done: &mut Exported,
     ) -> Result<(), Failure> {
         let (mut most, mut failure) = (1, None);
         for turn in steps.chunk_by(|a, b| a.turn() == b.turn()) {
             if let [Step::Settle, ..] = turn {
-                self.complete(held, work, tree).await?;
+                self.complete(held, work).await?;
                 most = FAILURES;
                 continue;
             }
@@ -95,7 +94,7 @@ impl Tree {
                 step = running.next() => match step {
                     Some(Ok(told)) => {
                         notes.extend(told.notes);
-                        told.count.add(done);
+                        done.add(&told.did);
                     }
                     Some(Err(e)) => failures.push(e),
                     None if noting.is_none() && notes.is_empty() => return Ok(failures),
@@ -112,7 +111,7 @@ impl Tree {
     async fn do_step(&self, step: &Step) -> Result<Told, Failure> {
         let place = |place: &Place, key: &Key| self.object(&place.name(key));
         let remote = |e: remotes::Error| Failure::remote(&e);
-        let mut told = Told { notes: step.notes(), count: Count::default() };
+        let mut told = Told { notes: step.notes(), did: Exported::default() };
         match step {
             Step::Rename { key, from, to } => {
                 let (from, to) = (place(from, key)?, place(to, key)?);
@@ -124,22 +123,22 @@ impl Tree {
                 } else {
                     self.store.rename(&from, &to).await.map_err(remote)?;
                 }
-                told.count.renamed = 1;
+                told.did.renamed = 1;
             }
             Step::Copy { key, from, to } => {
                 let stored = self.store.copy(&place(from, key)?, &place(to, key)?, None).await.map_err(remote)?;
                 self.copied(key, stored).await?;
-                told.count.copied = 1;
+                told.did.copied = 1;
             }
             Step::StoreBlob { blob, to, .. } => {
                 self.store_blob(*blob, to).await?;
-                told.count.stored = 1;
+                told.did.stored = 1;
             }
             Step::NeedKey { key, to } => {
                 let stored = self.store_own(key, to).await?;
-                told.count.waiting = to.len() - stored;
-                told.count.stored = stored.min(1);
-                told.count.copied = stored.saturating_sub(1);
+                told.did.waiting = to.len() - stored;
+                told.did.stored = stored.min(1);
+                told.did.copied = stored.saturating_sub(1);
                 let note = |name: &Vec<u8>| Note { name: name.clone(), key: key.clone(), holds: true };
                 told.notes.extend(to[..stored].iter().map(note));
             }
@@ -150,7 +149,7 @@ impl Tree {
                     (None, _) => return Ok(told),
                 };
                 self.store.remove(&name).await.map_err(remote)?;
-                told.count.removed = 1;
+                told.did.removed = 1;
             }
             Step::SetAside { path, to } => {
                 let (shown, aside) = (path.escape_ascii(), to.escape_ascii());
@@ -210,23 +209,21 @@ impl Tree {
     async fn spread(&self, key: &Key, to: &[Vec<u8>]) -> Result<usize, Failure> {
         let Some(first) = to.first() else { return Ok(0) };
         let first = self.object(first)?;
-        for (at, name) in to.iter().enumerate().skip(1) {
+        let mut have = 1;
+        for name in &to[1..] {
             if let Err(e) = self.store.copy(&first, &self.object(name)?, None).await {
                 self.warn(&Failure::remote(&e));
-                self.home.record(key, &self.uuid, Presence::Present).await?;
-                return Ok(at);
+                break;
             }
+            have += 1;
         }
         self.home.record(key, &self.uuid, Presence::Present).await?;
-        Ok(to.len())
+        Ok(have)
     }
 
     /// Whether what was read is the content of `key`.
     async fn carry(&self, from: Get, key: &Key, to: &mut dyn Put) -> Result<bool, Failure> {
-        let mut verifier = match Verification::for_key(key) {
-            Verification::Digest(verifier) => Some(verifier),
-            _ => None,
-        };
+        let mut verifier = Verifier::for_key(key);
         let fits = key.content_len().is_none_or(|len| len == from.total);
         let each = async |block: Bytes| {
             if let Some(verifier) = &mut verifier {
@@ -247,24 +244,5 @@ type Noting = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 /// What a step did.
 struct Told {
     notes: Vec<Note>,
-    count: Count,
-}
-
-#[derive(Default)]
-struct Count {
-    renamed: usize,
-    copied: usize,
-    stored: usize,
-    removed: usize,
-    waiting: usize,
-}
-
-impl Count {
-    fn add(&self, done: &mut Exported) {
-        done.renamed += self.renamed;
-        done.copied += self.copied;
-        done.stored += self.stored;
-        done.removed += self.removed;
-        done.waiting += self.waiting;
-    }
+    did: Exported,
 }

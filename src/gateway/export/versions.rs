@@ -9,7 +9,7 @@ use remotes::pump::read;
 use remotes::{Kind, Range, Stored};
 
 use super::Tree;
-use crate::annex::backend::Verification;
+use crate::annex::backend::Verifier;
 use crate::annex::log::{MetaLog, meta, remote_meta_file};
 use crate::annex::recorder::Version;
 use crate::gateway::{Failure, blocking};
@@ -82,7 +82,7 @@ impl Tree {
         if key.content_len().is_some_and(|len| len != get.total) {
             return Ok(false);
         }
-        let Verification::Digest(mut verifier) = Verification::for_key(key) else { return Ok(true) };
+        let Some(mut verifier) = Verifier::for_key(key) else { return Ok(true) };
         let each = async |block: bytes::Bytes| {
             verifier.update(&block);
             Ok(())
