@@ -32,6 +32,8 @@ pub struct Lab {
     pub healed: usize,
     /// git-annex leaves files of git beside the tree, where they do no harm.
     pub blobs_may_lie_beside: bool,
+    /// git-annex was killed while it wrote a file, which stays as `NAME...tmp`.
+    pub halves_may_stay: bool,
     /// Keys whose content the store has.
     pub present: BTreeSet<String>,
     commits: [String; 4],
@@ -59,6 +61,7 @@ impl Lab {
             further: false,
             healed: 0,
             blobs_may_lie_beside: false,
+            halves_may_stay: false,
             present: BTreeSet::new(),
             commits,
         };
@@ -280,7 +283,9 @@ impl Lab {
             }
         }
         let marks = |path: &&Vec<u8>| path.as_slice() == b"annex-uuid";
-        let strange = found.keys().filter(|path| !expected.contains_key(*path)).filter(|path| !marks(path));
+        let is_half = |path: &&Vec<u8>| self.halves_may_stay && path.ends_with(b".tmp");
+        let strange = found.keys().filter(|path| !expected.contains_key(*path));
+        let strange = strange.filter(|path| !marks(path) && !is_half(path));
         wrong.extend(strange.map(|path| format!("not in the tree: {}", name(path))));
         let mut keys = BTreeSet::new();
         for (path, content) in &beside {
@@ -314,8 +319,14 @@ impl Lab {
     /// The real git-annex agrees: it finds nothing to export, and all that should be there.
     #[track_caller]
     pub fn git_annex_agrees(&self) {
+        self.git_annex_agrees_on("main");
+    }
+
+    /// The same where another branch is exported.
+    #[track_caller]
+    pub fn git_annex_agrees_on(&self, branch: &str) {
         let before = self.place.files();
-        self.repo.annex(&["export", "main", "--to", NAME]).ok();
+        self.repo.annex(&["export", branch, "--to", NAME]).ok();
         let (before, after): (Vec<_>, Vec<_>) =
             (before.into_iter().collect(), self.place.files().into_iter().collect());
         assert!(before == after, "git annex export changed something\n{}", self.shown());

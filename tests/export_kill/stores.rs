@@ -116,6 +116,7 @@ impl Directory {
     #[track_caller]
     pub fn cut_git_annex(&mut self, nth: usize) {
         self.watch.forget();
+        self.lab.halves_may_stay = true;
         let export = self.start_git_annex();
         self.watch.kill_at(export.id(), nth);
         Lab::end(export);

@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::lab::{Lab, TIMEOUT};
 use super::stores::{Bucket, Directory};
 use super::support::annex::content;
 use super::support::faulty::{At, How};
+use super::support::proxy::NAME;
 use super::support::way::{Outcome, Way};
 use super::trees::File;
 use super::{stride, whole};
@@ -182,4 +185,23 @@ fn an_export_needs_less_memory_than_its_files() {
     for n in 0..12 {
         assert!(files.get(format!("large/{n}").as_bytes()) == Some(&content(7000 + n, len)), "large/{n}");
     }
+}
+
+/// The remote shall follow another branch from now on: the hook reads that for itself, the server when it is told to.
+#[test]
+fn another_branch_is_followed_after_the_configuration_was_read_again() {
+    let mut directory = Directory::new();
+    let lab = &mut directory.lab;
+    let gateway = lab.gateway();
+    lab.repo.git(&["update-ref", "refs/heads/other", &lab.commit(1)]).ok();
+    lab.repo.git(&["config", &format!("remote.{NAME}.annex-tracking-branch"), "other"]).ok();
+    gateway.signal(Signal::HUP);
+    gateway.wait_for(|log| log.contains("reloaded").then_some(()));
+    lab.at = 1;
+    lab.hook();
+    lab.holds();
+    lab.put_late(&gateway);
+    lab.holds();
+    lab.everything_is_served(Way::Http(&gateway));
+    lab.git_annex_agrees_on("other");
 }

@@ -114,7 +114,8 @@ impl Lab {
             };
             work.answer(&name, found);
         }
-        db.note(&lock, &work.notes()).and_then(|()| db.settle()).unwrap_or_else(|e| panic!("{e}"));
+        let noted = db.note(&lock, &work.notes()).and_then(|()| db.settle()).and_then(|()| work.noted(&mut db));
+        noted.unwrap_or_else(|e| panic!("{e}"));
         record::remember(&repository, &uuid, &what).expect("written");
         record::mark(&repository, &uuid, what.tree).expect("marked");
         record::begin(&repository, &uuid, what.tree).unwrap_or_else(|e| panic!("{e}"));

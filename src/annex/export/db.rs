@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::names::{directories, file_name};
 use super::tree::Change;
@@ -192,31 +192,35 @@ impl ExportDb {
         both.map_err(|(path, e)| DbError { what: "sync", path, why: e.to_string() })
     }
 
-    /// Makes `tree` the exported one: `changes` lead to it from the one that was, or are all of it where `anew`.
-    pub fn set_tree(&mut self, tree: GitId, changes: &[Change], anew: bool) -> Result<(), DbError> {
-        let _update = self.wait(".upl", LIMIT)?;
-        let path = self.stem.join("db");
-        let fail = fails("write", &path);
-        let write = |connection: &mut Connection| {
-            let change = connection.transaction()?;
-            if anew {
-                change.execute("DELETE FROM export_tree", [])?;
-            }
-            for Change { path, old, new } in changes {
-                if let Some(key) = old {
-                    let mut gone = change.prepare_cached("DELETE FROM export_tree WHERE key=?1 AND file=?2")?;
-                    gone.execute(params![key.as_bytes(), path])?;
-                }
-                if let Some(key) = new {
-                    let into = "INSERT OR IGNORE INTO export_tree (key, file) VALUES (?1, ?2)";
-                    change.prepare_cached(into)?.execute(params![key.as_bytes(), path])?;
-                }
-            }
+    /// Makes [`in_tree`](Self::in_tree) tell all of another tree, while [`tree`](Self::tree) stays: what is noted may be of that
+    /// one still. To be called again until [`set_tree`](Self::set_tree) was.
+    pub fn replace_tree(&mut self, all: &[Change]) -> Result<(), DbError> {
+        self.update(|change| {
+            change.execute("DELETE FROM export_tree", [])?;
+            put_into_tree(change, all)
+        })
+    }
+
+    /// Makes `tree` the exported one: `changes` lead to it from the one that is told.
+    pub fn set_tree(&mut self, tree: GitId, changes: &[Change]) -> Result<(), DbError> {
+        self.update(|change| {
+            put_into_tree(change, changes)?;
             change.execute("DELETE FROM export_tree_current", [])?;
             change.execute("INSERT INTO export_tree_current (tree) VALUES (?1)", [tree.to_string()])?;
+            Ok(())
+        })
+    }
+
+    /// Changes what is told of the tree, all of it or nothing.
+    fn update(&mut self, f: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<(), DbError> {
+        let _update = self.wait(".upl", LIMIT)?;
+        let path = self.stem.join("db");
+        let write = |connection: &mut Connection| {
+            let change = connection.transaction()?;
+            f(&change)?;
             change.commit()
         };
-        write(&mut self.connection).map_err(fail)
+        write(&mut self.connection).map_err(fails("write", &path))
     }
 
     fn pairs(&self, sql: &str, mut each: impl FnMut(Vec<u8>, Key)) -> Result<(), DbError> {
@@ -258,6 +262,20 @@ impl ExportDb {
     fn fails(&self, what: &'static str) -> impl FnOnce(rusqlite::Error) -> DbError + use<> {
         fails(what, &self.stem.join("db"))
     }
+}
+
+fn put_into_tree(change: &Transaction<'_>, changes: &[Change]) -> rusqlite::Result<()> {
+    for Change { path, old, new } in changes {
+        if let Some(key) = old {
+            let mut gone = change.prepare_cached("DELETE FROM export_tree WHERE key=?1 AND file=?2")?;
+            gone.execute(params![key.as_bytes(), path])?;
+        }
+        if let Some(key) = new {
+            let into = "INSERT OR IGNORE INTO export_tree (key, file) VALUES (?1, ?2)";
+            change.prepare_cached(into)?.execute(params![key.as_bytes(), path])?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes an empty database in one step: git-annex takes one that it finds for whole.

@@ -3,11 +3,13 @@
 //! Content of a key with a digest is known once it is read. Of other keys, of the same length, nobody can tell; so what may be
 //! the only copy of one of them is never removed.
 
+use std::collections::BTreeMap;
+
 use super::look::Found;
 use super::names;
 use super::plan::{Holds, Place, Step};
 use super::tree::blob_of;
-use super::work::Work;
+use super::work::{Path, Work};
 use crate::annex::backend::Verification;
 use crate::name::Key;
 
@@ -19,20 +21,35 @@ impl Work {
         unknown.map(|(name, path)| (name.as_slice(), path.candidates.iter().chain(&path.noted)))
     }
 
-    /// What is still unknown is of no key that has a digest. Takes it for what is noted, where that was noted here; or for the
-    /// only key that is left.
+    /// What is still unknown is of no key that has a digest. Takes it for what is noted, where that was noted here; or for
+    /// what was just moved there; or for the only key that is left.
     pub fn presume(&mut self) {
-        let presumed: Vec<(Vec<u8>, Key)> = self
+        let unknown: Vec<(&Vec<u8>, &Path, Vec<&Key>)> = self
             .paths
             .iter()
             .filter(|(name, path)| self.holds(name, path) == Some(Holds::Unknown))
-            .filter_map(|(name, path)| {
-                let left = self.undigested(name);
-                let noted = path.noted.as_ref().filter(|noted| !self.is_foreign && left.contains(noted));
-                let only = || if let [only] = left[..] { Some(only) } else { None };
-                Some((name.clone(), noted.or_else(only)?.clone()))
-            })
+            .map(|(name, path)| (name, path, self.undigested(name)))
             .collect();
+        // git-annex notes each move before it begins another, but may say meanwhile that all is exported. What it noted to have
+        // put at a temporary name that is empty now was moved on, to where its export wants it; if it can be nowhere else, as
+        // it can where the disk lost moves.
+        let mut moved: BTreeMap<&[u8], Vec<&Key>> = BTreeMap::new();
+        for key in self.noted_temporary.iter().filter(|key| !self.has_others && self.is_absent(&names::temporary(key)))
+        {
+            let mut at = unknown.iter().filter(|(_, _, left)| left.contains(&key));
+            if let (Some((name, path, _)), None) = (at.next(), at.next())
+                && path.begun.contains(key)
+            {
+                moved.entry(name).or_default().push(key);
+            }
+        }
+        let one = |keys: &[&Key]| if let [key] = *keys { Some(key.clone()) } else { None };
+        let presume = |(name, path, left): &(&Vec<u8>, &Path, Vec<&Key>)| {
+            let noted = path.noted.as_ref().filter(|noted| !self.is_foreign && left.contains(noted));
+            let moved = || moved.get(name.as_slice()).and_then(|keys| one(keys));
+            Some(((*name).clone(), noted.cloned().or_else(moved).or_else(|| one(left))?))
+        };
+        let presumed: Vec<(Vec<u8>, Key)> = unknown.iter().filter_map(presume).collect();
         for (name, key) in presumed {
             self.answer(&name, Found::Verified(key));
         }

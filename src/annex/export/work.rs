@@ -16,19 +16,23 @@ use crate::name::{Key, Uuid};
 /// The work of one export, as far as it can be told without the remote.
 ///
 /// To export: take the [`lock`](ExportDb::lock); [`of`](Self::of); look at [`questions`](Self::questions) and
-/// [`answer`](Self::answer) them; note and settle [`notes`](Self::notes); [`record::mark`], [`record::begin`]; do the
-/// [`steps`](Self::steps), noting [`Step::notes`] and settling where a step says so; [`record::complete`];
-/// [`finish`](Self::finish); [`record::unmark`].
+/// [`answer`](Self::answer) them; note and settle [`notes`](Self::notes), and that they are [`noted`](Self::noted);
+/// [`record::mark`], [`record::begin`]; do the [`steps`](Self::steps), noting [`Step::notes`] and settling where a step says
+/// so; [`record::complete`]; [`finish`](Self::finish); [`record::unmark`].
 pub struct Work {
     pub(super) tree: GitId,
     /// The tree whose keys the database told before.
     known: GitId,
     over: BTreeSet<GitId>,
-    /// Others elsewhere have exported too, so what is noted here may be of old.
+    /// Others elsewhere have exported too, or may have, so what is noted here may be of old.
     pub(super) is_foreign: bool,
+    /// Others elsewhere have exported too, for sure.
+    pub(super) has_others: bool,
     pub(super) paths: BTreeMap<Vec<u8>, Path>,
     /// Keys whose places outside the tree matter.
     keys: BTreeSet<Key>,
+    /// Those of them that are noted to be at [`names::temporary`]: git-annex moved them there, and no further that it noted.
+    pub(super) noted_temporary: BTreeSet<Key>,
     pub(super) questions: BTreeMap<Vec<u8>, Option<Found>>,
 }
 
@@ -53,6 +57,8 @@ pub(super) struct Path {
     pub(super) noted: Option<Key>,
     /// What exports that were cut may have put there.
     pub(super) candidates: BTreeSet<Key>,
+    /// What exports that were begun here and have not ended put there.
+    pub(super) begun: BTreeSet<Key>,
     /// Others exported here, who note elsewhere what they do.
     unsure: bool,
     wants: Option<Key>,
@@ -60,7 +66,8 @@ pub(super) struct Path {
 
 impl Work {
     /// What there is to do so that `remote` holds `tree`, which is an [`exportable`](super::tree::exportable) one. Makes the
-    /// database tell the keys of the tree that was exported last, where it does not.
+    /// database tell the keys of the tree that was exported last, where it does not; only [`noted`](Self::noted) makes it
+    /// say which tree that is, since until then what is noted may be of another.
     ///
     /// Where an export was cut, and with `all`, every name that matters is to be looked at; else those of which nothing is
     /// noted. Errors: what was exported is unknown.
@@ -84,18 +91,23 @@ impl Work {
         // the database was not lost since.
         let is_sure = |marked: &GitId| Some(*marked) == last && *marked != GitId::EMPTY_TREE && noted.is_some();
         let sure = marked.filter(is_sure);
-        let mut foreign = log.of_others(repository.uuid(), remote);
-        foreign.remove(&known);
-        let mut is_foreign = !foreign.is_empty();
+        let mut others = log.of_others(repository.uuid(), remote);
+        others.remove(&known);
+        let mut foreign = others.clone();
+        let has_others = !others.is_empty();
+        let mut is_foreign = has_others;
+        // The log is ahead of what is noted here.
+        let mut is_ahead = false;
         if noted != Some(known) {
             // An export by git-annex that was cut here has told the database of its tree already.
             let is_own = own.is_some_and(|own| noted.is_some_and(|noted| own.incomplete.contains(&noted)));
-            is_foreign |= sure.is_none() && !is_own;
+            is_ahead = sure.is_none() && !is_own;
+            is_foreign |= is_ahead;
             if sure.is_none() {
-                // Somebody else exported it, and said so in our line too.
+                // Somebody else exported it, and said so in our line too; or git-annex was killed when it had just done so here.
                 foreign.extend(noted.into_iter().chain([known]));
             }
-            db.set_tree(known, &changes(branch, None, Some(known))?, true)?;
+            db.replace_tree(&changes(branch, None, Some(known))?)?;
         }
         over.extend(&incomplete);
         let mut before: BTreeSet<GitId> = over.iter().chain(&foreign).copied().collect();
@@ -122,12 +134,15 @@ impl Work {
         })?;
         for (path, of_path) in &mut paths {
             for (old, of_tree) in &trees {
-                let known = || of_tree.get(path).cloned().unwrap_or_else(|| of_path.wants.clone());
-                let Some(key) = Some(*old).filter(|old| *old != GitId::EMPTY_TREE).and_then(|_| known()) else {
+                let of_old = || of_tree.get(path).cloned().unwrap_or_else(|| of_path.wants.clone());
+                let Some(key) = Some(*old).filter(|old| *old != GitId::EMPTY_TREE).and_then(|_| of_old()) else {
                     continue;
                 };
                 if of_path.noted.is_none() && db.holds(path, &key)? {
                     of_path.noted = Some(key.clone());
+                }
+                if own.is_some_and(|own| own.incomplete.contains(old)) || is_ahead && *old == known {
+                    of_path.begun.insert(key.clone());
                 }
                 if sure.is_none_or(|sure| sure == *old) || foreign.contains(old) {
                     of_path.candidates.insert(key);
@@ -138,13 +153,33 @@ impl Work {
             {
                 of_path.noted = Some(key.clone());
             }
-            of_path.unsure = trees
-                .iter()
-                .filter(|(old, _)| foreign.contains(old))
-                .any(|(_, of_tree)| of_tree.get(path).unwrap_or(&of_path.wants) != &of_path.noted);
+            let of = |old: GitId| {
+                let of_tree = trees.iter().find(|(tree, _)| *tree == old && old != GitId::EMPTY_TREE);
+                of_tree.and_then(|(_, of_tree)| of_tree.get(path).unwrap_or(&of_path.wants).as_ref())
+            };
+            // What is noted is of the tree that was said to be exported, and of none before: it was noted on the way there.
+            let before = noted.and_then(of);
+            let is_of_known = of_path.noted.is_some() && of_path.noted.as_ref() == of(known);
+            let is_new = is_of_known
+                && noted.is_some()
+                && before != of_path.noted.as_ref()
+                && before.map_or(Ok(false), |before| db.holds(path, before)).is_ok_and(|holds| !holds);
+            let others_alone = |old: &GitId| if is_new { others.contains(old) } else { foreign.contains(old) };
+            let noted = of_path.noted.as_ref();
+            of_path.unsure = trees.iter().any(|(old, _)| others_alone(old) && of(*old) != noted);
         }
-        let mut work = Self { tree, known, over, is_foreign, paths, keys: BTreeSet::new(), questions: BTreeMap::new() };
-        let was_cut = all || marked.is_some() || !incomplete.is_empty();
+        let mut work = Self {
+            tree,
+            known,
+            over,
+            is_foreign,
+            has_others,
+            paths,
+            keys: BTreeSet::new(),
+            noted_temporary: BTreeSet::new(),
+            questions: BTreeMap::new(),
+        };
+        let was_cut = all || is_ahead || marked.is_some() || !incomplete.is_empty();
         work.add_twins(db, was_cut)?;
         work.ask(was_cut);
         Ok(work)
@@ -192,6 +227,9 @@ impl Work {
                 notes.extend(holds.iter().map(|key| note(key, true)));
             }
         }
+        // A note that stays would be taken for one of a later export.
+        let moved_on = self.noted_temporary.iter().filter(|key| self.is_absent(&names::temporary(key)));
+        notes.extend(moved_on.map(|key| Note { name: names::temporary(key), key: key.clone(), holds: false }));
         notes
     }
 
@@ -210,10 +248,15 @@ impl Work {
         steps.into_iter().map(|step| self.spare(step)).collect()
     }
 
+    /// What is noted is of the tree that was exported last: makes the database say so.
+    pub fn noted(&self, db: &mut ExportDb) -> Result<(), DbError> {
+        if db.tree()? == Some(self.known) { Ok(()) } else { db.set_tree(self.known, &[]) }
+    }
+
     /// Makes the database tell the keys of the tree, which is exported now.
     pub fn finish(&self, repository: &Repository, db: &mut ExportDb) -> Result<(), WorkError> {
         if self.known != self.tree {
-            db.set_tree(self.tree, &changes(repository.branch(), Some(self.known), Some(self.tree))?, false)?;
+            db.set_tree(self.tree, &changes(repository.branch(), Some(self.known), Some(self.tree))?)?;
         }
         Ok(())
     }
@@ -224,6 +267,11 @@ impl Work {
             Some(Some(found)) => resolve(path.noted.as_ref(), &path.candidates, found.clone()),
             _ => path.noted.clone().map(Holds::Key),
         }
+    }
+
+    /// Whether it was looked at, and nothing is there.
+    pub(super) fn is_absent(&self, name: &[u8]) -> bool {
+        matches!(self.questions.get(name), Some(Some(Found::Absent)))
     }
 
     /// Adds names that hold a key which moves: with a twin that stays, the other need not be kept.
@@ -237,6 +285,9 @@ impl Work {
             })?;
         }
         for key in &self.keys {
+            if was_cut && db.holds(&names::temporary(key), key)? {
+                self.noted_temporary.insert(key.clone());
+            }
             let in_tree: BTreeSet<Vec<u8>> = db.in_tree(key)?.into_iter().collect();
             for name in db.holding(key)? {
                 if name.starts_with(TEMPORARY) || name.starts_with(b".git/") || self.paths.contains_key(&name) {

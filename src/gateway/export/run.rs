@@ -89,6 +89,7 @@ impl Tree {
                 let repository = home.repository();
                 book.db.note(&book.lock, &work.notes())?;
                 book.db.settle()?;
+                work.noted(&mut book.db)?;
                 let steps = work.steps();
                 record::mark(repository, &uuid, what.tree)?;
                 record::begin(repository, &uuid, what.tree)?;
@@ -122,7 +123,8 @@ impl Tree {
         self.examine(&mut work).await?;
         held.with(move |book| {
             book.db.note(&book.lock, &work.notes())?;
-            book.db.settle()
+            book.db.settle()?;
+            work.noted(&mut book.db)
         })
         .await
     }

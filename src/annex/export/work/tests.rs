@@ -20,8 +20,10 @@ struct Lab {
     digested: usize,
 }
 
+/// One without a digest where the name begins with a tilde.
 fn key(name: &str) -> Key {
-    Key::parse(format!("SHA256-s1--{name}").as_bytes()).expect("a key")
+    let backend = if name.starts_with('~') { "WORM-s1-m1" } else { "SHA256-s1" };
+    Key::parse(format!("{backend}--{name}").as_bytes()).expect("a key")
 }
 
 impl Lab {
@@ -69,7 +71,8 @@ impl Lab {
             self.digested += 1;
             work.answer(&name, Found::Verified(self.holds[&name].clone()));
         }
-        db.note(&lock, &work.notes()).and_then(|()| db.settle()).unwrap_or_else(|e| panic!("{e}"));
+        let noted = db.note(&lock, &work.notes()).and_then(|()| db.settle()).and_then(|()| work.noted(&mut db));
+        noted.unwrap_or_else(|e| panic!("{e}"));
         record::mark(&self.repository, &self.remote, tree).expect("marked");
         record::begin(&self.repository, &self.remote, tree).unwrap_or_else(|e| panic!("{e}"));
         let steps = work.steps();
@@ -219,6 +222,68 @@ fn what_another_gateway_exported_is_replaced() {
     assert!(File::new(lab.repository.annex_dir()).join("export/x/exportdb/db").exists());
 }
 
+/// git-annex says that a tree is exported before it makes the database tell it.
+#[test]
+fn what_was_noted_on_the_way_to_a_tree_is_sure_though_the_database_tells_the_one_before() {
+    let mut lab = Lab::new();
+    let before = lab.tree(&[("a", "1"), ("b", "2"), ("c", "3")]);
+    let after = lab.tree(&[("a", "2"), ("b", "1"), ("d", "3")]);
+    lab.export(before, usize::MAX);
+    lab.export(after, usize::MAX);
+    let told = changes(lab.repository.branch(), None, Some(before)).unwrap_or_else(|e| panic!("{e}"));
+    for next in [after, lab.tree(&[("a", "3"), ("b", "1"), ("e", "2")])] {
+        let (mut db, _lock) = lab.db();
+        db.replace_tree(&told).and_then(|()| db.set_tree(before, &[])).unwrap_or_else(|e| panic!("{e}"));
+        drop((db, _lock));
+        lab.export(next, usize::MAX);
+        assert_eq!((lab.digested, lab.stored), (0, 3), "what is there is known without reading it");
+    }
+    assert_eq!(lab.files(), ["a=3", "b=1", "e=2"]);
+}
+
+/// git-annex was killed before it noted its last move, and had said already that the tree is exported.
+#[test]
+fn the_last_move_to_a_tree_that_was_said_to_be_exported_is_known() {
+    let mut lab = Lab::new();
+    let (before, after) = (lab.tree(&[("a", "~1"), ("b", "~2")]), lab.tree(&[("a", "~2"), ("b", "~1")]));
+    lab.export(before, usize::MAX);
+    lab.export(after, usize::MAX);
+    let (mut db, lock) = lab.db();
+    let told = changes(lab.repository.branch(), None, Some(before)).unwrap_or_else(|e| panic!("{e}"));
+    db.replace_tree(&told).and_then(|()| db.set_tree(before, &[])).unwrap_or_else(|e| panic!("{e}"));
+    let note = |name: &[u8], holds| Note { name: name.to_vec(), key: key("~1"), holds };
+    db.note(&lock, &[note(b"b", false), note(&names::temporary(&key("~1")), true)]).unwrap_or_else(|e| panic!("{e}"));
+    drop((db, lock));
+    let (mut db, _lock) = lab.db();
+    let mut work = Work::of(&lab.repository, &mut db, &lab.remote, after, false).unwrap_or_else(|e| panic!("{e}"));
+    for name in work.questions().map(<[u8]>::to_vec).collect::<Vec<_>>() {
+        work.answer(&name, if lab.holds.contains_key(&name) { Found::Present(None) } else { Found::Absent });
+    }
+    work.presume();
+    let noted: Vec<_> = work.notes().into_iter().map(|note| (note.name, note.key, note.holds)).collect();
+    assert_eq!(noted, [(b"b".to_vec(), key("~1"), true), (names::temporary(&key("~1")), key("~1"), false)]);
+    assert!(work.steps().is_empty(), "it is as it shall be");
+}
+
+/// Somebody else exported, and said so in our line too; here somebody began to look at that, and was killed.
+#[test]
+fn what_is_noted_stays_unsure_until_it_was_looked_at() {
+    let mut lab = Lab::new();
+    let (ours, theirs) = (lab.tree(&[("a", "1"), ("b", "2")]), lab.tree(&[("a", "2"), ("b", "1")]));
+    lab.export(ours, usize::MAX);
+    lab.repository.branch().graft(theirs).expect("kept");
+    record::begin(&lab.repository, &lab.remote, theirs).expect("recorded");
+    record::complete(&lab.repository, &lab.remote, theirs, BTreeSet::from([ours])).expect("recorded");
+    lab.holds = BTreeMap::from([(b"a".to_vec(), key("2")), (b"b".to_vec(), key("1"))]);
+    for _ in 0..2 {
+        let (mut db, _lock) = lab.db();
+        let work = Work::of(&lab.repository, &mut db, &lab.remote, ours, false).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(work.questions().filter(|name| name.len() == 1).count(), 2, "both are looked at");
+    }
+    lab.export(ours, usize::MAX);
+    assert_eq!((lab.files(), lab.digested), (vec!["a=1".into(), "b=2".into()], 2));
+}
+
 /// Nothing but a digest tells contents of one length apart.
 #[test]
 fn what_may_be_the_only_copy_of_something_is_put_aside_and_not_removed() {
@@ -226,15 +291,17 @@ fn what_may_be_the_only_copy_of_something_is_put_aside_and_not_removed() {
     let digest = |n: u8| Key::parse(format!("SHA256-s1--{}", format!("{n:02x}").repeat(32)).as_bytes()).expect("a key");
     let blob = super::super::tree::git_key(GitId::EMPTY_TREE);
     let told = |noted: Option<Key>, candidates: &[Key], is_foreign| {
-        let path =
-            Path { noted, candidates: candidates.iter().cloned().collect(), unsure: true, wants: Some(digest(9)) };
+        let candidates = candidates.iter().cloned().collect();
+        let path = Path { noted, candidates, unsure: true, wants: Some(digest(9)), ..Path::default() };
         let mut work = Work {
             tree: GitId::EMPTY_TREE,
             known: GitId::EMPTY_TREE,
             over: BTreeSet::new(),
             is_foreign,
+            has_others: is_foreign,
             paths: BTreeMap::from([(b"a".to_vec(), path)]),
             keys: BTreeSet::new(),
+            noted_temporary: BTreeSet::new(),
             questions: BTreeMap::from([(b"a".to_vec(), Some(Found::Present(Some(1))))]),
         };
         work.presume();
@@ -253,4 +320,67 @@ fn what_may_be_the_only_copy_of_something_is_put_aside_and_not_removed() {
     assert_eq!(told(None, &[digest(1), digest(2)], false), "removed", "it was read, and is of neither");
     assert_eq!(told(None, &[worm(1), blob.clone()], false), "aside");
     assert_eq!(told(None, &[blob, digest(1), digest(2)], true), "removed", "git holds it");
+}
+
+/// git-annex was killed between a move from its temporary name and the note of it.
+#[test]
+fn what_git_annex_moved_on_is_where_its_export_wants_it_if_it_can_be_nowhere_else() {
+    let worm = |n: u8| Key::parse(format!("WORM-s1-m1--{n}").as_bytes()).expect("a key");
+    // Names with what was begun to be put there, and whether they are found; temporary names that are noted, and found.
+    let told = |names: &[(&str, u8, bool)], temporaries: &[(u8, bool)], has_others| {
+        let (mut paths, mut questions) = (BTreeMap::new(), BTreeMap::new());
+        let found = |found| Some(if found { Found::Present(Some(1)) } else { Found::Absent });
+        for (name, begun, is_there) in names {
+            let path = Path {
+                candidates: BTreeSet::from([worm(1), worm(2)]),
+                begun: BTreeSet::from([worm(*begun)]),
+                wants: Some(worm(*begun)),
+                ..Path::default()
+            };
+            paths.insert(name.as_bytes().to_vec(), path);
+            questions.insert(name.as_bytes().to_vec(), found(*is_there));
+        }
+        for (key, is_there) in temporaries {
+            questions.insert(names::temporary(&worm(*key)), found(*is_there));
+        }
+        let mut work = Work {
+            tree: GitId::EMPTY_TREE,
+            known: GitId::EMPTY_TREE,
+            over: BTreeSet::new(),
+            is_foreign: has_others,
+            has_others,
+            paths,
+            keys: BTreeSet::from([worm(1), worm(2)]),
+            noted_temporary: temporaries.iter().map(|(key, _)| worm(*key)).collect(),
+            questions,
+        };
+        work.presume();
+        let notes = work.notes().into_iter();
+        let show = |note: Note| {
+            let name = String::from_utf8_lossy(&note.name).replace(".git-annex-tmp-content-WORM-s1-m1--", "temporary ");
+            format!("{name}: {}{}", if note.holds { "" } else { "not " }, note.key.name().escape_ascii())
+        };
+        notes.map(show).collect::<Vec<_>>()
+    };
+    let (there, gone) = (true, false);
+    assert_eq!(
+        told(&[("a", 2, gone), ("b", 1, there)], &[(1, gone), (2, there)], false),
+        ["b: 1", "temporary 1: not 1"],
+        "killed after the first move"
+    );
+    assert_eq!(told(&[("a", 2, gone), ("b", 1, there)], &[(1, there), (2, there)], false), [""; 0], "nothing tells it");
+    assert_eq!(
+        told(&[("a", 2, there), ("b", 1, gone)], &[(1, gone)], false),
+        ["temporary 1: not 1"],
+        "not wanted there"
+    );
+    assert_eq!(
+        told(&[("a", 2, gone), ("b", 1, there)], &[(1, gone)], true),
+        ["temporary 1: not 1"],
+        "others were here"
+    );
+    let lost = [("a", 2, there), ("b", 1, there)];
+    let said = ["temporary 1: not 1", "temporary 2: not 2"];
+    assert_eq!(told(&lost, &[(1, gone), (2, gone)], false), said, "the disk lost both moves");
+    assert_eq!(told(&lost, &[(1, gone)], false), said[..1], "the disk lost one");
 }
