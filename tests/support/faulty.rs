@@ -1,6 +1,7 @@
 //! A server between a store and its clients that passes on HTTP request by request, and fails on order: at a stated place of
 //! stated requests, so that "in mid-transfer" is a state and not a guess.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -89,8 +90,10 @@ struct State {
     requests: usize,
     /// Requests that are not answered yet.
     busy: usize,
-    /// Connections that were accepted and may be open still.
-    open: Vec<TcpStream>,
+    /// Connections that were accepted and are open still, by number: one that was reset has no address any more.
+    open: HashMap<usize, TcpStream>,
+    /// Connections that were accepted.
+    accepted: usize,
     /// Faults that happened.
     met: Vec<String>,
     /// How often all was healed: whoever stalls waits for the next.
@@ -178,16 +181,16 @@ impl Shared {
                     return;
                 }
                 let Ok(client) = client else { continue };
-                state.open.extend(client.try_clone());
+                state.accepted += 1;
+                let number = state.accepted;
+                state.open.extend(client.try_clone().map(|client| (number, client)));
                 drop(state);
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || {
                     // Whoever broke it off, it is over.
                     let _ = shared.serve(&client);
                     let _ = client.shutdown(Shutdown::Both);
-                    let mut state = shared.state();
-                    let peer = client.peer_addr().ok();
-                    state.open.retain(|other| peer.is_none() || other.peer_addr().ok() != peer);
+                    shared.state().open.remove(&number);
                 });
             }
         });
@@ -286,7 +289,7 @@ impl Shared {
             How::Die => {
                 let mut state = self.state();
                 state.dead = true;
-                for open in state.open.drain(..) {
+                for (_, open) in state.open.drain() {
                     reset(&open);
                 }
                 drop(state);
