@@ -62,7 +62,8 @@ fn files(dir: &Path) -> Vec<String> {
 fn examined(uring: bool) {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start("webdav", dir.path(), &[]);
-    let context = quick();
+    // Both with either would tell no more.
+    let context = Context { tree: uring, ..quick() };
     remotes::sys::run(uring, async {
         let store = open("webdav", &options(&server), &context);
         assert_eq!(store.capabilities().write, Write::Memory(opendal::MEMORY_CAP));

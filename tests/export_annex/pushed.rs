@@ -117,3 +117,8 @@ fn a_season_pushed_by_git_annex_push_below_a_directory_of_the_branch() {
 fn a_season_pushed_by_http_commits_first_to_seaweedfs_as_git_annexs_type() {
     pushed(Place::weed(), Whose::Theirs, "", Wire::Http, Manner::CommitsFirst);
 }
+
+#[test]
+fn a_season_pushed_by_ssh_content_first_to_webdav() {
+    pushed(Place::webdav(), Whose::Ours, "", Wire::Ssh, Manner::ContentFirst);
+}

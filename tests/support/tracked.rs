@@ -99,7 +99,9 @@ impl Tracked {
     /// What of a tree it holds. Ours leaves out what no store of ours is given.
     pub fn holds(&self, tree: Tree) -> Tree {
         let ours = self.server == Whose::Ours;
-        tree.into_iter().filter(|(name, _)| !ours || !name.contains(&b'\n')).collect()
+        let is_webdav = matches!(self.place, Place::Webdav(..));
+        let can = |name: &[u8]| !name.contains(&b'\n') && !(is_webdav && name.contains(&b'\r'));
+        tree.into_iter().filter(|(name, _)| !ours || can(name)).collect()
     }
 
     /// `git push` of main, also to an older commit.

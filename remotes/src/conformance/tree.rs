@@ -27,6 +27,9 @@ impl Exam<'_> {
             self.identifiers_change_with_the_content_only().await;
         }
         self.only_empty_directories_go().await;
+        if self.context.tree {
+            self.a_directory_is_no_file_of_its_name(can.trees.rename).await;
+        }
     }
 
     async fn a_rename_moves_and_replaces(&self) {
@@ -190,5 +193,34 @@ impl Exam<'_> {
         for dir in ["full/deep", "full", "never-there"] {
             self.store.remove_dir(&path(dir)).await.expect("gone, or was not there");
         }
+    }
+
+    /// Where there are directories, what is in one survives all that is done to a file of its name.
+    async fn a_directory_is_no_file_of_its_name(&self, renames: bool) {
+        let (inside, dir, other) = (path("name/inside"), path("name"), path("other"));
+        let content = pattern(41, 10);
+        self.put(&inside, &content).await;
+        assert!(!matches!(self.store.stat(&dir).await, Ok(Some(_))), "no file is there");
+        // Some say that it is a directory, to some it is nothing.
+        let _ = self.store.remove(&dir).await;
+        assert!(self.whole(&inside).await.expect("got") == content, "removed with the name of the directory");
+        if renames {
+            self.store.rename(&dir, &path("elsewhere")).await.expect_err("no file is there");
+            self.put(&other, &pattern(42, 20)).await;
+            // To a flat store these are two names like any others.
+            let replaced = self.store.rename(&other, &dir).await;
+            assert!(self.whole(&inside).await.expect("got") == content, "replaced by a file: {replaced:?}");
+            self.remove(if replaced.is_ok() { &dir } else { &other }).await;
+        }
+        if let Ok(mut put) = self.store.put(&dir, 1).await {
+            let written = put.write(bytes::Bytes::from_static(b"x")).await;
+            let stored = written.is_ok() && put.commit().await.is_ok();
+            assert!(self.whole(&inside).await.expect("got") == content, "replaced by what was stored: {stored}");
+            if stored {
+                self.remove(&dir).await;
+            }
+        }
+        self.remove(&inside).await;
+        self.clean(&["name"]).await;
     }
 }

@@ -127,10 +127,12 @@ impl Link {
         }
     }
 
-    /// Length and tag of what is at `path`; `None` where it is positively absent.
+    /// Length and tag of what is at `path`; `None` where it is positively absent. In a tree a directory of the name is no file
+    /// of the name.
     pub(super) async fn look(&self, op: Op, path: &str) -> Result<Option<crate::Stat>> {
         let found = self.often(op, |o| async move { o.stat(path).await }).await;
         match found {
+            Ok(meta) if meta.is_dir() && self.context.tree => Ok(None),
             Ok(meta) if meta.is_dir() => Err(self.error(op, Kind::Protocol, "is a directory")),
             Ok(meta) => {
                 Ok(Some(crate::Stat { len: meta.content_length(), tag: super::tree::tag(&meta), version: None }))
@@ -138,6 +140,34 @@ impl Link {
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether a directory is at `path` of a tree. Services that are told to replace or to remove it take away all that is in it.
+    async fn is_directory(&self, op: Op, path: &str) -> Result<bool> {
+        if !self.context.tree || !self.can().create_dir {
+            return Ok(false);
+        }
+        match self.often(op, |o| async move { o.stat(path).await }).await {
+            Ok(meta) => Ok(meta.is_dir()),
+            Err(e) if e.kind() == Kind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Sees that no directory is at `path`, where something shall be put. Errors: one is, and stays with all that is in it.
+    pub(super) async fn may_replace(&self, op: Op, path: &str) -> Result<()> {
+        match self.is_directory(op, path).await? {
+            true => Err(self.error(op, Kind::Io, "there is a directory of that name")),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes the file at `path`, if one is there.
+    pub(super) async fn delete_file(&self, op: Op, path: &str) -> Result<()> {
+        if self.is_directory(op, path).await? {
+            return Ok(());
+        }
+        self.delete(op, path).await
     }
 
     /// Removes what is at `path`, if anything is.

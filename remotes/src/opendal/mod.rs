@@ -96,9 +96,7 @@ impl OpendalStore {
         let no = |what: &str| self.link.error(op, Kind::Unsupported, what).object(object);
         object.components().map_err(|e| no(&e.to_string()))?;
         let path = object.as_str().ok_or_else(|| no("names must be UTF-8 on this service"))?;
-        if path.trim() != path {
-            return Err(no("names must not start or end with white space on this service"));
-        }
+        self.link.service.keeps(path).map_err(no)?;
         Ok(path)
     }
 
@@ -289,7 +287,7 @@ impl Store for OpendalStore {
     async fn remove(&self, object: &ObjectName) -> Result<()> {
         let path = self.path(Op::Remove, object)?;
         self.read_only(Op::Remove).map_err(|e| e.object(object))?;
-        self.link.delete(Op::Remove, path).await.map_err(|e| e.object(object))?;
+        self.link.delete_file(Op::Remove, path).await.map_err(|e| e.object(object))?;
         // The directory an object has for itself goes with it, as git-annex's webdav type removes it.
         if self.link.service.layout == Layout::Tree
             && !self.link.context.tree

@@ -202,6 +202,7 @@ impl OpendalPut {
         }
         if let Some(stage) = self.stage.clone() {
             self.check(&stage).await?;
+            self.link.may_replace(Op::Put, &self.path).await.map_err(|e| self.about(e))?;
             self.rename(&stage).await?;
             self.littered = false;
         }

@@ -72,6 +72,18 @@ impl Service {
     pub fn is_built(&self) -> bool {
         self.build.is_some()
     }
+
+    /// Whether a name comes back from it as it was given. Errors: why not.
+    pub(super) fn keeps(&self, name: &str) -> Result<(), &'static str> {
+        if name.trim() != name {
+            return Err("names must not start or end with white space on this service");
+        }
+        // XML has no words for them: a server tells of the file under another name, or of none.
+        if self.scheme == "webdav" && name.chars().any(|c| c.is_control() && c != '\t') {
+            return Err("names must not hold control characters on this service");
+        }
+        Ok(())
+    }
 }
 
 fn build<B: Builder>(options: Vec<(String, String)>) -> opendal::Result<Operator> {

@@ -79,6 +79,7 @@ impl OpendalStore {
         let (source, target) = (self.path(op, from)?, self.path(op, to)?);
         let about = |e: Error| e.during(op).object(from);
         let before = self.there(op, from).await?;
+        self.link.may_replace(op, target).await.map_err(|e| e.object(to))?;
         let mut backoff = Backoff::new(&self.link.context);
         loop {
             let request = |o: opendal::Operator| async move {
@@ -166,13 +167,13 @@ impl Walk {
     }
 
     async fn meet(&self, path: String, meta: Metadata, page: &mut Page) -> Result<()> {
-        let name = ObjectName::new(&path);
-        let name = match name.and_then(|name| name.components().map(|_| ()).map(|()| name)) {
-            Ok(name) if path.trim() == path => name,
-            Ok(_) => {
-                page.skipped.push(format!("{path:?}: it starts or ends with white space"));
-                return Ok(());
-            }
+        let name = ObjectName::new(&path).map_err(|e| e.to_string()).and_then(|name| {
+            name.components().map_err(|e| e.to_string())?;
+            self.link.service.keeps(&path)?;
+            Ok(name)
+        });
+        let name = match name {
+            Ok(name) => name,
             Err(why) => {
                 page.skipped.push(format!("{path:?}: {why}"));
                 return Ok(());
