@@ -100,8 +100,8 @@ impl Tracked {
     pub fn holds(&self, tree: Tree) -> Tree {
         let ours = self.server == Whose::Ours;
         let is_webdav = matches!(self.place, Place::Webdav(..));
-        let can = |name: &[u8]| !name.contains(&b'\n') && !(is_webdav && name.contains(&b'\r'));
-        tree.into_iter().filter(|(name, _)| !ours || can(name)).collect()
+        let cannot = |name: &[u8]| name.contains(&b'\n') || is_webdav && name.contains(&b'\r');
+        tree.into_iter().filter(|(name, _)| !ours || !cannot(name)).collect()
     }
 
     /// `git push` of main, also to an older commit.
