@@ -96,13 +96,13 @@ impl Work {
         let mut foreign = others.clone();
         let has_others = !others.is_empty();
         let mut is_foreign = has_others;
-        // The log is ahead of what is noted here.
+        // What is noted here is of another tree than the log tells.
         let mut is_ahead = false;
         if noted != Some(known) {
             // An export by git-annex that was cut here has told the database of its tree already.
             let is_own = own.is_some_and(|own| noted.is_some_and(|noted| own.incomplete.contains(&noted)));
-            is_ahead = sure.is_none() && !is_own;
-            is_foreign |= is_ahead;
+            is_ahead = noted.is_some() && sure.is_none() && !is_own;
+            is_foreign |= sure.is_none() && !is_own;
             if sure.is_none() {
                 // Somebody else exported it, and said so in our line too; or git-annex was killed when it had just done so here.
                 foreign.extend(noted.into_iter().chain([known]));
