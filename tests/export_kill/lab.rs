@@ -283,7 +283,11 @@ impl Lab {
             }
         }
         let marks = |path: &&Vec<u8>| path.as_slice() == b"annex-uuid";
-        let is_half = |path: &&Vec<u8>| self.halves_may_stay && path.ends_with(b".tmp");
+        let names: Vec<&String> = self.season.trees.iter().flat_map(Tree::keys).collect();
+        let is_half = |path: &&Vec<u8>| {
+            let of_tree = |name: &&String| path.starts_with(name.as_bytes()) && path.ends_with(b".tmp");
+            self.halves_may_stay && names.iter().any(of_tree)
+        };
         let strange = found.keys().filter(|path| !expected.contains_key(*path));
         let strange = strange.filter(|path| !marks(path) && !is_half(path));
         wrong.extend(strange.map(|path| format!("not in the tree: {}", name(path))));

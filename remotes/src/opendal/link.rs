@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opendal::layers::RetryLayer;
-use opendal::{HttpTransporter, OperationContext, Operator, Writer};
+use opendal::{HttpTransporter, Metadata, OperationContext, Operator, Writer};
 use tokio::time::Instant;
 
 use super::errors;
@@ -127,31 +127,32 @@ impl Link {
         }
     }
 
-    /// Length and tag of what is at `path`; `None` where it is positively absent. In a tree a directory of the name is no file
-    /// of the name.
-    pub(super) async fn look(&self, op: Op, path: &str) -> Result<Option<crate::Stat>> {
-        let found = self.often(op, |o| async move { o.stat(path).await }).await;
-        match found {
-            Ok(meta) if meta.is_dir() && self.context.tree => Ok(None),
-            Ok(meta) if meta.is_dir() => Err(self.error(op, Kind::Protocol, "is a directory")),
-            Ok(meta) => {
-                Ok(Some(crate::Stat { len: meta.content_length(), tag: super::tree::tag(&meta), version: None }))
-            }
+    /// What the service says of `path`; `None` where nothing is there for sure.
+    async fn meta(&self, op: Op, path: &str) -> Result<Option<Metadata>> {
+        match self.often(op, |o| async move { o.stat(path).await }).await {
+            Ok(meta) => Ok(Some(meta)),
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
     }
 
+    /// Length and tag of what is at `path`; `None` where it is positively absent. In a tree a directory of the name is no file
+    /// of the name.
+    pub(super) async fn look(&self, op: Op, path: &str) -> Result<Option<crate::Stat>> {
+        match self.meta(op, path).await? {
+            Some(meta) if meta.is_dir() && !self.context.tree => Err(self.error(op, Kind::Protocol, "is a directory")),
+            meta => Ok(meta.filter(|meta| !meta.is_dir()).map(|meta| crate::Stat {
+                len: meta.content_length(),
+                tag: super::tree::tag(&meta),
+                version: None,
+            })),
+        }
+    }
+
     /// Whether a directory is at `path` of a tree. Services that are told to replace or to remove it take away all that is in it.
     async fn is_directory(&self, op: Op, path: &str) -> Result<bool> {
-        if !self.context.tree || !self.can().create_dir {
-            return Ok(false);
-        }
-        match self.often(op, |o| async move { o.stat(path).await }).await {
-            Ok(meta) => Ok(meta.is_dir()),
-            Err(e) if e.kind() == Kind::NotFound => Ok(false),
-            Err(e) => Err(e),
-        }
+        let may_be = self.context.tree && self.can().create_dir;
+        Ok(may_be && self.meta(op, path).await?.is_some_and(|meta| meta.is_dir()))
     }
 
     /// Sees that no directory is at `path`, where something shall be put. Errors: one is, and stays with all that is in it.

@@ -93,20 +93,18 @@ impl Work {
         let sure = marked.filter(is_sure);
         let mut others = log.of_others(repository.uuid(), remote);
         others.remove(&known);
-        let mut foreign = others.clone();
         let has_others = !others.is_empty();
-        let mut is_foreign = has_others;
-        // What is noted here is of another tree than the log tells.
-        let mut is_ahead = false;
-        if noted != Some(known) {
-            // An export by git-annex that was cut here has told the database of its tree already.
-            let is_own = own.is_some_and(|own| noted.is_some_and(|noted| own.incomplete.contains(&noted)));
-            is_ahead = noted.is_some() && sure.is_none() && !is_own;
-            is_foreign |= sure.is_none() && !is_own;
-            if sure.is_none() {
-                // Somebody else exported it, and said so in our line too; or git-annex was killed when it had just done so here.
-                foreign.extend(noted.into_iter().chain([known]));
-            }
+        // An export by git-annex that was cut here has told the database of its tree already.
+        let is_own = || own.is_some_and(|own| noted.is_some_and(|noted| own.incomplete.contains(&noted)));
+        let is_told = noted == Some(known);
+        // Somebody else exported it, and said so in our line too; or git-annex was killed when it had just done so here.
+        let is_old = !is_told && sure.is_none() && !is_own();
+        let is_ahead = is_old && noted.is_some();
+        let mut foreign = others.clone();
+        if !is_told && sure.is_none() {
+            foreign.extend(noted.into_iter().chain([known]));
+        }
+        if !is_told {
             db.replace_tree(&changes(branch, None, Some(known))?)?;
         }
         over.extend(&incomplete);
@@ -133,46 +131,45 @@ impl Work {
             }
         })?;
         for (path, of_path) in &mut paths {
-            for (old, of_tree) in &trees {
-                let of_old = || of_tree.get(path).cloned().unwrap_or_else(|| of_path.wants.clone());
-                let Some(key) = Some(*old).filter(|old| *old != GitId::EMPTY_TREE).and_then(|_| of_old()) else {
-                    continue;
-                };
-                if of_path.noted.is_none() && db.holds(path, &key)? {
+            let wants = of_path.wants.clone();
+            let of = |old: GitId| {
+                let of_tree = trees.iter().find(|(tree, _)| *tree == old && old != GitId::EMPTY_TREE);
+                of_tree.and_then(|(_, of_tree)| of_tree.get(path).unwrap_or(&wants).as_ref())
+            };
+            for (old, _) in &trees {
+                let Some(key) = of(*old) else { continue };
+                if of_path.noted.is_none() && db.holds(path, key)? {
                     of_path.noted = Some(key.clone());
                 }
                 if own.is_some_and(|own| own.incomplete.contains(old)) || is_ahead && *old == known {
                     of_path.begun.insert(key.clone());
                 }
                 if sure.is_none_or(|sure| sure == *old) || foreign.contains(old) {
-                    of_path.candidates.insert(key);
+                    of_path.candidates.insert(key.clone());
                 }
             }
-            if let Some(key) = of_path.wants.as_ref().filter(|_| of_path.noted.is_none())
+            if let Some(key) = wants.as_ref().filter(|_| of_path.noted.is_none())
                 && db.holds(path, key)?
             {
                 of_path.noted = Some(key.clone());
             }
-            let of = |old: GitId| {
-                let of_tree = trees.iter().find(|(tree, _)| *tree == old && old != GitId::EMPTY_TREE);
-                of_tree.and_then(|(_, of_tree)| of_tree.get(path).unwrap_or(&of_path.wants).as_ref())
-            };
+            let held = of_path.noted.as_ref();
             // What is noted is of the tree that was said to be exported, and of none before: it was noted on the way there.
-            let before = noted.and_then(of);
-            let is_of_known = of_path.noted.is_some() && of_path.noted.as_ref() == of(known);
-            let is_new = is_of_known
-                && noted.is_some()
-                && before != of_path.noted.as_ref()
-                && before.map_or(Ok(false), |before| db.holds(path, before)).is_ok_and(|holds| !holds);
-            let others_alone = |old: &GitId| if is_new { others.contains(old) } else { foreign.contains(old) };
-            let noted = of_path.noted.as_ref();
-            of_path.unsure = trees.iter().any(|(old, _)| others_alone(old) && of(*old) != noted);
+            let is_new = match noted.map(of) {
+                Some(before) if held.is_some() && held == of(known) && held != before => match before {
+                    Some(before) => !db.holds(path, before)?,
+                    None => true,
+                },
+                _ => false,
+            };
+            let doubted = if is_new { &others } else { &foreign };
+            of_path.unsure = trees.iter().any(|(old, _)| doubted.contains(old) && of(*old) != held);
         }
         let mut work = Self {
             tree,
             known,
             over,
-            is_foreign,
+            is_foreign: has_others || is_old,
             has_others,
             paths,
             keys: BTreeSet::new(),

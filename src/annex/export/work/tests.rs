@@ -284,6 +284,21 @@ fn what_is_noted_stays_unsure_until_it_was_looked_at() {
     assert_eq!((lab.files(), lab.digested), (vec!["a=1".into(), "b=2".into()], 2));
 }
 
+/// Work on these paths, without a repository.
+fn answered(paths: BTreeMap<Vec<u8>, Path>, has_others: bool) -> Work {
+    Work {
+        tree: GitId::EMPTY_TREE,
+        known: GitId::EMPTY_TREE,
+        over: BTreeSet::new(),
+        is_foreign: has_others,
+        has_others,
+        paths,
+        keys: BTreeSet::new(),
+        noted_temporary: BTreeSet::new(),
+        questions: BTreeMap::new(),
+    }
+}
+
 /// Nothing but a digest tells contents of one length apart.
 #[test]
 fn what_may_be_the_only_copy_of_something_is_put_aside_and_not_removed() {
@@ -293,17 +308,8 @@ fn what_may_be_the_only_copy_of_something_is_put_aside_and_not_removed() {
     let told = |noted: Option<Key>, candidates: &[Key], is_foreign| {
         let candidates = candidates.iter().cloned().collect();
         let path = Path { noted, candidates, unsure: true, wants: Some(digest(9)), ..Path::default() };
-        let mut work = Work {
-            tree: GitId::EMPTY_TREE,
-            known: GitId::EMPTY_TREE,
-            over: BTreeSet::new(),
-            is_foreign,
-            has_others: is_foreign,
-            paths: BTreeMap::from([(b"a".to_vec(), path)]),
-            keys: BTreeSet::new(),
-            noted_temporary: BTreeSet::new(),
-            questions: BTreeMap::from([(b"a".to_vec(), Some(Found::Present(Some(1))))]),
-        };
+        let mut work = answered(BTreeMap::from([(b"a".to_vec(), path)]), is_foreign);
+        work.questions.insert(b"a".to_vec(), Some(Found::Present(Some(1))));
         work.presume();
         let step = work.steps().into_iter().next().expect("it is in the way");
         match step {
@@ -328,7 +334,7 @@ fn what_git_annex_moved_on_is_where_its_export_wants_it_if_it_can_be_nowhere_els
     let worm = |n: u8| Key::parse(format!("WORM-s1-m1--{n}").as_bytes()).expect("a key");
     // Names with what was begun to be put there, and whether they are found; temporary names that are noted, and found.
     let told = |names: &[(&str, u8, bool)], temporaries: &[(u8, bool)], has_others| {
-        let (mut paths, mut questions) = (BTreeMap::new(), BTreeMap::new());
+        let mut work = answered(BTreeMap::new(), has_others);
         let found = |found| Some(if found { Found::Present(Some(1)) } else { Found::Absent });
         for (name, begun, is_there) in names {
             let path = Path {
@@ -337,23 +343,13 @@ fn what_git_annex_moved_on_is_where_its_export_wants_it_if_it_can_be_nowhere_els
                 wants: Some(worm(*begun)),
                 ..Path::default()
             };
-            paths.insert(name.as_bytes().to_vec(), path);
-            questions.insert(name.as_bytes().to_vec(), found(*is_there));
+            work.paths.insert(name.as_bytes().to_vec(), path);
+            work.questions.insert(name.as_bytes().to_vec(), found(*is_there));
         }
         for (key, is_there) in temporaries {
-            questions.insert(names::temporary(&worm(*key)), found(*is_there));
+            work.questions.insert(names::temporary(&worm(*key)), found(*is_there));
+            work.noted_temporary.insert(worm(*key));
         }
-        let mut work = Work {
-            tree: GitId::EMPTY_TREE,
-            known: GitId::EMPTY_TREE,
-            over: BTreeSet::new(),
-            is_foreign: has_others,
-            has_others,
-            paths,
-            keys: BTreeSet::from([worm(1), worm(2)]),
-            noted_temporary: temporaries.iter().map(|(key, _)| worm(*key)).collect(),
-            questions,
-        };
         work.presume();
         let notes = work.notes().into_iter();
         let show = |note: Note| {
