@@ -46,6 +46,18 @@ impl Backoff {
         Ok(())
     }
 
+    /// Waits before a look at what may still change by itself. False, at once, where it was looked at often enough.
+    pub async fn again(&mut self) -> bool {
+        let pause = pause(self.first, self.tries, chance());
+        if self.tries >= TRIES || self.is_over(Kind::Unavailable, pause) {
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        self.tries += 1;
+        self.tried = Instant::now();
+        true
+    }
+
     /// Whether patience has run out.
     fn is_over(&mut self, kind: Kind, pause: Duration) -> bool {
         let Some(patience) = self.patience else { return false };

@@ -227,6 +227,40 @@ fn an_answer_in_mid_upload_ends_it_at_once() {
 }
 
 #[test]
+fn a_server_that_is_behind_for_a_moment_is_asked_again() {
+    const BEHIND: &str = "ETag: \"x\"\r\nContent-Length: 2\r\n";
+    const THERE: &str = "ETag: \"x\"\r\nContent-Length: 5\r\n";
+    for (absent, behind, copied) in [
+        (0, 0, Ok(5)),
+        (0, 2, Ok(5)),
+        (2, 0, Ok(5)),
+        (0, usize::MAX, Err(Kind::Corrupt)),
+        (usize::MAX, 0, Err(Kind::Protocol)),
+    ] {
+        let left = Mutex::new((absent, behind));
+        let server = Script::start(move |head| {
+            let mut left = left.lock().expect("no panic");
+            match head.split(' ').next() {
+                Some("HEAD") if !head.starts_with("HEAD /bucket/copy") => Answer::Head(THERE),
+                Some("HEAD") if left.0 > 0 => {
+                    left.0 -= 1;
+                    Answer::Text(404, "")
+                }
+                Some("HEAD") if left.1 > 0 => {
+                    left.1 -= 1;
+                    Answer::Head(BEHIND)
+                }
+                Some("HEAD") => Answer::Head(THERE),
+                _ => Answer::Text(200, "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>"),
+            }
+        });
+        let store = open(&options(server.port, "u", "s", "bucket"), &patient());
+        let done = on(store.copy(&name("original"), &name("copy"), None));
+        assert_eq!(done.map(|it| it.len).map_err(|e| e.kind()), copied, "{absent} times absent, {behind} behind");
+    }
+}
+
+#[test]
 fn who_may_not_list_gets_no_false_absence() {
     let weed = servers::weed();
     on(async {

@@ -1,5 +1,6 @@
 //! The OpenDAL store on real WebDAV and HTTP servers.
 
+mod behind;
 mod support;
 
 use std::io::{Read, Write as _};
@@ -8,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use behind::Behind;
 use bytes::Bytes;
 use remotes::conformance::{examine, pattern};
 use remotes::options::Options;
@@ -302,6 +304,41 @@ fn an_endpoint_that_says_yes_to_everything_is_refused() {
         assert!(e.kind() == kind || (kind == Kind::NoSuchPlace && e.kind() == Kind::NotFound), "{scheme}: {e:?}");
         let stat = run(store.stat(&name("a")));
         assert_ne!(stat.map_err(|e| e.kind()), Ok(None), "{scheme}: it can't tell");
+    }
+}
+
+#[test]
+fn a_server_that_is_behind_for_a_moment_is_asked_again() {
+    let content = pattern(8, 70_000);
+    let honest = Behind { times: 0, stale: None, refused: 0 };
+    for (server, stored) in [
+        (honest, Ok(())),
+        (Behind { times: 1, stale: Some(65_536), ..honest }, Ok(())),
+        (Behind { times: 3, stale: Some(0), ..honest }, Ok(())),
+        (Behind { times: 2, stale: None, ..honest }, Ok(())),
+        (Behind { refused: 2, ..honest }, Ok(())),
+        (Behind { times: usize::MAX, stale: Some(65_536), ..honest }, Err(Kind::Corrupt)),
+        (Behind { times: usize::MAX, stale: None, ..honest }, Err(Kind::Protocol)),
+        (Behind { refused: usize::MAX, ..honest }, Err(Kind::NoSuchPlace)),
+    ] {
+        let (endpoint, requests) = server.start();
+        let mut options = Options::new();
+        options.set("endpoint", endpoint);
+        options.set("root", "/annex");
+        let context = quick();
+        let store = open("webdav", &options, &context);
+        let done = run(async {
+            let mut put = store.put(&name("K"), content.len() as u64).await.expect("opened");
+            put.write(content.clone()).await.expect("written");
+            put.commit().await
+        });
+        assert_eq!(done.map(|_| ()).map_err(|e| e.kind()), stored, "{server:?}");
+        let requests: Vec<String> = requests.try_iter().collect();
+        let count = |method: &str| requests.iter().filter(|asked| *asked == method).count();
+        assert_eq!(count("PUT"), 1, "{server:?}: {requests:?}");
+        // What is wrong is taken away, and nothing else.
+        assert_eq!(count("DELETE"), usize::from(stored.is_err()), "{server:?}: {requests:?}");
+        assert!(count("MOVE") > 0 || stored.is_err(), "{server:?}: {requests:?}");
     }
 }
 

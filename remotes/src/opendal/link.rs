@@ -149,6 +149,18 @@ impl Link {
         }
     }
 
+    /// What is at `path`, where something of `len` bytes was just put. Where the service tells of anything else it is asked
+    /// again for a while: some tell for a moment what they saw while the bytes came in (`rclone serve webdav`).
+    pub(super) async fn look_for(&self, op: Op, path: &str, len: u64) -> Result<Option<crate::Stat>> {
+        let mut backoff = Backoff::new(&self.context);
+        loop {
+            let found = self.look(op, path).await?;
+            if found.as_ref().is_some_and(|stat| stat.len == len) || !backoff.again().await {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Whether a directory is at `path` of a tree. Services that are told to replace or to remove it take away all that is in it.
     async fn is_directory(&self, op: Op, path: &str) -> Result<bool> {
         let may_be = self.context.tree && self.can().create_dir;

@@ -220,7 +220,8 @@ impl OpendalPut {
 
     /// Reads back what the service says of `path`.
     async fn check(&self, path: &str) -> Result<Stat> {
-        let found = self.link.look(Op::Put, path).await.map_err(|e| self.about(e).within("reading it back"))?;
+        let found = self.link.look_for(Op::Put, path, self.len).await;
+        let found = found.map_err(|e| self.about(e).within("reading it back"))?;
         match found {
             Some(stat) if stat.len == self.len => Ok(stat),
             Some(stat) => {
@@ -238,11 +239,13 @@ impl OpendalPut {
             let e = self.about(e);
             let passing = e.kind().retry();
             // The answer may have been lost, and not the request.
-            if (passing || e.kind() == Kind::NoSuchPlace)
-                && self.link.look(Op::Put, stage).await?.is_none()
-                && self.check(&self.path).await.is_ok()
-            {
-                return Ok(());
+            if (passing || e.kind() == Kind::NoSuchPlace) && self.link.look(Op::Put, stage).await?.is_none() {
+                if self.check(&self.path).await.is_ok() {
+                    return Ok(());
+                }
+            } else if e.kind() == Kind::NoSuchPlace && backoff.again().await {
+                // It is there, whatever was just said of it.
+                continue;
             }
             backoff.pause(e.within("moving it into place")).await?;
         }

@@ -96,7 +96,7 @@ impl OpendalStore {
             }
             backoff.pause(e).await.map_err(about)?;
         }
-        match self.link.look(op, target).await.map_err(about)? {
+        match self.link.look_for(op, target, before.len).await.map_err(about)? {
             Some(after) if after.len == before.len => Ok(after),
             _ => {
                 let detail = "the service said it had done so, and has not";

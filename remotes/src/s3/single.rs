@@ -82,20 +82,24 @@ pub(super) fn receipt(tag: Option<String>) -> Result<String> {
 /// Sees with its own eyes that what was made of parts is there and as long as it should be.
 pub(super) async fn read_back(inner: &Inner, key: &str, len: u64) -> Result<Stored> {
     let mut backoff = Backoff::new(&inner.context);
-    let stat = loop {
+    loop {
         match inner.head(key).await {
-            Ok(stat) => break stat,
+            Ok(Some(stat)) if stat.len == len => {
+                return Ok(Stored { len: stat.len, tag: stat.tag, version: stat.version });
+            }
+            // Some servers tell for a moment what they saw while the bytes came in.
+            Ok(_) if backoff.again().await => {}
+            Ok(Some(stat)) => {
+                let detail = format!("the store says it keeps {} bytes of {len}", stat.len);
+                return Err(Error::new(Op::Put, Kind::Corrupt, detail));
+            }
+            Ok(None) => {
+                let detail = "the store said it had kept the object, and has not";
+                return Err(Error::new(Op::Put, Kind::Protocol, detail));
+            }
             // Write-only keys are a legitimate way to archive; the ETag of the PUT has to do then.
             Err(e) if e.kind() == Kind::Denied => return Ok(Stored { len, tag: None, version: None }),
             Err(e) => backoff.pause(e).await.map_err(|e| e.within("reading back"))?,
         }
-    };
-    match stat {
-        Some(stat) if stat.len == len => Ok(Stored { len: stat.len, tag: stat.tag, version: stat.version }),
-        Some(stat) => {
-            let detail = format!("the store says it keeps {} bytes of {len}", stat.len);
-            Err(Error::new(Op::Put, Kind::Corrupt, detail))
-        }
-        None => Err(Error::new(Op::Put, Kind::Protocol, "the store said it had kept the object, and has not")),
     }
 }
