@@ -7,7 +7,7 @@ PEERS_BIN := $(CURDIR)/$(PEERS)/bin
 SERVE := python3 testdata/peers/serve.py
 STORE ?= fs
 # Seconds for each fuzz target, of which two run side by side.
-FUZZ_TIME ?= 30
+FUZZ_TIME ?= 60
 
 # yes: git-annex's testremote whole in every combination, also where that takes minutes each.
 WHOLE ?= no
