@@ -108,7 +108,24 @@ impl Lab {
 
     /// `post-receive`, which waits for what was pushed.
     pub fn start_hook(&self) -> Child {
-        let mut command = self.command();
+        self.start(self.command())
+    }
+
+    /// The same, where the directory can only be read. `None` where nothing can be mounted.
+    pub fn start_hook_that_can_only_read(&self) -> Option<Child> {
+        const SCRIPT: &str = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@""#;
+        let unshare = |words: &[&str]| {
+            let mut command = self.repo.command(Path::new("unshare"));
+            command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]);
+            command.arg(self.place.path()).args(words);
+            command.env("STREAM_TIMEOUT", TIMEOUT);
+            command
+        };
+        let able = unshare(&["true"]).status().is_ok_and(|status| status.success());
+        able.then(|| self.start(unshare(&[env!("CARGO_BIN_EXE_git-annex-remote-stream")])))
+    }
+
+    fn start(&self, mut command: Command) -> Child {
         command.arg("post-receive").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("it starts")
     }

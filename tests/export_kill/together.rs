@@ -169,6 +169,23 @@ fn a_store_that_goes_away_in_an_export_is_told_of() {
     }
 }
 
+#[test]
+fn a_directory_that_can_only_be_read_is_told_of() {
+    let mut lab = Directory::new().lab;
+    lab.push_other();
+    let Some(mut hook) = lab.start_hook_that_can_only_read() else {
+        eprintln!("NOT TESTED: a directory that can only be read, since nothing can be mounted here (user namespaces)");
+        return;
+    };
+    let before = lab.place.files();
+    Lab::tell(&mut hook);
+    let (status, said) = Lab::end(hook);
+    assert!(status.code() == Some(1) && said.contains("Read-only file system"), "{status}: {said}");
+    assert!(lab.place.files() == before, "{}", lab.shown());
+    lab.heals();
+    lab.git_annex_agrees();
+}
+
 /// More files of git, and more content from the server itself, than memory may be used for.
 #[test]
 fn an_export_needs_less_memory_than_its_files() {
