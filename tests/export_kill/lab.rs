@@ -299,7 +299,7 @@ impl Lab {
                 Some(_) => {}
             }
         }
-        let marks = |path: &&Vec<u8>| path.as_slice() == b"annex-uuid";
+        let marks = |path: &&Vec<u8>| path.as_slice() == b"annex-uuid" || path.starts_with(b".git/annex/stream/");
         let names: Vec<&String> = self.season.trees.iter().flat_map(Tree::keys).collect();
         let is_half = |path: &&Vec<u8>| {
             let of_tree = |name: &&String| path.starts_with(name.as_bytes()) && path.ends_with(b".tmp");

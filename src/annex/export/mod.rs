@@ -15,4 +15,5 @@ pub mod pointer;
 pub mod record;
 pub mod tracking;
 pub mod tree;
+pub mod turn;
 pub mod work;

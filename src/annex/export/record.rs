@@ -106,6 +106,33 @@ pub fn arrived(repository: &Repository, remote: &Uuid) -> io::Result<PathBuf> {
     own_path(repository, remote, ".arrived")
 }
 
+/// The word that `repository` left at `remote` last, of those who take [turns](super::turn). `None` where there was none.
+pub fn left(repository: &Repository, remote: &Uuid) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(own_path(repository, remote, ".left")?) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Keeps that word, to be called before it is said.
+pub fn leave(repository: &Repository, remote: &Uuid, word: &[u8]) -> io::Result<()> {
+    replace(&own_path(repository, remote, ".left")?, word)
+}
+
+/// The words of other gateways to `remote` that tell of nothing unknown here, as they were [`keep_heard`].
+pub fn heard(repository: &Repository, remote: &Uuid) -> io::Result<BTreeSet<String>> {
+    match fs::read_to_string(own_path(repository, remote, ".heard")?) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        read => Ok(read?.lines().map(str::to_string).collect()),
+    }
+}
+
+/// Keeps for [`heard`] that these words, a line each, tell of nothing unknown here.
+pub fn keep_heard(repository: &Repository, remote: &Uuid, words: &BTreeSet<String>) -> io::Result<()> {
+    let lines: String = words.iter().flat_map(|word| [word, "\n"]).collect();
+    replace(&own_path(repository, remote, ".heard")?, lines.as_bytes())
+}
+
 fn own_path(repository: &Repository, remote: &Uuid, ending: &str) -> io::Result<PathBuf> {
     let mut name = file_name(remote)?.to_os_string();
     name.push(ending);

@@ -273,7 +273,8 @@ impl Work {
 
     /// Adds names that hold a key which moves: with a twin that stays, the other need not be kept.
     fn add_twins(&mut self, db: &ExportDb, was_cut: bool) -> Result<(), WorkError> {
-        let moving = self.paths.values().filter(|path| path.noted.is_none() || path.noted != path.wants);
+        let moving = self.paths.values();
+        let moving = moving.filter(|path| path.unsure || path.noted.is_none() || path.noted != path.wants);
         let keys = moving.flat_map(|path| path.candidates.iter().chain(&path.noted).chain(&path.wants));
         self.keys = keys.cloned().collect();
         if was_cut {

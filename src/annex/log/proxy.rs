@@ -39,6 +39,12 @@ impl ProxyLog {
         self.proxies.get(proxy).map_or(&[], |(_, offers)| offers)
     }
 
+    /// Who offers `remote`.
+    pub fn proxies_of(&self, remote: &Uuid) -> impl Iterator<Item = &Uuid> {
+        let offers = move |(_, offers): &(Stamp, Vec<Proxied>)| offers.iter().any(|offer| offer.uuid == *remote);
+        self.proxies.iter().filter(move |(_, of_proxy)| offers(of_proxy)).map(|(proxy, _)| proxy)
+    }
+
     /// Records that `proxy` offers `offers` from `now` on, in seconds since 1970.
     ///
     /// A name with white space in it would not be read back; whoever calls this leaves such out.

@@ -60,22 +60,28 @@ impl Tree {
     }
 
     async fn try_settle(&self, word: Word) -> Result<(), Failure> {
-        if let Some(held) = self.hold(Duration::ZERO).await? {
+        let key = word.key.clone();
+        let work = async |held: &Held| {
             if self.is_behind().await? {
-                self.run(&held).await?;
+                self.run(held).await?;
             }
-            self.fill(&held, vec![word.key.clone()]).await?;
-            word.forget().await?;
-        } else {
+            self.fill(held, vec![key]).await
+        };
+        match self.alone(Duration::ZERO, work).await? {
+            Some(()) => word.forget().await?,
             // Whoever lets go from now on sees the word; whoever has done so before left the lock to us.
-            word.leave();
+            None => word.leave(),
         }
         while self.has_more().await? {
-            let Some(held) = self.hold(Duration::ZERO).await? else { break };
-            if self.is_behind().await? {
-                self.run(&held).await?;
+            let work = async |held: &Held| {
+                if self.is_behind().await? {
+                    self.run(held).await?;
+                }
+                self.take_in(held).await
+            };
+            if self.alone(Duration::ZERO, work).await?.is_none() {
+                break;
             }
-            self.take_in(&held).await?;
         }
         Ok(())
     }

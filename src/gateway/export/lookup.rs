@@ -40,7 +40,7 @@ impl Tree {
         loop {
             let mut names = self.names(key).await?;
             if names.is_stale {
-                self.catch_up(&self.hold_surely().await?).await?;
+                self.surely_alone(async |held| self.catch_up(held).await).await?;
                 names = self.names(key).await?;
             }
             let mut wrong = None;
@@ -69,12 +69,10 @@ impl Tree {
             // Where nothing changed meanwhile, somebody is between two steps, or was cut there. The next step is waited for,
             // not the end of what they do, which may be far.
             if self.names(key).await? == names {
-                match self.hold(Duration::ZERO).await? {
-                    Some(held) => self.clear_up(&held, key).await?,
-                    None => {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(PAUSE.1);
-                    }
+                let cleared = self.alone(Duration::ZERO, async |held| self.clear_up(held, key).await).await?;
+                if cleared.is_none() {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE.1);
                 }
             }
         }
@@ -148,9 +146,12 @@ impl Tree {
 
     /// Takes the content of `key` away from every name. Failures: it is in the tree.
     pub(in crate::gateway) async fn remove(&self, key: &Key) -> Result<(), Failure> {
-        let held = self.hold_surely().await?;
+        self.surely_alone(async |held| self.take_away(held, key).await).await
+    }
+
+    async fn take_away(&self, held: &Held, key: &Key) -> Result<(), Failure> {
         if self.names(key).await?.is_stale || self.is_behind().await? {
-            self.catch_up(&held).await?;
+            self.catch_up(held).await?;
         }
         let wanted = key.clone();
         let (in_tree, mut names) =

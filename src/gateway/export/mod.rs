@@ -7,6 +7,7 @@
 
 mod arrived;
 mod lookup;
+mod others;
 mod questions;
 mod run;
 mod steps;
@@ -46,7 +47,11 @@ const BLOBS: u64 = 32 << 20;
 
 /// The database of the exports, and that nobody else exports. Blocking work on it is done on pool threads.
 #[derive(Clone)]
-struct Held(Arc<Mutex<Book>>);
+struct Held {
+    book: Arc<Mutex<Book>>,
+    /// Other gateways were told that it is our turn.
+    turn: bool,
+}
 
 struct Book {
     db: ExportDb,
@@ -81,9 +86,27 @@ impl Tree {
         self.tracking.as_ref()
     }
 
-    /// Keeps others from exporting, git-annex too; waits up to `limit` for them. `None` where they are still at it then.
-    ///
-    /// No pool thread is kept while waiting: whoever is at it needs some.
+    /// Does `work` while nobody else exports, git-annex neither; waits up to `limit` for them. `None` where they are still at it
+    /// then.
+    async fn alone<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&Held) -> Result<T, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let Some(mut held) = self.hold(limit).await? else { return Ok(None) };
+        held.turn = self.take_turn().await?;
+        let done = work(&held).await;
+        self.let_go(held).await;
+        done.map(Some)
+    }
+
+    /// The same where it has to be.
+    async fn surely_alone<T>(&self, work: impl AsyncFnOnce(&Held) -> Result<T, Failure>) -> Result<T, Failure> {
+        let done = self.alone(self.context.idle, work).await?;
+        done.ok_or_else(|| Failure::busy(&format!("a tree is being exported to remote {}", self.name)))
+    }
+
+    /// Keeps others here from exporting. No pool thread is kept while waiting: whoever is at it needs some.
     async fn hold(&self, limit: Duration) -> Result<Option<Held>, Failure> {
         let (start, mut pause) = (Instant::now(), PAUSE.0);
         loop {
@@ -93,7 +116,7 @@ impl Tree {
                 Ok::<_, DbError>(db.try_lock()?.map(|lock| Book { db, lock }))
             });
             if let Some(book) = taken.await?.map_err(failed)? {
-                return Ok(Some(Held(Arc::new(Mutex::new(book)))));
+                return Ok(Some(Held { book: Arc::new(Mutex::new(book)), turn: false }));
             }
             if start.elapsed() >= limit {
                 return Ok(None);
@@ -101,12 +124,6 @@ impl Tree {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE.1);
         }
-    }
-
-    /// The same where it has to be.
-    async fn hold_surely(&self) -> Result<Held, Failure> {
-        let held = self.hold(self.context.idle).await?;
-        held.ok_or_else(|| Failure::busy(&format!("a tree is being exported to remote {}", self.name)))
     }
 
     fn object(&self, name: &[u8]) -> Result<ObjectName, Failure> {
@@ -124,7 +141,7 @@ impl Held {
         &self,
         f: impl FnOnce(&mut Book) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Failure> {
-        let book = Arc::clone(&self.0);
+        let book = Arc::clone(&self.book);
         let done = blocking(move || f(&mut book.lock().unwrap_or_else(PoisonError::into_inner))).await?;
         done.map_err(failed)
     }

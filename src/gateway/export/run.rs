@@ -52,10 +52,13 @@ impl Tree {
     pub(in crate::gateway) async fn export(&self, limit: Duration) -> Result<Option<Exported>, Failure> {
         let mut done: Option<Exported> = None;
         loop {
-            let Some(held) = self.hold(limit).await? else { return Ok(done) };
-            done = Some(self.run(&held).await?.after(done));
-            self.take_in(&held).await?;
-            drop(held);
+            let work = async |held: &Held| {
+                let now = self.run(held).await?;
+                self.take_in(held).await?;
+                Ok(now)
+            };
+            let Some(now) = self.alone(limit, work).await? else { return Ok(done) };
+            done = Some(now.after(done));
             // What came while the others were kept out is for us to see.
             if !self.has_more().await? {
                 return Ok(done);

@@ -1,0 +1,240 @@
+//! Other gateways to the same store: they change names in turns, and never without knowing what the others made of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use remotes::pump::read_small;
+use remotes::{Kind, ObjectName};
+
+use super::{Held, Tree, Why, failed};
+use crate::annex::branch::GitId;
+use crate::annex::export::record;
+use crate::annex::export::turn::{self, DEAD, Heard, Says, Turn, Word};
+use crate::annex::log::PROXY_LOG;
+use crate::annex::log::proxy::ProxyLog;
+use crate::gateway::{Failure, blocking};
+use crate::name::Uuid;
+
+/// The longest word, in bytes.
+const LONGEST: u64 = 1 << 10;
+
+/// How long another is waited for that changes names: until content of some keys has its names, not until a tree is exported,
+/// of which nothing would be known here then.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// First and longest pause between two tries.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// What has to be known here before the first try.
+struct Known {
+    others: Vec<Uuid>,
+    was_cut: bool,
+}
+
+impl Tree {
+    /// Waits a moment for our turn, where other repositories are known to be gateways to this remote. True where there are
+    /// such, who wait until [`let_go`](Self::let_go).
+    ///
+    /// Failures: it is the turn of another, or one has exported a tree of which nothing is known here.
+    pub(super) async fn take_turn(&self) -> Result<bool, Failure> {
+        let Known { others, was_cut } = self.known().await?;
+        if others.is_empty() {
+            return Ok(false);
+        }
+        let (begun, mut pause) = (Instant::now(), PAUSE.0);
+        let mut same: BTreeMap<Uuid, (Word, Instant)> = BTreeMap::new();
+        loop {
+            let asked = Instant::now();
+            self.say(if was_cut { Says::Changes } else { Says::Asks }).await?;
+            let heard = match self.hear(&others, &mut same).await {
+                Ok(heard) => heard,
+                Err(e) => {
+                    self.take_back(was_cut).await?;
+                    return Err(e);
+                }
+            };
+            let who = match turn::turn(self.home.repository().uuid(), was_cut, &heard) {
+                Turn::Ours => {
+                    if let Err(e) = self.knows(&heard).await {
+                        self.take_back(was_cut).await?;
+                        return Err(e);
+                    }
+                    self.say(Says::Changes).await?;
+                    if asked.elapsed() < DEAD / 2 {
+                        return Ok(true);
+                    }
+                    // So slow that others may have taken us for dead.
+                    self.take_back(was_cut).await?;
+                    None
+                }
+                Turn::Theirs(who) => {
+                    self.take_back(was_cut).await?;
+                    Some(who)
+                }
+                Turn::Nobodys(who) => Some(who),
+            };
+            if let Some(who) = who {
+                let asks =
+                    |it: &&Heard| it.gateway == *who && matches!(&it.word, Some(word) if word.says == Says::Asks);
+                let patience = if heard.iter().any(|it| asks(&it)) { PATIENCE + DEAD } else { PATIENCE };
+                if begun.elapsed() >= patience {
+                    let busy = format!(
+                        "repository {who} changes names on remote {}, or was cut while it did and has to go on with it",
+                        self.name
+                    );
+                    self.take_back(was_cut).await?;
+                    return Err(Failure::busy(&busy));
+                }
+            }
+            let chance = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
+            tokio::time::sleep(pause.mul_f64(0.5 + chance)).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Lets go of what was held, and of the turn first. Where an export was cut, the turn stays ours until it is gone on with.
+    pub(super) async fn let_go(&self, held: Held) {
+        if held.turn
+            && let Err(e) = self.leave_turn().await
+        {
+            tracing::warn!("remote {}: other gateways wait until this one has exported again: {e}", self.name);
+        }
+    }
+
+    async fn leave_turn(&self) -> Result<(), Failure> {
+        let (home, uuid, nonce) = (Arc::clone(&self.home), self.uuid.clone(), nonce());
+        let left = blocking(move || {
+            let repository = home.repository();
+            if record::cut(repository, &uuid)?.is_some() {
+                return Ok(None);
+            }
+            let tree = record::exports(repository)?.exported(repository.uuid(), &uuid).map(|own| own.tree);
+            let word = Word { says: Says::Left(tree.unwrap_or(GitId::EMPTY_TREE)), nonce };
+            record::leave(repository, &uuid, &word.to_bytes())?;
+            Ok::<_, Why>(Some(word))
+        });
+        match left.await?.map_err(failed)? {
+            Some(word) => self.write(&word).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn known(&self) -> Result<Known, Failure> {
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let read = blocking(move || {
+            let repository = home.repository();
+            let log = ProxyLog::parse(&repository.branch().read(PROXY_LOG)?);
+            let others: Vec<Uuid> =
+                log.proxies_of(&uuid).filter(|proxy| *proxy != repository.uuid()).cloned().collect();
+            let was_cut = !others.is_empty() && record::cut(repository, &uuid)?.is_some();
+            Ok::<_, Why>(Known { others, was_cut })
+        });
+        read.await?.map_err(failed)
+    }
+
+    /// Sees that nothing was exported of which nothing is known here.
+    async fn knows(&self, heard: &[Heard]) -> Result<(), Failure> {
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let left = |it: &Heard| match &it.word {
+            Some(Word { says: Says::Left(tree), nonce }) => Some((it.gateway.clone(), *tree, nonce.clone())),
+            _ => None,
+        };
+        let left: Vec<(Uuid, GitId, String)> = heard.iter().filter_map(left).collect();
+        let asked = blocking(move || {
+            let repository = home.repository();
+            let before = record::heard(repository, &uuid)?;
+            let log = record::exports(repository)?;
+            let mut now = BTreeSet::new();
+            for (gateway, tree, nonce) in left {
+                let line = format!("{nonce} {gateway}");
+                let recorded = || log.exported(&gateway, &uuid).map_or(GitId::EMPTY_TREE, |it| it.tree);
+                if !before.contains(&line) && recorded() != tree {
+                    return Ok(Some(gateway));
+                }
+                now.insert(line);
+            }
+            if now != before {
+                record::keep_heard(repository, &uuid, &now)?;
+            }
+            Ok::<_, Why>(None)
+        });
+        match asked.await?.map_err(failed)? {
+            None => Ok(()),
+            Some(gateway) => Err(Failure::busy(&format!(
+                "repository {gateway} has exported to remote {} too, and it is not known here what: get its git-annex branch \
+                 (git annex sync, or a push by whoever has it)",
+                self.name
+            ))),
+        }
+    }
+
+    /// The words of `others`; in `same`, since when each is what it is.
+    async fn hear(&self, others: &[Uuid], same: &mut BTreeMap<Uuid, (Word, Instant)>) -> Result<Vec<Heard>, Failure> {
+        let mut heard = Vec::new();
+        for gateway in others {
+            let begun = Instant::now();
+            let word = match self.word_of(gateway)? {
+                Some(object) => match read_small(&*self.store, &object, LONGEST, &self.context).await {
+                    Ok(text) => Some(Word::parse(&text)),
+                    Err(e) if e.kind() == Kind::NotFound => None,
+                    Err(e) => return Err(Failure::remote(&e)),
+                },
+                None => None,
+            };
+            let mut since = begun;
+            if let Some(word) = &word {
+                let known = same.entry(gateway.clone()).or_insert_with(|| (word.clone(), begun));
+                if known.0 != *word {
+                    *known = (word.clone(), begun);
+                }
+                since = known.1;
+            }
+            heard.push(Heard { gateway: gateway.clone(), word, same: begun.duration_since(since) });
+        }
+        Ok(heard)
+    }
+
+    /// Says again what was said before we asked.
+    async fn take_back(&self, was_cut: bool) -> Result<(), Failure> {
+        if was_cut {
+            return Ok(());
+        }
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let left = blocking(move || record::left(home.repository(), &uuid)).await?.map_err(failed)?;
+        match left {
+            Some(word) => self.write(&Word::parse(&word)).await,
+            None => match self.word_of(self.home.repository().uuid())? {
+                Some(object) => self.store.remove(&object).await.map_err(|e| Failure::remote(&e)),
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn say(&self, says: Says) -> Result<(), Failure> {
+        self.write(&Word { says, nonce: nonce() }).await
+    }
+
+    async fn write(&self, word: &Word) -> Result<(), Failure> {
+        let Some(object) = self.word_of(self.home.repository().uuid())? else { return Ok(()) };
+        let text = Bytes::from(word.to_bytes());
+        let written = async {
+            let mut put = self.store.put(&object, text.len() as u64).await?;
+            put.write(text).await?;
+            put.commit().await
+        };
+        written.await.map(drop).map_err(|e| Failure::remote(&e))
+    }
+
+    fn word_of(&self, gateway: &Uuid) -> Result<Option<ObjectName>, Failure> {
+        turn::name(gateway).map(|name| self.object(&name)).transpose()
+    }
+}
+
+/// Another each time.
+fn nonce() -> String {
+    let chance = RandomState::new().hash_one(std::process::id());
+    format!("{:x}-{chance:016x}", std::process::id())
+}

@@ -1,0 +1,191 @@
+//! Two gateways export to one store at the same time, neither knowing of the other: the content of no key is lost.
+
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
+
+use super::lab::Lab;
+use super::stores::{Bucket, Directory};
+use super::support::annex::Repo;
+use super::support::proxy::{NAME, stream};
+use super::support::way::Way;
+use super::whole;
+
+/// A second server with the remote of the first.
+struct Other(Repo);
+
+impl Other {
+    fn of(lab: &Lab) -> Other {
+        let repo = Repo::clone_of(&lab.repo);
+        let mut options = lab.place.options(super::support::place::Whose::Theirs);
+        options.retain(|option| option.starts_with("directory="));
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let shown = repo.enableremote(NAME, &lab.place, &options).ok().all();
+        if let Some(id) = shown.split("--safe ").nth(1).and_then(|rest| rest.split_whitespace().next()) {
+            repo.annex(&["verifyremote", NAME, "--safe", id]).ok();
+        }
+        for (name, value) in [("annex-proxy", "true"), ("annex-tracking-branch", "main")] {
+            repo.git(&["config", &format!("remote.{NAME}.{name}"), value]).ok();
+        }
+        stream(&repo, &["updateproxy"]).ok();
+        let other = Other(repo);
+        other.learn(lab);
+        other
+    }
+
+    /// Each hears what the other recorded.
+    fn learn(&self, lab: &Lab) {
+        let url = |repo: &Repo| repo.dir().display().to_string();
+        let fetch = |to: &Repo, from: &Repo| {
+            to.git(&["fetch", "--quiet", &url(from), "+refs/heads/git-annex:refs/remotes/other/git-annex"]).ok();
+        };
+        for (to, from) in [(&self.0, &lab.repo), (&lab.repo, &self.0), (&self.0, &lab.repo)] {
+            // What is in the journal is not in the branch yet.
+            from.annex(&["merge", "--quiet"]).ok();
+            fetch(to, from);
+            to.annex(&["merge", "--quiet"]).ok();
+        }
+        self.0.git(&["fetch", "--quiet", &url(&lab.repo), "+refs/kill/*:refs/kill/*"]).ok();
+    }
+
+    fn push(&self, commit: &str) {
+        self.0.git(&["update-ref", "refs/heads/main", commit]).ok();
+    }
+
+    fn start_hook(&self) -> Child {
+        let mut command = self.0.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        command.arg("post-receive").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("it starts")
+    }
+
+    /// Is pushed to, and exports. What it said.
+    fn pushed(&self, commit: &str) -> (ExitStatus, String) {
+        self.push(commit);
+        let mut hook = self.start_hook();
+        Lab::tell(&mut hook);
+        Lab::end(hook)
+    }
+
+    #[track_caller]
+    fn exports(&self, commit: &str) {
+        let (status, said) = self.pushed(commit);
+        assert!(status.success(), "{said}");
+    }
+}
+
+#[track_caller]
+fn is_refused((status, said): (ExitStatus, String), words: &str) {
+    assert!(status.code() == Some(1) && said.contains(words), "{status}: {said}");
+}
+
+/// The tree is made whole again by one that knows of both. Content without a digest is put aside where it is not certain
+/// whose it is, so that has to be sent again.
+fn settles(lab: &mut Lab) {
+    lab.hook();
+    lab.nothing_is_lost();
+    let mut wrong = lab.wrong();
+    wrong.retain(|wrong| !wrong.contains("WORM") && !wrong.contains("worm"));
+    assert!(wrong.is_empty(), "{}\nwrong: {wrong:#?}", lab.shown());
+    let gateway = lab.gateway();
+    let unsure: Vec<String> = lab.present.iter().filter(|key| key.starts_with("WORM")).cloned().collect();
+    for key in unsure {
+        lab.put(&gateway, &key);
+    }
+    lab.everything_is_served(Way::Http(&gateway));
+    let mut wrong = lab.wrong();
+    wrong.retain(|wrong| !wrong.starts_with("not in the tree: .git/annex/bad/"));
+    assert!(wrong.is_empty(), "{}\nwrong: {wrong:#?}", lab.shown());
+}
+
+fn both_at_once(lab: &mut Lab) {
+    let other = Other::of(lab);
+    let turns = if whole() { 40 } else { 3 };
+    for turn in 0..turns {
+        let at = lab.at;
+        if turn % 3 < 2 {
+            lab.push_other();
+        } else {
+            lab.push(at, true);
+        }
+        other.push(&lab.commit(if turn % 3 == 0 { at } else { 1 - at }));
+        let mut hooks = [lab.start_hook(), other.start_hook()];
+        hooks.iter_mut().for_each(Lab::tell);
+        let said = hooks.map(Lab::end);
+        // The second one is told that it has to hear of the first.
+        let done = said.iter().filter(|(status, _)| status.success()).count();
+        let told = |said: &str| said.contains("is not known here what") || said.contains("changes names on remote");
+        assert!(done == 2 || done == 1 && said.iter().any(|(_, said)| told(said)), "{said:?}");
+        lab.nothing_is_lost();
+        other.learn(lab);
+        settles(lab);
+        other.learn(lab);
+    }
+    let gateway = lab.gateway();
+    lab.put_late(&gateway);
+    lab.git_annex_agrees();
+    other.learn(lab);
+    let elsewhere = 1 - lab.at;
+    other.exports(&lab.commit(elsewhere));
+    other.learn(lab);
+    lab.push(elsewhere, false);
+    settles(lab);
+}
+
+#[test]
+fn two_gateways_export_to_one_directory_at_once() {
+    both_at_once(&mut Directory::new().lab);
+}
+
+#[test]
+fn two_gateways_export_to_one_bucket_at_once() {
+    both_at_once(&mut Bucket::new().lab);
+}
+
+#[test]
+fn what_another_gateway_exported_is_gone_on_with() {
+    let mut lab = Directory::new().lab;
+    let other = Other::of(&lab);
+    for _ in 0..2 {
+        let at = lab.at;
+        other.exports(&lab.commit(1 - at));
+        lab.push(at, true);
+        let mut hook = lab.start_hook();
+        Lab::tell(&mut hook);
+        is_refused(Lab::end(hook), "is not known here what");
+        other.learn(&lab);
+        settles(&mut lab);
+        other.learn(&lab);
+    }
+}
+
+/// Nobody can tell whether it is slow or dead, but it can go on itself.
+#[test]
+fn a_gateway_that_is_killed_keeps_the_others_out_until_it_goes_on() {
+    let mut directory = Directory::new();
+    let other = Other::of(&directory.lab);
+    let most = directory.count_changes();
+    directory.lab.push_other();
+    assert!(directory.cut_hook(most / 2), "it was killed on its way");
+    let lab = &mut directory.lab;
+    lab.nothing_is_lost();
+    is_refused(other.pushed(&lab.commit(lab.at)), "has to go on with it");
+    lab.heals();
+    other.learn(lab);
+    let elsewhere = 1 - lab.at;
+    other.exports(&lab.commit(elsewhere));
+    other.learn(lab);
+    lab.push(elsewhere, false);
+    settles(lab);
+}
+
+#[test]
+fn a_gateway_that_was_killed_while_it_asked_is_not_waited_for_long() {
+    let mut lab = Directory::new().lab;
+    let other = Other::of(&lab);
+    let word = lab.place.path().join(".git/annex/stream").join(other.0.uuid());
+    std::fs::create_dir_all(word.parent().expect("a directory")).expect("made");
+    std::fs::write(&word, "asks 1-2\n").expect("written");
+    lab.push_other();
+    lab.hook();
+    lab.holds();
+    assert_eq!(std::fs::read(&word).expect("it is there"), b"asks 1-2\n");
+}
