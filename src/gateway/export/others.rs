@@ -34,6 +34,13 @@ struct Known {
     was_cut: bool,
 }
 
+/// Why it is not our turn.
+struct Blocked {
+    why: String,
+    /// How long that is waited for.
+    patience: Duration,
+}
+
 impl Tree {
     /// Waits a moment for our turn, where other repositories are known to be gateways to this remote. True where there are
     /// such, who wait until [`let_go`](Self::let_go).
@@ -47,52 +54,57 @@ impl Tree {
         let (begun, mut pause) = (Instant::now(), PAUSE.0);
         let mut same: BTreeMap<Uuid, (Word, Instant)> = BTreeMap::new();
         loop {
-            let asked = Instant::now();
-            self.say(if was_cut { Says::Changes } else { Says::Asks }).await?;
-            let heard = match self.hear(&others, &mut same).await {
-                Ok(heard) => heard,
+            let tried = self.try_turn(&others, was_cut, &mut same).await;
+            let blocked = match tried {
+                Ok(None) => return Ok(true),
+                Ok(Some(blocked)) => blocked,
                 Err(e) => {
                     self.take_back(was_cut).await?;
                     return Err(e);
                 }
             };
-            let who = match turn::turn(self.home.repository().uuid(), was_cut, &heard) {
-                Turn::Ours => {
-                    if let Err(e) = self.knows(&heard).await {
-                        self.take_back(was_cut).await?;
-                        return Err(e);
-                    }
-                    self.say(Says::Changes).await?;
-                    if asked.elapsed() < DEAD / 2 {
-                        return Ok(true);
-                    }
-                    // So slow that others may have taken us for dead.
-                    self.take_back(was_cut).await?;
-                    None
-                }
-                Turn::Theirs(who) => {
-                    self.take_back(was_cut).await?;
-                    Some(who)
-                }
-                Turn::Nobodys(who) => Some(who),
-            };
-            if let Some(who) = who {
-                let asks =
-                    |it: &&Heard| it.gateway == *who && matches!(&it.word, Some(word) if word.says == Says::Asks);
-                let patience = if heard.iter().any(|it| asks(&it)) { PATIENCE + DEAD } else { PATIENCE };
-                if begun.elapsed() >= patience {
-                    let busy = format!(
-                        "repository {who} changes names on remote {}, or was cut while it did and has to go on with it",
-                        self.name
-                    );
-                    self.take_back(was_cut).await?;
-                    return Err(Failure::busy(&busy));
-                }
+            if begun.elapsed() >= blocked.patience {
+                self.take_back(was_cut).await?;
+                return Err(Failure::busy(&format!("remote {}: {}", self.name, blocked.why)));
             }
             let chance = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
             tokio::time::sleep(pause.mul_f64(0.5 + chance)).await;
             pause = (pause * 2).min(PAUSE.1);
         }
+    }
+
+    /// `None`: it is our turn, and was said to be.
+    async fn try_turn(
+        &self,
+        others: &[Uuid],
+        was_cut: bool,
+        same: &mut BTreeMap<Uuid, (Word, Instant)>,
+    ) -> Result<Option<Blocked>, Failure> {
+        let asked = Instant::now();
+        self.say(if was_cut { Says::Changes } else { Says::Asks }).await?;
+        let heard = self.hear(others, same).await?;
+        let who = match turn::turn(self.home.repository().uuid(), was_cut, &heard) {
+            Turn::Ours => {
+                self.knows(&heard).await?;
+                self.say(Says::Changes).await?;
+                if asked.elapsed() < DEAD / 2 {
+                    return Ok(None);
+                }
+                // Others may have taken us for dead.
+                self.take_back(was_cut).await?;
+                let why = "it answers too slowly for several gateways to change names there".into();
+                return Ok(Some(Blocked { why, patience: PATIENCE }));
+            }
+            Turn::Theirs(who) => {
+                self.take_back(was_cut).await?;
+                who
+            }
+            Turn::Nobodys(who) => who,
+        };
+        let asks = |it: &Heard| it.gateway == *who && it.word.as_ref().is_some_and(|word| word.says == Says::Asks);
+        let patience = if heard.iter().any(asks) { PATIENCE + DEAD } else { PATIENCE };
+        let why = format!("repository {who} changes names there, or was cut while it did and has to go on with it");
+        Ok(Some(Blocked { why, patience }))
     }
 
     /// Lets go of what was held, and of the turn first. Where an export was cut, the turn stays ours until it is gone on with.
@@ -164,8 +176,8 @@ impl Tree {
         match asked.await?.map_err(failed)? {
             None => Ok(()),
             Some(gateway) => Err(Failure::busy(&format!(
-                "repository {gateway} has exported to remote {} too, and it is not known here what: get its git-annex branch \
-                 (git annex sync, or a push by whoever has it)",
+                "remote {}: repository {gateway} has exported there too, and it is not known here what: get its git-annex \
+                 branch (git annex sync, or a push by whoever has it)",
                 self.name
             ))),
         }
