@@ -176,10 +176,8 @@ fn another_clone_enables_the_remote_and_gets() {
     repo.annex(&["copy", "--to", "x", "--quiet"]).ok();
     repo.git(&["commit", "--quiet", "-m", "a file"]).ok();
     let clone = Repo::clone_of(&repo);
-    // Configuration that came in by a clone is inert until someone has looked at it.
     let shown = clone.enableremote("x", &place, &[]).ok().stdout;
-    let id = shown.split("--safe ").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("how to verify it");
-    clone.annex(&["verifyremote", "x", "--safe", id]).ok();
+    clone.verify("x", &shown);
     clone.annex(&["get", "--from", "x", "--quiet", "file"]).ok();
     assert!(clone.read("file").as_deref() == Some(content(6, 300_000).as_slice()));
 }

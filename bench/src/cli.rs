@@ -34,7 +34,7 @@ pub struct Args {
     /// Directory that holds server data and scratch files while it runs; must be a real disk.
     #[arg(long, default_value = "target")]
     pub work: PathBuf,
-    /// Tiny sizes, and the warm-up alone: proves that every row still runs, measures nothing.
+    /// Tiny sizes and one run: proves that every row still runs, measures nothing.
     #[arg(long)]
     pub quick: bool,
 }
@@ -85,7 +85,7 @@ impl Args {
 
     /// Measured runs per row.
     pub fn runs(&self) -> usize {
-        self.runs.map_or(if self.quick { 0 } else { 5 }, |runs| runs.max(1))
+        self.runs.unwrap_or(if self.quick { 1 } else { 5 }).max(1)
     }
 
     /// Bytes of the large file.

@@ -39,11 +39,10 @@ impl Report {
     pub fn markdown(&self) -> String {
         let mut text = String::from("# Bench results\n\n");
         let machine = &self.machine;
-        let runs = match self.runs {
-            0 => "the warm-up of each row alone".into(),
-            runs => format!("{runs} runs per row after a warm-up"),
-        };
-        push(&mut text, format_args!("{}, `{}`, {runs}.\n", self.date, self.command));
+        push(
+            &mut text,
+            format_args!("{}, `{}`, {} runs per row after a warm-up.\n", self.date, self.command, self.runs),
+        );
         push(
             &mut text,
             format_args!(

@@ -35,27 +35,30 @@ impl Backoff {
 
     /// Waits before the next try. Errors: `error` itself, with its story, where it cannot pass or was tried often enough.
     pub async fn pause(&mut self, error: Error) -> Result<()> {
-        let pause = pause(self.first, self.tries, chance());
-        if !error.kind().retry() || self.tries >= TRIES || self.is_over(error.kind(), pause) {
-            return Err(error.tried(self.tries, self.started.elapsed()));
-        }
+        let pause = if error.kind().retry() { self.next(error.kind()) } else { None };
+        let Some(pause) = pause else { return Err(error.tried(self.tries, self.started.elapsed())) };
         tracing::debug!(target: "remotes", "try {} of {TRIES} failed, next in {} ms: {error}", self.tries, pause.as_millis());
-        tokio::time::sleep(pause).await;
-        self.tries += 1;
-        self.tried = Instant::now();
+        self.rest(pause).await;
         Ok(())
     }
 
     /// Waits before a look at what may still change by itself. False, at once, where it was looked at often enough.
     pub async fn again(&mut self) -> bool {
+        let Some(pause) = self.next(Kind::Unavailable) else { return false };
+        self.rest(pause).await;
+        true
+    }
+
+    /// The pause before the next try, after a failure of this kind. `None`: there were enough.
+    fn next(&mut self, kind: Kind) -> Option<Duration> {
         let pause = pause(self.first, self.tries, chance());
-        if self.tries >= TRIES || self.is_over(Kind::Unavailable, pause) {
-            return false;
-        }
+        (self.tries < TRIES && !self.is_over(kind, pause)).then_some(pause)
+    }
+
+    async fn rest(&mut self, pause: Duration) {
         tokio::time::sleep(pause).await;
         self.tries += 1;
         self.tried = Instant::now();
-        true
     }
 
     /// Whether patience has run out.

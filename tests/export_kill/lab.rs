@@ -34,6 +34,8 @@ pub struct Lab {
     pub blobs_may_lie_beside: bool,
     /// git-annex was killed while it wrote a file, which stays as `NAME...tmp`.
     pub halves_may_stay: bool,
+    /// Several gateways take turns.
+    pub words_may_lie_beside: bool,
     /// Keys whose content the store has.
     pub present: BTreeSet<String>,
     commits: [String; 4],
@@ -62,6 +64,7 @@ impl Lab {
             healed: 0,
             blobs_may_lie_beside: false,
             halves_may_stay: false,
+            words_may_lie_beside: false,
             present: BTreeSet::new(),
             commits,
         };
@@ -299,7 +302,9 @@ impl Lab {
                 Some(_) => {}
             }
         }
-        let marks = |path: &&Vec<u8>| path.as_slice() == b"annex-uuid" || path.starts_with(b".git/annex/stream/");
+        let marks = |path: &&Vec<u8>| {
+            path.as_slice() == b"annex-uuid" || self.words_may_lie_beside && path.starts_with(b".git/annex/stream/")
+        };
         let names: Vec<&String> = self.season.trees.iter().flat_map(Tree::keys).collect();
         let is_half = |path: &&Vec<u8>| {
             let of_tree = |name: &&String| path.starts_with(name.as_bytes()) && path.ends_with(b".tmp");

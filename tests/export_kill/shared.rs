@@ -14,15 +14,14 @@ use super::whole;
 struct Other(Repo);
 
 impl Other {
-    fn of(lab: &Lab) -> Other {
+    fn of(lab: &mut Lab) -> Other {
+        lab.words_may_lie_beside = true;
         let repo = Repo::clone_of(&lab.repo);
         let mut options = lab.place.options(super::support::place::Whose::Theirs);
         options.retain(|option| option.starts_with("directory="));
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let shown = repo.enableremote(NAME, &lab.place, &options).ok().all();
-        if let Some(id) = shown.split("--safe ").nth(1).and_then(|rest| rest.split_whitespace().next()) {
-            repo.annex(&["verifyremote", NAME, "--safe", id]).ok();
-        }
+        repo.verify(NAME, &shown);
         for (name, value) in [("annex-proxy", "true"), ("annex-tracking-branch", "main")] {
             repo.git(&["config", &format!("remote.{NAME}.{name}"), value]).ok();
         }
@@ -96,6 +95,15 @@ fn settles(lab: &mut Lab) {
     assert!(wrong.is_empty(), "{}\nwrong: {wrong:#?}", lab.shown());
 }
 
+/// The other exports a tree, and after it heard of that the first finds it whole.
+fn is_followed(other: &Other, lab: &mut Lab) {
+    let elsewhere = 1 - lab.at;
+    other.exports(&lab.commit(elsewhere));
+    other.learn(lab);
+    lab.push(elsewhere, false);
+    settles(lab);
+}
+
 fn both_at_once(lab: &mut Lab) {
     let other = Other::of(lab);
     let turns = if whole() { 40 } else { 3 };
@@ -123,11 +131,7 @@ fn both_at_once(lab: &mut Lab) {
     lab.put_late(&gateway);
     lab.git_annex_agrees();
     other.learn(lab);
-    let elsewhere = 1 - lab.at;
-    other.exports(&lab.commit(elsewhere));
-    other.learn(lab);
-    lab.push(elsewhere, false);
-    settles(lab);
+    is_followed(&other, lab);
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn two_gateways_export_to_one_bucket_at_once() {
 #[test]
 fn what_another_gateway_exported_is_gone_on_with() {
     let mut lab = Directory::new().lab;
-    let other = Other::of(&lab);
+    let other = Other::of(&mut lab);
     for _ in 0..2 {
         let at = lab.at;
         other.exports(&lab.commit(1 - at));
@@ -161,7 +165,7 @@ fn what_another_gateway_exported_is_gone_on_with() {
 #[test]
 fn a_gateway_that_is_killed_keeps_the_others_out_until_it_goes_on() {
     let mut directory = Directory::new();
-    let other = Other::of(&directory.lab);
+    let other = Other::of(&mut directory.lab);
     let most = directory.count_changes();
     directory.lab.push_other();
     assert!(directory.cut_hook(most / 2), "it was killed on its way");
@@ -170,17 +174,13 @@ fn a_gateway_that_is_killed_keeps_the_others_out_until_it_goes_on() {
     is_refused(other.pushed(&lab.commit(lab.at)), "has to go on with it");
     lab.heals();
     other.learn(lab);
-    let elsewhere = 1 - lab.at;
-    other.exports(&lab.commit(elsewhere));
-    other.learn(lab);
-    lab.push(elsewhere, false);
-    settles(lab);
+    is_followed(&other, lab);
 }
 
 #[test]
 fn a_gateway_that_was_killed_while_it_asked_is_not_waited_for_long() {
     let mut lab = Directory::new().lab;
-    let other = Other::of(&lab);
+    let other = Other::of(&mut lab);
     let word = lab.place.path().join(".git/annex/stream").join(other.0.uuid());
     std::fs::create_dir_all(word.parent().expect("a directory")).expect("made");
     std::fs::write(&word, "asks 1-2\n").expect("written");

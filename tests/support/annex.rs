@@ -117,6 +117,13 @@ impl Repo {
         self.remote_command("enableremote", name, Vec::new(), place, more)
     }
 
+    /// Has looked at the configuration that came in by a clone, which is inert until then; `shown` by `enableremote`.
+    #[track_caller]
+    pub fn verify(&self, name: &str, shown: &str) {
+        let id = shown.split("--safe ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        self.annex(&["verifyremote", name, "--safe", id.expect("how to verify it")]).ok();
+    }
+
     #[track_caller]
     fn remote_command(&self, verb: &str, name: &str, options: Vec<String>, place: &Place, more: &[&str]) -> Done {
         let mut command = self.annex_command(&[verb, name]);

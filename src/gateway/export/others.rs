@@ -54,8 +54,7 @@ impl Tree {
         let (begun, mut pause) = (Instant::now(), PAUSE.0);
         let mut same: BTreeMap<Uuid, (Word, Instant)> = BTreeMap::new();
         loop {
-            let tried = self.try_turn(&others, was_cut, &mut same).await;
-            let blocked = match tried {
+            let blocked = match self.try_turn(&others, was_cut, &mut same).await {
                 Ok(None) => return Ok(true),
                 Ok(Some(blocked)) => blocked,
                 Err(e) => {
@@ -218,10 +217,7 @@ impl Tree {
         let left = blocking(move || record::left(home.repository(), &uuid)).await?.map_err(failed)?;
         match left {
             Some(word) => self.write(&Word::parse(&word)).await,
-            None => match self.word_of(self.home.repository().uuid())? {
-                Some(object) => self.store.remove(&object).await.map_err(|e| Failure::remote(&e)),
-                None => Ok(()),
-            },
+            None => self.store.remove(&self.own_word()?).await.map_err(|e| Failure::remote(&e)),
         }
     }
 
@@ -230,7 +226,7 @@ impl Tree {
     }
 
     async fn write(&self, word: &Word) -> Result<(), Failure> {
-        let Some(object) = self.word_of(self.home.repository().uuid())? else { return Ok(()) };
+        let object = self.own_word()?;
         let text = Bytes::from(word.to_bytes());
         let written = async {
             let mut put = self.store.put(&object, text.len() as u64).await?;
@@ -240,6 +236,14 @@ impl Tree {
         written.await.map(drop).map_err(|e| Failure::remote(&e))
     }
 
+    /// Failures: this repository can have no word, and so no turn.
+    fn own_word(&self) -> Result<ObjectName, Failure> {
+        let own = self.home.repository().uuid();
+        let word = self.word_of(own)?;
+        word.ok_or_else(|| Failure::internal(format!("remote {}: {own} cannot be the name of a file there", self.name)))
+    }
+
+    /// `None`: it can have none.
     fn word_of(&self, gateway: &Uuid) -> Result<Option<ObjectName>, Failure> {
         turn::name(gateway).map(|name| self.object(&name)).transpose()
     }
