@@ -15,7 +15,7 @@ use support::place::{Place, Whose};
 use support::relay::Relay;
 
 /// Promised is a second; the rest is for a loaded machine.
-const PROMPT: Duration = Duration::from_secs(3);
+const PROMPT: Duration = Duration::from_secs(10);
 
 const LEN: usize = 40 << 20;
 

@@ -107,7 +107,7 @@ fn client(address: &str, sent: &[&[u8]]) -> TcpStream {
 
 /// 300 clients stall somewhere in a put or a get; others go on as if nobody else were there.
 fn clients_that_stall(place: Place, more: &[&str]) {
-    let lab = Lab::new(place, more, &["--timeout", "8", "--memory", "64MiB"]);
+    let lab = Lab::new(place, more, &["--timeout", "15", "--memory", "64MiB"]);
     let big = content(1, 12 * MIB);
     assert_eq!(lab.way().put(&lab.uuid, &key_of(&big), &big), Outcome::Yes);
     let alone = (0..3).map(|n| lab.healthy(n)).max().expect("three");

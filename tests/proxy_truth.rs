@@ -157,7 +157,8 @@ fn what_was_stored_is_in_the_branch_soon() {
         found.stdout.contains(&key)
     });
     let took = begun.elapsed();
-    assert!(took < std::time::Duration::from_secs(8), "a fetch brings it only after {took:?}");
+    // Some three seconds on a machine that has time.
+    assert!(took < std::time::Duration::from_secs(20), "a fetch brings it only after {took:?}");
     server.stop();
 }
 

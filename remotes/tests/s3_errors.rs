@@ -36,18 +36,10 @@ fn options(port: u16, user: &str, secret: &str, bucket: &str) -> Options {
     o
 }
 
+/// Patient enough for a busy machine.
 fn context() -> Context {
-    Context {
-        first_pause: Duration::from_millis(1),
-        idle: Duration::from_millis(400),
-        connect: Duration::from_secs(2),
-        ..Context::default()
-    }
-}
-
-/// Patient enough for a real server on a busy machine.
-fn patient() -> Context {
-    Context { idle: Duration::from_secs(30), ..context() }
+    let (idle, connect) = (Duration::from_secs(30), Duration::from_secs(30));
+    Context { first_pause: Duration::from_millis(1), idle, connect, ..Context::default() }
 }
 
 fn open(options: &Options, context: &Context) -> Rc<dyn Store> {
@@ -101,11 +93,11 @@ fn a_wrong_key_id_is_told_from_a_wrong_secret() {
     let weed = servers::weed();
     let bucket = servers::unique("keys");
     on(async {
-        open(&options(weed.port, &weed.user, &weed.secret, &bucket), &patient()).prove(OWNER).await.expect("made");
-        let store = open(&options(weed.port, "nobody", &weed.secret, &bucket), &patient());
+        open(&options(weed.port, &weed.user, &weed.secret, &bucket), &context()).prove(OWNER).await.expect("made");
+        let store = open(&options(weed.port, "nobody", &weed.secret, &bucket), &context());
         let e = all_fail(&store, Kind::WrongKeyId).await;
         assert!(e.to_string().contains("enableremote"), "it says the way out: {e}");
-        let store = open(&options(weed.port, &weed.user, "not-the-secret", &bucket), &patient());
+        let store = open(&options(weed.port, &weed.user, "not-the-secret", &bucket), &context());
         let e = all_fail(&store, Kind::WrongSecret).await;
         assert!(!e.to_string().contains("not-the-secret"), "and no secret: {e}");
     });
@@ -115,7 +107,7 @@ fn a_wrong_key_id_is_told_from_a_wrong_secret() {
 fn a_missing_bucket_is_no_absence() {
     let weed = servers::weed();
     on(async {
-        let store = open(&options(weed.port, &weed.user, &weed.secret, &servers::unique("nowhere")), &patient());
+        let store = open(&options(weed.port, &weed.user, &weed.secret, &servers::unique("nowhere")), &context());
         let e = store.stat(&name("k")).await.expect_err("presence is unknown");
         assert_eq!(e.kind(), Kind::NoSuchPlace, "{e}");
         let e = store.get(&name("k"), Range::default()).await.err().expect("nothing to get");
@@ -128,8 +120,8 @@ fn a_marker_of_another_remote_is_respected() {
     let weed = servers::weed();
     on(async {
         let o = options(weed.port, &weed.user, &weed.secret, &servers::unique("claimed"));
-        open(&o, &patient()).prove(OWNER).await.expect("ours");
-        let e = open(&o, &patient()).prove("another-uuid").await.expect_err("not theirs");
+        open(&o, &context()).prove(OWNER).await.expect("ours");
+        let e = open(&o, &context()).prove("another-uuid").await.expect_err("not theirs");
         assert!(e.to_string().contains("used by another special remote"), "{e}");
     });
 }
@@ -153,7 +145,8 @@ fn unreachable_servers_have_their_kinds() {
 fn a_server_that_never_answers_is_given_up() {
     on(async {
         let silent = Script::start(|_| Answer::Silence);
-        let e = all_fail(&open(&options(silent.port, "k", "s", "bucket"), &context()), Kind::Timeout).await;
+        let hasty = Context { idle: Duration::from_millis(400), ..context() };
+        let e = all_fail(&open(&options(silent.port, "k", "s", "bucket"), &hasty), Kind::Timeout).await;
         assert!(e.to_string().len() < 300, "{e}");
     });
 }
@@ -254,7 +247,7 @@ fn a_server_that_is_behind_for_a_moment_is_asked_again() {
                 _ => Answer::Text(200, "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>"),
             }
         });
-        let store = open(&options(server.port, "u", "s", "bucket"), &patient());
+        let store = open(&options(server.port, "u", "s", "bucket"), &context());
         let done = on(store.copy(&name("original"), &name("copy"), None));
         assert_eq!(done.map(|it| it.len).map_err(|e| e.kind()), copied, "{absent} times absent, {behind} behind");
     }
@@ -265,8 +258,8 @@ fn who_may_not_list_gets_no_false_absence() {
     let weed = servers::weed();
     on(async {
         let bucket = servers::unique("narrow");
-        open(&options(weed.port, &weed.user, &weed.secret, &bucket), &patient()).prove(OWNER).await.expect("made");
-        let store = open(&options(weed.port, "narrow", &weed.secret, &bucket), &patient());
+        open(&options(weed.port, &weed.user, &weed.secret, &bucket), &context()).prove(OWNER).await.expect("made");
+        let store = open(&options(weed.port, "narrow", &weed.secret, &bucket), &context());
         fill(&store, &name("k"), &file(b"content")).await.expect("may write");
         assert_eq!(store.stat(&name("k")).await.expect("may read").expect("present").len, 7);
         // Servers differ here: some say 404 all the same, others 403. Both are right, absence after a 403 is not.
@@ -283,7 +276,7 @@ fn an_aborted_upload_leaves_no_parts() {
     on(async {
         let mut o = options(weed.port, &weed.user, &weed.secret, &servers::unique("abort"));
         o.set("partsize", "5MiB");
-        let store = open(&o, &patient());
+        let store = open(&o, &context());
         store.prove(OWNER).await.expect("made");
         let content = pattern(2, 30 << 20);
         let from = file(&content);

@@ -173,7 +173,7 @@ fn what_is_kept_leaves_half_of_the_budget_to_others() {
 #[test]
 fn a_server_that_stalls_is_given_up_in_time_in_either_form() {
     for (len, relax) in [(5 << 20, false), (64 << 20, false), (64 << 20, true)] {
-        let idle = Duration::from_secs(1);
+        let idle = Duration::from_secs(3);
         let context = Context { idle, ..patient() };
         let fate = |line: &str, _| if is_payload(line) { Fate::Stall(BROKEN_AFTER) } else { Fate::Pass };
         behind(&context, fate, async |store, _| {

@@ -1,6 +1,5 @@
 //! Content as it leaves on a connection, by the best lane between the two.
 
-use std::cell::RefCell;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use remotes::pump::{BLOCK, Blocks, Budget, Meter, Needs, SinkKind, SocketSource,
 use remotes::sys::{Engine, Pipe};
 
 use super::link::{Link, within};
+use crate::gateway::Idle;
 
 /// What is left of a source.
 pub(crate) struct Flow {
@@ -182,27 +182,20 @@ async fn splice(
     if len == 0 {
         return Ok(());
     }
-    let mut pipe = take_pipe().map_err(Broken::Sink)?;
+    let mut pipe = IDLE.with(|idle| idle.take(|_| true)).map_or_else(Pipe::new, Ok).map_err(Broken::Sink)?;
     lane::relay(from, to, len, &mut pipe, &Meter::new(), from_idle, to_idle).await?;
-    give_back(pipe);
+    if pipe.held() == 0 {
+        IDLE.with(|idle| idle.put(pipe));
+    }
     Ok(())
 }
 
 /// Empty pipes a thread keeps: making one and growing it costs as much as moving 100 KiB.
 const PIPES: usize = 8;
 
+/// For how long one is kept that nobody uses.
+const KEEP: Duration = Duration::from_secs(5);
+
 thread_local! {
-    static IDLE: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
-}
-
-fn take_pipe() -> io::Result<Pipe> {
-    IDLE.with_borrow_mut(Vec::pop).map_or_else(Pipe::new, Ok)
-}
-
-fn give_back(pipe: Pipe) {
-    IDLE.with_borrow_mut(|pipes| {
-        if pipe.held() == 0 && pipes.len() < PIPES {
-            pipes.push(pipe);
-        }
-    });
+    static IDLE: Idle<Pipe> = Idle::new(PIPES, KEEP);
 }

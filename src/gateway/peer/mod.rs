@@ -14,7 +14,6 @@
 //! What could not be told is a [`Failure`] that names the peer, never an absence.
 
 mod http;
-mod idle;
 mod link;
 mod location;
 mod process;

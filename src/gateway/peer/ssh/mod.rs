@@ -14,9 +14,9 @@ use connection::{Connection, Trouble};
 pub(super) use get::End;
 pub(super) use put::Put;
 
-use super::idle::Idle;
 use super::transfer::{Lock as AnyLock, Put as AnyPut};
 use super::{Failure, FailureKind, PeerGet, PeerLock, PeerOffer, PeerPut, Shared, SshRemote};
+use crate::gateway::Idle;
 use crate::name::Key;
 use crate::proto::p2p::{Answer, AssociatedFile, Request};
 

@@ -1,11 +1,11 @@
-//! Connections that wait for the next question.
+//! What is kept to be used again: connections that wait for the next question, empty pipes.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-/// A few connections, closed when they were not used for a while.
-pub(super) struct Idle<T>(Rc<Inner<T>>);
+/// A few things, closed when they were not used for a while. A thread with a `LocalSet` keeps them.
+pub(crate) struct Idle<T>(Rc<Inner<T>>);
 
 struct Inner<T> {
     most: usize,
@@ -16,12 +16,12 @@ struct Inner<T> {
 
 impl<T: 'static> Idle<T> {
     /// Room for `most`, each kept for `keep`.
-    pub(super) fn new(most: usize, keep: Duration) -> Self {
+    pub(crate) fn new(most: usize, keep: Duration) -> Self {
         Self(Rc::new(Inner { most, keep, items: RefCell::default(), tidying: Cell::new(false) }))
     }
 
     /// The one that was used last of those that are still good; others that are met on the way are closed.
-    pub(super) fn take(&self, is_good: impl Fn(&T) -> bool) -> Option<T> {
+    pub(crate) fn take(&self, is_good: impl Fn(&T) -> bool) -> Option<T> {
         loop {
             let (item, since) = self.0.items.borrow_mut().pop()?;
             if since.elapsed() < self.0.keep && is_good(&item) {
@@ -31,7 +31,7 @@ impl<T: 'static> Idle<T> {
     }
 
     /// Keeps one, if there is room.
-    pub(super) fn put(&self, item: T) {
+    pub(crate) fn put(&self, item: T) {
         let mut items = self.0.items.borrow_mut();
         if items.len() >= self.0.most {
             return;
@@ -44,7 +44,7 @@ impl<T: 'static> Idle<T> {
 
     /// How many there are.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.items.borrow().len()
     }
 }
