@@ -9,6 +9,8 @@ use rustix::process::Signal;
 use support::annex::{Repo, content};
 use support::gateway::{Gateway, eventually};
 use support::http::Answer;
+use support::place::{Place, Whose};
+use support::proxy::{Behind, Proxy};
 use support::wire::{Wire, key_of, length};
 
 const STORED: &str = r#"{"plusuuids":[],"stored":true}"#;
@@ -30,6 +32,29 @@ fn what_would_use_the_reserve_is_refused_at_once() {
     assert_eq!(partial(&annex_of(&wire)), Vec::<PathBuf>::new());
     assert_eq!(wire.server.metric("failures_total{kind=\"full\"}"), 2);
     wire.server.stop();
+}
+
+/// A change counts for the next request.
+#[test]
+fn the_reserve_counts_for_a_directory_behind_the_server_too() {
+    for whose in [Whose::Ours, Whose::Theirs] {
+        let proxy = Proxy::new(Behind::Special(Place::fs(), whose));
+        let server = Gateway::serve(&proxy.repo, &["--wideopen", "--quiet"]);
+        let uuid = proxy.uuid();
+        let wire = Wire::behind(proxy.repo, server, uuid);
+        let body = content(1, 1000);
+        for reserve in ["0", "1000000gb", "0"] {
+            wire.repo.git(&["config", "annex.diskreserve", reserve]).ok();
+            let answer = wire.put(&key_of(&body), &body);
+            match reserve {
+                "0" => assert_eq!(answer.text(), STORED),
+                _ => assert_full(&answer, "not enough free space"),
+            }
+            let removed = wire.ask("remove", &key_of(&body));
+            assert!(removed.contains("true"), "{removed}");
+        }
+        wire.server.stop();
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub use config::Config;
 
 use super::branch::Branch;
+use super::content::ContentConfig;
 use crate::name::Uuid;
 
 /// An open repository. All of it may be used from any thread.
@@ -141,6 +142,11 @@ impl Repository {
     /// The size in bytes that `name` is set to in git config, written as git-annex reads sizes.
     pub fn config_size(&self, name: &str) -> Option<u64> {
         self.settings().size(name)
+    }
+
+    /// `annex.diskreserve`: bytes that stay free on disks of this computer.
+    pub fn reserve(&self) -> u64 {
+        self.config_size("annex.diskreserve").unwrap_or(ContentConfig::RESERVE)
     }
 
     /// Whether what is recorded of `uuid` stays here: `annex.private` for this repository, `remote.NAME.annex-private` for a

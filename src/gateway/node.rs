@@ -65,8 +65,9 @@ impl Node {
         Ok(Some(match proxied.way.as_ref().map_err(Clone::clone)? {
             Way::Here(served) => Self::Behind { home: Arc::clone(home), served: Arc::clone(served) },
             Way::Store(shelf) => {
-                let store = kept(shelf, || shelf.config.open(&means.context()).map_err(|e| Failure::remote(&e)))?;
-                Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store, means.context())))
+                let context = Context { reserve: shelf.reserve, ..means.context() };
+                let store = kept(shelf, || shelf.config.open(&context).map_err(|e| Failure::remote(&e)))?;
+                Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store, context)))
             }
             Way::Elsewhere(location) => {
                 let peer = kept(location, || {

@@ -38,6 +38,8 @@ pub(super) struct Shelf {
     pub(super) config: StoreConfig,
     /// Why nothing is stored or removed.
     pub(super) readonly: Option<String>,
+    /// `annex.diskreserve` of the repository: bytes to keep free on a disk of this computer.
+    pub(super) reserve: u64,
 }
 
 /// The remotes of one repository, looked up as they are asked for, and anew when its configuration changed.
@@ -124,16 +126,17 @@ impl Proxies {
             )
         });
         let ssh = repository.config("core.sshCommand").map(OsString::from_vec);
+        let reserve = repository.reserve();
         let remotes: HashMap<_, _> = found
             .iter()
-            .map(|remote| (remote.uuid.clone(), Arc::new(reach(remote, blocked.as_deref(), &ssh))))
+            .map(|remote| (remote.uuid.clone(), Arc::new(reach(remote, blocked.as_deref(), reserve, &ssh))))
             .collect();
         *place = Some(Table { stamps, state, remotes: remotes.clone() });
         Ok(remotes)
     }
 }
 
-fn reach(remote: &Remote, blocked: Option<&str>, ssh: &Option<OsString>) -> Proxied {
+fn reach(remote: &Remote, blocked: Option<&str>, reserve: u64, ssh: &Option<OsString>) -> Proxied {
     let name = String::from_utf8_lossy(&remote.name).into_owned();
     let way = match remote::destination(remote, remote::environment) {
         Ok(Destination::Store(config)) => {
@@ -142,7 +145,7 @@ fn reach(remote: &Remote, blocked: Option<&str>, ssh: &Option<OsString>) -> Prox
                 None if config.writable => None,
                 None => Some(format!("remote {name} is read-only: it is annex-readonly, or nobody verified it here")),
             };
-            Ok(Way::Store(Arc::new(Shelf { config, readonly })))
+            Ok(Way::Store(Arc::new(Shelf { config, readonly, reserve })))
         }
         Ok(Destination::Git(GitPlace::Path(path))) => open(&path, &remote.uuid),
         Ok(Destination::Git(GitPlace::Url { url, shell, ssh_options })) => {

@@ -218,7 +218,7 @@ fn content_config(repository: &Repository) -> ContentConfig {
             lower: flag("annex.tune.objecthashlower"),
         },
         secure_hashes_only: flag("annex.securehashesonly"),
-        reserve: repository.config_size("annex.diskreserve").unwrap_or(ContentConfig::RESERVE),
+        reserve: repository.reserve(),
         sharing: text("core.sharedrepository").map_or(Sharing::default(), |value| Sharing::parse(&value)),
         thin: flag("annex.thin"),
         crippled: flag("annex.crippledfilesystem"),

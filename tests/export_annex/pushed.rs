@@ -49,6 +49,7 @@ fn pushed(place: Place, remote: Whose, below: &str, wire: Wire, manner: Manner) 
             settled(&gateway, what, &expected, &said);
             continue;
         }
+        assert!(!said.all().contains("failed"), "{what}: {said:#?}");
         // A bucket takes a while to look at.
         if let Place::Fs(_) = gateway.place {
             season::part(what, &gateway.tree(), &expected, &said);

@@ -15,8 +15,11 @@ use super::support::run::run;
 use super::support::way::{Outcome, Way};
 use super::trees::{File, Season, Tree};
 
-/// Seconds for which a store may be silent.
-pub const TIMEOUT: &str = "2";
+/// Seconds for which a store may be silent that is only busy.
+pub const PATIENT: &str = "30";
+
+/// The same where it is silent on order.
+pub const HASTY: &str = "4";
 
 /// A bare repository that serves a tree on a store, without a client: what is pushed is written into it.
 pub struct Lab {
@@ -36,6 +39,8 @@ pub struct Lab {
     pub halves_may_stay: bool,
     /// Several gateways take turns.
     pub words_may_lie_beside: bool,
+    /// Seconds for which the store may be silent.
+    pub timeout: &'static str,
     /// Keys whose content the store has.
     pub present: BTreeSet<String>,
     commits: [String; 4],
@@ -65,6 +70,7 @@ impl Lab {
             blobs_may_lie_beside: false,
             halves_may_stay: false,
             words_may_lie_beside: false,
+            timeout: PATIENT,
             present: BTreeSet::new(),
             commits,
         };
@@ -83,7 +89,7 @@ impl Lab {
 
     /// A gateway that was started just now.
     pub fn gateway(&self) -> Gateway {
-        Gateway::serve(&self.repo, &["--wideopen", "--quiet", "--timeout", TIMEOUT])
+        Gateway::serve(&self.repo, &["--wideopen", "--quiet", "--timeout", self.timeout])
     }
 
     /// The branch is pushed, and nobody does anything about it yet: one of the trees, or that with a further file.
@@ -116,12 +122,30 @@ impl Lab {
 
     /// The same, where the directory can only be read. `None` where nothing can be mounted.
     pub fn start_hook_that_can_only_read(&self) -> Option<Child> {
-        const SCRIPT: &str = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@""#;
+        self.start_hook_where(r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@""#)
+    }
+
+    /// The same, where the disk of the directory has room for so many pages more. `None` where nothing can be mounted.
+    pub fn start_hook_with_room_for(&self, pages: usize) -> Option<Child> {
+        // The disk is gone with the process, so what it holds at the end takes the place of what was there before.
+        let script = r#"
+            dir=$1; shift
+            mount -t tmpfs -o size=4m tmpfs /mnt && mkdir /mnt/real /mnt/store && mount --bind "$dir" /mnt/real &&
+                cp -a "$dir/." /mnt/store && mount --bind /mnt/store "$dir" || exit 99
+            cat /dev/zero >/mnt/filler 2>/dev/null; truncate -s -ROOM /mnt/filler || exit 99
+            "$@"; ended=$?
+            find /mnt/real -mindepth 1 -delete && cp -a "$dir/." /mnt/real || exit 98
+            exit $ended"#;
+        self.start_hook_where(&script.replace("ROOM", &format!("{}", pages << 12)))
+    }
+
+    /// The same below a shell that runs `script` with the directory and the command, and may mount what it likes.
+    fn start_hook_where(&self, script: &str) -> Option<Child> {
         let unshare = |words: &[&str]| {
             let mut command = self.repo.command(Path::new("unshare"));
-            command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]);
+            command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
             command.arg(self.place.path()).args(words);
-            command.env("STREAM_TIMEOUT", TIMEOUT);
+            command.env("STREAM_TIMEOUT", self.timeout);
             command
         };
         let able = unshare(&["true"]).status().is_ok_and(|status| status.success());
@@ -378,7 +402,7 @@ impl Lab {
 
     fn command(&self) -> Command {
         let mut command = self.repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
-        command.env("STREAM_TIMEOUT", TIMEOUT);
+        command.env("STREAM_TIMEOUT", self.timeout);
         command
     }
 }

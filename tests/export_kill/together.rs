@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::lab::{Lab, TIMEOUT};
+use super::lab::{HASTY, Lab, PATIENT};
 use super::stores::{Bucket, Directory};
 use super::support::annex::content;
 use super::support::faulty::{At, How};
@@ -29,7 +29,7 @@ fn readers_see_nothing_of_it(lab: &mut Lab, turns: usize) {
                     if over.load(Ordering::Relaxed) {
                         return;
                     }
-                    let way = if n == 0 { Way::Stdio(repo, TIMEOUT) } else { Way::Http(gateway) };
+                    let way = if n == 0 { Way::Stdio(repo, PATIENT) } else { Way::Http(gateway) };
                     if at % 3 == 0 {
                         assert_eq!(way.check(uuid, key), Outcome::Yes, "CHECKPRESENT of {key}");
                     } else {
@@ -121,6 +121,7 @@ const FAULTS: &[(At, How)] = &[
 #[test]
 fn a_store_that_fails_in_an_export_is_told_of_and_loses_nothing() {
     let mut bucket = Bucket::new();
+    bucket.lab.timeout = HASTY;
     let most = bucket.count_requests();
     let places = stride(most, 1);
     let mut failed = 0;
@@ -183,6 +184,38 @@ fn a_directory_that_can_only_be_read_is_told_of() {
     assert!(status.code() == Some(1) && said.contains("Read-only file system"), "{status}: {said}");
     assert!(lab.place.files() == before, "{}", lab.shown());
     lab.heals();
+    lab.git_annex_agrees();
+}
+
+/// The disk of a directory is full somewhere in an export: a swap of names needs next to no room, files of git need some.
+#[test]
+fn a_disk_that_is_full_in_an_export_is_told_of_and_loses_nothing() {
+    let mut lab = Directory::new().lab;
+    lab.repo.git(&["config", "annex.diskreserve", "0"]).ok();
+    let plain = |n: u64| (format!("plain/{n}"), File::Plain(content(8000 + n, 12_000)));
+    let plain = lab.commit_of((0..30).map(plain).collect());
+    let mut failed = 0;
+    for (n, pages) in [0, 1, 10, 40, 0, 60, 2, 300].into_iter().enumerate() {
+        lab.push_other();
+        if n % 4 != 0 {
+            lab.repo.git(&["update-ref", "refs/heads/main", &plain]).ok();
+        }
+        let Some(mut hook) = lab.start_hook_with_room_for(pages) else {
+            eprintln!("NOT TESTED: a full disk, since nothing can be mounted here (user namespaces)");
+            return;
+        };
+        Lab::tell(&mut hook);
+        let (status, said) = Lab::end(hook);
+        let is_told = status.code() == Some(1) && (said.contains("free space") || said.contains("No space left"));
+        assert!(status.success() || is_told, "{pages} pages: {status}: {said}");
+        failed += usize::from(is_told);
+        lab.nothing_is_lost();
+        if n % 4 != 0 {
+            lab.push_other();
+        }
+        lab.heals();
+    }
+    assert!((5..8).contains(&failed), "{failed} failed");
     lab.git_annex_agrees();
 }
 

@@ -13,11 +13,11 @@ use super::wire::key_of;
 const MIB: usize = 1 << 20;
 
 /// Seconds for which a store may be silent.
-pub const TIMEOUT: &str = "2";
+pub const TIMEOUT: &str = "4";
 
 /// Longest that any answer may take: the limit above, once more where what was tried again is silent too, and slack for a
-/// machine that has other things to do. Five tries of two seconds each and the pauses between them would be longer.
-pub const LIMIT: Duration = Duration::from_secs(9);
+/// machine that has other things to do. Five tries of four seconds each and the pauses between them would be longer.
+pub const LIMIT: Duration = Duration::from_secs(16);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
