@@ -4,6 +4,13 @@ use std::time::Duration;
 
 use crate::pump::{Budget, DEFAULT_BUDGET};
 
+/// How long a connection to a store may lie idle; servers close theirs after 15 s to a minute, and a request that was just
+/// sent on one has to be sent again.
+pub(crate) const KEEP: Duration = Duration::from_secs(10);
+
+/// Connections to one store that a thread keeps idle at most.
+pub(crate) const MOST_KEPT: usize = 64;
+
 /// Limits and shared means, given to every store when it is opened. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {

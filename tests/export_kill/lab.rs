@@ -388,7 +388,13 @@ impl Lab {
 
     fn whose(&self, content: &[u8]) -> String {
         let mut all = self.season.contents.0.iter();
-        all.find(|(_, of_key)| *of_key == content).map_or_else(|| "of no key".to_string(), |(key, _)| key.clone())
+        if let Some((key, _)) = all.find(|(_, of_key)| *of_key == content) {
+            return key.clone();
+        }
+        let plain = ["first", "second"].into_iter().zip(&self.season.trees);
+        let plain =
+            plain.filter_map(|(name, tree)| plain_path(tree, content).map(|path| format!("{path} of the {name}")));
+        plain.reduce(|one, other| format!("{one}, {other}")).unwrap_or_else(|| "of no key".to_string())
     }
 
     /// What is on the store, and what is written of it here.
@@ -405,6 +411,12 @@ impl Lab {
         command.env("STREAM_TIMEOUT", self.timeout);
         command
     }
+}
+
+/// Where a tree has a file of git with this content.
+fn plain_path(tree: &Tree, content: &[u8]) -> Option<String> {
+    let mut files = tree.iter().filter(|(_, file)| matches!(file, File::Plain(of) if of == content));
+    files.next().map(|(path, _)| path.clone())
 }
 
 fn further_of(tree: &Tree, further: bool) -> Tree {

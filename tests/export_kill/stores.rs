@@ -43,7 +43,7 @@ impl Bucket {
         self.faulty.strike(nth, at, How::Kill(hook.id()));
         Lab::tell(&mut hook);
         let was_killed = was_killed(Lab::end(hook));
-        self.faulty.rest();
+        self.faulty.deserted();
         self.faulty.heal();
         was_killed
     }
@@ -54,8 +54,8 @@ impl Bucket {
         let gateway = self.lab.gateway();
         self.faulty.strike(nth, at, How::Kill(gateway.pid()));
         let outcome = Way::Http(&gateway).put(&self.lab.uuid, key, &self.lab.season.contents.0[key]);
-        self.faulty.rest();
         gateway.kill();
+        self.faulty.deserted();
         self.faulty.heal();
         !matches!(outcome, Outcome::Yes)
     }

@@ -136,7 +136,7 @@ fn a_store_that_fails_in_an_export_is_told_of_and_loses_nothing() {
             let took = begun.elapsed();
             assert!(took < Duration::from_secs(60), "{nth}, {at:?}, {how:?}: it took {took:?}");
             bucket.faulty.heal();
-            bucket.faulty.rest();
+            bucket.faulty.deserted();
             let is_told = status.code() == Some(1) && said.contains("failed");
             assert!(status.success() || is_told, "{nth}, {at:?}, {how:?}: {status}: {said}");
             failed += usize::from(!status.success());

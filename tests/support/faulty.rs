@@ -88,8 +88,6 @@ struct State {
     strike: Option<(usize, At, How)>,
     /// Requests since that was said.
     requests: usize,
-    /// Requests that are not answered yet.
-    busy: usize,
     /// Connections that were accepted and are open still, by number: one that was reset has no address any more.
     open: HashMap<usize, TcpStream>,
     /// Connections that were accepted.
@@ -129,12 +127,13 @@ impl Faulty {
         self.shared.state().requests
     }
 
-    /// Waits until every request that came has been dealt with, and whoever asked hears of it or not.
-    pub fn rest(&self) {
+    /// Waits until nothing is open any more of those who were connected and are dead: what they had sent and was not read
+    /// yet has been dealt with too.
+    pub fn deserted(&self) {
         let limit = Duration::from_secs(60);
         let state = self.shared.state();
-        let waited = self.shared.changed.wait_timeout_while(state, limit, |state| state.busy > 0);
-        assert!(!waited.expect("no holder panics").1.timed_out(), "requests are not answered within {limit:?}");
+        let waited = self.shared.changed.wait_timeout_while(state, limit, |state| !state.open.is_empty());
+        assert!(!waited.expect("no holder panics").1.timed_out(), "somebody is connected still after {limit:?}");
     }
 
     /// How often a fault happened to requests whose head contains `about`.
@@ -191,6 +190,7 @@ impl Shared {
                     let _ = shared.serve(&client);
                     let _ = client.shutdown(Shutdown::Both);
                     shared.state().open.remove(&number);
+                    shared.changed.notify_all();
                 });
             }
         });
@@ -205,7 +205,6 @@ impl Shared {
                 return Ok(());
             }
             let fault = self.fault(&head);
-            let _busy = Busy::new(self);
             let length = length(&head);
             match fault {
                 Some((At::Sending(n), how)) => {
@@ -298,23 +297,6 @@ impl Shared {
             }
         }
         Err(gone())
-    }
-}
-
-/// A request that is not answered yet.
-struct Busy<'a>(&'a Shared);
-
-impl Busy<'_> {
-    fn new(shared: &Shared) -> Busy<'_> {
-        shared.state().busy += 1;
-        Busy(shared)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.state().busy -= 1;
-        self.0.changed.notify_all();
     }
 }
 

@@ -17,6 +17,8 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use opendal::{Buffer, Error, ErrorKind, HttpBody, HttpTransport, Result};
 
+use crate::context::{KEEP, MOST_KEPT};
+
 /// How much of a body is handed on at once, in bytes; what progress and stalls are counted in.
 const PIECE: usize = 64 << 10;
 
@@ -56,6 +58,8 @@ impl Client {
         }
         let client = reqwest::Client::builder()
             .connect_timeout(connect)
+            .pool_idle_timeout(KEEP)
+            .pool_max_idle_per_host(MOST_KEPT)
             .build()
             .map_err(|e| Error::new(ErrorKind::Unexpected, "cannot make an HTTP client").set_source(e))?;
         Ok(self.0.get_or_init(|| client).clone())

@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use super::config::Config;
 use super::credentials;
 use super::sign::Signer;
+use crate::context::{KEEP, MOST_KEPT};
 use crate::options::Options;
 use crate::{Context, Result};
 
@@ -88,15 +89,13 @@ impl Client {
             // The SDK counts the sending of a payload as waiting for an answer: uploads have limits of their own.
             .timeout_config(TimeoutConfig::builder().connect_timeout(self.connect).read_timeout(self.idle).build());
         builder.set_endpoint_url(config.endpoint_url());
+        let http = aws_smithy_http_client::Builder::new().pool_idle_timeout(KEEP).pool_max_idle_per_host(MOST_KEPT);
         // Without TLS there is no need to read the system's certificates, which takes milliseconds.
         builder = if config.tls {
-            builder.http_client(
-                aws_smithy_http_client::Builder::new()
-                    .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-                    .build_https(),
-            )
+            let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+            builder.http_client(http.tls_provider(provider).build_https())
         } else {
-            builder.http_client(aws_smithy_http_client::Builder::new().build_http())
+            builder.http_client(http.build_http())
         };
         if config.anonymous {
             builder = builder.allow_no_auth();

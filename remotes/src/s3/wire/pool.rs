@@ -7,14 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 
+use crate::context::{KEEP, MOST_KEPT};
 use crate::pump::Home;
 use crate::{Context, Error, Kind, Op, Result};
-
-/// How long a connection may lie idle; servers close theirs after 15 s to a minute.
-const KEEP: Duration = Duration::from_secs(10);
-
-/// Connections kept at most.
-const MOST: usize = 64;
 
 /// A pool of plain connections. Clones share it.
 #[derive(Clone)]
@@ -89,7 +84,7 @@ impl Pool {
 impl Home for Inner {
     fn welcome(&self, stream: TcpStream) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < MOST {
+        if idle.len() < MOST_KEPT {
             idle.push((stream, Instant::now()));
         }
         if !self.watched.replace(true) {
