@@ -8,10 +8,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use remotes::pump::lane::{self, Broken, Plain, SocketBlocks};
 use remotes::pump::{BLOCK, Blocks, Budget, Meter, Needs, SinkKind, SocketSource, Source, SourceKind, plan};
-use remotes::sys::{Engine, Pipe};
+use remotes::sys::{Engine, Idle, Pipe};
 
 use super::link::{Link, within};
-use crate::gateway::Idle;
 
 /// What is left of a source.
 pub(crate) struct Flow {

@@ -2,12 +2,14 @@
 
 mod engine;
 mod file;
+mod idle;
 mod pipe;
 #[allow(unsafe_code)]
 mod watch;
 
 pub use engine::{Engine, run};
 pub use file::DataFile;
+pub use idle::Idle;
 pub use pipe::Pipe;
 pub use watch::watch;
 

@@ -1,14 +1,14 @@
 //! Connections to one server, kept for the next request.
 
-use std::cell::{Cell, RefCell};
 use std::io;
-use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 
 use crate::context::{KEEP, MOST_KEPT};
 use crate::pump::Home;
+use crate::sys::Idle;
 use crate::{Context, Error, Kind, Op, Result};
 
 /// A pool of plain connections. Clones share it.
@@ -19,20 +19,12 @@ struct Inner {
     host: String,
     port: u16,
     context: Context,
-    idle: RefCell<Vec<(TcpStream, Instant)>>,
-    /// Whether somebody comes to close what nobody asked for.
-    watched: Cell<bool>,
-    me: Weak<Inner>,
+    idle: Idle<TcpStream>,
 }
 
 impl Pool {
     pub(crate) fn new(host: String, port: u16, context: &Context) -> Self {
-        let context = context.clone();
-        let inner = |me: &Weak<Inner>| {
-            let (idle, watched, me) = (RefCell::default(), Cell::new(false), Weak::clone(me));
-            Inner { host, port, context, idle, watched, me }
-        };
-        Self(Rc::new_cyclic(inner))
+        Self(Rc::new(Inner { host, port, context: context.clone(), idle: Idle::new(MOST_KEPT, KEEP) }))
     }
 
     pub(crate) fn idle_limit(&self) -> Duration {
@@ -46,14 +38,10 @@ impl Pool {
 
     /// A connection that was used before, if there is one that still looks alive.
     pub(super) fn used(&self) -> Option<TcpStream> {
-        loop {
-            let (stream, since) = self.0.idle.borrow_mut().pop()?;
-            // Anything to read on an idle connection is its end, or nonsense.
-            let quiet = matches!(stream.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
-            if quiet && since.elapsed() < KEEP {
-                return Some(stream);
-            }
-        }
+        // Anything to read on an idle connection is its end, or nonsense.
+        let is_quiet =
+            |stream: &TcpStream| matches!(stream.try_read(&mut [0]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        self.0.idle.take(is_quiet)
     }
 
     /// A new connection.
@@ -83,26 +71,6 @@ impl Pool {
 
 impl Home for Inner {
     fn welcome(&self, stream: TcpStream) {
-        let mut idle = self.idle.borrow_mut();
-        if idle.len() < MOST_KEPT {
-            idle.push((stream, Instant::now()));
-        }
-        if !self.watched.replace(true) {
-            tokio::task::spawn_local(watch(Weak::clone(&self.me)));
-        }
-    }
-}
-
-/// Closes connections that nobody asked for, until none is left.
-async fn watch(pool: Weak<Inner>) {
-    loop {
-        tokio::time::sleep(KEEP).await;
-        let Some(pool) = pool.upgrade() else { return };
-        let mut idle = pool.idle.borrow_mut();
-        idle.retain(|(_, since)| since.elapsed() < KEEP);
-        if idle.is_empty() {
-            pool.watched.set(false);
-            return;
-        }
+        self.idle.put(stream);
     }
 }

@@ -16,10 +16,10 @@ pub(super) use get::End;
 pub(super) use lock::Lock;
 use password::Passwords;
 pub(super) use put::Put;
+use remotes::sys::Idle;
 
 use super::transfer::{Lock as AnyLock, Put as AnyPut};
 use super::{Failure, FailureKind, HttpRemote, PeerGet, PeerLock, PeerOffer, PeerPut, Shared};
-use crate::gateway::Idle;
 use crate::name::{Key, Uuid};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::client::answer::{self, BadAnswer, LONGEST_BODY, PutOffset};

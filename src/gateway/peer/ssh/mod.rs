@@ -13,10 +13,10 @@ use tokio::sync::Semaphore;
 use connection::{Connection, Trouble};
 pub(super) use get::End;
 pub(super) use put::Put;
+use remotes::sys::Idle;
 
 use super::transfer::{Lock as AnyLock, Put as AnyPut};
 use super::{Failure, FailureKind, PeerGet, PeerLock, PeerOffer, PeerPut, Shared, SshRemote};
-use crate::gateway::Idle;
 use crate::name::Key;
 use crate::proto::p2p::{Answer, AssociatedFile, Request};
 

@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// A few things, closed when they were not used for a while. A thread with a `LocalSet` keeps them.
-pub(crate) struct Idle<T>(Rc<Inner<T>>);
+pub struct Idle<T>(Rc<Inner<T>>);
 
 struct Inner<T> {
     most: usize,
@@ -16,12 +16,12 @@ struct Inner<T> {
 
 impl<T: 'static> Idle<T> {
     /// Room for `most`, each kept for `keep`.
-    pub(crate) fn new(most: usize, keep: Duration) -> Self {
+    pub fn new(most: usize, keep: Duration) -> Self {
         Self(Rc::new(Inner { most, keep, items: RefCell::default(), tidying: Cell::new(false) }))
     }
 
     /// The one that was used last of those that are still good; others that are met on the way are closed.
-    pub(crate) fn take(&self, is_good: impl Fn(&T) -> bool) -> Option<T> {
+    pub fn take(&self, is_good: impl Fn(&T) -> bool) -> Option<T> {
         loop {
             let (item, since) = self.0.items.borrow_mut().pop()?;
             if since.elapsed() < self.0.keep && is_good(&item) {
@@ -31,7 +31,7 @@ impl<T: 'static> Idle<T> {
     }
 
     /// Keeps one, if there is room.
-    pub(crate) fn put(&self, item: T) {
+    pub fn put(&self, item: T) {
         let mut items = self.0.items.borrow_mut();
         if items.len() >= self.0.most {
             return;
@@ -44,7 +44,7 @@ impl<T: 'static> Idle<T> {
 
     /// How many there are.
     #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.0.items.borrow().len()
     }
 }
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_last_good_one_is_taken_and_there_is_no_end_of_room() {
-        let done = remotes::sys::run(false, async {
+        let done = crate::sys::run(false, async {
             let idle = Idle::new(3, Duration::from_secs(600));
             (1..=5).for_each(|n| idle.put(n));
             assert_eq!(idle.len(), 3);
@@ -87,7 +87,7 @@ mod tests {
                 self.0.take().map(|tell| tell.send(()));
             }
         }
-        let done = remotes::sys::run(false, async {
+        let done = crate::sys::run(false, async {
             let idle = Idle::new(3, Duration::from_millis(40));
             let (tell, closed) = tokio::sync::oneshot::channel();
             idle.put(Told(Some(tell)));
