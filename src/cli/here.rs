@@ -6,13 +6,23 @@ use crate::annex::repository::{OpenError, Repository};
 
 /// The repository of the current directory, or of one above it; that of `GIT_DIR` where it is set, as git does.
 ///
-/// Errors: in a sentence, with the way out.
+/// git runs hooks with `GIT_DIR=.` in the `.git` directory of a repository with a work tree, and with the path of the
+/// directory of its own in a linked work tree and in a submodule.
+///
+/// # Errors
+/// In a sentence, with the way out.
 pub(super) fn repository() -> Result<Repository, String> {
     if let Some(git_dir) = std::env::var_os("GIT_DIR").filter(|value| !value.is_empty()) {
-        return Repository::open(Path::new(&git_dir)).map_err(|e| e.to_string());
+        return named(Path::new(&git_dir));
     }
     let here = std::env::current_dir().map_err(|e| format!("the current directory: {e}"))?;
     above(&here)
+}
+
+/// The repository at `git_dir`. What a relative path is called tells git more than the path: `.` may be a `.git`.
+fn named(git_dir: &Path) -> Result<Repository, String> {
+    let whole = git_dir.canonicalize().map_err(|e| format!("GIT_DIR {}: {e}", git_dir.display()))?;
+    Repository::open(&whole).map_err(|e| e.to_string())
 }
 
 fn above(here: &Path) -> Result<Repository, String> {

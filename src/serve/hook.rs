@@ -49,6 +49,13 @@ pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -
             };
             let Some(branch) = special.tracking().map(Tracking::to_string) else { continue };
             let is_pushed = |tracking: &Tracking| pushed.iter().any(|reference| tracking.is_of(reference));
+            if let Some(tracking) = special.tracking().filter(|tracking| has_diverged(tracking, &served)) {
+                let (name, branch) = (special.name(), tracking.branch());
+                tracing::warn!(
+                    "{branch} and synced/{branch} have diverged; {name} follows {branch}; git annex sync in the \
+                     repository on the server merges them"
+                );
+            }
             if pushed.is_empty()
                 || special.tracking().is_some_and(is_pushed)
                 || special.is_behind().await.unwrap_or(true)
@@ -62,6 +69,11 @@ pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -
     let worked: io::Result<_> = remotes::sys::run(settings.uring, work);
     let settled = served.settle();
     worked.map_err(|e| e.to_string())?.and(settled).map_err(|e| e.to_string())
+}
+
+fn has_diverged(tracking: &Tracking, served: &Served) -> bool {
+    // What cannot be read is told by the export.
+    tracking.has_diverged(served.repository().branch()).unwrap_or(false)
 }
 
 impl std::fmt::Display for Followed {

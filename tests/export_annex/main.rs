@@ -1,6 +1,7 @@
 //! Trees exported by the real git-annex: the same on every kind of place as on git-annex's own `directory` remote, commit by
 //! commit.
 
+mod hooks;
 mod pushed;
 #[path = "../support/mod.rs"]
 mod support;

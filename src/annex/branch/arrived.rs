@@ -203,7 +203,7 @@ fn references(git: &gix::Repository) -> Result<Vec<(Vec<u8>, ObjectId)>, BranchE
 }
 
 /// Whether `commit` is part of the history of `at`. What cannot be read is no part of it.
-fn holds(git: &gix::Repository, at: ObjectId, commit: ObjectId) -> bool {
+pub(super) fn holds(git: &gix::Repository, at: ObjectId, commit: ObjectId) -> bool {
     at == commit || git.merge_base(at, commit).is_ok_and(|base| base.is_some_and(|base| base == commit))
 }
 

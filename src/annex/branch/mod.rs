@@ -7,6 +7,7 @@
 mod arrived;
 mod commit;
 mod error;
+mod followed;
 mod graft;
 mod id;
 mod journal;
@@ -27,6 +28,7 @@ use gix::ObjectId;
 pub use super::object::{FileKind, GitId, TreeFile};
 pub use arrived::{MergeReport, SkipReason};
 pub use error::BranchError;
+pub use followed::FollowedTree;
 pub use tree::TreeChange;
 
 use super::log::union::union;
@@ -46,6 +48,7 @@ pub struct Branch {
     config: Arc<CurrentConfig>,
     top: Mutex<Option<(ObjectId, Arc<Top>)>>,
     arrivals: Mutex<Arrivals>,
+    newer: Mutex<Option<followed::Newer>>,
     /// Our own threads wait here for each other: the file lock is waited for by trying again and again.
     turn: Mutex<()>,
 }
@@ -100,6 +103,7 @@ impl Branch {
             config,
             top: Mutex::default(),
             arrivals: Mutex::default(),
+            newer: Mutex::default(),
             turn: Mutex::default(),
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gix::ObjectId;
-use gix::bstr::ByteSlice;
 use gix::objs::TreeRefIter;
 use gix::objs::tree::{Entry, EntryKind, EntryMode};
 
@@ -30,26 +29,6 @@ const DEEPEST: usize = 512;
 const MOST_CHANGES: usize = 10_000_000;
 
 impl Branch {
-    /// The tree that `reference`, such as `refs/heads/main`, is at; below the path `below` in it, unless that is empty.
-    /// `None` where there is no such reference or directory. Errors: it could not be read.
-    pub fn tree_at(&self, reference: &[u8], below: &[u8]) -> Result<Option<GitId>, BranchError> {
-        let git = self.git();
-        let what = "read a reference";
-        let name = reference.to_str().map_err(BranchError::git(what))?;
-        let Some(mut reference) = git.try_find_reference(name).map_err(BranchError::git(what))? else {
-            return Ok(None);
-        };
-        let commit = reference.peel_to_id().map_err(BranchError::git(what))?.detach();
-        let mut tree = tip::tree_of(&git, commit)?;
-        for part in below.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-            match entries(&git, Some(tree))?.get(part) {
-                Some((mode, id)) if mode.is_tree() => tree = *id,
-                _ => return Ok(None),
-            }
-        }
-        Ok(id_of(&tree))
-    }
-
     /// What differs between two trees, sorted by path; all of `new` where there is no `old`. Trees that are the same are not
     /// read. About 150 bytes for each change, with the path.
     ///
@@ -94,6 +73,18 @@ impl Branch {
         workshop.flush()?;
         id_of(&made).ok_or_else(|| wrong("it has no name of 20 bytes"))
     }
+}
+
+/// The tree of `commit`; below the path `below` in it, unless that is empty. `None` where there is no such directory.
+pub(super) fn below_of(git: &gix::Repository, commit: ObjectId, below: &[u8]) -> Result<Option<GitId>, BranchError> {
+    let mut tree = tip::tree_of(git, commit)?;
+    for part in below.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        match entries(git, Some(tree))?.get(part) {
+            Some((mode, id)) if mode.is_tree() => tree = *id,
+            _ => return Ok(None),
+        }
+    }
+    Ok(id_of(&tree))
 }
 
 type Entries = BTreeMap<Vec<u8>, (EntryMode, ObjectId)>;

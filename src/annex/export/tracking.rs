@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use crate::annex::branch::{Branch, BranchError, GitId};
+use crate::annex::branch::{Branch, BranchError, FollowedTree, GitId};
 
 /// A branch, or a directory in it, that a remote is to hold. Displayed as it is written: `main`, `main:public/data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tracking {
     reference: Vec<u8>,
+    /// Where `git annex push` and `git annex sync` put the branch, lest they change what is checked out.
+    synced: Option<Vec<u8>>,
     below: Vec<u8>,
 }
 
@@ -23,24 +25,44 @@ impl Tracking {
         if !branch.starts_with(b"refs/") {
             reference.splice(..0, *b"refs/heads/");
         }
-        Some(Self { reference, below: below.to_vec() })
+        let synced = reference.strip_prefix(b"refs/heads/").map(|name| [b"refs/heads/synced/", name].concat());
+        Some(Self { reference, synced, below: below.to_vec() })
     }
 
-    /// Whether it is in this branch, given as `refs/heads/NAME`.
+    /// Whether it is in this branch, given as `refs/heads/NAME`. A branch is also pushed by a push to its `synced/NAME`.
     pub fn is_of(&self, reference: &[u8]) -> bool {
-        self.reference == reference
+        self.reference == reference || self.synced.as_deref() == Some(reference)
     }
 
-    /// The tree it is at now; `None` where there is no such branch or directory. Errors: it could not be read.
+    /// The tree it is at now; `None` where there is no such branch or directory.
+    ///
+    /// # Errors
+    /// It could not be read.
     pub fn tree(&self, branch: &Branch) -> Result<Option<GitId>, BranchError> {
-        branch.tree_at(&self.reference, &self.below)
+        Ok(self.followed(branch)?.tree)
+    }
+
+    /// Whether what was synced and the branch itself have to be merged by somebody.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub fn has_diverged(&self, branch: &Branch) -> Result<bool, BranchError> {
+        Ok(self.followed(branch)?.has_diverged)
+    }
+
+    /// The branch, without the directory in it.
+    pub fn branch(&self) -> String {
+        String::from_utf8_lossy(self.reference.strip_prefix(b"refs/heads/").unwrap_or(&self.reference)).into_owned()
+    }
+
+    fn followed(&self, branch: &Branch) -> Result<FollowedTree, BranchError> {
+        branch.followed_tree(&self.reference, self.synced.as_deref(), &self.below)
     }
 }
 
 impl fmt::Display for Tracking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let branch = self.reference.strip_prefix(b"refs/heads/").unwrap_or(&self.reference);
-        f.write_str(&String::from_utf8_lossy(branch))?;
+        f.write_str(&self.branch())?;
         if self.below.is_empty() { Ok(()) } else { write!(f, ":{}", String::from_utf8_lossy(&self.below)) }
     }
 }
@@ -60,6 +82,9 @@ mod tests {
         ] {
             let tracking = Tracking::parse(value.as_bytes()).expect(value);
             assert!(tracking.is_of(reference.as_bytes()), "{value}");
+            let synced = reference.strip_prefix("refs/heads/").map(|name| format!("refs/heads/synced/{name}"));
+            assert!(synced.is_none_or(|synced| tracking.is_of(synced.as_bytes())), "{value}");
+            assert!(!tracking.is_of(b"refs/heads/synced"), "{value}");
             assert_eq!(tracking.to_string(), shown);
         }
         assert_eq!((Tracking::parse(b""), Tracking::parse(b":x")), (None, None));

@@ -25,11 +25,46 @@ fn shown(changes: &[TreeChange]) -> Vec<String> {
     changes.iter().map(|change| format!("{}{}", sign(change), change.path.escape_ascii())).collect()
 }
 
+/// A synced branch counts from when it is newer until the branch has caught up; where they have diverged, the branch counts.
+#[test]
+fn the_newer_of_a_branch_and_its_synced_branch_is_followed() {
+    let (dir, repository) = scratch();
+    let follow = |reference: &str| {
+        let found = repository.branch().followed_tree(reference.as_bytes(), Some(b"refs/heads/synced/main"), b"");
+        let found = found.unwrap_or_else(|e| panic!("{e}"));
+        (found.tree, found.has_diverged)
+    };
+    let main = Some(id(&dir, "main^{tree}"));
+    let git = |words: &[&str]| git(dir.path(), words).trim().to_string();
+    let tree = git(&["rev-parse", "main:d"]);
+    let commit = |parents: &[&str]| {
+        let parents = parents.iter().flat_map(|parent| ["-p", parent]);
+        let words = ["commit-tree", "-m", "m"].into_iter().chain(parents).chain([&*tree]);
+        git(&words.collect::<Vec<_>>())
+    };
+    let synced = |commit: &str| git(&["update-ref", "refs/heads/synced/main", commit]);
+    assert_eq!(follow("refs/heads/main"), (main, false), "there is none");
+    synced("main");
+    assert_eq!(follow("refs/heads/main"), (main, false), "they are at one commit");
+    let newer = commit(&["main"]);
+    synced(&newer);
+    let of_newer = Some(id(&dir, "main:d"));
+    assert_eq!(follow("refs/heads/main"), (of_newer, false), "it was pushed, and nobody has merged it");
+    assert_eq!(follow("refs/heads/no"), (of_newer, false), "the branch itself is not there yet");
+    let merged = commit(&[&newer]);
+    git(&["update-ref", "refs/heads/main", &merged]);
+    assert_eq!(follow("refs/heads/main"), (of_newer, false), "merged");
+    synced(&commit(&[]));
+    git(&["update-ref", "refs/heads/main", &newer]);
+    assert_eq!(follow("refs/heads/main"), (of_newer, true), "they have nothing in common");
+}
+
 #[test]
 fn branches_and_directories_in_them_are_found() {
     let (dir, repository) = scratch();
     let at = |reference: &str, below: &str| {
-        repository.branch().tree_at(reference.as_bytes(), below.as_bytes()).unwrap_or_else(|e| panic!("{e}"))
+        let found = repository.branch().followed_tree(reference.as_bytes(), None, below.as_bytes());
+        found.unwrap_or_else(|e| panic!("{e}")).tree
     };
     assert_eq!(at("refs/heads/main", ""), Some(id(&dir, "main^{tree}")));
     for below in ["d/e", "d/e/", "/d//e"] {
