@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use git_annex_remote_stream::annex::log::{LocationLog, Presence, location_file};
+use git_annex_remote_stream::annex::log::{LocationLog, LogHashing, Presence, location_file};
 use git_annex_remote_stream::annex::recorder::{Recorder, RecorderConfig};
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::name::{Key, Uuid};
@@ -43,7 +43,7 @@ fn record(recorder: &Recorder, key: &Key, uuid: &Uuid, presence: Presence) {
 
 /// What is committed of `key`, by git's own reading.
 fn committed(repo: &Repo, key: &Key) -> String {
-    let file = String::from_utf8(location_file(key)).expect("the keys of these tests are text");
+    let file = String::from_utf8(location_file(key, LogHashing::TwoLevels)).expect("the keys of these tests are text");
     repo.git(&["show", &format!("refs/heads/git-annex:{file}")]).ok().stdout
 }
 
@@ -55,6 +55,25 @@ fn timeless(log: &str) -> Vec<&str> {
 fn commits(repo: &Repo) -> usize {
     let counted = repo.git(&["rev-list", "--count", "refs/heads/git-annex"]).ok().stdout;
     counted.trim().parse().expect("a number")
+}
+
+/// Each knows what the other recorded, in the directories that git-annex uses there.
+#[test]
+fn repositories_with_tuned_branches_are_shared_too() {
+    let repo = Repo::tuned(&["annex.tune.branchhash1=true", "annex.tune.objecthash1=true"]);
+    let repository = open(&repo);
+    let recorder = recorder(&repository);
+    let (a, key) = (uuid("00000000-0000-4000-8000-00000000000a"), key("x"));
+    let told = |uuid: &Uuid| repo.annex(&["readpresentkey", &key.to_string(), &uuid.to_string()]).status.code();
+    record(&recorder, &key, &a, Presence::Present);
+    assert_eq!(told(&a), Some(0), "from the journal");
+    repo.annex(&["setpresentkey", &key.to_string(), &a.to_string(), "0"]).ok();
+    assert_eq!(repository.branch().locations(&key).expect("read").presence(&a), Some(Presence::Missing));
+    record(&recorder, &key, &a, Presence::Present);
+    recorder.shutdown().unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(told(&a), Some(0), "from the branch");
+    let files = repo.git(&["ls-tree", "-r", "--name-only", "git-annex"]).ok().stdout;
+    assert_eq!(files.lines().filter(|file| file.contains(&key.to_string())).count(), 1, "{files}");
 }
 
 #[test]

@@ -101,6 +101,32 @@ fn ours_records_and_says_what_theirs_does() {
     assert_eq!(log(&ours), log(&theirs));
 }
 
+/// Nobody is told of what is private. git-annex says "Started proxying" each time, and records nothing; ours says why.
+#[test]
+fn what_is_private_is_not_told_to_others() {
+    let repo = Repo::new();
+    let place = tempfile::tempdir().expect("a directory");
+    let directory = format!("directory={}", place.path().display());
+    for (name, more) in [
+        ("secret", &["--private", "encryption=none"][..]),
+        ("d1", &["encryption=none"]),
+        ("second", &["--sameas=d1", "--private"]),
+    ] {
+        repo.annex(&[&["initremote", name, "type=directory", &directory][..], more].concat()).ok();
+    }
+    for name in ["secret", "second"] {
+        repo.git(&["config", &format!("remote.{name}.annex-proxy"), "true"]).ok();
+    }
+    let said = update(&repo).ok();
+    assert_eq!(said.stdout, "Started proxying for second\n");
+    assert!(said.stderr.contains("secret is not proxied: it is private"), "{}", said.stderr);
+    let ours = log(&repo);
+    let uuid = |name: &str| repo.git(&["config", &format!("remote.{name}.annex-uuid")]).ok().stdout.trim().to_string();
+    assert!(ours.contains(&format!("{}:second", uuid("d1"))) && !ours.contains(&uuid("secret")), "{ours}");
+    repo.annex(&["updateproxy"]).ok();
+    assert_eq!(log(&repo), ours, "git-annex records the same");
+}
+
 #[test]
 fn a_client_finds_the_proxied_remotes_after_a_fetch() {
     let (_theirs, ours, _place) = twins();

@@ -14,7 +14,7 @@ use super::log::proxy::ProxyLog;
 use super::log::remote::RemoteLog;
 use super::log::union::union;
 use super::log::uuid::UuidLog;
-use super::log::{LocationLog, Presence, is_cluster, is_location_file, location_file};
+use super::log::{LocationLog, LogHashing, Presence, is_cluster, is_location_file, location_file};
 use super::object::FileKind;
 use crate::name::{Key, Uuid};
 
@@ -68,7 +68,9 @@ pub fn keys(data: &[u8]) {
     assert!(!key.backend().is_empty() && key.as_bytes().len() <= Key::LONGEST);
     places(key.as_bytes());
     assert!(Key::parse(&Fields::of(key.as_bytes()).unchunked()).is_ok(), "a chunk of no key");
-    assert!(is_location_file(&location_file(&key)));
+    for hashing in [LogHashing::TwoLevels, LogHashing::OneLevel] {
+        assert!(is_location_file(&location_file(&key, hashing)));
+    }
     if let Some(len) = Fields::of(key.as_bytes()).stored_len() {
         assert_eq!(key.content_len(), Some(len), "two lengths of one key");
     }

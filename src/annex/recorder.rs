@@ -204,13 +204,13 @@ impl Worker {
     }
 
     fn edit(&self, record: &Record) -> Edit {
-        let uuid = record.uuid.clone();
+        let (uuid, hashing) = (record.uuid.clone(), self.branch().log_hashing());
         let edit = match record.what.clone() {
-            What::Presence(presence) => Edit::new(location_file(&record.key), move |log| {
+            What::Presence(presence) => Edit::new(location_file(&record.key, hashing), move |log| {
                 let mut log = LocationLog::parse(log);
                 log.set(&uuid, presence, now()).then(|| log.to_bytes())
             }),
-            What::Version(version) => Edit::new(remote_meta_file(&record.key), move |log| {
+            What::Version(version) => Edit::new(remote_meta_file(&record.key, hashing), move |log| {
                 if version.spare && !MetaLog::parse(log).values(&uuid, meta::VERSION).is_empty() {
                     return None;
                 }

@@ -150,15 +150,17 @@ impl Repository {
     }
 
     /// Whether what is recorded of `uuid` stays here: `annex.private` for this repository, `remote.NAME.annex-private` for a
-    /// remote.
+    /// remote. A second name for a remote (`--sameas`) that is private keeps its own configuration private, which has a uuid
+    /// of its own, and not what the remote holds. Source: recorded.
     pub fn is_private(&self, uuid: &Uuid) -> bool {
         let settings = self.settings();
         if *uuid == self.uuid {
             return settings.bool("annex.private") == Some(true);
         }
-        settings.subsections("remote").iter().filter_map(|name| std::str::from_utf8(name).ok()).any(|name| {
-            settings.bool(&format!("remote.{name}.annex-private")) == Some(true)
-                && settings.value(&format!("remote.{name}.annex-uuid")).as_deref() == Some(uuid.as_bytes())
+        settings.subsections("remote").iter().any(|name| {
+            let value = |key: &str| settings.value_in("remote", name, key);
+            settings.bool_in("remote", name, "annex-private") == Some(true)
+                && value("annex-config-uuid").or_else(|| value("annex-uuid")).as_deref() == Some(uuid.as_bytes())
         })
     }
 

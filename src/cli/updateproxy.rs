@@ -74,5 +74,11 @@ fn why(refused: &Refused) -> String {
                 "{name:?} is not proxied: a name with a space or colon cannot be told to others; git remote rename it"
             )
         }
+        Refused::Private(name) => {
+            let name = String::from_utf8_lossy(name);
+            format!(
+                "{name} is not proxied: it is private, so nobody may be told of it; git config --unset remote.{name}.annex-private"
+            )
+        }
     }
 }

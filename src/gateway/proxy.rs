@@ -127,18 +127,23 @@ impl Proxies {
         });
         let ssh = repository.config("core.sshCommand").map(OsString::from_vec);
         let reserve = repository.reserve();
+        let tuned = repository.config_bool("annex.tune.objecthash1") == Some(true);
         let remotes: HashMap<_, _> = found
             .iter()
-            .map(|remote| (remote.uuid.clone(), Arc::new(reach(remote, blocked.as_deref(), reserve, &ssh))))
+            .map(|remote| (remote.uuid.clone(), Arc::new(reach(remote, blocked.as_deref(), reserve, tuned, &ssh))))
             .collect();
         *place = Some(Table { stamps, state, remotes: remotes.clone() });
         Ok(remotes)
     }
 }
 
-fn reach(remote: &Remote, blocked: Option<&str>, reserve: u64, ssh: &Option<OsString>) -> Proxied {
+fn reach(remote: &Remote, blocked: Option<&str>, reserve: u64, tuned: bool, ssh: &Option<OsString>) -> Proxied {
     let name = String::from_utf8_lossy(&remote.name).into_owned();
     let way = match remote::destination(remote, remote::environment) {
+        // git-annex has the objects of such a tree in other directories there, and would not find ours.
+        Ok(Destination::Store(config)) if config.tree.is_some() && tuned => Err(Failure::refused(format!(
+            "remote {name} has exporttree=yes, which is not proxied in a repository with annex.tune.objecthash1"
+        ))),
         Ok(Destination::Store(config)) => {
             let readonly = match blocked {
                 Some(why) => Some(why.to_string()),

@@ -12,7 +12,7 @@ use git_annex_remote_stream::annex::export::record;
 use git_annex_remote_stream::annex::export::tree::exportable;
 use git_annex_remote_stream::annex::export::work::Work;
 use git_annex_remote_stream::annex::layout;
-use git_annex_remote_stream::annex::log::{LocationLog, Presence, location_file};
+use git_annex_remote_stream::annex::log::{LocationLog, LogHashing, Presence, location_file};
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::name::{Key, Uuid};
 
@@ -194,7 +194,7 @@ fn local(repository: &Repository, key: &Key) -> Option<Vec<u8>> {
 /// Records that the remote has `key`, as the gateway does of anything stored.
 fn present(repository: &Repository, uuid: &Uuid, key: &Key) {
     let who = uuid.clone();
-    let edit = Edit::new(location_file(key), move |log| {
+    let edit = Edit::new(location_file(key, LogHashing::TwoLevels), move |log| {
         let mut log = LocationLog::parse(log);
         log.set(&who, Presence::Present, 1).then(|| log.to_bytes())
     });

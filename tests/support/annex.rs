@@ -50,6 +50,16 @@ impl Repo {
         repo.settle("bare-of-test")
     }
 
+    /// A new repository initialised with settings, `annex.tune.NAME=VALUE`, that hold for good.
+    pub fn tuned(settings: &[&str]) -> Repo {
+        let repo = Repo::bare_home();
+        repo.git(&["init", "--quiet", "--initial-branch=main", "."]).ok();
+        let settings = settings.iter().flat_map(|setting| ["-c", setting]);
+        let words: Vec<&str> = settings.chain(["annex", "init", "--quiet", "tuned-of-test"]).collect();
+        repo.git(&words).ok();
+        repo
+    }
+
     /// A new repository that is `uuid`.
     pub fn with_uuid(uuid: &str) -> Repo {
         let repo = Repo::bare_home();

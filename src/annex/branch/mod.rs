@@ -32,7 +32,7 @@ pub use followed::FollowedTree;
 pub use tree::TreeChange;
 
 use super::log::union::union;
-use super::log::{LocationLog, location_file};
+use super::log::{LocationLog, LogHashing, location_file};
 use super::repository::CurrentConfig;
 use crate::name::Key;
 use arrived::Arrivals;
@@ -130,7 +130,15 @@ impl Branch {
 
     /// Where the content of `key` is, as recorded. Errors: that is unknown.
     pub fn locations(&self, key: &Key) -> Result<LocationLog, BranchError> {
-        Ok(LocationLog::parse(&self.read(&location_file(key))?))
+        Ok(LocationLog::parse(&self.read(&location_file(key, self.log_hashing()))?))
+    }
+
+    /// How the logs of keys are named here.
+    pub fn log_hashing(&self) -> LogHashing {
+        match self.config.get().bool("annex.tune.branchhash1") {
+            Some(true) => LogHashing::OneLevel,
+            _ => LogHashing::TwoLevels,
+        }
     }
 
     /// Makes `edits`, all under one hold of git-annex's lock, each on what the ones before it left. When this returns they

@@ -258,7 +258,7 @@ fn ten_thousand_records_and_their_commit() {
     let edits = (0..10_000).map(|n| {
         let key = crate::name::Key::parse(format!("SHA256E-s1024--{n:064x}").as_bytes()).expect("a key");
         let uuid = uuid.clone();
-        Edit::new(location_file(&key), move |log| {
+        Edit::new(location_file(&key, LogHashing::TwoLevels), move |log| {
             let mut log = LocationLog::parse(log);
             log.set(&uuid, Presence::Present, 5).then(|| log.to_bytes())
         })

@@ -19,9 +19,24 @@ pub use stamp::Stamp;
 use crate::annex::layout;
 use crate::name::{Key, Uuid};
 
-/// The name in the branch of the location log of `key`: `abc/def/KEYFILE.log`.
-pub fn location_file(key: &Key) -> Vec<u8> {
-    let mut name = layout::hash_dir_lower(key.as_bytes()).into_bytes();
+/// How the logs of keys are spread over directories of the branch, for good from when the repository was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogHashing {
+    /// `abc/def/`.
+    #[default]
+    TwoLevels,
+    /// `abc/`: `annex.tune.branchhash1`.
+    OneLevel,
+}
+
+/// The name in the branch of the location log of `key`: `abc/def/KEYFILE.log`, or `abc/KEYFILE.log`.
+pub fn location_file(key: &Key, hashing: LogHashing) -> Vec<u8> {
+    let dirs = layout::hash_dir_lower(key.as_bytes());
+    let dirs = match hashing {
+        LogHashing::TwoLevels => &*dirs,
+        LogHashing::OneLevel => dirs.split('/').next().unwrap_or_default(),
+    };
+    let mut name = dirs.as_bytes().to_vec();
     name.push(b'/');
     name.extend_from_slice(&layout::key_file(key.as_bytes()));
     name.extend_from_slice(b".log");
@@ -29,16 +44,18 @@ pub fn location_file(key: &Key) -> Vec<u8> {
 }
 
 /// The name in the branch of what remotes keep of `key` for themselves: `abc/def/KEYFILE.log.rmet`.
-pub fn remote_meta_file(key: &Key) -> Vec<u8> {
-    let mut name = location_file(key);
+pub fn remote_meta_file(key: &Key, hashing: LogHashing) -> Vec<u8> {
+    let mut name = location_file(key, hashing);
     name.extend_from_slice(b".rmet");
     name
 }
 
-/// Whether a file of the branch is a location log.
+/// Whether a file of the branch is a location log, of either hashing.
 pub fn is_location_file(file: &[u8]) -> bool {
-    let parts: Vec<&[u8]> = file.split(|byte| *byte == b'/').collect();
-    matches!(parts[..], [a, b, name] if a.len() == 3 && b.len() == 3 && name.ends_with(b".log"))
+    let mut parts = file.rsplit(|byte| *byte == b'/');
+    let is_log = parts.next().is_some_and(|name| name.ends_with(b".log"));
+    let dirs: Vec<&[u8]> = parts.collect();
+    is_log && matches!(dirs.len(), 1 | 2) && dirs.iter().all(|dir| dir.len() == 3)
 }
 
 /// The name in the branch of the log of repositories and their descriptions.
@@ -55,6 +72,9 @@ pub const CLUSTER_LOG: &[u8] = b"cluster.log";
 
 /// The name in the branch of the log of what repositories prefer to have.
 pub const PREFERRED_LOG: &[u8] = b"preferred-content.log";
+
+/// The name in the branch of the log of how repositories are tuned.
+pub const DIFFERENCE_LOG: &[u8] = b"difference.log";
 
 /// The name in the branch of the log of rewrites of the branch itself, such as `git annex forget`.
 pub const TRANSITIONS_LOG: &[u8] = b"transitions.log";
@@ -87,15 +107,23 @@ mod tests {
             [("WORM-s4--a_b__c", "ad1/82e/WORM-s4--a_b__c.log"), ("WORM-s1--x", "3aa/b9d/WORM-s1--x.log")]
         {
             let key = Key::parse(key.as_bytes()).expect("a key");
-            assert_eq!(location_file(&key), file.as_bytes(), "{key}");
+            assert_eq!(location_file(&key, LogHashing::TwoLevels), file.as_bytes(), "{key}");
+            let one = [&file[..4], &file[8..]].concat();
+            assert_eq!(location_file(&key, LogHashing::OneLevel), one.as_bytes(), "{key}");
+            assert_eq!(remote_meta_file(&key, LogHashing::OneLevel), format!("{one}.rmet").as_bytes(), "{key}");
+            assert!(is_location_file(file.as_bytes()) && is_location_file(one.as_bytes()), "{key}");
         }
     }
 
     #[test]
     fn location_logs_are_told_by_their_name() {
-        for (file, is) in
-            [("abc/def/K.log", true), ("abc/def/K.log.web", false), ("uuid.log", false), ("a/b/K.log", false)]
-        {
+        for (file, is) in [
+            ("abc/def/K.log", true),
+            ("abc/def/K.log.web", false),
+            ("uuid.log", false),
+            ("a/b/K.log", false),
+            ("abc/de/K.log", false),
+        ] {
             assert_eq!(is_location_file(file.as_bytes()), is, "{file}");
         }
     }

@@ -31,6 +31,8 @@ pub enum Refused {
     Export(Vec<u8>),
     /// Its name would be read back as another one.
     Name(Vec<u8>),
+    /// Nothing of it is recorded where others would read it: `annex-private`.
+    Private(Vec<u8>),
 }
 
 impl Offers {
@@ -62,6 +64,7 @@ pub fn offers(repository: &Repository) -> Result<Offers, RemoteError> {
         if remote.offered {
             match refusal(remote) {
                 Some(why) => refused.push(why),
+                None if repository.is_private(&remote.uuid) => refused.push(Refused::Private(remote.name.clone())),
                 None => {
                     wanted.insert(Proxied { uuid: remote.uuid.clone(), name: remote.name.clone() });
                 }

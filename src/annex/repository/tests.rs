@@ -118,6 +118,24 @@ fn configuration_is_read_again_when_it_changed() {
     assert!(repository.is_private(&uuid(b"u-9")));
 }
 
+/// Recorded: `git annex initremote second --sameas=first --private` keeps what the remote holds in the branch.
+#[test]
+fn a_private_second_name_makes_nothing_else_private() {
+    let top = tempfile::tempdir().expect("a directory");
+    make(top.path(), &[]);
+    for (name, value) in [
+        ("remote.first.annex-uuid", "u-2"),
+        ("remote.second.annex-uuid", "u-2"),
+        ("remote.second.annex-config-uuid", "u-3"),
+        ("remote.second.annex-private", "true"),
+    ] {
+        git(top.path(), &["config", name, value]);
+    }
+    let repository = Repository::open(top.path()).expect("it opens");
+    let is_private = |uuid: &[u8]| repository.is_private(&Uuid::parse(uuid).expect("a uuid"));
+    assert_eq!((is_private(b"u-2"), is_private(b"u-3")), (false, true));
+}
+
 #[test]
 #[ignore = "needs root, to give a directory away"]
 fn a_repository_of_another_user_is_refused() {

@@ -113,7 +113,8 @@ impl Tree {
         if !self.store.capabilities().versions {
             return Ok(Vec::new());
         }
-        let (home, file) = (Arc::clone(&self.home), remote_meta_file(key));
+        let (home, file) =
+            (Arc::clone(&self.home), remote_meta_file(key, self.home.repository().branch().log_hashing()));
         let log = blocking(move || home.repository().branch().read(&file)).await?.map_err(super::failed)?;
         let log = MetaLog::parse(&log);
         let versions = log.values(&self.uuid, meta::VERSION).into_iter();
