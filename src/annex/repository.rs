@@ -91,6 +91,17 @@ impl Repository {
         &self.annex_dir
     }
 
+    /// Where git-annex keeps its databases, with their locks: a directory named by the uuid in `annex.dbdir`, else the `annex`
+    /// directory. A relative path is one from the top of the work tree, or from the git directory where there is none.
+    /// Source: recorded.
+    pub fn db_dir(&self) -> PathBuf {
+        use std::os::unix::ffi::OsStringExt;
+        let Some(set) = self.config("annex.dbdir").filter(|set| !set.is_empty()) else { return self.annex_dir.clone() };
+        let dir = self.work_tree().unwrap_or(&self.git_dir).join(std::ffi::OsString::from_vec(set));
+        // A uuid is no path: git-annex itself would not work in a repository whose uuid is one.
+        dir.join(std::ffi::OsString::from_vec(self.uuid.as_bytes().to_vec()))
+    }
+
     /// Where hooks are looked for: `core.hooksPath`, else `hooks` in the git directory.
     pub fn hooks_dir(&self) -> PathBuf {
         use std::os::unix::ffi::OsStringExt;

@@ -108,3 +108,40 @@ fn what_has_diverged_is_not_followed_and_told() {
     let has = |name: &str| tree.path().join(name).exists();
     assert_eq!((has("f"), has("g")), (false, true), "{said:#?}");
 }
+
+/// Databases and their locks are where `annex.dbdir` says, so each goes on where the other stopped.
+#[test]
+fn the_database_is_where_git_annex_has_it() {
+    let home = Repo::bare();
+    let place = tempfile::tempdir().expect("a directory");
+    let script = format!(
+        r#"{SERVE}
+        mkdir ../work && cd ../work && top=$PWD
+        git init --quiet --bare -b main server && cd server
+        git config annex.dbdir "$top/databases"
+        mkdir "$top/databases" && serve {} main && cd ..
+        git clone --quiet server client 2>/dev/null && cd client && git annex init --quiet client
+        echo 1 >f && git add f && git commit --quiet -m f && git push --quiet origin main 2>/dev/null
+        echo "== theirs finds what ours did" && git -C ../server annex export main --to tree
+        echo 2 >g && git add g && git commit --quiet -m g
+        mv ../server/hooks/post-receive ../hook && git push --quiet origin main
+        echo "== theirs goes on" && git -C ../server annex export main --to tree
+        mv ../hook ../server/hooks/post-receive
+        echo 3 >h && git add h && git commit --quiet -m h
+        echo "== ours goes on" && git push origin main 2>&1
+        cd .. && find databases server/annex -path '*exportdb*' -name 'db*'
+        mv databases gone && cd client && git commit --quiet --allow-empty -m i && git rm -q h && git commit --quiet -m j
+        echo "== gone" && git push origin main 2>&1
+        "#,
+        place.path().display()
+    );
+    let said = run(home.command(Path::new("sh")).arg("-euc").arg(&script), LIMIT).ok();
+    let parts: Vec<&str> = said.stdout.split("== ").collect();
+    let [_, theirs, next, ours, gone] = parts[..] else { panic!("{said:#?}") };
+    assert!(!theirs.contains("export tree"), "there is nothing to do: {said:#?}");
+    assert!(next.contains("export tree g") && !next.contains("tree f"), "{said:#?}");
+    assert!(ours.contains("ok, 1 stored"), "{said:#?}");
+    let found: Vec<&str> = ours.lines().filter(|line| line.ends_with("/exportdb/db")).collect();
+    assert!(matches!(found[..], [one] if one.starts_with("databases/")), "{said:#?}");
+    assert!(gone.contains("annex.dbdir"), "{said:#?}");
+}

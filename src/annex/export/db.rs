@@ -1,4 +1,4 @@
-//! git-annex's database of an export, `.git/annex/export/UUID/exportdb/db`: which names of the remote were filled with which
+//! git-annex's database of an export, `.git/annex/export/UUID/exportdb/db`, or below `annex.dbdir` in place of `.git/annex`: which names of the remote were filled with which
 //! key, and which keys the exported tree has.
 //!
 //! git-annex makes the second anew from `export.log`, but not the first: without it, its next export asks the remote for
@@ -60,13 +60,19 @@ CREATE TABLE IF NOT EXISTS "export_tree_current"("id" INTEGER PRIMARY KEY,"tree"
 const LIMIT: Duration = Duration::from_secs(120);
 
 impl ExportDb {
-    /// Opens the database of `remote` in the repository with this `annex` directory; makes it where it is not there.
-    pub fn open(annex_dir: &Path, remote: &Uuid) -> Result<Self, DbError> {
-        let dir = annex_dir.join("export");
+    /// Opens the database of `remote` in the repository with this [`db_dir`](super::super::repository::Repository::db_dir);
+    /// makes it where it is not there.
+    pub fn open(db_dir: &Path, remote: &Uuid) -> Result<Self, DbError> {
+        let dir = db_dir.join("export");
         let name = file_name(remote).map_err(|e| DbError { what: "open", path: dir.clone(), why: e.to_string() })?;
         let stem = dir.join(name).join("exportdb");
         let path = stem.join("db");
         if !path.exists() {
+            // git-annex does not make it either: what is missing may be a file system that is not mounted.
+            if let Some(above) = db_dir.parent().filter(|above| !above.is_dir()) {
+                let why = "there is no such directory; see annex.dbdir in git config".to_string();
+                return Err(DbError { what: "find", path: above.to_path_buf(), why });
+            }
             make(&stem, &path)?;
         }
         let connection = Connection::open(&path).map_err(fails("open", &path))?;
@@ -77,11 +83,11 @@ impl ExportDb {
     }
 
     /// The same where there is one already. `None` where nothing was exported to `remote` from here.
-    pub fn existing(annex_dir: &Path, remote: &Uuid) -> Result<Option<Self>, DbError> {
+    pub fn existing(db_dir: &Path, remote: &Uuid) -> Result<Option<Self>, DbError> {
         let Ok(name) = file_name(remote) else { return Ok(None) };
-        let path = annex_dir.join("export").join(name).join("exportdb/db");
+        let path = db_dir.join("export").join(name).join("exportdb/db");
         match path.try_exists() {
-            Ok(true) => Self::open(annex_dir, remote).map(Some),
+            Ok(true) => Self::open(db_dir, remote).map(Some),
             Ok(false) => Ok(None),
             Err(e) => Err(DbError { what: "open", path, why: e.to_string() }),
         }

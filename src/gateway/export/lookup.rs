@@ -86,7 +86,7 @@ impl Tree {
             let log = record::exports(repository)?;
             let is_own = record::is_under_way(repository, &log, &uuid)?;
             let tree = log.held(repository.uuid(), &uuid);
-            let Some(db) = ExportDb::existing(repository.annex_dir(), &uuid)? else {
+            let Some(db) = ExportDb::existing(&repository.db_dir(), &uuid)? else {
                 return Ok(Names { is_stale: tree != GitId::EMPTY_TREE, ..Names::default() });
             };
             let is_stale = !is_own && db.tree()?.unwrap_or(GitId::EMPTY_TREE) != tree;
@@ -100,7 +100,7 @@ impl Tree {
     /// Whether `name` is noted to hold `key` still.
     async fn holds(&self, name: &[u8], key: &Key) -> Result<bool, Failure> {
         let (home, uuid, name, key) = (Arc::clone(&self.home), self.uuid.clone(), name.to_vec(), key.clone());
-        let asked = blocking(move || match ExportDb::existing(home.repository().annex_dir(), &uuid)? {
+        let asked = blocking(move || match ExportDb::existing(&home.repository().db_dir(), &uuid)? {
             Some(db) => db.holds(&name, &key),
             None => Ok(false),
         });

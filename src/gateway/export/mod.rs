@@ -112,7 +112,7 @@ impl Tree {
         loop {
             let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
             let taken = blocking(move || {
-                let db = ExportDb::open(home.repository().annex_dir(), &uuid)?;
+                let db = ExportDb::open(&home.repository().db_dir(), &uuid)?;
                 Ok::<_, DbError>(db.try_lock()?.map(|lock| Book { db, lock }))
             });
             if let Some(book) = taken.await?.map_err(failed)? {
