@@ -118,7 +118,8 @@ fn we_proxy_for_whom_git_annex_shell_does() {
     assert_eq!(served(&repo, &uuid), (false, false), "gone");
 }
 
-/// What git-annex's gateway answers to CHECKPRESENT and PUT, and what we think of the remote.
+/// What git-annex's gateway answers to CHECKPRESENT and PUT, and what we think of the remote. It reads from what was enabled
+/// by itself, and we do not.
 #[test]
 fn what_nobody_verified_is_used_as_far_as_git_annex_uses_it() {
     let repo = Repo::new();
@@ -131,14 +132,16 @@ fn what_nobody_verified_is_used_as_far_as_git_annex_uses_it() {
     }
     repo.annex(&["updateproxy"]).ok();
     let uuid = |name: &str| repo.git(&["config", &format!("remote.{name}.annex-uuid")]).ok().stdout.trim().to_string();
-    let says = |name: &str, request: &str| {
+    let asked = |shell: &str, name: &str, request: &str| {
         let mut command = repo.command(&std::path::PathBuf::from("sh"));
-        let shell = peers().join("git-annex-shell").display().to_string();
-        let script = "printf 'VERSION 4\\n%s\\n' \"$2\" | \"$0\" p2pstdio \"$1\" \"$3\" --uuid \"$4\"";
+        let script = "printf 'VERSION 4\\n%s\\n' \"$2\" | $0 p2pstdio \"$1\" \"$3\" --uuid \"$4\"";
         let directory = repo.dir().display().to_string();
-        let done = run(command.args(["-c", script, &shell, &directory, request, CLIENT, &uuid(name)]), LIMIT);
-        done.stdout.lines().nth(2).unwrap_or_default().starts_with("ERROR")
+        let done = run(command.args(["-c", script, shell, &directory, request, CLIENT, &uuid(name)]), LIMIT);
+        done.stdout.lines().nth(2).unwrap_or(&done.stderr).to_string()
     };
+    let shell = peers().join("git-annex-shell").display().to_string();
+    let says = |name: &str, request: &str| asked(&shell, name, request).starts_with("ERROR");
+    let ours = format!("{} shell", env!("CARGO_BIN_EXE_git-annex-remote-stream"));
     let record = repo.dir().join(".git/annex/verified-remote.log");
     let whole = std::fs::read_to_string(&record).expect("recorded");
     let without: String = whole.split_inclusive('\n').filter(|line| !line.starts_with(&uuid("d1"))).collect();
@@ -154,7 +157,14 @@ fn what_nobody_verified_is_used_as_far_as_git_annex_uses_it() {
         let d1 = all.iter().find(|remote| remote.name == b"d1").expect("it is there");
         let RemoteKind::Special(special) = &d1.kind else { panic!("{d1:?}") };
         assert_eq!(special.trust, trust, "{mark}");
-        assert_eq!(says("d1", &format!("CHECKPRESENT {key}")), !trust.may_read(), "{mark}");
+        let theirs = trust.may_read() || trust == Trust::Automatic;
+        assert_eq!(says("d1", &format!("CHECKPRESENT {key}")), !theirs, "{mark}");
+        for request in [format!("CHECKPRESENT {key}"), format!("GET 0  {key}"), format!("PUT  {key}")] {
+            let answer = asked(&ours, "d1", &request);
+            // The session is refused before it begins.
+            let refused = answer.contains("verifyremote d1");
+            assert_eq!(refused, !trust.may_read(), "{mark} {request}: {answer}");
+        }
         assert_eq!(says("d2", &format!("REMOVE {key}")), write_block(&all).is_some(), "{mark}");
         assert_eq!(says("d1", &format!("REMOVE {key}")), write_block(&all).is_some() || !trust.may_read(), "{mark}");
     }

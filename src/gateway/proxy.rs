@@ -148,7 +148,7 @@ fn reach(remote: &Remote, blocked: Option<&str>, reserve: u64, tuned: bool, ssh:
             let readonly = match blocked {
                 Some(why) => Some(why.to_string()),
                 None if config.writable => None,
-                None => Some(format!("remote {name} is read-only: it is annex-readonly, or nobody verified it here")),
+                None => Some(format!("remote {name} is read-only: it is annex-readonly")),
             };
             Ok(Way::Store(Arc::new(Shelf { config, readonly, reserve })))
         }

@@ -58,13 +58,6 @@ impl Creds {
         self.find(&format!("-{setting}"), setting)
     }
 
-    /// The same where only what is embedded in the configuration may be used.
-    #[must_use]
-    pub fn embedded_only(mut self) -> Self {
-        self.file = None;
-        self
-    }
-
     fn find(&self, suffix: &str, setting: &str) -> io::Result<Option<Login>> {
         if let Some(file) = self.file.as_ref().filter(|_| !setting.contains(['/', '\0'])) {
             let mut name = file.clone().into_os_string();

@@ -73,6 +73,8 @@ pub struct GitRemote {
     pub ssh_options: Vec<Vec<u8>>,
     /// What a relative path in the url is relative to: the work tree, or the git directory where there is none.
     pub base: PathBuf,
+    /// Whether somebody here chose the url, or it came with the git-annex branch.
+    pub trust: Trust,
 }
 
 /// Why the remotes of a repository are not known. Shown on one line.
@@ -132,6 +134,7 @@ fn read(
         Some(url) => {
             let options = value("annex-ssh-options").or_else(|| settings.value("annex.ssh-options"));
             RemoteKind::Git(GitRemote {
+                trust: special::of_git(&id, verified, value("annex-verified").as_deref()),
                 url,
                 annex_url: value("annexurl"),
                 shell: value("annex-shell"),

@@ -30,7 +30,11 @@ pub struct SpecialConfig {
 pub enum Trust {
     /// Somebody here looked at this very configuration.
     Verified,
-    /// It was enabled without anybody looking: it may be read from, and nothing is written to any special remote.
+    /// It was enabled without anybody looking: it may not be used, and nothing is written to any special remote.
+    ///
+    /// git-annex reads from such a remote. A person's git-annex does that with the rights of who pushed what it reads; a
+    /// server does it with its own, for everybody who may read: whoever may push could make it read any file and any
+    /// address that the server can reach, or sign requests to a host of their choice.
     Automatic,
     /// It was enabled and not looked at yet: it may not be used.
     Manual,
@@ -44,9 +48,9 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// Whether content may be read from it.
+    /// Whether it may be used at all.
     pub fn may_read(self) -> bool {
-        matches!(self, Self::Verified | Self::Automatic)
+        self == Self::Verified
     }
 
     /// Whether it keeps every special remote from being written to.
@@ -80,6 +84,11 @@ const WAIT: Duration = Duration::from_secs(10);
 const MOST: u64 = 16 << 20;
 
 impl Verified {
+    /// Whether somebody here has looked at a configuration of `uuid`.
+    pub(super) fn has(&self, uuid: &Uuid) -> bool {
+        self.0.as_ref().is_some_and(|verified| verified.config(uuid).is_some())
+    }
+
     pub(super) fn read(annex_dir: &Path) -> Result<Self, RemoteError> {
         let path = annex_dir.join("verified-remote.log");
         if !path.try_exists().map_err(RemoteError::io(&path))? {
@@ -117,6 +126,20 @@ pub(super) fn in_force(
         _ => Trust::Unverified,
     };
     Some((inherited(log, uuid)?, trust))
+}
+
+/// How far a git repository with the mark `mark` may be used.
+///
+/// One that somebody added has none. git-annex makes others out of the git-annex branch: where type=git is autoenabled, the url
+/// of git config is what the branch said then.
+pub(super) fn of_git(uuid: &Uuid, verified: &Verified, mark: Option<&[u8]>) -> Trust {
+    match mark {
+        None | Some(b"verified") => Trust::Verified,
+        _ if verified.has(uuid) => Trust::Verified,
+        Some(b"automatic") => Trust::Automatic,
+        Some(b"manual") => Trust::Manual,
+        Some(_) => Trust::Unverified,
+    }
 }
 
 /// What the branch says; a remote that is the same as another is encrypted and chunked like that.

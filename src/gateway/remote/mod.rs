@@ -42,9 +42,8 @@ pub struct StoreConfig {
     pub options: Options,
     /// How objects are named.
     pub naming: Naming,
-    /// Whether content may be stored and removed: its configuration was verified, and it is not `annex-readonly`. A special
-    /// remote that is not may keep all others from being written to as well, see
-    /// [`Proxies::blocked_by`](crate::annex::remote::Proxies::blocked_by).
+    /// Whether content may be stored and removed: it is not `annex-readonly`. A special remote that nobody verified may keep
+    /// all others from being written to as well, see [`Proxies::blocked_by`](crate::annex::remote::Proxies::blocked_by).
     pub writable: bool,
     /// The remote's name and type, for messages.
     pub label: String,
@@ -96,14 +95,17 @@ pub fn destination(remote: &Remote, environment: Environment) -> Result<Destinat
     let name = remote.name.escape_ascii().to_string();
     let refuse = |why: String| Refusal { remote: name.clone(), why };
     match &remote.kind {
-        RemoteKind::Git(git) => git::place(git, &name).map(Destination::Git).map_err(refuse),
+        RemoteKind::Git(git) => {
+            trusted(git.trust, &name).map_err(refuse)?;
+            git::place(git, &name).map(Destination::Git).map_err(refuse)
+        }
         RemoteKind::Special(special) => {
             let (scheme, options) = store(special, &name, environment).map_err(refuse)?;
             Ok(Destination::Store(StoreConfig {
                 scheme,
                 options,
                 naming: scheme.layout.into(),
-                writable: special.trust == Trust::Verified && !remote.readonly,
+                writable: !remote.readonly,
                 label: format!("{name} ({})", text(special, "type")),
                 tree: is_yes(special, "exporttree").then(|| Exports { tracking: remote.tracking.clone() }),
             }))
@@ -118,42 +120,39 @@ pub fn environment(name: &str) -> Option<Vec<u8>> {
 
 fn store(special: &SpecialConfig, name: &str, environment: Environment) -> Result<(Scheme, Options), String> {
     usable(special, name)?;
-    // What nobody looked at gets no credentials but those that came with it.
-    let (creds, environment) = match special.trust {
-        Trust::Verified => (special.creds.clone(), environment),
-        _ => (special.creds.clone().embedded_only(), (|_| None) as Environment),
-    };
     match text(special, "type").as_str() {
         "external" => match text(special, "externaltype").as_str() {
-            "stream" => stream(special, &creds, environment),
+            "stream" => stream(special, environment),
             other => Err(format!(
                 "is of type external, and its program git-annex-remote-{other} is not run here; make it one of externaltype=stream"
             )),
         },
         "directory" => own::directory(special, name),
-        "S3" => own::s3(special, &creds, environment),
-        "webdav" => own::webdav(special, &creds, environment),
+        "S3" => own::s3(special, &special.creds, environment),
+        "webdav" => own::webdav(special, &special.creds, environment),
         other => Err(format!(
             "is of type {other}, and proxied are external (externaltype=stream), directory, S3 and webdav; copy its content to one of these"
         )),
     }
 }
 
+/// Whether somebody here has looked at where it is. Nothing else is: a configuration that only came with the git-annex branch
+/// could name any place that this computer can reach, with the rights and the credentials of this process.
+fn trusted(trust: Trust, name: &str) -> Result<(), String> {
+    match trust {
+        Trust::Verified => Ok(()),
+        Trust::Automatic | Trust::Manual | Trust::Unverified => {
+            Err(format!("has a configuration that nobody verified here; look at it: git annex verifyremote {name}"))
+        }
+        Trust::Unrecorded => Err(format!(
+            "has no record of what was verified here; any command of a newer git-annex makes one, or git annex verifyremote {name}"
+        )),
+    }
+}
+
 /// Whether it may be used, and its objects are the content itself.
 fn usable(special: &SpecialConfig, name: &str) -> Result<(), String> {
-    match special.trust {
-        Trust::Verified | Trust::Automatic => {}
-        Trust::Manual | Trust::Unverified => {
-            return Err(format!(
-                "has a configuration that nobody verified here; look at it: git annex verifyremote {name}"
-            ));
-        }
-        Trust::Unrecorded => {
-            return Err(format!(
-                "has no record of what was verified here; any command of a newer git-annex makes one, or git annex verifyremote {name}"
-            ));
-        }
-    }
+    trusted(special.trust, name)?;
     let says = |key: &str| text(special, key);
     match says("encryption").as_str() {
         "none" if special.value("cipher").is_none() => {}
@@ -198,11 +197,7 @@ fn is_yes(special: &SpecialConfig, name: &str) -> bool {
 }
 
 /// The store of an external special remote of this program, settled as at PREPARE.
-fn stream(
-    special: &SpecialConfig,
-    creds: &crate::annex::remote::Creds,
-    environment: Environment,
-) -> Result<(Scheme, Options), String> {
+fn stream(special: &SpecialConfig, environment: Environment) -> Result<(Scheme, Options), String> {
     let mut setup = Setup::new(Purpose::Prepare, environment);
     let mut answer = None;
     loop {
@@ -212,7 +207,7 @@ fn stream(
             }
             Step::Ask(Query::GetCreds(name)) => {
                 let name = String::from_utf8_lossy(&name);
-                let login = creds.setting(&name).map_err(|e| format!("credentials {name}: {e}"))?;
+                let login = special.creds.setting(&name).map_err(|e| format!("credentials {name}: {e}"))?;
                 let (user, password) = login.map(|login| (login.user, login.password)).unwrap_or_default();
                 answer = Some(Answer::Creds { user, password: Secret::new(password) });
             }

@@ -145,16 +145,104 @@ fn our_webdav_takes_its_password_from_what_is_kept_or_embedded() {
     }
 }
 
+/// What somebody who may only push would like the server to open: places of the server itself, and hosts of their choice
+/// that requests are to be signed for.
+const WISHES: &[&str] = &[
+    "type=external externaltype=stream scheme=fs directory=/etc",
+    "type=external externaltype=stream scheme=fs directory=/etc exporttree=yes annexobjects=yes",
+    "type=external externaltype=stream scheme=s3 bucket=b-1 host=evil.example",
+    "type=external externaltype=stream scheme=s3 bucket=b-1 host=127.0.0.1 profile=default",
+    "type=external externaltype=stream scheme=s3 bucket=b-1 host=evil.example signature=anonymous",
+    "type=directory directory=/etc",
+    "type=S3 bucket=b-1 host=evil.example s3creds=aWQyCnNlY3JldAo= embedcreds=yes",
+    "type=S3 bucket=b-1 host=169.254.169.254 signature=anonymous",
+    "type=webdav url=http://127.0.0.1:8080/",
+    "type=webdav url=http://names.that.change.example/",
+    "type=S3 sameas-uuid=d2 bucket=b-1 host=evil.example",
+];
+
 #[test]
-fn what_nobody_verified_gets_no_credentials_of_ours() {
-    let config = [("annex-verified", "automatic")];
-    let other = ("verified-remote.log", "");
-    let (_dir, kept) = remote(S3, &config, &[("creds/d1", "id\nsecret\n"), other]);
+fn what_nobody_verified_is_opened_nowhere() {
     let environment: Environment = |_| Some(b"leak".to_vec());
-    let store = stored(&kept, environment);
-    assert_eq!((store.options.bytes(remotes::s3::SECRET), store.writable), (None, false));
-    let (_dir, embedded) = remote(&format!("{S3} s3creds=aWQyCnNlY3JldAo="), &config, &[other]);
-    assert_eq!(stored(&embedded, environment).options.bytes(remotes::s3::SECRET), Some(&b"secret"[..]));
+    let services = registry::schemes().map(|scheme| {
+        format!(
+            "type=external externaltype=stream scheme={} endpoint=http://127.0.0.1:1 root=/ bucket=b-1",
+            scheme.name
+        )
+    });
+    let wishes: Vec<String> = WISHES.iter().map(ToString::to_string).chain(services).collect();
+    let files = [("verified-remote.log", ""), ("creds/d1", "id\nsecret\n"), ("creds/d1-s3creds", "id\nsecret\n")];
+    // A directory is in git config because somebody here put it there; whose configuration that was for is not known.
+    let place = ("annex-directory", "/etc");
+    let configs = [
+        &[place][..],
+        &[place, ("annex-verified", "automatic")],
+        &[place, ("annex-verified", "manual")],
+        &[place, ("annex-verified", "verified")],
+        &[place, ("annex-verified", "true")],
+    ];
+    for config in configs {
+        let (dir, _) = remote("", config, &files);
+        for wish in &wishes {
+            let line = format!("d1 encryption=none name=x {wish} timestamp=1s\n");
+            std::fs::write(dir.path().join(".git/annex/journal/remote.log"), line).expect("written");
+            let repository = Repository::open(dir.path()).unwrap_or_else(|e| panic!("{e}"));
+            let remote = remotes_of(&repository).expect("read").pop().expect("it is there");
+            let refusal = destination(&remote, environment).expect_err(wish).to_string();
+            assert!(refusal.contains("git annex verifyremote x"), "{config:?} {wish}: {refusal}");
+        }
+    }
+}
+
+#[test]
+fn what_was_verified_stays_what_it_is_whatever_the_branch_says() {
+    let verified = [
+        ("type=external externaltype=stream scheme=fs directory=/media/x", "directory=/media/x"),
+        ("type=directory", "directory=/media/y"),
+        (
+            "type=S3 bucket=b-1 host=ours.example signature=anonymous",
+            "bucket=b-1 host=ours.example protocol=http signature=anonymous",
+        ),
+        ("type=webdav url=http://ours.example/r", "endpoint=http://ours.example root=/r"),
+    ];
+    for (line, place) in verified {
+        let recorded = format!("d1 encryption=none name=x {line} timestamp=1s\n");
+        let files = [("verified-remote.log", recorded.as_str())];
+        let config = [("annex-directory", "/media/y"), ("annex-verified", "automatic")];
+        let (dir, _) = remote("", &config, &files);
+        for wish in WISHES {
+            let line = format!("d1 encryption=none name=x {wish} timestamp=9s\n");
+            std::fs::write(dir.path().join(".git/annex/journal/remote.log"), line).expect("written");
+            let repository = Repository::open(dir.path()).unwrap_or_else(|e| panic!("{e}"));
+            let remote = remotes_of(&repository).expect("read").pop().expect("it is there");
+            let store = stored(&remote, NOTHING);
+            assert_eq!((shown(&store).as_str(), store.tree.is_some()), (place, false), "{wish}");
+        }
+    }
+}
+
+#[test]
+fn a_repository_that_came_with_the_branch_is_opened_once_somebody_looked_at_it() {
+    // As recorded where `git annex init` autoenabled one of type=git.
+    let recorded = "autoenable=true location=/srv/secret.git type=git";
+    let url = ("url", "/srv/secret.git");
+    for (mark, log, opened) in [
+        (Some("automatic"), "", false),
+        (Some("manual"), "", false),
+        (Some("junk"), "", false),
+        (Some("automatic"), "d1 location=/srv/secret.git type=git timestamp=1s\n", true),
+        (Some("verified"), "", true),
+        (None, "", true),
+    ] {
+        let mark = mark.map(|mark| ("annex-verified", mark));
+        let config: Vec<_> = [url].into_iter().chain(mark).collect();
+        let (_dir, remote) = remote(recorded, &config, &[("verified-remote.log", log)]);
+        match destination(&remote, NOTHING) {
+            Ok(Destination::Git(GitPlace::Path(path))) if opened => assert_eq!(path, std::path::Path::new(url.1)),
+            Err(refusal) if !opened => assert!(refusal.to_string().contains("git annex verifyremote x"), "{refusal}"),
+            other => panic!("{mark:?} {log:?}: {other:?}"),
+        }
+    }
 }
 
 #[test]
