@@ -6,6 +6,8 @@
 
 mod place;
 mod put;
+mod spelling;
+mod staging;
 mod stream;
 mod tree;
 
@@ -103,7 +105,7 @@ impl Fs {
         };
         self.check_space(object, len, free).inspect_err(|_| {
             if let Some(name) = &staged.name {
-                let _ = std::fs::remove_file(name);
+                let _ = place.let_go(name);
             }
         })?;
         Ok(Box::new(put::FsPut::new(place, staged, object, &self.label, len, &self.in_flight)))
@@ -148,7 +150,7 @@ impl Store for Fs {
 
     async fn prove(&self, _owner: &str) -> Result<()> {
         let (root, tree) = (Arc::clone(&self.root), self.context.tree);
-        on_a_thread(move || place::prove(&root, tree)).await.and_then(|r| r).map_err(|e| match e.kind() {
+        on_a_thread(move || staging::prove(&root, tree)).await.and_then(|r| r).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => self.missing_root(Op::Prove),
             _ => Error::io(Op::Prove, "writing and reading a marker", e).on(&self.label),
         })

@@ -1,27 +1,18 @@
 //! Where an object's file lies, and the system calls that bring it there and take it away.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{File, Metadata, Permissions};
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::put::Stage;
 use super::tree::absent;
 use crate::{NameError, ObjectName};
 
-/// Directory in the root where files are staged that have to have a name; git-annex's directory remotes use the same.
-const STAGE: &str = "tmp";
-
-/// How the names of staged files begin that outlive the process.
-const LASTING: &str = "stream-upload-";
-
 /// How often a race with someone who removes the directories we make is run again.
-const RACES: usize = 16;
+pub(super) const RACES: usize = 16;
 
 /// The path of an object.
 #[derive(Clone, Debug)]
@@ -43,6 +34,11 @@ impl Place {
         Ok(Self { root: Arc::clone(root), file, own_dir, tree })
     }
 
+    /// The root itself, which is no object.
+    pub(super) fn root(root: &Path, tree: bool) -> Self {
+        Self { root: root.into(), file: root.to_path_buf(), own_dir: false, tree }
+    }
+
     pub(super) fn dir(&self) -> &Path {
         self.file.parent().unwrap_or(&self.root)
     }
@@ -50,52 +46,6 @@ impl Place {
     /// Bytes that are free on the root's disk, where the file system tells.
     pub(super) fn free(&self) -> Option<u64> {
         rustix::fs::statvfs(&*self.root).ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize))
-    }
-
-    /// A file in the root's file system to write an object into, without a name where the file system can do without.
-    pub(super) fn stage(&self) -> io::Result<Stage> {
-        use rustix::fs::{Mode, OFlags};
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::open(&*self.root, flags, Mode::from_raw_mode(0o444)) {
-            Ok(fd) => Ok(Stage { file: fd.into(), name: None, written: 0, resumption: None }),
-            // NFS, FUSE and old kernels have no nameless files.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
-                self.stage_named()
-            }
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    pub(super) fn stage_named(&self) -> io::Result<Stage> {
-        let dir = self.root.join(STAGE);
-        std::fs::create_dir_all(&dir)?;
-        let path = dir.join(unique());
-        let mut options = File::options();
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o444);
-        let file = options.read(true).write(true).create_new(true).open(&path)?;
-        Ok(Stage { file, name: Some(path), written: 0, resumption: None })
-    }
-
-    /// A file in the root's file system that outlives the process, with the name by which it is found again. Nobody else has
-    /// it open for as long as it is open here, whatever threads do. `None` where the file system cannot promise that.
-    pub(super) fn stage_lasting(&self) -> io::Result<Option<(File, OsString)>> {
-        let dir = self.root.join(STAGE);
-        std::fs::create_dir_all(&dir)?;
-        // Process ids and counts come again: in a container they always do.
-        let name = OsString::from(format!("{LASTING}{:016x}", RandomState::new().hash_one(unique())));
-        let file = File::options().read(true).write(true).create_new(true).open(dir.join(&name))?;
-        if lock(&file).is_err() {
-            std::fs::remove_file(dir.join(&name))?;
-            return Ok(None);
-        }
-        Ok(Some((file, name)))
-    }
-
-    /// Where the staged file with this name is. `None` where this is no such name.
-    pub(super) fn lasting(&self, name: &[u8]) -> Option<PathBuf> {
-        let digits = name.strip_prefix(LASTING.as_bytes())?;
-        let good = digits.len() == 16 && digits.iter().all(u8::is_ascii_hexdigit);
-        good.then(|| self.root.join(STAGE).join(OsStr::from_bytes(name)))
     }
 
     /// Makes a staged file the object: lasting before it is visible, and the directories lasting after it.
@@ -137,14 +87,18 @@ impl Place {
 
     fn link(&self, staged: &File, name: Option<&Path>) -> io::Result<()> {
         match name {
-            Some(name) => std::fs::rename(name, &self.file),
+            Some(name) => self.take(name).inspect(|()| self.tidy(name)),
             None => match link_nameless(staged, &self.file) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    let aside = self.dir().join(unique());
-                    link_nameless(staged, &aside)?;
-                    std::fs::rename(&aside, &self.file).inspect_err(|_| {
+                    if self.tree {
+                        self.may_replace()?;
+                    }
+                    let aside = self.moment(|aside| link_nameless(staged, aside))?;
+                    let moved = std::fs::rename(&aside, &self.file).inspect_err(|_| {
                         let _ = std::fs::remove_file(&aside);
-                    })
+                    });
+                    self.tidy(&aside);
+                    moved
                 }
                 done => done,
             },
@@ -206,7 +160,7 @@ pub(super) fn reopen(path: &Path, len: u64) -> io::Result<File> {
 }
 
 /// A write that was given up may still be under way on a thread, which has the file open and so the lock.
-fn lock(file: &File) -> io::Result<()> {
+pub(super) fn lock(file: &File) -> io::Result<()> {
     Ok(rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?)
 }
 
@@ -218,47 +172,6 @@ pub(super) fn boot() -> Option<Vec<u8>> {
 /// Changes whenever the content does, as far as a file system can tell.
 pub(super) fn tag(meta: &Metadata) -> String {
     format!("{}.{}.{}.{}", meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
-}
-
-/// Creates the root where only itself is missing, writes a marker into it, reads it back and removes it.
-/// In a tree nothing but its files stays.
-pub(super) fn prove(root: &Path, tree: bool) -> io::Result<()> {
-    match std::fs::create_dir(root) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    let dir = root.join(STAGE);
-    std::fs::create_dir_all(&dir)?;
-    let marker = dir.join(unique());
-    let text = b"git-annex-remote-stream was here";
-    std::fs::write(&marker, text)?;
-    let read = std::fs::read(&marker);
-    std::fs::remove_file(&marker)?;
-    if tree {
-        // Others may be at work there; then it is they who are done with it last.
-        let _ = std::fs::remove_dir(&dir);
-    }
-    if read? != text { Err(io::Error::other("what was written is not what is read")) } else { Ok(()) }
-}
-
-fn unique() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    format!("{}{}-{}", temporary(), std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// How the names of files begin that this computer makes for a moment.
-fn temporary() -> String {
-    format!("stream-{}-", rustix::system::uname().nodename().to_string_lossy().replace('/', "_"))
-}
-
-/// True where a file of this name in this directory below the root is one on its way.
-pub(super) fn is_ours(dir: &[u8], name: &[u8]) -> bool {
-    let number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-    let moment = name.strip_prefix(temporary().as_bytes()).is_some_and(|rest| {
-        let mut parts = rest.split(|b| *b == b'-');
-        matches!((parts.next(), parts.next(), parts.next()), (Some(a), Some(b), None) if number(a) && number(b))
-    });
-    moment || (dir == STAGE.as_bytes() && name.starts_with(LASTING.as_bytes()))
 }
 
 fn set_mode(path: &Path, change: impl Fn(u32) -> u32) -> io::Result<()> {

@@ -48,6 +48,7 @@ pub(super) struct Stage {
 
 /// The name of a staged file that has one; removed unless it was renamed into place or is to last.
 struct Staged {
+    place: Place,
     name: Option<PathBuf>,
     lasting: bool,
 }
@@ -55,7 +56,7 @@ struct Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         if let Some(path) = self.name.take().filter(|_| !self.lasting) {
-            let _ = std::fs::remove_file(path);
+            let _ = self.place.let_go(&path);
         }
     }
 }
@@ -93,14 +94,14 @@ impl FsPut {
         let left = len.saturating_sub(stage.written);
         all.set(all.get().saturating_add(left));
         Self {
-            place,
             object: object.clone(),
             label: label.into(),
             len,
             written: stage.written,
             data: DataFile::new(Arc::clone(&file)),
             file,
-            staged: Staged { name: stage.name, lasting: stage.resumption.is_some() },
+            staged: Staged { place: place.clone(), name: stage.name, lasting: stage.resumption.is_some() },
+            place,
             announced: Announced { left, all: Rc::clone(all) },
             marks: stage.resumption.map(|resumption| Marks { resumption, told: stage.written }),
         }

@@ -75,7 +75,7 @@ pub(super) async fn abandon(fs: &Fs, object: &ObjectName, upload: &Resumption) -
             .object(object)
             .on(&fs.label));
     };
-    match fs.off(Op::Put, move || std::fs::remove_file(path)).await? {
+    match fs.off(Op::Put, move || place.let_go(&path)).await? {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
             Err(fs.fail(Op::Put, object, "removing an unfinished file", e))
         }

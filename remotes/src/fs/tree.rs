@@ -5,13 +5,13 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::place::{Place, is_ours, tag};
+use super::place::{Place, tag};
+use super::staging::is_staging;
 use super::{Fs, place};
 use crate::pump::{FileSource, Meter, Source};
 use crate::sys::on_a_thread;
@@ -49,7 +49,7 @@ pub(super) async fn list(fs: &Fs, prefix: Option<&ObjectName>) -> Result<Box<dyn
     fs.root_is_there(Op::List).await?;
     let start = prefix.map(|prefix| fs.path(Op::List, prefix)).transpose()?;
     let name = prefix.map(|prefix| prefix.as_bytes().to_vec()).unwrap_or_default();
-    let walk = Walk { root: Arc::clone(&fs.root), open: vec![Level::Dir(name)], guard: start };
+    let walk = Walk { root: Arc::clone(&fs.root), tree: fs.context.tree, open: vec![Level::Dir(name)], guard: start };
     Ok(Box::new(Walking { walk: Some(walk), label: fs.label.clone() }))
 }
 
@@ -111,12 +111,7 @@ impl Place {
             return Ok(());
         }
         self.let_write()?;
-        to.move_in(|| std::fs::rename(&self.file, &to.file))?;
-        // Two names of one file: the system leaves both where they are.
-        if std::fs::symlink_metadata(&self.file).is_ok_and(|left| (left.dev(), left.ino()) == (meta.dev(), meta.ino()))
-        {
-            std::fs::remove_file(&self.file)?;
-        }
+        to.move_in(|| to.take_over(self))?;
         place::sync_dir(self.dir())?;
         self.prune();
         Ok(())
@@ -149,6 +144,7 @@ enum Level {
 /// A walk through a directory in the order of names; holds the names of the directories it is in, and no more.
 struct Walk {
     root: Arc<Path>,
+    tree: bool,
     open: Vec<Level>,
     /// Where it starts, where that is not the root.
     guard: Option<Place>,
@@ -194,6 +190,9 @@ impl Walk {
     /// Files and directories in a directory, last first. One that has gone is empty.
     fn read(&self, dir: &[u8]) -> io::Result<Vec<(Vec<u8>, bool)>> {
         let mut names = Vec::new();
+        if is_staging(dir, self.tree) {
+            return Ok(names);
+        }
         let entries = match std::fs::read_dir(self.path(dir)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && !dir.is_empty() => return Ok(names),
             entries => entries?,
@@ -201,7 +200,7 @@ impl Walk {
         for entry in entries {
             let entry = entry?;
             let (kind, name) = (entry.file_type()?, entry.file_name().as_bytes().to_vec());
-            if kind.is_dir() || (kind.is_file() && !is_ours(dir, &name)) {
+            if kind.is_dir() || kind.is_file() {
                 names.push((name, kind.is_dir()));
             }
         }
@@ -252,7 +251,8 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
-    use crate::{Context, Kind};
+    use crate::fs::put::FsPut;
+    use crate::{Context, Kind, Put};
 
     fn tree(dir: &Path) -> Fs {
         Fs::at(dir, &Context { reserve: 0, tree: true, ..Context::default() })
@@ -339,17 +339,64 @@ mod tests {
     fn names_of_any_bytes_are_listed_and_those_on_their_way_are_not() {
         let root = tempfile::tempdir().expect("a directory");
         let fs = tree(root.path());
-        let ours = format!("stream-{}-77-1", rustix::system::uname().nodename().to_string_lossy());
+        std::fs::create_dir_all(root.path().join(".git/annex/stream-tmp")).expect("a directory");
         std::fs::create_dir(root.path().join("tmp")).expect("a directory");
-        for text in [&ours[..], "tmp/stream-upload-0123456789abcdef", "stream-upload-0123456789abcdef", "new\nline"] {
+        for text in [".git/annex/stream-tmp/x", "tmp/stream-upload-0123456789abcdef", "stream-host-77-1", "new\nline"] {
             std::fs::write(root.path().join(text), "x").expect("written");
         }
         std::fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "x").expect("written");
         let page =
             run(async { fs.list(None).await.expect("listed").next().await }).expect("a page").expect("not empty");
         let names: Vec<_> = page.entries.iter().map(|e| e.name.as_bytes().to_vec()).collect();
-        assert_eq!(names, [&b"caf\xe9"[..], b"stream-upload-0123456789abcdef"]);
+        assert_eq!(names, [&b"caf\xe9"[..], b"stream-host-77-1", b"tmp/stream-upload-0123456789abcdef"]);
         assert_eq!(page.skipped.len(), 1, "{page:?}");
         assert!(page.skipped[0].starts_with("new\\nline: "), "{page:?}");
+    }
+
+    /// rename(2) leaves both where they are.
+    #[test]
+    fn a_rename_onto_another_name_of_the_file_leaves_that_name_alone() {
+        let root = tempfile::tempdir().expect("a directory");
+        let fs = tree(root.path());
+        run(async {
+            put(&fs, "dir/one").await.expect("stored");
+            std::fs::create_dir(root.path().join("other")).expect("made");
+            for second in ["dir/two", "other/one", "Dir"] {
+                std::fs::hard_link(root.path().join("dir/one"), root.path().join(second)).expect("linked");
+                fs.rename(&name("dir/one"), &name(second)).await.expect("renamed");
+                assert!(!root.path().join("dir/one").exists(), "{second}: the old name is gone");
+                assert_eq!(std::fs::read(root.path().join(second)).expect("there"), b"abc");
+                fs.rename(&name(second), &name("dir/one")).await.expect("and back");
+                std::fs::create_dir_all(root.path().join("other")).expect("made");
+            }
+        });
+    }
+
+    #[test]
+    fn files_called_as_staging_is_are_files_like_others() {
+        let root = tempfile::tempdir().expect("a directory");
+        let fs = tree(root.path());
+        run(async {
+            for text in ["tmp", "stream-tmp", "stream-upload-0123456789abcdef"] {
+                fs.prove("owner").await.expect("a place");
+                put(&fs, text).await.expect("stored");
+                put(&fs, text).await.expect("replaced");
+                let staged = fs.path(Op::Put, &name("big")).expect("a path").stage_named().expect("staged");
+                let big = FsPut::new(
+                    fs.path(Op::Put, &name("big")).expect("a path"),
+                    staged,
+                    &name("big"),
+                    "fs",
+                    0,
+                    &fs.in_flight,
+                );
+                (Box::new(big) as Box<dyn Put>).commit().await.expect("stored beside it");
+                fs.rename(&name(text), &name("x")).await.expect("renamed");
+                fs.rename(&name("x"), &name(&format!("{text}/x"))).await.expect("a directory likewise");
+                fs.remove(&name(&format!("{text}/x"))).await.expect("removed");
+                fs.remove(&name("big")).await.expect("removed");
+                assert_eq!(std::fs::read_dir(root.path()).expect("listed").count(), 0, "{text}");
+            }
+        });
     }
 }
