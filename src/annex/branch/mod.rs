@@ -27,6 +27,7 @@ use gix::ObjectId;
 pub use super::object::{FileKind, GitId, TreeFile};
 pub use arrived::{MergeReport, SkipReason};
 pub use error::BranchError;
+pub use journal::fits;
 pub use tree::TreeChange;
 
 use super::log::union::union;
