@@ -4,6 +4,7 @@ pub mod backend;
 pub mod branch;
 pub mod content;
 pub mod export;
+pub mod fresh;
 pub mod fuzz;
 pub mod key;
 pub mod layout;

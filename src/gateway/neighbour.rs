@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::outgoing::Outgoing;
 use super::peer::{Peer, PeerLock, PeerOffer};
+use super::served::recordable;
 use super::upload::{Offer, PeerUpload, Upload};
 use super::{Failure, Served};
 use crate::annex::log::Presence;
@@ -41,6 +42,7 @@ impl Neighbour {
     }
 
     pub(super) async fn put(self: &Rc<Self>, key: &Key, file: &AssociatedFile) -> Result<Offer, Failure> {
+        recordable(key)?;
         Ok(match self.peer.put(key, file).await? {
             PeerOffer::AlreadyHave(others) => {
                 self.record(key, Presence::Present).await?;
@@ -51,6 +53,7 @@ impl Neighbour {
     }
 
     pub(super) async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
+        recordable(key)?;
         self.peer.offset(key).await
     }
 
@@ -64,6 +67,7 @@ impl Neighbour {
     }
 
     pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+        recordable(key)?;
         if !self.peer.take_note(key).await? {
             return Ok(false);
         }

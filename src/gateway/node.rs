@@ -175,14 +175,7 @@ impl Node {
                 }
                 Ok(noted)
             }
-            Self::Special(special) => {
-                let found = special.check(key).await?;
-                if found {
-                    special.record(key, Presence::Present).await?;
-                    special.settle(special.announce(key).await?).await;
-                }
-                Ok(found)
-            }
+            Self::Special(special) => special.take_note(key).await,
             Self::Neighbour(neighbour) => neighbour.take_note(key).await,
         }
     }

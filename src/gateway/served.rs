@@ -9,9 +9,10 @@ use tokio::sync::oneshot;
 use super::proxy::{Proxied, Proxies};
 use super::upload::LocalUpload;
 use super::{Failure, Outgoing, blocking, timestamp};
+use crate::annex::branch;
 use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, Opening, Receive, Sharing};
 use crate::annex::layout::Hashing;
-use crate::annex::log::Presence;
+use crate::annex::log::{LogHashing, Presence, location_file, remote_meta_file};
 use crate::annex::recorder::{Done, Recorder, RecorderConfig, Version};
 use crate::annex::repository::{OpenError, Repository};
 use crate::name::{Key, Uuid};
@@ -82,6 +83,7 @@ impl Served {
 
     /// Gets ready to take the content of `key` from the repository `client`; `None` where it is here.
     pub async fn put(self: &Arc<Self>, key: &Key, client: &Uuid) -> Result<Option<LocalUpload>, Failure> {
+        recordable(key, self.repository.branch().log_hashing())?;
         let (content, wanted, client) = (self.content.clone(), key.clone(), client.clone());
         match blocking(move || content.receive(&wanted, &client)).await?? {
             Receive::AlreadyHave => Ok(None),
@@ -89,14 +91,15 @@ impl Served {
         }
     }
 
-    /// Bytes of the content of `key` that are here from an upload that was broken off; `None` where all of it is here.
-    /// Failures: those of [`put`](Self::put).
+    /// Bytes of the content of `key` that are here from an upload that was broken off; `None` where all of it is here for
+    /// good. Failures: those of [`put`](Self::put).
     pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
-        if self.check(key).await? {
-            return Ok(None);
-        }
         let (content, key) = (self.content.clone(), key.clone());
-        Ok(Some(blocking(move || content.offset(&key)).await??))
+        let look = move || match content.has_for_good(&key)? {
+            true => Ok(None),
+            false => content.offset(&key).map(Some),
+        };
+        Ok(blocking(look).await??)
     }
 
     /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it. Content
@@ -118,7 +121,9 @@ impl Served {
 
     /// The client has stored the content of `key` here by another way: looks, and records it. False where it is not here.
     pub async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
-        if !self.check(key).await? {
+        recordable(key, self.repository.branch().log_hashing())?;
+        let (content, wanted) = (self.content.clone(), key.clone());
+        if !blocking(move || content.has_for_good(&wanted)).await?? {
             return Ok(false);
         }
         self.record(key, self.uuid(), Presence::Present).await?;
@@ -141,6 +146,10 @@ impl Served {
 
     /// Records whether `uuid` has the content of `key`. Once this has returned the record outlives the process.
     pub(super) async fn record(&self, key: &Key, uuid: &Uuid, presence: Presence) -> Result<(), Failure> {
+        if presence == Presence::Missing && recordable(key, self.repository.branch().log_hashing()).is_err() {
+            // That it was there was never recorded.
+            return Ok(());
+        }
         self.recorded(|recorder, done| recorder.record(key.clone(), uuid.clone(), presence, done)).await
     }
 
@@ -196,6 +205,30 @@ impl Served {
         let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(recorder.map_or(Ok(()), Recorder::shutdown)?)
     }
+}
+
+/// Whether it can be recorded where the content of `key` is. Asked before the first byte: what was stored and not recorded
+/// is found by nobody, and stored again with each new try.
+pub(super) fn recordable(key: &Key, hashing: LogHashing) -> Result<(), Failure> {
+    fits_the_journal(key, &location_file(key, hashing))
+}
+
+/// The same, where versions are recorded too.
+pub(super) fn versions_recordable(key: &Key, hashing: LogHashing) -> Result<(), Failure> {
+    fits_the_journal(key, &remote_meta_file(key, hashing))
+}
+
+fn fits_the_journal(key: &Key, file: &[u8]) -> Result<(), Failure> {
+    if branch::fits(file) {
+        return Ok(());
+    }
+    let len = key.as_bytes().len();
+    let words = format!(
+        "the name of this key has {len} bytes, and git-annex can not record where its content is: the file that it makes \
+         of it would have a name of more than 255 bytes; add the file again with a shorter extension, or with a hash as \
+         its backend"
+    );
+    Err(Failure::refused(words))
 }
 
 /// What git config says of content.

@@ -9,6 +9,7 @@ use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Sto
 
 use super::export::{Exported, Tree, Word};
 use super::outgoing::Outgoing;
+use super::served::{recordable, versions_recordable};
 use super::upload::StoreUpload;
 use super::{Failure, Served, blocking, timestamp};
 use crate::annex::export::tracking::Tracking;
@@ -179,6 +180,17 @@ impl Special {
         }
     }
 
+    /// The client has stored the content of `key` there by another way: looks, and records it. False where it is not there.
+    pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+        recordable(key, self.home.repository().branch().log_hashing())?;
+        if !self.check(key).await? {
+            return Ok(false);
+        }
+        self.record(key, Presence::Present).await?;
+        self.settle(self.announce(key).await?).await;
+        Ok(true)
+    }
+
     /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there.
     pub(super) async fn offset(self: &Rc<Self>, key: &Key) -> Result<Option<u64>, Failure> {
         self.takes(key)?;
@@ -248,6 +260,11 @@ impl Special {
     /// What git holds is put into a tree from there, and nobody can prove that anything else is it.
     fn takes(&self, key: &Key) -> Result<(), Failure> {
         self.writable()?;
+        let hashing = self.home.repository().branch().log_hashing();
+        recordable(key, hashing)?;
+        if self.store.capabilities().versions {
+            versions_recordable(key, hashing)?;
+        }
         match &self.tree {
             Some(_) if blob_of(key).is_some() => {
                 Err(Failure::refused(format!("{key} is a file of git, which comes by git push")))

@@ -5,16 +5,20 @@
 //! `journal-private/` are never committed. Source: recorded from git-annex.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Branch;
 use super::error::BranchError;
+use crate::annex::fresh;
 use crate::annex::lock::{LockFile, LockKind};
+
+/// Longest name of a file, in bytes.
+const NAME_MAX: usize = 255;
 
 /// Longest wait for git-annex to let go of the journal. It may be merging or committing a branch of a million files.
 const LOCK_LIMIT: Duration = Duration::from_secs(120);
@@ -77,11 +81,12 @@ impl Journal {
             .map_err(BranchError::io("lock", &tmp_lock))?;
         for (which, file, log) in files {
             let name = journal_name(file);
-            let (from, to) = (temporary.join(&name), self.dir(which).join(&name));
-            self.write_file(&from, log)
-                .and_then(|()| or_make_dir(&to, || fs::rename(&from, &to)))
-                .inspect_err(|_| drop(fs::remove_file(&from)))
-                .map_err(BranchError::io("write", &to))?;
+            let to = self.dir(which).join(&name);
+            let place = || {
+                let from = self.write_file(&temporary, log)?;
+                or_make_dir(&to, || fs::rename(&from, &to)).inspect_err(|_| drop(fs::remove_file(&from)))
+            };
+            place().map_err(BranchError::io("write", &to))?;
         }
         Ok(())
     }
@@ -145,14 +150,18 @@ impl Journal {
         })
     }
 
-    fn write_file(&self, path: &Path, log: &[u8]) -> io::Result<()> {
-        let open = || OpenOptions::new().write(true).create(true).truncate(true).mode(0o666).open(path);
-        let mut file = or_make_dir(path, open)?;
-        if let Some(bits) = self.shared {
-            let mode = file.metadata()?.permissions().mode();
-            file.set_permissions(fs::Permissions::from_mode(mode | bits))?;
-        }
-        file.write_all(log)
+    /// Writes a file of its own into `dir`. Nobody else's may be taken for it, whatever was left behind.
+    fn write_file(&self, dir: &Path, log: &[u8]) -> io::Result<PathBuf> {
+        let (path, mut file) = or_make_dir(&dir.join("journal"), || fresh::create(dir, "journal", 0o666))?;
+        let shared = || match self.shared {
+            Some(bits) => {
+                let mode = file.metadata()?.permissions().mode();
+                file.set_permissions(fs::Permissions::from_mode(mode | bits))
+            }
+            None => Ok(()),
+        };
+        shared().and_then(|()| file.write_all(log)).inspect_err(|_| drop(fs::remove_file(&path)))?;
+        Ok(path)
     }
 }
 
@@ -179,6 +188,11 @@ pub(super) fn shared_bits(setting: Option<&[u8]>) -> Option<u32> {
             Some(mode & 0o666)
         }
     }
+}
+
+/// Whether the journal can hold `file` of the branch, whose name grows there.
+pub fn fits(file: &[u8]) -> bool {
+    journal_name(file).len() <= NAME_MAX
 }
 
 fn journal_name(file: &[u8]) -> OsString {
@@ -229,6 +243,13 @@ mod tests {
         for name in ["", "_", ".", "a_..", ".git", "x_.GIT_y", "_a"] {
             assert_eq!(branch_name(OsStr::new(name)), None, "{name}");
         }
+    }
+
+    #[test]
+    fn names_that_grow_too_long_for_a_file_do_not_fit() {
+        let log = |name: &str| format!("abc/def/{name}.log").into_bytes();
+        assert!(fits(&log(&"x".repeat(243))) && !fits(&log(&"x".repeat(244))));
+        assert!(fits(&log(&format!("_{}", "x".repeat(241)))) && !fits(&log(&format!("_{}", "x".repeat(242)))));
     }
 
     #[test]

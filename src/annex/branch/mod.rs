@@ -29,6 +29,7 @@ pub use super::object::{FileKind, GitId, TreeFile};
 pub use arrived::{MergeReport, SkipReason};
 pub use error::BranchError;
 pub use followed::FollowedTree;
+pub use journal::fits;
 pub use tree::TreeChange;
 
 use super::log::union::union;

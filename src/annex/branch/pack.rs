@@ -9,7 +9,6 @@ use std::io::{self, Write};
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use gix::ObjectId;
 use gix::objs::{Kind, Write as _};
@@ -18,6 +17,7 @@ use gix::zlib::stream::deflate;
 use sha1::{Digest, Sha1};
 
 use super::error::BranchError;
+use crate::annex::fresh;
 
 /// Fewest objects that are written as a pack.
 const FEWEST: usize = 1000;
@@ -143,10 +143,8 @@ fn index(places: &[Place], sum: &[u8]) -> Vec<u8> {
 }
 
 fn place(dir: &Path, bytes: &[u8], name: &str) -> io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let nth = NEXT.fetch_add(1, Ordering::Relaxed);
     // git gc clears away what is left of these after a crash, by the first letters of their names.
-    let temporary = dir.join(format!("tmp_pack_{}_{nth}", std::process::id()));
+    let temporary = dir.join(fresh::name("tmp_pack")?);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.and_then(|()| fs::rename(&temporary, dir.join(name))).inspect_err(|_| drop(fs::remove_file(&temporary)))

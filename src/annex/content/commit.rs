@@ -1,7 +1,6 @@
 //! Content that is whole moves to where the world finds it.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -49,16 +48,16 @@ impl Incoming {
         }
         let [target, _] = object::places(&config, &self.key);
         let dir = target.parent().expect("an object lies in a directory");
-        let mut fresh = 0;
         for _ in 0..TRIES {
-            fresh = modes::make_dirs(&config, dir).map_err(ContentError::io("make the directory"))?.max(fresh);
+            modes::make_dirs(&config, dir).map_err(ContentError::io("make the directory"))?;
+            if !self.staged.holds(&self.file).map_err(ContentError::io("look at the partial file"))? {
+                return Err(self.taken_away());
+            }
             let moved = modes::in_thawed(&config, dir, || move_new(&self.staged.path, &target));
             match moved {
                 Ok(()) => {
                     self.settled = true;
-                    if config.durable {
-                        sync_dirs(dir, fresh).map_err(ContentError::io("sync the directory"))?;
-                    }
+                    self.content.sync_dirs(dir).map_err(ContentError::io("sync the directory"))?;
                     hooks::freeze(&config, &target);
                     modes::freeze_dir(&config, dir)?;
                     return Ok(());
@@ -66,7 +65,7 @@ impl Incoming {
                 // A removal of the same key took the directory away again.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && self.staged.path.exists() => {}
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    if self.content.present(&self.key).map_err(ContentError::io("look for the content"))? {
+                    if self.content.has_for_good(&self.key)? {
                         self.remove_partial();
                         modes::freeze_dir(&config, dir)?;
                         return Ok(());
@@ -81,6 +80,13 @@ impl Incoming {
             }
         }
         Err(ContentError::Io { doing: "move the content into place", source: io::ErrorKind::ResourceBusy.into() })
+    }
+
+    /// Another file lies where this one was: nothing of it may be moved, or removed.
+    fn taken_away(&mut self) -> ContentError {
+        self.settled = true;
+        let words = "another file is where it was received; do several computers share a disk without locks?";
+        ContentError::Io { doing: "move the content into place", source: io::Error::other(words) }
     }
 
     /// Moves what lies where the content belongs to `bad/`, as git-annex's fsck does. It may be somebody's only copy of
@@ -114,15 +120,4 @@ fn move_new(from: &Path, to: &Path) -> io::Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => std::fs::rename(from, to),
         Err(e) => Err(e),
     }
-}
-
-/// Syncs the directory of an object, and as many above it as were made for it. One that is gone went with the object.
-fn sync_dirs(dir: &Path, fresh: usize) -> io::Result<()> {
-    for dir in dir.ancestors().take(fresh + 1) {
-        match File::open(dir).and_then(|dir| dir.sync_all()) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -44,7 +44,7 @@ impl Content {
     /// content would not fit, and `Io`, also where it can not be told whether the content is here.
     pub fn receive(&self, key: &Key, from: &Uuid) -> Result<Receive, ContentError> {
         let config = self.config();
-        if self.present(key).map_err(ContentError::io("look for the content"))? {
+        if self.has_for_good(key)? {
             return Ok(Receive::AlreadyHave);
         }
         self.check_kind(key)?;
@@ -67,6 +67,15 @@ impl Content {
 }
 
 impl Content {
+    /// Whether the content of `key` is here, and stays when the power fails now: what a client may be told who then drops
+    /// its own. [`present`](Self::present) does not ask for the second.
+    ///
+    /// Errors: it could not be told, or not be made to last.
+    pub fn has_for_good(&self, key: &Key) -> Result<bool, ContentError> {
+        let here = self.present(key).map_err(ContentError::io("look for the content"))?;
+        Ok(here && self.make_lasting(key).map_err(ContentError::io("sync the content"))?)
+    }
+
     /// Bytes of the content of `key` that are kept from a transfer before this one, as far as they can be told without
     /// getting in the way of a transfer that is running: taking its locks, even for a moment, would make another one that
     /// begins meanwhile lose what it brings. Promises no room.

@@ -11,6 +11,7 @@ mod error;
 mod hold;
 mod hooks;
 mod incoming;
+mod lasting;
 mod modes;
 mod object;
 mod open;
@@ -32,6 +33,7 @@ pub use incoming::{Incoming, Receive};
 pub use open::{OpenContent, Opening};
 
 use crate::name::Key;
+use lasting::Lasting;
 use object::Object;
 use proven::Proven;
 use retention::Retentions;
@@ -45,6 +47,7 @@ pub struct Content(Arc<Inner>);
 struct Inner {
     config: ContentConfig,
     proven: Proven,
+    lasting: Lasting,
     promises: Promises,
     retentions: Retentions,
 }
@@ -66,6 +69,7 @@ impl Content {
         Self(Arc::new(Inner {
             config,
             proven: Proven::default(),
+            lasting: Lasting::default(),
             promises: Promises::default(),
             retentions: Retentions::default(),
         }))
@@ -76,7 +80,7 @@ impl Content {
     ///
     /// Errors: it cannot be made.
     pub fn prepare(&self) -> io::Result<()> {
-        modes::make_dirs(self.config(), &self.config().annex_dir).map(drop)
+        modes::make_dirs(self.config(), &self.config().annex_dir)
     }
 
     /// What it was made with.

@@ -15,16 +15,14 @@ const WRITE: u32 = 0o222;
 const TRIES: usize = 16;
 
 /// Makes `dir`, which is below the annex, and those above it. Returns how many it had to make.
-pub fn make_dirs(config: &ContentConfig, dir: &Path) -> io::Result<usize> {
+pub fn make_dirs(config: &ContentConfig, dir: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o777).create(dir) {
-        Ok(()) => {
-            share(config, dir, true)?;
-            Ok(1)
-        }
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(0),
+        Ok(()) => share(config, dir, true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::NotFound && dir != config.annex_dir => {
             let above = dir.parent().ok_or(e)?;
-            Ok(make_dirs(config, above)? + make_dirs(config, dir)?)
+            make_dirs(config, above)?;
+            make_dirs(config, dir)
         }
         Err(e) => Err(e),
     }

@@ -13,6 +13,7 @@ use rustix::fs::OFlags;
 
 use super::config::ContentConfig;
 use super::{modes, staging};
+use crate::annex::fresh;
 use crate::annex::lock::{LockFile, LockKind};
 
 /// The files beside an object that lock it.
@@ -158,12 +159,9 @@ fn write(config: &ContentConfig, paths: &LockPaths, text: &[u8]) -> io::Result<(
     let _othertmp = staging::lock_othertmp(config)?;
     let dir = config.annex_dir.join("othertmp");
     modes::make_dirs(config, &dir)?;
-    let path = dir.join(staging::private_name("retention"));
-    let written = File::create_new(&path)
-        .and_then(|mut file| file.write_all(text))
-        .and_then(|()| std::fs::rename(&path, &paths.retention));
+    let (path, mut file) = fresh::create(&dir, "retention", 0o666)?;
+    let written = file.write_all(text).and_then(|()| std::fs::rename(&path, &paths.retention));
     if written.is_err() {
-        // It may never have been made.
         let _ = std::fs::remove_file(&path);
     }
     written

@@ -4,17 +4,16 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 
 use super::config::ContentConfig;
 use super::modes;
-use crate::annex::layout;
 use crate::annex::lock::{LockFile, LockKind};
+use crate::annex::{fresh, layout};
 use crate::name::{Key, Uuid};
 
 /// A file to receive into, and what keeps others away from it.
@@ -52,11 +51,14 @@ impl Staged {
         let dir = config.annex_dir.join("othertmp");
         let lock = lock_othertmp(config)?;
         modes::make_dirs(config, &dir)?;
-        Ok(Self { path: dir.join(private_name("receive")), resumable: false, _held: Held::Private { _othertmp: lock } })
+        Ok(Self { path: dir.join(fresh::name("receive")?), resumable: false, _held: Held::Private { _othertmp: lock } })
     }
 
-    /// Opens the file for reading and writing, making it where there is none.
+    /// Opens the file for reading and writing: a shared one where it is, or a new one; a private one is always new.
     pub fn open(&self) -> io::Result<File> {
+        if !self.resumable {
+            return OpenOptions::new().read(true).write(true).create_new(true).open(&self.path);
+        }
         let open = || {
             OpenOptions::new()
                 .read(true)
@@ -78,6 +80,17 @@ impl Staged {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a partial transfer is no regular file"));
         }
         Ok(file)
+    }
+
+    /// Whether `file` is still what lies in this place. Locks keep others away from it; where a file system has none that
+    /// hold, or somebody tidied up, what is there may be anything.
+    pub fn holds(&self, file: &File) -> io::Result<bool> {
+        let ours = file.metadata()?;
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 }
 
@@ -101,12 +114,6 @@ pub fn lock_othertmp(config: &ContentConfig) -> io::Result<LockFile> {
     let lock = LockFile::wait(&config.annex_dir.join("othertmp.lck"), LockKind::Shared, 0o666, CLEANUP)?;
     modes::share(config, lock.path(), false)?;
     Ok(lock)
-}
-
-/// A file name nobody else uses.
-pub fn private_name(what: &str) -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{what}.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl TransferLocks {

@@ -426,3 +426,102 @@ fn threads_that_put_lock_and_remove_one_key_leave_nothing_odd() {
     let left = place.files().into_iter().filter(|name| name != "othertmp.lck");
     assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new());
 }
+
+#[test]
+fn what_others_left_in_othertmp_is_never_written_to() {
+    let place = Place::new();
+    let content = b"content".as_slice();
+    let key = key_of(content);
+    let first = place.incoming(&key);
+    // As a server that was killed leaves it, which had the number that this process has now, and every count.
+    let othertmp = place.content.config().annex_dir.join("othertmp");
+    std::fs::create_dir_all(&othertmp).expect("made");
+    for count in 0..200 {
+        let name = format!("receive.{}.{count}", std::process::id());
+        std::fs::write(othertmp.join(name), "somebody else's").expect("written");
+    }
+    let second = place.incoming(&key);
+    assert_eq!((second.offset(), second.file().metadata().expect("there").len()), (0, 0));
+    let third = place.incoming(&key);
+    assert_ne!(second.staged.path, third.staged.path);
+    drop((first, second, third));
+    let odd: Vec<_> = std::fs::read_dir(&othertmp).expect("there").flatten().map(|entry| entry.path()).collect();
+    assert!(odd.iter().all(|path| std::fs::read(path).expect("there") == b"somebody else's"));
+}
+
+/// Locks that hold nobody off, and somebody who tidies up: what lies where the file was is not what was hashed.
+#[test]
+fn only_the_file_that_was_hashed_is_moved_into_place() {
+    let place = Place::new();
+    let content = b"content".as_slice();
+    let key = key_of(content);
+    for private in [false, true] {
+        let _other = private.then(|| place.incoming(&key));
+        let incoming = place.incoming(&key);
+        incoming.file().write_all_at(content, 0).expect("it is written");
+        let path = incoming.staged.path.clone();
+        std::fs::remove_file(&path).expect("it was there");
+        std::fs::write(&path, "another").expect("written");
+        let error = incoming.commit(7).expect_err("it is another file");
+        assert!(error.to_string().contains("another file"), "{error}");
+        assert!(!place.content.present(&key).expect("it can be told"));
+        assert_eq!(std::fs::read(&path).expect("it is not ours to remove"), b"another");
+        std::fs::remove_file(&path).expect("there");
+    }
+}
+
+/// The names of what was synced on the way to an object, from it up.
+fn synced(place: &Place, key: &Key) -> Vec<bool> {
+    let synced = lasting::tests::synced();
+    let annex = &place.content.config().annex_dir;
+    let object = place.object(key);
+    object.ancestors().take_while(|path| path.starts_with(annex)).map(|path| synced.iter().any(|s| s == path)).collect()
+}
+
+#[test]
+fn content_that_is_already_there_is_synced_with_all_that_leads_to_it() {
+    let place = Place::new();
+    let content = b"content".as_slice();
+    let key = key_of(content);
+    // Somebody else put it there a moment ago, and may not have synced anything yet.
+    let object = place.object(&key);
+    std::fs::create_dir_all(object.parent().expect("a directory")).expect("made");
+    std::fs::write(&object, content).expect("written");
+    std::fs::set_permissions(&object, Permissions::from_mode(0o444)).expect("set");
+    assert!(place.content.present(&key).expect("it can be told"));
+    assert_eq!(synced(&place, &key), [false; 6], "who only looks waits for nothing");
+    assert!(matches!(place.content.receive(&key, &uuid()).expect("told"), Receive::AlreadyHave));
+    assert_eq!(synced(&place, &key), [true; 6]);
+    // The second time the directories above are known to last.
+    assert!(place.content.has_for_good(&key).expect("told"));
+    assert_eq!(synced(&place, &key), [true, true, false, false, false, false]);
+}
+
+#[test]
+fn content_that_came_another_way_meanwhile_is_synced_before_success() {
+    let place = Place::new();
+    let content = b"content".as_slice();
+    let key = key_of(content);
+    let incoming = place.incoming(&key);
+    incoming.file().write_all_at(content, 0).expect("it is written");
+    let object = place.object(&key);
+    std::fs::create_dir_all(object.parent().expect("a directory")).expect("made");
+    std::fs::write(&object, content).expect("written");
+    std::fs::set_permissions(&object, Permissions::from_mode(0o444)).expect("set");
+    lasting::tests::synced();
+    incoming.commit(7).expect("it is there");
+    assert_eq!(synced(&place, &key), [true; 6]);
+}
+
+#[test]
+fn directories_that_another_made_on_the_way_are_synced_too() {
+    let place = Place::new();
+    let content = b"content".as_slice();
+    let key = key_of(content);
+    let incoming = place.incoming(&key);
+    incoming.file().write_all_at(content, 0).expect("it is written");
+    std::fs::create_dir_all(place.object(&key).parent().expect("a directory")).expect("made");
+    lasting::tests::synced();
+    incoming.commit(7).expect("it is stored");
+    assert_eq!(synced(&place, &key)[1..], [true; 5], "and the content was synced before it was moved");
+}

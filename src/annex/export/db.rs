@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::names::{directories, file_name};
 use super::tree::Change;
 use crate::annex::branch::GitId;
+use crate::annex::fresh;
 use crate::annex::lock::{LockFile, LockKind};
 use crate::name::{Key, Uuid};
 
@@ -288,8 +289,7 @@ fn put_into_tree(change: &Transaction<'_>, changes: &[Change]) -> rusqlite::Resu
 fn make(stem: &Path, path: &Path) -> Result<(), DbError> {
     let wrong = |e: std::io::Error| DbError { what: "make", path: path.to_path_buf(), why: e.to_string() };
     fs::create_dir_all(stem).map_err(wrong)?;
-    let new = stem.join(format!("db.new{}", std::process::id()));
-    let _ = fs::remove_file(&new);
+    let (new, _) = fresh::create(stem, "db.new", 0o644).map_err(wrong)?;
     let fail = || fails("make", path);
     let connection = Connection::open(&new).map_err(fail())?;
     connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(fail())?;

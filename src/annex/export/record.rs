@@ -16,6 +16,7 @@ use super::names::file_name;
 use super::tree::Exportable;
 use super::work::WorkError;
 use crate::annex::branch::{BranchError, Edit, GitId};
+use crate::annex::fresh;
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
 
@@ -143,12 +144,11 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    let mut new = path.as_os_str().to_os_string();
-    new.push(".new");
-    let file = fs::File::create(&new)?;
-    io::Write::write_all(&mut &file, content)?;
-    file.sync_data()?;
-    fs::rename(&new, path)
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let (new, file) = fresh::create(dir, "new", 0o666)?;
+    let written = io::Write::write_all(&mut &file, content).and_then(|()| file.sync_data());
+    written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| drop(fs::remove_file(&new)))?;
+    fs::File::open(dir)?.sync_all()
 }
 
 fn change(

@@ -43,7 +43,7 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
     for file in files {
         let path = file?.path();
         let ending = path.extension().map(|ending| ending.to_string_lossy().into_owned()).unwrap_or_default();
-        if ending == "lck" || (ending == "new" && Claim::is_taken(&path.with_extension(""))) {
+        if ending == "lck" || (ending == "new" && Claim::is_taken(&dir.join(ledger_of(&path)))) {
             continue;
         }
         let entry = match read(&path) {
@@ -57,10 +57,15 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// The name of the ledger that a file belongs to: all up to the first dot.
+fn ledger_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.split('.').next().unwrap_or_default().to_string()
+}
+
 fn read(path: &Path) -> io::Result<Option<Entry>> {
     let file = File::open(path)?;
-    let named =
-        |image: &Image| path.file_stem().is_some_and(|name| *name == *record::file_name(&image.remote, &image.key));
+    let named = |image: &Image| ledger_of(path) == *record::file_name(&image.remote, &image.key);
     if let Some(Image { remote, key, begun, .. }) = record::read(&file)?.filter(named) {
         return Ok(Some(Entry::Upload { file: path.to_path_buf(), remote, key, begun }));
     }

@@ -25,6 +25,7 @@ use std::time::SystemTime;
 pub use keep::{KEEP, duration, keep};
 pub use list::Entry;
 
+use super::fresh;
 use super::lock::{LockFile, LockKind};
 use crate::name::{Key, Uuid};
 use claim::Claim;
@@ -172,13 +173,7 @@ impl Ledger {
         if self.corrupt {
             self.set_aside()?;
         }
-        let fresh = self.path.with_extension("new");
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all_at(&bytes, 0)?;
-        file.sync_data()?;
-        std::fs::rename(&fresh, &self.path)?;
-        File::open(&self.dir)?.sync_all()?;
+        let file = self.replace(&bytes)?;
         let begun = Begun {
             object: object.to_vec(),
             len,
@@ -228,6 +223,18 @@ impl Ledger {
             gone(std::fs::remove_file(&self.path))?;
         }
         Ok(())
+    }
+
+    /// Puts a file of these bytes in place of the ledger's, in one step and for good.
+    fn replace(&self, bytes: &[u8]) -> io::Result<File> {
+        let name = fresh::name(&record::file_name(&self.remote, &self.key))?;
+        let new = self.dir.join(name).with_added_extension("new");
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new)?;
+        let written = file.write_all_at(bytes, 0).and_then(|()| file.sync_data());
+        let placed = written.and_then(|()| std::fs::rename(&new, &self.path));
+        placed.inspect_err(|_| drop(std::fs::remove_file(&new)))?;
+        File::open(&self.dir)?.sync_all()?;
+        Ok(file)
     }
 
     /// False where another process has it.
