@@ -179,7 +179,16 @@ fn repositories_below_directories_are_found_by_prefix_and_by_uuid() {
     assert_eq!(present("", &late.uuid(), &shared).0, 404);
     place(&late, "deep/er/late");
     assert_eq!(present("/deep/er/late", &late.uuid(), &shared), (200, false), "by prefix at once");
-    eventually("by uuid a little later", || present("", &late.uuid(), &shared).0 == 200);
+    assert_eq!(present("", &late.uuid(), &shared), (200, false), "and by uuid");
+    // Another one in its place is another one.
+    let other = Repo::new();
+    remove(&at("deep"));
+    place(&other, "deep/er/late");
+    assert_eq!(present("/deep/er/late", &other.uuid(), &shared), (200, false));
+    assert_eq!(present("/deep/er/late", &late.uuid(), &shared).0, 404);
+    remove(&at("deep"));
+    place(&late, "deep/er/late");
+    assert_eq!(present("", &late.uuid(), &shared), (200, false));
     remove(&at("deep"));
     assert_eq!(present("/deep/er/late", &late.uuid(), &shared).0, 404);
     assert_eq!(present("", &late.uuid(), &shared).0, 404);
@@ -193,6 +202,88 @@ fn repositories_below_directories_are_found_by_prefix_and_by_uuid() {
     assert!(log("org/two", &mine).stdout.contains(&format!("1 {uuid}")));
     assert!(!log("org/one", &mine).status.success());
     remove(&at("org"));
+}
+
+/// A bare repository is nothing but files, which can be pushed into a work tree; and its configuration names commands.
+#[test]
+fn nothing_that_was_pushed_into_a_work_tree_is_served() {
+    let (root, home, photos, evil) =
+        (tempfile::tempdir().expect("a directory"), Repo::new(), Repo::new(), Repo::bare());
+    let at = |name: &str| root.path().join(name);
+    let ran = at("ran");
+    std::fs::create_dir(at("srv")).expect("a directory");
+    copy(&photos.dir(), &at("srv/photos"));
+    let body = content(1, 100);
+    let key = key_of(&body);
+    evil.git(&["config", "annex.freezecontent-command", &format!("touch {}; : %path", ran.display())]).ok();
+    copy(&evil.dir(), &at("srv/photos/x"));
+    std::os::unix::fs::symlink("photos/x", at("srv/link")).expect("a link");
+    copy(&evil.dir(), &at("elsewhere"));
+    std::os::unix::fs::symlink("../elsewhere", at("srv/wanted")).expect("a link");
+    let mut command = Gateway::command(&home);
+    let root_flag = at("srv").display().to_string();
+    let server =
+        Gateway::start(command.args(["--bind", "127.0.0.1", "--port", "0", "--wideopen", "--directory", &root_flag]));
+    let put = |prefix: &str, uuid: &str| {
+        let path = format!("{prefix}/git-annex/{uuid}/v4/put?clientuuid={CLIENT}&key={key}");
+        server.connect().post(&path, &[&length(body.len())], &body).status
+    };
+    let uuid = evil.uuid();
+    for prefix in ["/photos/x", "/link", "/photos/../photos/x", "/photos%2fx", "/photos/x/.", "/photos/.git"] {
+        assert_eq!(put(prefix, &uuid), 404, "{prefix}");
+    }
+    assert!(!ran.exists(), "nothing of it ran");
+    assert_eq!(put("/photos", &photos.uuid()), 200);
+    // An admin made this one, and it is found by uuid too.
+    assert_eq!((put("/wanted", &uuid), put("", &uuid)), (200, 200));
+    assert!(ran.exists(), "the test would have seen it");
+    server.wait_for(|line| line.contains("lies inside the repository").then_some(()));
+    server.stop();
+    remove(root.path());
+    std::fs::create_dir(root.path()).expect("it is ours");
+}
+
+/// A walk takes its time, and those who ask meanwhile wait for it.
+#[test]
+fn who_asks_while_the_directories_are_looked_through_is_not_told_that_nothing_is_there() {
+    let (root, home, first) = (tempfile::tempdir().expect("a directory"), Repo::new(), Repo::bare());
+    let uuid = |n: usize| format!("{n:08}-0000-4000-8000-000000000000");
+    const MANY: usize = 100;
+    for n in 0..MANY {
+        let at = root.path().join(format!("r{n}.git"));
+        copy(&first.dir(), &at);
+        let config = std::fs::read_to_string(at.join("config")).expect("it has one");
+        std::fs::write(at.join("config"), config.replace(&first.uuid(), &uuid(n))).expect("it is ours");
+    }
+    let mut command = Gateway::command(&home);
+    let root_flag = root.path().display().to_string();
+    let server = Gateway::start(command.args([
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--wideopen",
+        "--quiet",
+        "--directory",
+        &root_flag,
+    ]));
+    let present = |uuid: &str| {
+        let path = format!("/git-annex/{uuid}/v4/checkpresent?clientuuid={CLIENT}&key=SHA256-s1--x");
+        server.connect().post(&path, &[], b"").status
+    };
+    let all_at_once = || {
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..8).map(|n| scope.spawn(move || present(&uuid(n * 13 % MANY)))).collect();
+            asked.into_iter().map(|asked| asked.join().expect("answered")).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(all_at_once(), [200; 8], "at the start");
+    for _ in 0..3 {
+        server.signal(Signal::HUP);
+        assert_eq!(all_at_once(), [200; 8], "whenever it is told to look again");
+    }
+    assert_eq!(present("not-a-repository-here"), 404);
+    server.stop();
 }
 
 /// `git annex WORDS` in a world where nothing is trusted but one certificate. None, and a word about it, where that

@@ -209,7 +209,11 @@ fn open_git(path: &Path) -> Result<gix::ThreadSafeRepository, OpenError> {
     // The number of packs is fixed by this when opening; git and we make more of them while we run.
     let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 1024 };
     let options = || gix::open::Options::default().object_store_slots(slots).bail_if_untrusted(true);
-    let first = match gix::ThreadSafeRepository::open_opts(path, options()) {
+    // What looks like a bare repository beside a `.git` may have been pushed there, and must not be opened in its place where
+    // `.git` leads nowhere.
+    let inner = path.join(".git");
+    let target = if std::fs::symlink_metadata(&inner).is_ok() { inner.as_path() } else { path };
+    let first = match gix::ThreadSafeRepository::open_opts(target, options()) {
         Ok(git) => return Ok(git),
         Err(e) => e,
     };
@@ -221,7 +225,7 @@ fn open_git(path: &Path) -> Result<gix::ThreadSafeRepository, OpenError> {
     let trusting = || options().bail_if_untrusted(false);
     let text = one_line(&first);
     // The library has no kind for this; that it would open otherwise tells it apart.
-    match gix::ThreadSafeRepository::open_opts(path, trusting()) {
+    match gix::ThreadSafeRepository::open_opts(target, trusting()) {
         Ok(_) => Err(OpenError::NotOurs(path.to_path_buf(), text)),
         Err(_) => Err(OpenError::NotARepository(path.to_path_buf(), text)),
     }

@@ -3,6 +3,7 @@
 //! A driver parses a request, finds the [`Node`] it is about, and does it there; how it is said on the wire is the driver's
 //! business. Everything here runs on a data thread: what may block goes to pool threads.
 
+mod catalogue;
 mod export;
 mod failure;
 mod held;
@@ -17,9 +18,11 @@ mod outgoing;
 pub mod peer;
 mod proxy;
 pub mod remote;
+mod rounds;
 mod served;
 mod special;
 mod upload;
+mod walk;
 
 pub use export::Exported;
 pub use failure::{Failure, FailureKind};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::outgoing::Outgoing;
 use super::peer::{Peer, PeerLock, PeerOffer};
-use super::served::recordable;
 use super::upload::{Offer, PeerUpload, Upload};
 use super::{Failure, Served};
 use crate::annex::log::Presence;
@@ -42,7 +41,7 @@ impl Neighbour {
     }
 
     pub(super) async fn put(self: &Rc<Self>, key: &Key, file: &AssociatedFile) -> Result<Offer, Failure> {
-        recordable(key)?;
+        self.home.recordable(key)?;
         Ok(match self.peer.put(key, file).await? {
             PeerOffer::AlreadyHave(others) => {
                 self.record(key, Presence::Present).await?;
@@ -53,7 +52,7 @@ impl Neighbour {
     }
 
     pub(super) async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
-        recordable(key)?;
+        self.home.recordable(key)?;
         self.peer.offset(key).await
     }
 
@@ -67,7 +66,7 @@ impl Neighbour {
     }
 
     pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
-        recordable(key)?;
+        self.home.recordable(key)?;
         if !self.peer.take_note(key).await? {
             return Ok(false);
         }

@@ -12,7 +12,7 @@ use super::{Failure, Outgoing, blocking, timestamp};
 use crate::annex::branch;
 use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, Opening, Receive, Sharing};
 use crate::annex::layout::Hashing;
-use crate::annex::log::{LogHashing, Presence, location_file, remote_meta_file};
+use crate::annex::log::{Presence, location_file, remote_meta_file};
 use crate::annex::recorder::{Done, Recorder, RecorderConfig, Version};
 use crate::annex::repository::{OpenError, Repository};
 use crate::name::{Key, Uuid};
@@ -49,6 +49,17 @@ impl Served {
         self.repository.uuid()
     }
 
+    /// Whether it can be recorded where the content of `key` is. Asked before the first byte: what was stored and not recorded
+    /// is found by nobody, and stored again with each new try.
+    pub(super) fn recordable(&self, key: &Key) -> Result<(), Failure> {
+        fits_the_journal(key, &location_file(key, self.repository.branch().log_hashing()))
+    }
+
+    /// The same, where versions are recorded too.
+    pub(super) fn versions_recordable(&self, key: &Key) -> Result<(), Failure> {
+        fits_the_journal(key, &remote_meta_file(key, self.repository.branch().log_hashing()))
+    }
+
     /// The repository itself.
     pub fn repository(&self) -> &Repository {
         &self.repository
@@ -83,7 +94,7 @@ impl Served {
 
     /// Gets ready to take the content of `key` from the repository `client`; `None` where it is here.
     pub async fn put(self: &Arc<Self>, key: &Key, client: &Uuid) -> Result<Option<LocalUpload>, Failure> {
-        recordable(key, self.repository.branch().log_hashing())?;
+        self.recordable(key)?;
         let (content, wanted, client) = (self.content.clone(), key.clone(), client.clone());
         match blocking(move || content.receive(&wanted, &client)).await?? {
             Receive::AlreadyHave => Ok(None),
@@ -121,7 +132,7 @@ impl Served {
 
     /// The client has stored the content of `key` here by another way: looks, and records it. False where it is not here.
     pub async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
-        recordable(key, self.repository.branch().log_hashing())?;
+        self.recordable(key)?;
         let (content, wanted) = (self.content.clone(), key.clone());
         if !blocking(move || content.has_for_good(&wanted)).await?? {
             return Ok(false);
@@ -146,7 +157,7 @@ impl Served {
 
     /// Records whether `uuid` has the content of `key`. Once this has returned the record outlives the process.
     pub(super) async fn record(&self, key: &Key, uuid: &Uuid, presence: Presence) -> Result<(), Failure> {
-        if presence == Presence::Missing && recordable(key, self.repository.branch().log_hashing()).is_err() {
+        if presence == Presence::Missing && self.recordable(key).is_err() {
             // That it was there was never recorded.
             return Ok(());
         }
@@ -205,17 +216,6 @@ impl Served {
         let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok(recorder.map_or(Ok(()), Recorder::shutdown)?)
     }
-}
-
-/// Whether it can be recorded where the content of `key` is. Asked before the first byte: what was stored and not recorded
-/// is found by nobody, and stored again with each new try.
-pub(super) fn recordable(key: &Key, hashing: LogHashing) -> Result<(), Failure> {
-    fits_the_journal(key, &location_file(key, hashing))
-}
-
-/// The same, where versions are recorded too.
-pub(super) fn versions_recordable(key: &Key, hashing: LogHashing) -> Result<(), Failure> {
-    fits_the_journal(key, &remote_meta_file(key, hashing))
 }
 
 fn fits_the_journal(key: &Key, file: &[u8]) -> Result<(), Failure> {

@@ -9,7 +9,6 @@ use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Sto
 
 use super::export::{Exported, Tree, Word};
 use super::outgoing::Outgoing;
-use super::served::{recordable, versions_recordable};
 use super::upload::StoreUpload;
 use super::{Failure, Served, blocking, timestamp};
 use crate::annex::export::tracking::Tracking;
@@ -182,7 +181,7 @@ impl Special {
 
     /// The client has stored the content of `key` there by another way: looks, and records it. False where it is not there.
     pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
-        recordable(key, self.home.repository().branch().log_hashing())?;
+        self.home.recordable(key)?;
         if !self.check(key).await? {
             return Ok(false);
         }
@@ -260,10 +259,9 @@ impl Special {
     /// What git holds is put into a tree from there, and nobody can prove that anything else is it.
     fn takes(&self, key: &Key) -> Result<(), Failure> {
         self.writable()?;
-        let hashing = self.home.repository().branch().log_hashing();
-        recordable(key, hashing)?;
+        self.home.recordable(key)?;
         if self.store.capabilities().versions {
-            versions_recordable(key, hashing)?;
+            self.home.versions_recordable(key)?;
         }
         match &self.tree {
             Some(_) if blob_of(key).is_some() => {

@@ -177,6 +177,8 @@ fn serve(options: Options) -> Result<(), StartError> {
         let sockets = listening.again()?;
         let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
+        let hub = Arc::clone(&shared.hub);
+        tokio::task::spawn_local(async move { hub.explore().await });
         let upkeep = tokio::task::spawn_local(super::upkeep::run(Arc::clone(&shared)));
         let (bound, mut stop) = (Arc::clone(&listening), stopping.clone());
         tokio::task::spawn_local(async move {
@@ -342,6 +344,8 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
         Ok(Err(e)) => line.with("error", e).with("note", "what was in use stays in use").warn(),
         Err(e) => line.with("error", e.to_string()).warn(),
     }
+    let hub = Arc::clone(&shared.hub);
+    tokio::task::spawn_local(async move { hub.explore().await });
     let _ = notifier.ready();
 }
 
