@@ -110,6 +110,51 @@ fn theirs_and_ours_do_the_same() {
     }
 }
 
+/// Whoever may store something may make it a repository of git-annex's; who may only read may not, asked for or not.
+#[test]
+fn theirs_and_ours_initialise_the_same() {
+    let origin = Repo::new();
+    let places = tempfile::tempdir().expect("a directory");
+    for (nth, (variable, pushed, autoinit)) in [
+        ("", false, true),
+        ("GIT_ANNEX_SHELL_READONLY=1", false, false),
+        ("GIT_ANNEX_SHELL_READONLY=1", false, true),
+        ("GIT_ANNEX_SHELL_READONLY=1", true, false),
+        ("GIT_ANNEX_SHELL_READONLY=1", true, true),
+        ("GIT_ANNEX_SHELL_APPENDONLY=1", false, true),
+        ("GIT_ANNEX_SHELL_APPENDONLY=1", true, false),
+        ("GIT_ANNEX_SHELL_LIMITED=1", false, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let ask = |program: &Path, whose: &str| {
+            let directory = places.path().join(format!("{whose}{nth}")).display().to_string();
+            origin.git(&["init", "--quiet", "--bare", &directory]).ok();
+            if pushed {
+                origin.git(&["push", "--quiet", &directory, "git-annex"]).ok();
+            }
+            let mut command = origin.command(program);
+            command.arg0("git-annex-shell").args(["configlist", &directory]);
+            if autoinit {
+                command.args(["--", "autoinit=1", "--"]);
+            }
+            if let Some((name, value)) = variable.split_once('=') {
+                command.env(name, value);
+            }
+            let done = run(&mut command, LIMIT);
+            let uuid =
+                run(origin.command(Path::new("git")).args(["-C", &directory, "config", "annex.uuid"]), LIMIT).stdout;
+            let stdout = if uuid.is_empty() { done.stdout } else { done.stdout.replace(uuid.trim(), "UUID") };
+            (done.status.code(), stdout, done.stderr.trim_end().to_string(), uuid.is_empty())
+        };
+        let theirs = ask(&peers().join("git-annex-shell"), "theirs");
+        let ours = ask(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")), "ours");
+        assert_eq!(theirs, ours, "{variable} {pushed} {autoinit}");
+        assert_eq!(ours.3, variable.contains("READONLY"), "{variable} {pushed} {autoinit}");
+    }
+}
+
 fn compare(what: &str, theirs: &Done, ours: &Done, differs: &Differs) {
     assert_eq!(theirs.stdout, ours.stdout, "{what}\n{theirs:?}\n{ours:?}");
     match differs {

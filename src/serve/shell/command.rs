@@ -45,6 +45,8 @@ pub enum Verb {
     ConfigList {
         /// The field `autoinit=1`.
         autoinit: bool,
+        /// What may be done.
+        access: Access,
     },
     /// Serve it over stdin and stdout.
     P2pStdio {
@@ -81,6 +83,8 @@ pub enum Refusal {
     Blocked(&'static str),
     /// GIT_ANNEX_SHELL_DIRECTORY is another one than this.
     OtherDirectory(PathBuf, PathBuf),
+    /// A variable of git-annex-shell that there is not: what was meant to be forbidden would be allowed.
+    Unknown(OsString),
     /// A parameter is missing, or not what it should be.
     Parameter(&'static str),
     /// An option that is not known.
@@ -96,6 +100,11 @@ impl fmt::Display for Refusal {
             Refusal::OtherDirectory(only, other) => {
                 write!(f, "Only allowed to access {} not {}", only.display(), other.display())
             }
+            Refusal::Unknown(name) => write!(
+                f,
+                "{} is not known: there are {PREFIX}READONLY, APPENDONLY, LIMITED and DIRECTORY",
+                name.as_bytes().escape_ascii()
+            ),
             Refusal::Parameter(what) => f.write_str(what),
             Refusal::Option(option) => write!(f, "unknown option {}", option.escape_ascii()),
             Refusal::Gcrypt(what) => write!(f, "{what} is not served here; only gcrypt remotes use it"),
@@ -103,8 +112,10 @@ impl fmt::Display for Refusal {
     }
 }
 
+const PREFIX: &str = "GIT_ANNEX_SHELL_";
+const DIRECTORY: &str = "GIT_ANNEX_SHELL_DIRECTORY";
 const LIMITED: &str = "GIT_ANNEX_SHELL_LIMITED";
-const READ_ONLY: &str = "GIT_ANNEX_SHELL_READONLY";
+pub(super) const READ_ONLY: &str = "GIT_ANNEX_SHELL_READONLY";
 const APPEND_ONLY: &str = "GIT_ANNEX_SHELL_APPENDONLY";
 
 /// Options of every git-annex command that a client may send along, and that change nothing here.
@@ -123,8 +134,21 @@ impl Permit {
             access,
             limited: set(LIMITED).is_some(),
             // git-annex takes the empty one for the home, and so for a restriction.
-            directory: get("GIT_ANNEX_SHELL_DIRECTORY").map(PathBuf::from),
+            directory: get(DIRECTORY).map(PathBuf::from),
             home: set("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from),
+        }
+    }
+
+    /// Looks at the names of all variables. Errors: one of them is like those that are read, and is none of them.
+    pub fn check(names: impl IntoIterator<Item = OsString>) -> Result<(), Refusal> {
+        let ours = |name: &OsString| {
+            let start = name.as_bytes().get(..PREFIX.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX.as_bytes()))
+        };
+        let known = |name: &OsString| [READ_ONLY, APPEND_ONLY, LIMITED, DIRECTORY].iter().any(|known| name == known);
+        match names.into_iter().find(|name| ours(name) && !known(name)) {
+            Some(name) => Err(Refusal::Unknown(name)),
+            None => Ok(()),
         }
     }
 
@@ -181,7 +205,7 @@ impl Permit {
             _ => {}
         }
         let verb = match (verb, words.plain.as_slice()) {
-            (b"configlist", []) => Verb::ConfigList { autoinit: words.autoinit },
+            (b"configlist", []) => Verb::ConfigList { autoinit: words.autoinit, access: self.access },
             (b"notifychanges", []) => Verb::NotifyChanges,
             (b"configlist" | b"notifychanges", _) => {
                 return Err(Refusal::Parameter("This command takes no parameters."));

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::Access;
-use command::{Command, Permit, Verb};
+use command::{Command, Permit, READ_ONLY, Refusal, Verb};
 pub use host::LocalHost;
 
 /// Who knows repositories. Errors are one line for people, without secrets.
@@ -70,10 +70,14 @@ pub fn main(arguments: Vec<OsString>, host: &dyn Host) -> ExitCode {
     crate::serve::warnings::start(|words| eprintln!("git-annex-shell: {words}"));
     let arguments: Vec<Vec<u8>> = arguments.into_iter().map(OsString::into_vec).collect();
     let permit = Permit::read(|name| std::env::var_os(name));
-    let done = permit.parse(&arguments).map_err(|refusal| refusal.to_string()).and_then(|command| match command {
-        Command::GitShell(arguments) => git_shell(&arguments, &permit.home),
-        Command::Annex { directory, uuid, verb } => run(host, &directory, uuid.as_deref(), verb),
-    });
+    let checked = Permit::check(std::env::vars_os().map(|(name, _)| name));
+    let done =
+        checked.and_then(|()| permit.parse(&arguments)).map_err(|refusal| refusal.to_string()).and_then(|command| {
+            match command {
+                Command::GitShell(arguments) => git_shell(&arguments, &permit.home),
+                Command::Annex { directory, uuid, verb } => run(host, &directory, uuid.as_deref(), verb),
+            }
+        });
     done.unwrap_or_else(|text| {
         eprintln!("git-annex-shell: {text}");
         ExitCode::FAILURE
@@ -97,8 +101,12 @@ fn run(host: &dyn Host, directory: &Path, expected: Option<&[u8]>, verb: Verb) -
         _ => own,
     };
     match verb {
-        Verb::ConfigList { autoinit } => {
+        Verb::ConfigList { autoinit, access } => {
             let uuid = match own {
+                // Who may only read gives nobody a uuid.
+                None if (autoinit || info.pushed) && access == Access::ReadOnly => {
+                    return Err(Refusal::Blocked(READ_ONLY).to_string());
+                }
                 None if autoinit || info.pushed => Some(host.initialise(directory)?),
                 own => own.cloned(),
             };

@@ -20,7 +20,7 @@ impl Host for Pretend {
     }
 
     fn initialise(&self, _: &Path) -> Result<Uuid, String> {
-        Err("cannot be initialised".into())
+        Err("initialised".into())
     }
 
     fn is_present(&self, _: &Path, key: &Key) -> Result<bool, String> {
@@ -63,9 +63,27 @@ fn who_is_expected_decides_who_is_served() {
         assert_eq!(done.err(), served.err().map(str::to_string), "{own:?} {expected:?}");
         assert_eq!(*host.served.borrow(), served.ok().map(uuid), "{own:?} {expected:?}");
     }
-    let list = Verb::ConfigList { autoinit: false };
+    let list = Verb::ConfigList { autoinit: false, access: Access::Full };
     let refused = run(&host(Some("u")), Path::new("/g"), Some(b"p"), list).expect_err("not for a proxied remote");
     assert_eq!(refused, "Cannot proxy configlist command.");
+}
+
+#[test]
+fn who_may_only_read_initialises_nothing() {
+    for (autoinit, pushed) in [(false, false), (true, false), (false, true), (true, true)] {
+        for (access, own, words) in [
+            (Access::Full, None, "initialised"),
+            (Access::AppendOnly, None, "initialised"),
+            (Access::ReadOnly, None, "Action blocked by GIT_ANNEX_SHELL_READONLY"),
+            (Access::ReadOnly, Some("u"), ""),
+        ] {
+            let mut host = host(own);
+            host.info.pushed = pushed;
+            let done = run(&host, Path::new("/g"), None, Verb::ConfigList { autoinit, access });
+            let expected = if autoinit || pushed { words } else { "" };
+            assert_eq!(done.err().unwrap_or_default(), expected, "{access:?} {own:?} {autoinit} {pushed}");
+        }
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn p2p(access: Access) -> Verb {
 #[test]
 fn our_commands_are_found_in_every_form_they_come_in() {
     let full = p2p(Access::Full);
-    let list = || Verb::ConfigList { autoinit: false };
+    let list = || Verb::ConfigList { autoinit: false, access: Access::Full };
     let keys = || vec![Key::parse(KEY.as_bytes()).expect("a key")];
     let line = format!("git-annex-shell 'p2pstdio' '/g' 'c' --uuid {U}");
     for (words, expected) in [
@@ -46,7 +46,10 @@ fn our_commands_are_found_in_every_form_they_come_in() {
         (&["configlist", "~/g/"], annex("/home/me/g", None, list())),
         (&["configlist", "/x/../g/."], annex("/g", None, list())),
         (&["configlist", "--debug"], annex("/home/me/--debug", None, list())),
-        (&["configlist", "/g", "--", "autoinit=1", "--", "x"], annex("/g", None, Verb::ConfigList { autoinit: true })),
+        (
+            &["configlist", "/g", "--", "autoinit=1", "--", "x"],
+            annex("/g", None, Verb::ConfigList { autoinit: true, access: Access::Full }),
+        ),
         (&["notifychanges", "/g"], annex("/g", None, Verb::NotifyChanges)),
         (&["inannex", "/g"], annex("/g", None, Verb::InAnnex(Vec::new()))),
         (&["inannex", "/g", KEY], annex("/g", None, Verb::InAnnex(keys()))),
@@ -147,5 +150,18 @@ fn what_makes_no_sense_is_refused() {
         (&["sendkey", "/g", KEY], "sendkey is not served here"),
     ] {
         assert!(refused(words).starts_with(text), "{words:?}: {}", refused(words));
+    }
+}
+
+#[test]
+fn a_misspelt_restriction_does_nothing_at_all() {
+    let check = |names: &[&str]| Permit::check(names.iter().map(OsString::from)).map_err(|refusal| refusal.to_string());
+    assert_eq!(check(&["HOME", "GIT_ANNEX_SHELL_READONLY", "GIT_ANNEX_SHELL_APPENDONLY"]), Ok(()));
+    assert_eq!(check(&["GIT_ANNEX_SHELL_LIMITED", "GIT_ANNEX_SHELL_DIRECTORY", "GIT_ANNEX_USE_GIT_SSH"]), Ok(()));
+    for name in
+        ["GIT_ANNEX_SHELL_READ_ONLY", "git_annex_shell_readonly", "GIT_ANNEX_SHELL_", "GIT_ANNEX_SHELL_READONLY "]
+    {
+        let refusal = check(&["HOME", name]).expect_err(name);
+        assert!(refusal.starts_with(&format!("{name} is not known")), "{refusal}");
     }
 }
