@@ -98,7 +98,7 @@ fn clients_that_vanish_at_any_byte_leave_nothing() {
     let mut requests = vec![put, chunked, wire.get(&big).into_bytes()];
     for op in ["checkpresent", "putoffset", "remove", "lockcontent"] {
         let path = wire.path(op, &key);
-        requests.push(format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").into_bytes());
+        requests.push(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").into_bytes());
     }
     for request in &requests {
         // A lock that was asked for to the last byte is kept ten minutes for a client that may have been told.
@@ -137,7 +137,7 @@ fn clients_that_are_silent_too_long_are_cut_off() {
     let body = content(5, 500_000);
     let key = key_of(&body);
     let mut head = wire.server.connect();
-    head.send("GET / HTTP/1.1\r\nHost: x\r\n");
+    head.send("GET / HTTP/1.1\r\nHost: localhost\r\n");
     let mut drip = wire.server.connect();
     drip.send("GET / HTTP/1.1\r\n");
     let mut put = wire.server.connect();

@@ -13,10 +13,12 @@ fn nonsense_is_refused_and_nothing_in_it_is_done() {
     let wire = Wire::open(repo, &["--quiet"]);
     warm_up(&wire, &kept);
     let before = at_rest(&wire);
-    let remove = format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", wire.path("remove", &kept));
+    let remove =
+        format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", wire.path("remove", &kept));
     let check = wire.path("checkpresent", &kept);
-    let with =
-        |headers: &str, body: &str| format!("POST {check} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}").into_bytes();
+    let with = |headers: &str, body: &str| {
+        format!("POST {check} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{body}").into_bytes()
+    };
     let n = remove.len();
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("noise", content(9, 100_000)),
@@ -47,7 +49,7 @@ fn nonsense_is_refused_and_nothing_in_it_is_done() {
         ("an encoding misspelt", with("Transfer-Encoding: xchunked\r\n", &format!("0\r\n\r\n{remove}"))),
         ("a space before the colon", with("Transfer-Encoding : chunked\r\n", &format!("0\r\n\r\n{remove}"))),
         ("a folded header", with("X: y\r\n Content-Length: 5\r\n", &remove)),
-        ("bare line feeds", format!("POST {check} HTTP/1.1\nHost: x\n\n{remove}").into_bytes()),
+        ("bare line feeds", format!("POST {check} HTTP/1.1\nHost: localhost\n\n{remove}").into_bytes()),
         ("a zero byte in a header", with("X: a\0b\r\n", &remove)),
         (
             "HTTP/1.0 in chunks",
@@ -85,7 +87,8 @@ fn nonsense_is_refused_and_nothing_in_it_is_done() {
     // The same chunks as the body of a put.
     for chunks in ["zz\r\nx", "fffffffffffffffff\r\nx", "-1\r\nx", "1\r\nxyz\r\n", "5\r\nhello\r\nzz\r\n"] {
         let key = key_of(b"hello");
-        let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n", wire.path("put", &key));
+        let head =
+            format!("POST {} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n", wire.path("put", &key));
         let mut client = wire.server.connect();
         client.send(format!("{head}{}\r\n\r\n{chunks}{remove}", length(5)));
         client.finish();
@@ -105,8 +108,9 @@ fn requests_sent_ahead_are_answered_in_order() {
     let wire = Wire::open(repo, &["--quiet"]);
     let body = content(8, 50_000);
     let (key, gone) = (key_of(&body), key_of(b"gone"));
-    let post =
-        |op: &str, key: &str| format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", wire.path(op, key));
+    let post = |op: &str, key: &str| {
+        format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", wire.path(op, key))
+    };
     let mut bytes = Vec::new();
     for _ in 0..15 {
         bytes.extend_from_slice(post("checkpresent", &there).as_bytes());

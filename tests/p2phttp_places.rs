@@ -77,7 +77,7 @@ fn a_renewed_certificate_is_taken_over_without_a_restart() {
     assert_ne!(get("first.pem").status.code(), Some(0));
     // Who speaks plainly, or stops halfway through the handshake, stops nobody.
     let mut plain = server.connect();
-    plain.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    plain.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     plain.rest();
     let mut half = server.connect();
     half.send(b"\x16\x03\x01\x02\x00\x01");

@@ -20,10 +20,10 @@ fn parts_can_be_asked_for(place: Place) {
     let key = key_of(&body);
     let url = format!("/git-annex/{uuid}/key/{key}");
     let mut client = wire.server.connect();
-    assert_eq!(client.ask(&format!("HEAD {url} HTTP/1.1\r\nHost: x\r\n\r\n")).status, 404);
-    assert_eq!(client.ask(&format!("GET {url} HTTP/1.1\r\nHost: x\r\n\r\n")).status, 404);
+    assert_eq!(client.ask(&format!("HEAD {url} HTTP/1.1\r\nHost: localhost\r\n\r\n")).status, 404);
+    assert_eq!(client.ask(&format!("GET {url} HTTP/1.1\r\nHost: localhost\r\n\r\n")).status, 404);
     assert_eq!(wire.put(&key, &body).status, 200);
-    let head = client.ask(&format!("HEAD {url} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    let head = client.ask(&format!("HEAD {url} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     assert_eq!((head.status, head.header("content-length")), (200, Some("3000000")));
     assert_eq!(head.header("accept-ranges"), Some("bytes"));
     for (range, from, to) in [
@@ -33,18 +33,18 @@ fn parts_can_be_asked_for(place: Place) {
         ("bytes=-7", LEN - 7, LEN),
         ("bytes=0-2999999", 0, LEN),
     ] {
-        let got = client.ask(&format!("GET {url} HTTP/1.1\r\nHost: x\r\nRange: {range}\r\n\r\n"));
+        let got = client.ask(&format!("GET {url} HTTP/1.1\r\nHost: localhost\r\nRange: {range}\r\n\r\n"));
         assert!(got.body == body[from..to], "{range}: {} bytes", got.body.len());
         let told = format!("bytes {from}-{}/{LEN}", to - 1);
         assert_eq!((got.status, got.header("content-range")), (206, Some(told.as_str())), "{range}");
     }
-    let beyond = client.ask(&format!("GET {url} HTTP/1.1\r\nHost: x\r\nRange: bytes=3000000-\r\n\r\n"));
+    let beyond = client.ask(&format!("GET {url} HTTP/1.1\r\nHost: localhost\r\nRange: bytes=3000000-\r\n\r\n"));
     assert_eq!((beyond.status, beyond.header("content-range")), (416, Some("bytes */3000000")));
-    let whole = client.ask(&format!("GET {url} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    let whole = client.ask(&format!("GET {url} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     assert!(whole.status == 200 && whole.body == body, "{}", whole.status);
     for offset in [0, 1, LEN - 1, LEN, LEN + 5] {
         let path = format!("/git-annex/{uuid}/v4/key/{key}?clientuuid=c&offset={offset}");
-        let got = client.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let got = client.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert!(got.status == 200 && got.body == body[offset.min(LEN)..], "{offset}: {}", got.body.len());
     }
     wire.server.stop();

@@ -89,6 +89,18 @@ impl Link {
         matches!(self, Link::Tls(_))
     }
 
+    /// Whether the other side is a program on this computer that may have been sent here by a name: one over a unix socket
+    /// was not.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let stream = match self {
+            Link::Tcp(stream) => stream,
+            Link::Tls(stream) => stream.get_ref().0,
+            Link::Unix(_) | Link::Pipes { .. } => return false,
+        };
+        // Who is gone already needs no answer.
+        stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+    }
+
     /// Tells the other side that no more comes; what it still sends can be read.
     pub(crate) async fn finish(&mut self) {
         // It may be gone already, which is all that is wanted.

@@ -22,7 +22,11 @@ pub fn ask(
     told: &mut Told,
     manner: Manner,
 ) -> Answer {
-    let bytes = exchange.request(told);
+    let mut bytes = exchange.request(told);
+    // What clients were recorded with names a host that is none; with --wideopen, ours answers for its own names only.
+    if let Some(at) = bytes.windows(9).position(|nine| nine == b"Host: x\r\n") {
+        bytes.splice(at..at + 9, *b"Host: localhost\r\n");
+    }
     let to_head = bytes.starts_with(b"HEAD ");
     let mut client = kept.take().unwrap_or_else(|| server.connect());
     match manner {

@@ -134,7 +134,7 @@ impl Gateway {
     #[track_caller]
     pub fn metric(&self, name: &str) -> u64 {
         let mut client = Client::connect(&self.admin);
-        let text = client.ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").text();
+        let text = client.ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").text();
         let value = text.lines().find_map(|line| line.strip_prefix(&format!("git_annex_stream_{name} ")));
         value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is not in {text}"))
     }

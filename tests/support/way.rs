@@ -83,7 +83,9 @@ impl Way<'_> {
     pub fn get(self, uuid: &str, key: &str) -> Outcome {
         let Way::Http(server) = self else { return self.get_by_line(uuid, key) };
         let mut client = server.connect();
-        client.send(format!("GET /git-annex/{uuid}/v4/key/{key}?clientuuid={CLIENT} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        client.send(format!(
+            "GET /git-annex/{uuid}/v4/key/{key}?clientuuid={CLIENT} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ));
         match client.try_answer(false) {
             Ok(Some(answer)) if answer.status == 200 && answer.body.is_empty() => Outcome::No,
             Ok(Some(answer)) if answer.status == 200 => Outcome::Content(answer.body),

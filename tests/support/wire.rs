@@ -90,7 +90,7 @@ impl Wire {
     pub fn put_chunk(&self, key: &str, len: usize, sent: &[u8]) -> Vec<u8> {
         let path = self.path("put", key);
         let mut head = format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{}\r\n\r\n{:x}\r\n",
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n{}\r\n\r\n{:x}\r\n",
             length(len),
             sent.len()
         )
@@ -101,7 +101,7 @@ impl Wire {
 
     /// The request for the content of `key`.
     pub fn get(&self, key: &str) -> String {
-        format!("GET /git-annex/{}/v4/key/{key}?clientuuid={CLIENT} HTTP/1.1\r\nHost: x\r\n\r\n", self.uuid)
+        format!("GET /git-annex/{}/v4/key/{key}?clientuuid={CLIENT} HTTP/1.1\r\nHost: localhost\r\n\r\n", self.uuid)
     }
 
     /// Locks the content of `key` and gives the name of the lock.
@@ -119,7 +119,7 @@ impl Wire {
         let path = format!("/git-annex/{}/v4/keeplocked?lockid={lockid}&clientuuid={CLIENT}", self.uuid);
         // The server lets go of the body only when it reads it, which is after it has found the lock.
         client.send(format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
         ));
         let go_on = client.answer(true);
         assert_eq!(go_on.status, 100);

@@ -3,6 +3,7 @@
 //! Two programs that read one head differently let a client smuggle a request past the first of them. So a head whose
 //! length of body could be read in two ways is refused, never guessed at. Source: RFC 9112, sections 2.2, 3, 5.1, 6.
 
+use super::origin::Origins;
 use crate::proto::line::parse_number;
 
 /// Longest head taken, in bytes.
@@ -39,6 +40,8 @@ pub struct Head<'a> {
     pub data_length: Option<&'a [u8]>,
     /// Value of User-Agent, for logs.
     pub user_agent: Option<&'a [u8]>,
+    /// Whom it is for, and which web page asks.
+    pub origins: Origins<'a>,
 }
 
 /// Bytes that no `Debug` shows.
@@ -186,7 +189,7 @@ fn read<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Refusal> {
     if target.len() > LONGEST_TARGET {
         return Err(Refusal::TargetTooLong);
     }
-    let (path, query) = split_target(target)?;
+    let (authority, path, query) = split_target(target)?;
     let version = if request.version == Some(1) { Version::Http11 } else { Version::Http10 };
     let method = match request.method.unwrap_or_default() {
         "GET" => Method::Get,
@@ -198,35 +201,38 @@ fn read<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Refusal> {
     for header in request.headers.iter() {
         fields.take(header.name, header.value)?;
     }
-    fields.head(method, path, query, version)
+    // The target goes before the header: RFC 9112, section 3.2.2.
+    let host = authority.or(fields.host);
+    fields.head(method, path, query, version, host)
 }
 
-/// Path and query; a target in absolute form (`http://host/path`) loses its scheme and host.
-fn split_target(target: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    let target = match target {
-        [b'/', ..] | b"*" => target,
+/// Authority, path and query of a target; only one in absolute form (`http://host/path`) has an authority.
+fn split_target(target: &[u8]) -> Result<(Option<&[u8]>, &[u8], &[u8]), Refusal> {
+    let (authority, target) = match target {
+        [b'/', ..] | b"*" => (None, target),
         _ => {
             let rest = [&b"http://"[..], b"https://"].iter().find_map(|scheme| {
                 let (front, rest) = target.split_at_checked(scheme.len())?;
                 front.eq_ignore_ascii_case(scheme).then_some(rest)
             });
             let rest = rest.ok_or(Refusal::Bad("target is neither a path nor a url"))?;
-            match rest.iter().position(|byte| matches!(byte, b'/' | b'?')) {
-                Some(at) if rest[at] == b'/' => &rest[at..],
-                _ => b"/",
-            }
+            let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+            (Some(&rest[..end]), if rest.get(end) == Some(&b'/') { &rest[end..] } else { b"/" })
         }
     };
     Ok(match target.iter().position(|byte| *byte == b'?') {
-        Some(at) => (&target[..at], &target[at + 1..]),
-        None => (target, b""),
+        Some(at) => (authority, &target[..at], &target[at + 1..]),
+        None => (authority, target, b""),
     })
 }
 
 /// The headers that are used, as they come by.
 #[derive(Default)]
 struct Fields<'a> {
-    host: bool,
+    host: Option<&'a [u8]>,
+    forwarded_host: Option<&'a [u8]>,
+    origin: Option<&'a [u8]>,
+    fetch_site: Option<&'a [u8]>,
     length: Option<u64>,
     chunked: bool,
     close: bool,
@@ -245,8 +251,9 @@ impl<'a> Fields<'a> {
         // The length of the name tells nearly all of them apart, and costs nothing.
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         match name.len() {
-            4 if is("host") && std::mem::replace(&mut self.host, true) => return Err(Refusal::Bad("repeated Host")),
+            4 if is("host") => once(&mut self.host, value, "repeated Host")?,
             5 if is("range") => once(&mut self.range, value, "repeated Range")?,
+            6 if is("origin") => once(&mut self.origin, value, "repeated Origin")?,
             6 if is("accept") => self.accept = self.accept.or(Some(value)),
             6 if is("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
@@ -263,10 +270,12 @@ impl<'a> Fields<'a> {
             }
             10 if is("user-agent") => self.user_agent = Some(value),
             13 if is("authorization") => once(&mut self.authorization, value, "repeated Authorization")?,
+            14 if is("sec-fetch-site") => once(&mut self.fetch_site, value, "repeated Sec-Fetch-Site")?,
             14 if is("content-length") => {
                 let length = parse_number(value).ok_or(Refusal::Bad("malformed Content-Length"))?;
                 once(&mut self.length, length, "repeated Content-Length")?;
             }
+            16 if is("x-forwarded-host") => self.forwarded_host = self.forwarded_host.or(Some(value)),
             17 if is("transfer-encoding") => {
                 if !value.eq_ignore_ascii_case(b"chunked") {
                     return Err(Refusal::Bad("Transfer-Encoding is not chunked"));
@@ -283,7 +292,14 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn head(self, method: Method, path: &'a [u8], query: &'a [u8], version: Version) -> Result<Head<'a>, Refusal> {
+    fn head(
+        self,
+        method: Method,
+        path: &'a [u8],
+        query: &'a [u8],
+        version: Version,
+        host: Option<&'a [u8]>,
+    ) -> Result<Head<'a>, Refusal> {
         let body = match (self.length, self.chunked) {
             (Some(_), true) => return Err(Refusal::Bad("both Content-Length and Transfer-Encoding")),
             (None, true) if version == Version::Http10 => {
@@ -293,7 +309,7 @@ impl<'a> Fields<'a> {
             (Some(length), false) => Body::Length(length),
             (None, false) => Body::None,
         };
-        if version == Version::Http11 && !self.host {
+        if version == Version::Http11 && self.host.is_none() {
             return Err(Refusal::Bad("Host is required"));
         }
         Ok(Head {
@@ -309,6 +325,12 @@ impl<'a> Fields<'a> {
             accept: self.accept,
             data_length: self.data_length,
             user_agent: self.user_agent,
+            origins: Origins {
+                host,
+                forwarded_host: self.forwarded_host,
+                origin: self.origin,
+                fetch_site: self.fetch_site,
+            },
         })
     }
 }

@@ -55,6 +55,7 @@ fn a_request_of_git_annex_is_read() {
             accept: Some(b"application/json;charset=utf-8,application/json"),
             data_length: Some(b"18"),
             user_agent: Some(b"git-annex/10.20261026"),
+            origins: Origins { host: Some(b"127.0.0.1:9511"), ..Origins::default() },
         }
     );
     assert!(!format!("{:?}", head(text)).contains("YWxp"));

@@ -3,8 +3,8 @@
 //! A request is read in this order, and the first thing that is wrong decides the answer:
 //!
 //! ```text
-//! bytes -> head::parse -> route::route -> (is the uuid served?) -> access::decide -> work -> json + response
-//!            400 414 431    400 404            404                   401 403
+//! bytes -> head::parse -> origin::Guard -> route::route -> (is the uuid served?) -> access::decide -> work -> json + response
+//!            400 414 431      403 close      400 404            404                   401 403
 //!            417 505 close
 //! ```
 //!
@@ -19,6 +19,7 @@ pub mod client;
 pub mod fuzz;
 pub mod head;
 pub mod json;
+pub mod origin;
 pub mod range;
 pub mod response;
 pub mod route;

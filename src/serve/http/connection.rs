@@ -1,7 +1,7 @@
 //! One connection: requests one after the other, until somebody ends it.
 //!
 //! ```text
-//!   wait for a request (IDLE) -> read its head (HEAD) -> route -> permit -> do it -> answer -> wait ...
+//!   wait for a request (IDLE) -> read its head (HEAD) -> guard -> route -> permit -> find -> do it -> answer -> wait ...
 //! ```
 //!
 //! A body that nobody read is skipped where it is short; else the answer closes the connection.
@@ -15,11 +15,12 @@ use tokio::sync::watch;
 use super::server::Shared;
 use crate::gateway::{Failure, FailureKind, Node, Unserved};
 use crate::name::Uuid;
-use crate::proto::http::access::{Verdict, Who};
+use crate::proto::http::access::{Open, Verdict, Who};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::body::BodyReader;
 use crate::proto::http::head::{self, Head, Method, Version};
 use crate::proto::http::json;
+use crate::proto::http::origin::{Foreign, Guard};
 use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response};
 use crate::proto::http::route::{Api, Op, route};
 use crate::serve::link::{Link, within};
@@ -47,6 +48,7 @@ pub(super) struct Connection {
     /// Bytes that arrived and belong to nobody yet.
     pub(super) early: Vec<u8>,
     out: Vec<u8>,
+    guard: Guard,
     stop: watch::Receiver<bool>,
 }
 
@@ -82,7 +84,11 @@ enum Next {
 
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) -> Self {
-        Self { shared, link, early: Vec::new(), out: Vec::new(), stop }
+        let secure = link.is_secure();
+        // A page cannot have a certificate for a name that is not its own.
+        let loopback_names = shared.access.open == Open::Full && !secure && link.is_loopback();
+        let guard = Guard { secure, loopback_names };
+        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, stop }
     }
 
     /// Serves until the connection ends. What ends it in the middle of something is nobody's business but the log's.
@@ -109,6 +115,9 @@ impl Connection {
             if !self.early.is_empty() {
                 match head::parse_more(&self.early, seen) {
                     Ok(Some((head, length))) => {
+                        if let Err(foreign) = self.guard.admit(&head) {
+                            return self.turn_away(foreign).await;
+                        }
                         let asked = asked(&head);
                         let call = match route(&head) {
                             Ok(call) => Ok(Call {
@@ -167,6 +176,17 @@ impl Connection {
                 Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Refuses what a web page may have made a browser ask; not a byte of its body is read.
+    async fn turn_away(&mut self, foreign: Foreign) -> io::Result<Next> {
+        let words = foreign.detail();
+        self.shared.metrics.request("other");
+        self.shared.log.line("failed").with("error", words).warn();
+        let length = words.len() as u64;
+        let response = Response { media: Some(Media::Text), length, connection: Kept::Close, ..Response::of(403) };
+        self.say_words(words, response, words.as_bytes()).await?;
+        Ok(Next::Close)
     }
 
     /// Does one request and answers it; says whether the connection may be used again.

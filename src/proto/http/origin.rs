@@ -1,0 +1,138 @@
+//! Other people's web pages: what a browser may be made to ask, by a page that it did not get from here.
+//!
+//! A browser sends the requests of any page to any server, with the passwords that it keeps for that server. It tells where
+//! the page is from: `Origin` stands in every POST, and `Sec-Fetch-Site` in every request to HTTPS or to localhost. A page
+//! whose own name was made to mean 127.0.0.1 (DNS rebinding) is of the same origin as what it asks, and its name stands in
+//! `Host`. No client but a browser sends any of this, so none is refused for it. No answer has CORS headers: what a foreign
+//! page may ask for, it cannot read.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+
+use super::head::{Head, Method};
+
+/// What a head says of where a request is for, and where it is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origins<'a> {
+    /// Whom it is for: the authority of an absolute target, else Host.
+    pub host: Option<&'a [u8]>,
+    /// X-Forwarded-Host: whom it was for before a web server passed it on. A page cannot send that to another origin without
+    /// asking first, which is refused.
+    pub forwarded_host: Option<&'a [u8]>,
+    /// Origin
+    pub origin: Option<&'a [u8]>,
+    /// Sec-Fetch-Site
+    pub fetch_site: Option<&'a [u8]>,
+}
+
+/// What is known of the connection that a request comes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Guard {
+    /// It came over TLS, so that a page of the same origin did, too.
+    pub secure: bool,
+    /// Only names of this computer are answered for: it came in the clear over loopback, where anyone may do everything.
+    pub loopback_names: bool,
+}
+
+/// Why a request is refused that a web page may have made. Its body is not to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    /// A page of another origin asks for something that may change something.
+    Page,
+    /// It is for a name that is not this computer's.
+    Name,
+}
+
+impl Foreign {
+    /// One line for whoever sees the answer.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Page => {
+                "a web page of another origin may not ask for this (a web server in front has to pass Host on as it came)"
+            }
+            Self::Name => {
+                "with --wideopen, what comes over loopback is answered for localhost, 127.0.0.1 and [::1] alone: another \
+                 name may be a web page's (a web server in front can use --socket)"
+            }
+        }
+    }
+}
+
+impl Guard {
+    /// Whether the request of `head` may be looked at any further. Errors: [`Foreign`], for 403.
+    pub fn admit(&self, head: &Head<'_>) -> Result<(), Foreign> {
+        let asked = &head.origins;
+        if self.loopback_names && asked.host.is_some_and(|host| !is_loopback(host)) {
+            return Err(Foreign::Name);
+        }
+        // All that changes something, and much that does not, is asked by POST.
+        if matches!(head.method, Method::Get | Method::Head) {
+            return Ok(());
+        }
+        // Another name or port of the same site is another program, or another person's page.
+        if asked.fetch_site.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
+            return Err(Foreign::Page);
+        }
+        let Some(origin) = asked.origin else { return Ok(()) };
+        let first = asked.forwarded_host.and_then(|hosts| hosts.split(|byte| *byte == b',').next());
+        let hosts = [asked.host, first.map(<[u8]>::trim_ascii)];
+        if hosts.into_iter().flatten().any(|host| self.is_own(origin, host)) { Ok(()) } else { Err(Foreign::Page) }
+    }
+
+    /// Whether a page of `origin` came from here, asked as `host`.
+    fn is_own(&self, origin: &[u8], host: &[u8]) -> bool {
+        // `null`, and what is no web server's, come from nobody who is known.
+        let (authority, port) = match (origin.strip_prefix(b"https://"), origin.strip_prefix(b"http://")) {
+            (Some(authority), _) => (authority, 443),
+            (None, Some(authority)) if !self.secure => (authority, 80),
+            _ => return false,
+        };
+        match (Authority::parse(authority), Authority::parse(host)) {
+            (Some(page), Some(host)) => {
+                page.name.eq_ignore_ascii_case(host.name) && page.port.unwrap_or(port) == host.port.unwrap_or(port)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// `NAME`, `NAME:PORT`, `[IPV6]` or `[IPV6]:PORT`.
+struct Authority<'a> {
+    name: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let end = match text.strip_prefix('[') {
+            Some(rest) => rest.find(']')? + 2,
+            None => text.find(':').unwrap_or(text.len()),
+        };
+        let (name, rest) = text.split_at(end);
+        let port = match rest.strip_prefix(':') {
+            None if rest.is_empty() => None,
+            // As it is written in a url: nothing but digits.
+            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(u16::from_str(port).ok()?),
+            _ => return None,
+        };
+        (!name.is_empty()).then_some(Self { name, port })
+    }
+}
+
+/// Whether a Host is a name of this computer that nobody else can give to theirs.
+fn is_loopback(host: &[u8]) -> bool {
+    let Some(Authority { name, .. }) = Authority::parse(host) else { return false };
+    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    match literal {
+        Some(literal) => Ipv6Addr::from_str(literal).is_ok_and(|address| address.to_canonical().is_loopback()),
+        None => {
+            name.eq_ignore_ascii_case("localhost")
+                || IpAddr::from_str(name).is_ok_and(|address| address.is_ipv4() && address.is_loopback())
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "origin_tests.rs"]
+mod tests;
