@@ -9,7 +9,7 @@ use clap::Args;
 use remotes::units;
 
 use crate::gateway::Place;
-use crate::proto::http::access::{Access, Logins, Open, users};
+use crate::proto::http::settings::{Flags, access};
 use crate::serve::http::{self, Bind, LogFormat, Options};
 use crate::serve::tls::TlsFiles;
 
@@ -35,6 +35,9 @@ Environment:
 
 SIGHUP reads the certificate again. SIGTERM lets running transfers end, commits what was recorded, and ends.";
 
+/// The port of git-annex's own server.
+const PORT: u16 = 9417;
+
 #[derive(Args)]
 pub(super) struct P2pHttp {
     /// Serve every repository with an annex below this directory, by its path: /org/repo/git-annex/UUID/... . May be repeated.
@@ -57,14 +60,14 @@ pub(super) struct P2pHttp {
     /// How many contents clients may keep locked at a time.
     #[arg(long, value_name = "N", default_value_t = 100)]
     lockedfiles: usize,
-    /// Port to listen on.
-    #[arg(long, value_name = "N", default_value_t = 9417)]
-    port: u16,
+    /// Port to listen on; 9417 by default.
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
     /// Address to listen on; all addresses of this computer by default.
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<String>,
     /// Listen on a unix domain socket made here, behind a web server for example.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["bind", "certfile", "privatekeyfile", "chainfile"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["bind", "port", "certfile", "privatekeyfile", "chainfile"])]
     socket: Option<PathBuf>,
     /// TLS certificate, as PEM, perhaps followed by its chain. Needs --privatekeyfile.
     #[arg(long, value_name = "FILE", requires = "privatekeyfile")]
@@ -129,35 +132,16 @@ pub(super) fn main(args: P2pHttp) -> ExitCode {
 
 fn options(args: P2pHttp) -> Result<Options, String> {
     let variables = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
-    let users = users(variables).map_err(|e| e.to_string())?;
-    let logins = match (args.authenv, args.authenv_http) {
-        (_, true) => Logins::Anyhow,
-        (true, false) => Logins::Secure,
-        (false, false) => Logins::No,
+    let flags = Flags {
+        authenv: args.authenv,
+        authenv_http: args.authenv_http,
+        unauth_readonly: args.unauth_readonly,
+        unauth_appendonly: args.unauth_appendonly,
+        unauth_nolocking: args.unauth_nolocking,
+        wideopen: args.wideopen,
+        tls: args.certfile.is_some(),
     };
-    if logins != Logins::No && users.is_empty() {
-        return Err("--authenv needs users: set GIT_ANNEX_P2PHTTP_PASSWORD_name in the environment".to_string());
-    }
-    if logins == Logins::Secure && args.certfile.is_none() {
-        return Err(
-            "--authenv lets users log in over HTTPS only: give --certfile and --privatekeyfile, or, behind a server \
-                    that speaks HTTPS for this one, --authenv-http"
-                .to_string(),
-        );
-    }
-    let open = match (args.wideopen, args.unauth_appendonly, args.unauth_readonly) {
-        (true, ..) => Open::Full,
-        (_, true, _) => Open::AppendOnly,
-        (.., true) => Open::ReadOnly,
-        _ => Open::Closed,
-    };
-    if open == Open::Closed && logins == Logins::No {
-        return Err(
-            "nobody could do anything: give --authenv, --authenv-http, --unauth-readonly, --unauth-appendonly or \
-                    --wideopen"
-                .to_string(),
-        );
-    }
+    let access = access(flags, variables).map_err(|e| e.to_string())?;
     let place = if args.directory.is_empty() {
         Place::Repository(std::env::current_dir().map_err(|e| format!("the current directory: {e}"))?)
     } else {
@@ -170,12 +154,13 @@ fn options(args: P2pHttp) -> Result<Options, String> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(Options {
         place,
+        chosen: args.bind.is_some() || args.port.is_some() || args.socket.is_some(),
         bind: match args.socket {
             Some(path) => Bind::Socket(path),
-            None => Bind::Address { host: args.bind, port: args.port },
+            None => Bind::Address { host: args.bind, port: args.port.unwrap_or(PORT) },
         },
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key, chain: args.chainfile }),
-        access: Access { users, logins, open, nolocking: args.unauth_nolocking },
+        access,
         locks: args.lockedfiles,
         threads: args.cpus.unwrap_or(cores).clamp(1, 64),
         connections: args.connections,

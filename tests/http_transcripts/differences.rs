@@ -112,6 +112,14 @@ pub const DIFFERENCES: &[Difference] = &[
         why: "--unauth-nolocking is documented to prevent locks here too",
     },
     Difference {
+        file: "03-auth",
+        flags: "--authenv-http",
+        names: &["anonymous: unknown uuid", "alice:x: unknown uuid", "zed:: unknown uuid"],
+        status: 401,
+        body: "",
+        why: "strangers do not learn which repositories there are",
+    },
+    Difference {
         file: "15-client-locks",
         flags: "",
         names: &["remove after a client was killed that kept a lock"],

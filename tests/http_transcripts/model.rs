@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use git_annex_remote_stream::name::{Key, Uuid};
-use git_annex_remote_stream::proto::http::access::{self, Access, Logins, Open, Verdict};
+use git_annex_remote_stream::proto::http::access::{Access, Logins, Open, Rights, User, Verdict};
+use git_annex_remote_stream::proto::http::auth::Password;
 use git_annex_remote_stream::proto::http::body::BodyReader;
 use git_annex_remote_stream::proto::http::head::{self, Head, Method, Refusal};
 use git_annex_remote_stream::proto::http::json::{self, KeepLocked, Wish};
@@ -53,14 +54,16 @@ impl Model {
     /// Another server on the same repository.
     pub fn restart(&mut self, flags: &str) {
         let given = |flag: &str| flags.split(' ').any(|word| word == flag);
-        let users = access::users([
-            ("GIT_ANNEX_P2PHTTP_PASSWORD_alice", "pw1"),
-            ("GIT_ANNEX_P2PHTTP_PASSWORD_bob", "pw2"),
-            ("GIT_ANNEX_P2PHTTP_PERMISSIONS_bob", "readonly"),
-            ("GIT_ANNEX_P2PHTTP_PASSWORD_carol", "pw3"),
-            ("GIT_ANNEX_P2PHTTP_PERMISSIONS_carol", "appendonly"),
-        ])
-        .expect("the users are right");
+        let user = |name: &str, password: &str, rights| User {
+            name: name.into(),
+            password: Password::new(password.into()),
+            rights,
+        };
+        let users = vec![
+            user("alice", "pw1", Rights::Full),
+            user("bob", "pw2", Rights::ReadOnly),
+            user("carol", "pw3", Rights::AppendOnly),
+        ];
         self.access = Access {
             users,
             logins: match (given("--authenv-http"), given("--authenv")) {
@@ -106,14 +109,14 @@ impl Model {
 
     fn call(&mut self, head: &Head<'_>, rest: &[u8], step: usize, closed: bool) -> Result<(Response, Vec<u8>), Reject> {
         let call = route(head)?;
-        if call.uuid != self.uuid || !call.prefix.is_empty() {
-            return Err(Reject::NOT_FOUND);
-        }
         let who = self.access.identify(call.credentials.as_ref(), false);
         match self.access.decide(who, call.op.action()) {
             Verdict::Allow => {}
             Verdict::Authenticate => return Ok((Response::of(401), Vec::new())),
             Verdict::Forbid => return Ok((Response::of(403), Vec::new())),
+        }
+        if call.uuid != self.uuid || !call.prefix.is_empty() {
+            return Err(Reject::NOT_FOUND);
         }
         let body = Body { reader: BodyReader::new(head.body), rest, step, closed };
         if let Op::Get { key, offset, .. } = &call.op {

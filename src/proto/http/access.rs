@@ -42,7 +42,7 @@ pub enum Rights {
 /// One user, from the environment.
 #[derive(Debug, Clone)]
 pub struct User {
-    /// The name, which has no colon and may be empty.
+    /// The name, which has no colon and is not empty.
     pub name: Vec<u8>,
     /// The password, never empty.
     pub password: Password,
@@ -155,72 +155,6 @@ impl Access {
             _ => Verdict::Forbid,
         }
     }
-}
-
-/// What is wrong with a variable that configures a user. Shows its name and never its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BadUser {
-    /// The permissions are neither `readonly` nor `appendonly`. git-annex grants everything then.
-    Permissions(Vec<u8>),
-    /// The password is empty. git-annex lets everyone in who knows the name.
-    EmptyPassword(Vec<u8>),
-    /// The name has a colon in it, which HTTP cannot transport.
-    Colon(Vec<u8>),
-}
-
-impl std::fmt::Display for BadUser {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Permissions(name) => {
-                write!(
-                    f,
-                    "GIT_ANNEX_P2PHTTP_PERMISSIONS_{}: only readonly and appendonly are known",
-                    name.escape_ascii()
-                )
-            }
-            Self::EmptyPassword(name) => {
-                write!(f, "GIT_ANNEX_P2PHTTP_PASSWORD_{}: the password is empty", name.escape_ascii())
-            }
-            Self::Colon(name) => {
-                write!(f, "GIT_ANNEX_P2PHTTP_PASSWORD_{}: a name cannot hold a colon", name.escape_ascii())
-            }
-        }
-    }
-}
-
-impl std::error::Error for BadUser {}
-
-/// Users out of environment variables: `GIT_ANNEX_P2PHTTP_PASSWORD_alice=...` makes one, and
-/// `GIT_ANNEX_P2PHTTP_PERMISSIONS_alice=readonly` or `appendonly` limits it.
-///
-/// Errors: [`BadUser`], since a misspelt limit must not become none.
-pub fn users<N: AsRef<[u8]>, V: AsRef<[u8]>>(
-    variables: impl IntoIterator<Item = (N, V)>,
-) -> Result<Vec<User>, BadUser> {
-    let mut users: Vec<User> = Vec::new();
-    let mut limits = Vec::new();
-    for (variable, value) in variables {
-        let (variable, value) = (variable.as_ref(), value.as_ref());
-        if let Some(name) = variable.strip_prefix(b"GIT_ANNEX_P2PHTTP_PASSWORD_") {
-            let (name, password) = (name.to_vec(), Password::new(value.to_vec()));
-            match () {
-                () if name.contains(&b':') => return Err(BadUser::Colon(name)),
-                () if password.is_empty() => return Err(BadUser::EmptyPassword(name)),
-                () => users.push(User { name, password, rights: Rights::Full }),
-            }
-        } else if let Some(name) = variable.strip_prefix(b"GIT_ANNEX_P2PHTTP_PERMISSIONS_") {
-            let rights = match value {
-                b"readonly" => Rights::ReadOnly,
-                b"appendonly" => Rights::AppendOnly,
-                _ => return Err(BadUser::Permissions(name.to_vec())),
-            };
-            limits.push((name.to_vec(), rights));
-        }
-    }
-    for (name, rights) in limits {
-        users.iter_mut().filter(|user| user.name == name).for_each(|user| user.rights = rights);
-    }
-    Ok(users)
 }
 
 #[cfg(test)]

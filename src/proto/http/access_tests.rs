@@ -1,16 +1,16 @@
 use super::*;
 
 fn users_of_the_table() -> Vec<User> {
-    users([
-        ("GIT_ANNEX_P2PHTTP_PERMISSIONS_bob", "readonly"),
-        ("GIT_ANNEX_P2PHTTP_PASSWORD_alice", "pw1"),
-        ("GIT_ANNEX_P2PHTTP_PASSWORD_bob", "pw2"),
-        ("GIT_ANNEX_P2PHTTP_PASSWORD_carol", "pw3"),
-        ("GIT_ANNEX_P2PHTTP_PERMISSIONS_carol", "appendonly"),
-        ("GIT_ANNEX_P2PHTTP_PERMISSIONS_nobody", "appendonly"),
-        ("HOME", "/home/annex"),
-    ])
-    .expect("all variables are right")
+    let user = |name: &str, password: &str, rights| User {
+        name: name.into(),
+        password: Password::new(password.into()),
+        rights,
+    };
+    vec![
+        user("alice", "pw1", Rights::Full),
+        user("bob", "pw2", Rights::ReadOnly),
+        user("carol", "pw3", Rights::AppendOnly),
+    ]
 }
 
 fn access(flags: &[&str]) -> Access {
@@ -94,16 +94,6 @@ fn authenv_lets_users_in_over_tls_only() {
     assert_eq!((over_tls(&["--authenv"]), plain(&["--authenv"])), (Who::Known(Rights::Full), Who::Stranger));
     assert_eq!(over_tls(&["--authenv-http"]), Who::Known(Rights::Full));
     assert_eq!(over_tls(&["--wideopen"]), Who::Stranger);
-}
-
-#[test]
-fn a_misspelt_limit_and_an_empty_password_are_refused() {
-    let one = |name, value| users([(name, value)]).map(|users| users.len());
-    assert_eq!(one("GIT_ANNEX_P2PHTTP_PASSWORD_a", "x"), Ok(1));
-    assert_eq!(one("GIT_ANNEX_P2PHTTP_PERMISSIONS_a", "ReadOnly"), Err(BadUser::Permissions(b"a".to_vec())));
-    assert_eq!(one("GIT_ANNEX_P2PHTTP_PASSWORD_a", ""), Err(BadUser::EmptyPassword(b"a".to_vec())));
-    assert_eq!(one("GIT_ANNEX_P2PHTTP_PASSWORD_a:b", "x"), Err(BadUser::Colon(b"a:b".to_vec())));
-    assert_eq!(one("GIT_ANNEX_P2PHTTP_PASSWORDS_a", "x"), Ok(0));
 }
 
 #[test]

@@ -3,10 +3,12 @@
 //! A request is read in this order, and the first thing that is wrong decides the answer:
 //!
 //! ```text
-//! bytes -> head::parse -> origin::Guard -> route::route -> (is the uuid served?) -> access::decide -> work -> json + response
-//!            400 414 431      403 close      400 404            404                   401 403
+//! bytes -> head::parse -> origin::Guard -> route::route -> access::decide -> (is the uuid served?) -> work -> json + response
+//!            400 414 431      403 close      400 404          401 403              404
 //!            417 505 close
 //! ```
+//!
+//! Permission comes before the look whether the repository is there, so that strangers do not learn it.
 //!
 //! The body, where there is one, is read through [`body::BodyReader`], which also tells how many bytes may be moved
 //! without being looked at. Source: the API is `design/p2p_protocol_over_http`, checked against git-annex 10.20261026;
@@ -23,6 +25,8 @@ pub mod origin;
 pub mod range;
 pub mod response;
 pub mod route;
+pub mod settings;
+pub mod words;
 
 mod params;
 mod query;

@@ -193,11 +193,6 @@ impl Connection {
     async fn serve(&mut self, call: Call) -> io::Result<bool> {
         let Call { mut asked, prefix, uuid, op, credentials } = call;
         self.shared.metrics.request(name(&op));
-        let node = match self.shared.hub.find(&prefix, &uuid, &self.shared.means).await {
-            Ok(node) => node,
-            Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
-            Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,
-        };
         let access = &self.shared.access;
         let who = access.identify(credentials.as_ref(), self.link.is_secure());
         match access.decide(who, op.action()) {
@@ -205,6 +200,12 @@ impl Connection {
             Verdict::Authenticate => return self.answer(asked, Response::of(401), b"").await,
             Verdict::Forbid => return self.answer(asked, Response::of(403), b"").await,
         }
+        // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
+        let node = match self.shared.hub.find(&prefix, &uuid, &self.shared.means).await {
+            Ok(node) => node,
+            Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
+            Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,
+        };
         if let (Who::Known(_), Some(credentials)) = (who, credentials) {
             asked.user = Some(credentials.name);
         }

@@ -5,6 +5,7 @@ use std::io;
 use super::connection::{Asked, Connection};
 use crate::gateway::{Failure, FailureKind};
 use crate::proto::http::response::{Media, Response};
+use crate::proto::http::words::without_paths;
 
 impl Connection {
     /// Answers that it could not be done.
@@ -16,7 +17,8 @@ impl Connection {
             FailureKind::Busy => (503, Some(5)),
             FailureKind::Locked | FailureKind::TooLate | FailureKind::Refused | FailureKind::Broken => (500, None),
         };
-        let words = failure.to_string();
+        // The log has them whole.
+        let words = without_paths(&failure.to_string());
         let response = Response { media: Some(Media::Text), retry_after, ..Response::of(status) };
         self.answer_saying(&words, asked, response, words.as_bytes()).await
     }

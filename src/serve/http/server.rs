@@ -33,6 +33,8 @@ pub struct Options {
     pub place: Place,
     /// Where to listen, unless systemd gives sockets.
     pub bind: Bind,
+    /// Somebody said where.
+    pub chosen: bool,
     /// Certificates; plain HTTP without.
     pub tls: Option<TlsFiles>,
     /// Who may do what.
@@ -133,6 +135,12 @@ fn serve(options: Options) -> Result<(), StartError> {
     let given =
         crate::serve::systemd::sockets(environment("LISTEN_PID").as_deref(), environment("LISTEN_FDS").as_deref())
             .map_err(StartError::Activation)?;
+    if options.chosen && !given.is_empty() {
+        // Whoever gave --bind 127.0.0.1 would not know that all the world can come.
+        return Err(StartError::Listen(ListenError::new(
+            "systemd gives the sockets, and --bind, --port and --socket change nothing: leave them out".to_string(),
+        )));
+    }
     let listening = if given.is_empty() { Listening::on(&options.bind) } else { Ok(Listening::inherited(given)) };
     let listening = Arc::new(listening.map_err(StartError::Listen)?);
     let admin = options.admin.as_deref().map(admin::listen).transpose().map_err(StartError::Listen)?;
