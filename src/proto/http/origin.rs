@@ -6,7 +6,8 @@
 //! `Host`. No client but a browser sends any of this, so none is refused for it. No answer has CORS headers: what a foreign
 //! page may ask for, it cannot read.
 
-use std::net::{IpAddr, Ipv6Addr};
+// Of core, where they are names alone.
+use core::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::head::{Head, Method};

@@ -20,7 +20,7 @@ use crate::proto::http::auth::Credentials;
 use crate::proto::http::body::BodyReader;
 use crate::proto::http::head::{self, Head, Method, Version};
 use crate::proto::http::json;
-use crate::proto::http::origin::{Foreign, Guard};
+use crate::proto::http::origin::Guard;
 use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response};
 use crate::proto::http::route::{Api, Op, route};
 use crate::serve::link::{Link, within};
@@ -116,7 +116,8 @@ impl Connection {
                 match head::parse_more(&self.early, seen) {
                     Ok(Some((head, length))) => {
                         if let Err(foreign) = self.guard.admit(&head) {
-                            return self.turn_away(foreign).await;
+                            self.turn_away(foreign).await?;
+                            return Ok(Next::Close);
                         }
                         let asked = asked(&head);
                         let call = match route(&head) {
@@ -176,17 +177,6 @@ impl Connection {
                 Err(e) => return Err(e),
             }
         }
-    }
-
-    /// Refuses what a web page may have made a browser ask; not a byte of its body is read.
-    async fn turn_away(&mut self, foreign: Foreign) -> io::Result<Next> {
-        let words = foreign.detail();
-        self.shared.metrics.request("other");
-        self.shared.log.line("failed").with("error", words).warn();
-        let length = words.len() as u64;
-        let response = Response { media: Some(Media::Text), length, connection: Kept::Close, ..Response::of(403) };
-        self.say_words(words, response, words.as_bytes()).await?;
-        Ok(Next::Close)
     }
 
     /// Does one request and answers it; says whether the connection may be used again.
@@ -304,7 +294,7 @@ impl Connection {
         self.say_words("", response, body).await
     }
 
-    async fn say_words(&mut self, words: &str, response: Response, body: &[u8]) -> io::Result<()> {
+    pub(super) async fn say_words(&mut self, words: &str, response: Response, body: &[u8]) -> io::Result<()> {
         self.shared.metrics.status(response.status);
         self.out.clear();
         response.write_saying(words, &super::server::date(), &mut self.out);

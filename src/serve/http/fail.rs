@@ -4,7 +4,8 @@ use std::io;
 
 use super::connection::{Asked, Connection};
 use crate::gateway::{Failure, FailureKind};
-use crate::proto::http::response::{Media, Response};
+use crate::proto::http::origin::Foreign;
+use crate::proto::http::response::{Connection as Kept, Media, Response};
 use crate::proto::http::words::without_paths;
 
 impl Connection {
@@ -21,5 +22,15 @@ impl Connection {
         let words = without_paths(&failure.to_string());
         let response = Response { media: Some(Media::Text), retry_after, ..Response::of(status) };
         self.answer_saying(&words, asked, response, words.as_bytes()).await
+    }
+
+    /// Refuses what a web page may have made a browser ask. The connection has to end then: not a byte of the body is read.
+    pub(super) async fn turn_away(&mut self, foreign: Foreign) -> io::Result<()> {
+        let words = foreign.detail();
+        self.shared.metrics.request("other");
+        self.shared.log.line("failed").with("error", words).warn();
+        let length = words.len() as u64;
+        let response = Response { media: Some(Media::Text), length, connection: Kept::Close, ..Response::of(403) };
+        self.say_words(words, response, words.as_bytes()).await
     }
 }
