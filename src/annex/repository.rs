@@ -1,6 +1,7 @@
 //! A git-annex repository on this machine: where its parts are, who it is, and how it is configured.
 
 mod config;
+pub mod settings;
 pub mod size;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -14,7 +14,7 @@ use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, 
 use crate::annex::layout::Hashing;
 use crate::annex::log::{Presence, location_file, remote_meta_file};
 use crate::annex::recorder::{Done, Recorder, RecorderConfig, Version};
-use crate::annex::repository::{OpenError, Repository};
+use crate::annex::repository::{OpenError, Repository, settings};
 use crate::name::{Key, Uuid};
 
 /// One repository. Shared by all threads and connections.
@@ -32,6 +32,9 @@ impl Served {
     /// Opens the repository at `path`. Blocks.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let repository = Arc::new(Repository::open(path)?);
+        for (name, why) in settings::unheeded(&repository.settings()) {
+            tracing::warn!("{}: {name} is set in git config, and has no effect here: {why}", path.display());
+        }
         let content = Content::new(content_config(&repository));
         // Where it cannot be made, as on a disk that is only read, the first request says what is wrong.
         let _ = content.prepare();
@@ -118,6 +121,13 @@ impl Served {
     ///
     /// Failures: of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
     pub async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+        if let Some(bin) = self.repository.config("annex.trashbin").filter(|bin| !bin.is_empty()) {
+            let bin = bin.escape_ascii();
+            return Err(Failure::refused(format!(
+                "annex.trashbin is {bin}, and content is not moved there by this server; git annex drop in the repository \
+                 itself does it"
+            )));
+        }
         let (content, wanted) = (self.content.clone(), key.clone());
         let in_time = move || before.is_none_or(|limit| i64::try_from(timestamp()).is_ok_and(|now| now <= limit));
         blocking(move || content.remove(&wanted, in_time)).await??;
