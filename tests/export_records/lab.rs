@@ -100,7 +100,8 @@ impl Lab {
         let repository = self.repository();
         let (uuid, top) = (self.uuid(remote), self.dir(remote));
         let branch = repository.branch();
-        let tree = branch.tree_at(b"refs/heads/main", below).expect("readable").expect("there is one");
+        let followed = branch.followed_tree(b"refs/heads/main", None, below).expect("readable");
+        let tree = followed.tree.expect("there is one");
         let known = record::remembered(&repository, &uuid);
         let what = exportable(branch, tree, known.as_ref()).unwrap_or_else(|e| panic!("{e}"));
         let mut db = ExportDb::open(repository.annex_dir(), &uuid).unwrap_or_else(|e| panic!("{e}"));
