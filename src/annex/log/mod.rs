@@ -4,14 +4,17 @@
 //! git-annex 10.20261026. Everything here is pure; time is an argument.
 
 pub mod cluster;
+pub mod limit;
 pub mod location;
 pub mod meta;
+pub mod onto;
 pub mod proxy;
 pub mod remote;
 pub mod stamp;
 pub mod union;
 pub mod uuid;
 
+pub use limit::Limit;
 pub use location::{LocationLog, Presence};
 pub use meta::MetaLog;
 pub use stamp::Stamp;
@@ -56,6 +59,11 @@ pub fn is_location_file(file: &[u8]) -> bool {
     let is_log = parts.next().is_some_and(|name| name.ends_with(b".log"));
     let dirs: Vec<&[u8]> = parts.collect();
     is_log && matches!(dirs.len(), 1 | 2) && dirs.iter().all(|dir| dir.len() == 3)
+}
+
+/// Whether a file of the branch is one of those kept of a single key, which lie in one or two directories.
+pub fn is_of_key(file: &[u8]) -> bool {
+    file.contains(&b'/')
 }
 
 /// The name in the branch of the log of repositories and their descriptions.

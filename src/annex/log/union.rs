@@ -1,7 +1,5 @@
 //! Two versions of a log made one: every line of both.
 
-use std::collections::BTreeSet;
-
 /// The lines of `ours` and `theirs`, each once, sorted by bytes, as git-annex merges any file of its branch.
 ///
 /// Older lines of the same fact stay; who reads the log takes the newest. Where one side is empty or both are the same, that
@@ -14,7 +12,9 @@ pub fn union(ours: &[u8], theirs: &[u8]) -> Vec<u8> {
     if is_empty(ours) {
         return theirs.to_vec();
     }
-    let lines: BTreeSet<&[u8]> = ours.split(|byte| *byte == b'\n').chain(theirs.split(|byte| *byte == b'\n')).collect();
+    let mut lines: Vec<&[u8]> = ours.split(|byte| *byte == b'\n').chain(theirs.split(|byte| *byte == b'\n')).collect();
+    lines.sort_unstable();
+    lines.dedup();
     let mut out = Vec::with_capacity(ours.len() + theirs.len());
     for line in lines.into_iter().filter(|line| !line.is_empty()) {
         out.extend_from_slice(line);
@@ -25,6 +25,8 @@ pub fn union(ours: &[u8], theirs: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;

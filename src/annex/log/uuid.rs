@@ -42,7 +42,7 @@ impl UuidLog {
 }
 
 /// Takes the time off the end of a line; a time that cannot be read is part of the value.
-fn split_time(rest: &[u8]) -> (Stamp, &[u8]) {
+pub(super) fn split_time(rest: &[u8]) -> (Stamp, &[u8]) {
     const MARK: &[u8] = b"timestamp=";
     let Some(at) = rest.windows(MARK.len()).rposition(|window| window == MARK) else {
         return (Stamp::UNKNOWN, rest);
