@@ -227,6 +227,47 @@ fn a_forgotten_history_is_reported_and_not_merged() {
     assert_eq!(origin.git(&["rev-parse", "refs/heads/git-annex"]).ok().stdout, before);
 }
 
+/// A log that is no location log waits in the journal, and a clone pushes another line of it straight to the branch.
+fn with_a_waiting_journal() -> (Repo, String) {
+    let server = Repo::new();
+    let client = Repo::clone_of(&server);
+    // It would commit the journal before the push is taken.
+    let _ = std::fs::remove_file(server.dir().join(".git/hooks/post-receive"));
+    server.annex(&["describe", "here", "renamed", "-c", "annex.alwayscommit=false"]).ok();
+    assert!(server.dir().join(".git/annex/journal/uuid.log").exists());
+    let uuid = client.uuid();
+    client.git(&["push", "--quiet", "origin", "git-annex:git-annex"]).ok();
+    assert!(uuid_log(&server).contains(&uuid), "it was pushed");
+    (server, uuid)
+}
+
+fn uuid_log(repo: &Repo) -> String {
+    repo.git(&["show", "refs/heads/git-annex:uuid.log"]).ok().stdout
+}
+
+#[test]
+fn a_line_pushed_while_the_journal_waits_is_lost_by_git_annex_and_kept_here() {
+    let (theirs, pushed) = with_a_waiting_journal();
+    theirs.annex(&["setpresentkey", &key("k").to_string(), "somebody", "1"]).ok();
+    theirs.annex(&["merge"]).ok();
+    let log = uuid_log(&theirs);
+    assert!(log.contains("renamed") && !log.contains(&pushed), "git-annex keeps it now, so say so: {log}");
+
+    let (ours, pushed) = with_a_waiting_journal();
+    let repository = open(&ours);
+    let read = repository.branch().read(b"uuid.log").unwrap_or_else(|e| panic!("{e}"));
+    let recorder = recorder(&repository);
+    record(&recorder, &key("k"), &uuid("somebody"), Presence::Present);
+    recorder.shutdown().unwrap_or_else(|e| panic!("{e}"));
+    for log in [String::from_utf8_lossy(&read).into_owned(), uuid_log(&ours)] {
+        assert!(log.contains(" renamed timestamp=") && log.contains(&pushed), "{log}");
+        assert_eq!(log.lines().count(), 2, "what was replaced stays away: {log}");
+    }
+    let info = ours.annex(&["info", &pushed]).ok().stdout;
+    assert!(info.contains(&pushed), "git-annex knows both: {info}");
+    ours.git(&["fsck", "--strict"]).ok();
+}
+
 /// Lines for `git annex setpresentkey --batch`, fed slowly enough to meet our commits.
 fn batch(repo: &Repo, lines: &str, at: &Path) -> Command {
     std::fs::write(at, lines).expect("written");

@@ -5,8 +5,8 @@
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -34,9 +34,21 @@ pub struct RecorderConfig {
 /// Records where content is, for one repository. Ends with [`shutdown`](Self::shutdown), or when dropped, which does the
 /// same and says nothing of errors.
 pub struct Recorder {
+    repository: Arc<Repository>,
     orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<Result<(), Arc<BranchError>>>>,
+    /// Closed when the thread has ended.
+    ended: Mutex<Receiver<()>>,
 }
+
+/// How long a commit waits for what arrived to be merged, so that both are one. What takes longer goes on beside it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long [`Recorder::shutdown`] lets merging go on.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How often it is asked to end after that.
+const AGAIN: Duration = Duration::from_millis(100);
 
 enum Order {
     Record(Record),
@@ -79,9 +91,10 @@ impl Recorder {
     /// Errors: no thread can be started.
     pub fn start(repository: Arc<Repository>, config: RecorderConfig) -> std::io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
-        let worker = Worker { repository, config, uncommitted: None };
+        let (end, ended) = mpsc::sync_channel(0);
+        let worker = Worker { repository: Arc::clone(&repository), config, uncommitted: None, merger: None, _end: end };
         let thread = std::thread::Builder::new().name("recorder".to_string()).spawn(move || worker.run(&inbox))?;
-        Ok(Self { orders: Some(orders), thread: Some(thread) })
+        Ok(Self { repository, orders: Some(orders), thread: Some(thread), ended: Mutex::new(ended) })
     }
 
     /// Records that `uuid` has `key`, or has it no more. Returns at once; `done` is called, on the recorder's thread and so
@@ -102,7 +115,7 @@ impl Recorder {
         self.order(Order::Commit(done));
     }
 
-    /// Records what waits, commits, and ends. Errors: those of the commit; the journal keeps what was not committed.
+    /// Records what waits, commits, and ends; what others pushed is merged where that is soon done. Errors: those of the commit; the journal keeps what was not committed.
     pub fn shutdown(mut self) -> Result<(), Arc<BranchError>> {
         self.stop()
     }
@@ -120,6 +133,12 @@ impl Recorder {
     fn stop(&mut self) -> Result<(), Arc<BranchError>> {
         drop(self.orders.take());
         let Some(thread) = self.thread.take() else { return Ok(()) };
+        let mut patience = GRACE;
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(patience) {
+            self.repository.branch().stop_merging();
+            patience = AGAIN;
+        }
         thread.join().unwrap_or_else(|_| Err(Arc::new(BranchError::Stopped)))
     }
 }
@@ -134,6 +153,16 @@ struct Worker {
     repository: Arc<Repository>,
     config: RecorderConfig,
     uncommitted: Option<Uncommitted>,
+    merger: Option<Merger>,
+    _end: SyncSender<()>,
+}
+
+/// A thread that merges what others pushed.
+struct Merger {
+    thread: JoinHandle<()>,
+    done: Receiver<Result<(), BranchError>>,
+    /// How long the next commit waits for it.
+    patience: Duration,
 }
 
 /// That something is to be committed, and when.
@@ -156,7 +185,13 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => {
                     let _ = self.commit();
                 }
-                Err(RecvTimeoutError::Disconnected) => return self.commit(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let committed = self.commit();
+                    if let Some(merger) = self.merger.take() {
+                        let _ = merger.thread.join();
+                    }
+                    return committed;
+                }
             }
             // Under steady load the inbox is never empty when it is looked at.
             if self.uncommitted.is_some_and(|uncommitted| uncommitted.latest <= Instant::now()) {
@@ -233,13 +268,46 @@ impl Worker {
             return Ok(());
         }
         // What others pushed comes first, as with git-annex: its own commits begin with a merge.
-        match self.branch().merge_arrived().and_then(|_| self.branch().commit("update")) {
-            Ok(_) => Ok(()),
+        let merged = self.merge();
+        let committed = self.branch().commit("update");
+        match merged.and(committed.map(drop)) {
+            Ok(()) => Ok(()),
             Err(e) => {
                 tracing::warn!(repository = %self.repository.path().display(), "cannot commit yet: {e}");
                 let again = Instant::now() + self.config.again;
                 self.uncommitted = Some(Uncommitted { latest: again, next: again });
                 Err(Arc::new(e))
+            }
+        }
+    }
+
+    /// Has merged what others pushed, on a thread of its own; waits for it a moment. Whoever made it large keeps nobody waiting.
+    fn merge(&mut self) -> Result<(), BranchError> {
+        if self.merger.is_none() && self.branch().has_arrivals()? {
+            let repository = Arc::clone(&self.repository);
+            let (tell, done) = mpsc::sync_channel(1);
+            let thread = std::thread::Builder::new().name("merger".to_string()).spawn(move || {
+                let merged = repository.branch().merge_arrived().map(drop);
+                // The recorder may have ended.
+                let _ = tell.send(merged);
+            });
+            let thread = thread.map_err(|source| BranchError::Io {
+                what: "start a thread for",
+                path: self.repository.annex_dir().to_path_buf(),
+                source,
+            })?;
+            self.merger = Some(Merger { thread, done, patience: PATIENCE });
+        }
+        let Some(merger) = &mut self.merger else { return Ok(()) };
+        match merger.done.recv_timeout(std::mem::take(&mut merger.patience)) {
+            Err(RecvTimeoutError::Timeout) => {
+                // Looked at again with the next commit, which comes by itself.
+                self.note();
+                Ok(())
+            }
+            merged => {
+                self.merger = None;
+                merged.unwrap_or(Err(BranchError::Stopped))
             }
         }
     }

@@ -206,10 +206,24 @@ impl CurrentConfig {
     }
 }
 
-fn open_git(path: &Path) -> Result<gix::ThreadSafeRepository, OpenError> {
+/// Most bytes that are taken to read one object, with all that it is packed as a difference from. Whoever pushes can make few
+/// bytes unpack to any number of them.
+const MOST_UNPACKED: u64 = 128 << 20;
+
+fn options(most: u64) -> gix::open::Options {
     // The number of packs is fixed by this when opening; git and we make more of them while we run.
     let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 1024 };
-    let options = || gix::open::Options::default().object_store_slots(slots).bail_if_untrusted(true);
+    let limit = format!("gitoxide.objects.allocLimit={most}");
+    gix::open::Options::default().object_store_slots(slots).config_overrides([limit]).bail_if_untrusted(true)
+}
+
+/// Opens the git directory `path` again, with `most` bytes to read an object.
+pub(in crate::annex) fn open_with(path: &Path, most: u64) -> Result<gix::ThreadSafeRepository, String> {
+    gix::ThreadSafeRepository::open_opts(path, options(most)).map_err(|e| one_line(&e))
+}
+
+fn open_git(path: &Path) -> Result<gix::ThreadSafeRepository, OpenError> {
+    let options = || options(MOST_UNPACKED);
     // What looks like a bare repository beside a `.git` may have been pushed there, and must not be opened in its place where
     // `.git` leads nowhere.
     let inner = path.join(".git");

@@ -139,7 +139,7 @@ impl Hub {
             let _ = served.settle();
         }
         for served in self.opened().iter().filter(|served| served.idle() < RECENT) {
-            served.merge_arrived();
+            served.merge_beside();
         }
     }
 

@@ -211,6 +211,18 @@ impl Served {
         }
     }
 
+    /// The same on a thread of its own, where there is something to merge: others wait for whoever calls this. Blocks for a look
+    /// at the references.
+    pub(super) fn merge_beside(self: &Arc<Self>) {
+        let branch = self.repository.branch();
+        if branch.is_merging() || !branch.has_arrivals().unwrap_or(false) {
+            return;
+        }
+        let served = Arc::clone(self);
+        // Where there is no thread for it, the next tick tries again. It may be ended with the process at any moment.
+        let _ = std::thread::Builder::new().name("merger".to_string()).spawn(move || served.merge_arrived());
+    }
+
     /// Marks the repository as used now.
     pub(super) fn touch(&self) {
         self.used.store(timestamp(), Ordering::Relaxed);
@@ -224,7 +236,10 @@ impl Served {
     /// Commits what was recorded and ends the recorder, which a new record starts again. Blocks.
     pub fn settle(&self) -> Result<(), Failure> {
         let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Ok(recorder.map_or(Ok(()), Recorder::shutdown)?)
+        let settled = recorder.map_or(Ok(()), Recorder::shutdown);
+        // That of others, too: whoever ends the process waits for it.
+        self.repository.branch().stop_merging();
+        Ok(settled?)
     }
 }
 

@@ -34,6 +34,8 @@ pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -
     super::warnings::start(|words| eprintln!("git-annex-remote-stream: {words}"));
     let settings = Settings::from_env(&|name| std::env::var_os(name))?;
     let served = Served::open(path).map_err(|e| e.to_string()).map(Arc::new)?;
+    // The server leaves to this process what would keep others waiting.
+    served.repository().branch().take_all();
     served.merge_arrived();
     let means = Means { budget: Budget::new(settings.memory), idle: settings.idle };
     let work = async {

@@ -1,4 +1,4 @@
-//! git-annex branches of others that came by fetch or push, and their merging.
+//! git-annex branches of others that came by fetch or push: which there are, and what they hold.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -6,28 +6,13 @@ use std::time::{Duration, Instant};
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
-use gix::objs::TreeRefIter;
-use gix::objs::tree::{Entry, EntryKind};
 
-use super::commit::Onto;
+use super::Branch;
+use super::ancestry::{MOST_COMMITS, holds};
 use super::error::BranchError;
-use super::journal::{Which, is_component};
-use super::pack::Workshop;
-use super::tip::{self, Top};
-use super::{Branch, CommitId};
-use crate::annex::log::TRANSITIONS_LOG;
+use super::tip;
 use crate::annex::log::union::union;
-
-/// What [`Branch::merge_arrived`] did. Names are those of references, such as `refs/remotes/origin/git-annex`.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct MergeReport {
-    /// What was merged, in the order of the parents of the commit.
-    pub merged: Vec<Vec<u8>>,
-    /// What was left alone, with the reason. git-annex itself can merge these.
-    pub skipped: Vec<(Vec<u8>, SkipReason)>,
-    /// The commit the branch is at after it, where it moved.
-    pub commit: Option<CommitId>,
-}
+use crate::annex::log::{Limit, TRANSITIONS_LOG};
 
 /// Why a branch that arrived is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +23,8 @@ pub enum SkipReason {
     NotRewritten,
     /// It is no commit, or cannot be read.
     Unreadable,
+    /// There is more in it than anybody could have recorded.
+    TooLarge,
 }
 
 /// A branch that arrived and is not part of ours.
@@ -45,88 +32,68 @@ pub enum SkipReason {
 pub(super) struct Arrived {
     pub(super) name: Vec<u8>,
     pub(super) commit: ObjectId,
-    skip: Option<SkipReason>,
+    pub(super) skip: Option<SkipReason>,
 }
 
 /// What is known of such branches.
 #[derive(Default)]
 pub(super) struct Arrivals {
-    checked: Option<Instant>,
+    /// When the references were listed last, and how long that took.
+    checked: Option<(Instant, Duration)>,
     /// Commits known to be part of ours; they stay so.
-    merged: HashSet<ObjectId>,
+    pub(super) merged: HashSet<ObjectId>,
+    /// Commits known to be no part of one that ours was at.
+    apart: Option<(ObjectId, HashSet<ObjectId>)>,
+    judged: HashMap<ObjectId, Judged>,
     waiting: Arc<Vec<Arrived>>,
+}
+
+/// What a commit was found to be.
+#[derive(Clone)]
+struct Judged {
+    transitions: Arc<BTreeSet<Vec<u8>>>,
+    /// Why it is not merged, and until when that is not tried again.
+    refused: Option<(SkipReason, Instant)>,
+    /// That it is left alone was told.
+    is_told: bool,
 }
 
 /// How long a look at the references is good for. Listing them for every reading would be slow.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Deepest tree that is merged. Real branches have three levels.
-const DEEPEST: usize = 16;
+/// Where there are so many references that listing them takes long, it is done in this part of the time.
+const SHARE: u32 = 10;
+
+/// Most branches that are merged at once. Until they are, each costs every reading a look into it; further ones come next.
+const MOST_WAITING: usize = 16;
+
+/// Most commits that something is remembered of. A pusher may make any number.
+const MOST_KNOWN: usize = 100_000;
+
+/// How long a branch is left alone that could not be read.
+const UNREADABLE: Duration = Duration::from_secs(60);
+
+/// How long one is left alone that is too large.
+const TOO_LARGE: Duration = Duration::from_secs(3600);
 
 impl Branch {
-    /// Merges git-annex branches that came from elsewhere: all references below `refs/heads/` and `refs/remotes/` named
-    /// `git-annex`. One of them that holds all others and ours is moved to; else all lines are united in one commit, as
-    /// git-annex does it. Does nothing where `annex.merge-annex-branches` is false.
-    ///
-    /// Errors: nothing was moved.
-    pub fn merge_arrived(&self) -> Result<MergeReport, BranchError> {
-        let _turn = self.turn();
-        let git = self.git();
-        let mut report = MergeReport::default();
-        if self.look(&git)?.iter().all(|arrived| arrived.skip.is_some()) {
-            report.skipped = skipped(&self.look(&git)?);
-            return Ok(report);
-        }
-        let lock = self.journal.lock()?;
-        let workshop = Workshop::of(&git);
-        for attempt in 1.. {
-            let waiting = self.look(&git)?;
-            report.skipped = skipped(&waiting);
-            let new: Vec<&Arrived> = waiting.iter().filter(|arrived| arrived.skip.is_none()).collect();
-            if new.is_empty() {
-                break;
-            }
-            let at = tip::local(&git)?;
-            let files = self.journal.list(usize::MAX)?;
-            let forward = if files.is_empty() { fast_forward(&git, at, &new)? } else { None };
-            let commit = match forward {
-                Some(commit) => self.move_branch(&git, at, commit, attempt)?.then_some(commit),
-                None => {
-                    let mut tree = at.map(|at| tip::tree_of(&git, at)).transpose()?;
-                    for arrived in &new {
-                        let theirs = tip::tree_of(&git, arrived.commit)?;
-                        tree = Some(tree.map_or(Ok(theirs), |ours| union_trees(&workshop, ours, theirs, 0))?);
-                    }
-                    let tree = self.with_journal(&workshop, tree, &files, Onto::Merged)?;
-                    let parents: Vec<ObjectId> = at.into_iter().chain(new.iter().map(|new| new.commit)).collect();
-                    let names: Vec<_> = new.iter().map(|new| short(&new.name).to_str_lossy().into_owned()).collect();
-                    let message = format!("merging {} into git-annex", names.join(" "));
-                    self.advance(&workshop, at, tree, &parents, &message, attempt)?
-                }
-            };
-            if let Some(commit) = commit {
-                self.journal.remove(&lock, files.iter().map(Vec::as_slice))?;
-                self.arrivals().merged.extend(new.iter().map(|new| new.commit));
-                report.merged = new.iter().map(|new| new.name.clone()).collect();
-                report.commit = Some(CommitId(commit));
-                break;
-            }
-        }
-        self.arrivals().checked = None;
-        Ok(report)
-    }
-
-    /// Branches whose lines count but are not part of ours yet, as of at most [`FRESH`] ago.
+    /// Branches whose lines count but are not part of ours yet, as of a moment ago.
     pub(super) fn waiting(&self, git: &gix::Repository) -> Result<Arc<Vec<Arrived>>, BranchError> {
         let known = {
             let arrivals = self.arrivals();
-            let fresh = arrivals.checked.is_some_and(|at| at.elapsed() < FRESH);
+            let fresh = arrivals.checked.is_some_and(|(at, took)| at.elapsed() < FRESH.max(took * SHARE));
             fresh.then(|| Arc::clone(&arrivals.waiting))
         };
         known.map_or_else(|| self.look(git), Ok)
     }
 
-    /// `log` with the lines of `file` in branches that wait to be merged.
+    /// Whether [`merge_arrived`](Self::merge_arrived) has something to do.
+    pub fn has_arrivals(&self) -> Result<bool, BranchError> {
+        Ok(self.look(&self.git())?.iter().any(|arrived| arrived.skip.is_none()))
+    }
+
+    /// `log` with the lines of `file` in branches that wait to be merged. As when they are merged, what is too long to be read
+    /// there changes nothing where there is a log here; where there is none, nobody can tell.
     pub(super) fn with_waiting(
         &self,
         git: &gix::Repository,
@@ -134,52 +101,197 @@ impl Branch {
         mut log: Vec<u8>,
     ) -> Result<Vec<u8>, BranchError> {
         for arrived in self.waiting(git)?.iter().filter(|arrived| arrived.skip.is_none()) {
-            if let Some(theirs) = Top::of_commit(git, arrived.commit)?.file(git, file)? {
-                log = union(&log, &theirs);
+            let limit = Limit::of(file);
+            match tip::file_in(git, arrived.commit, file) {
+                Ok(Some(theirs)) => {
+                    let both = union(&log, &theirs);
+                    if limit.allows(&both) {
+                        log = both;
+                    }
+                }
+                Ok(None) => {}
+                Err(BranchError::TooLong { .. }) if !log.is_empty() => {}
+                Err(e) => return Err(e),
             }
         }
         Ok(log)
     }
 
     /// Looks at all references again.
-    fn look(&self, git: &gix::Repository) -> Result<Arc<Vec<Arrived>>, BranchError> {
-        let mut waiting = Vec::new();
-        let merged = self.arrivals().merged.clone();
-        let mut found = Vec::new();
+    pub(super) fn look(&self, git: &gix::Repository) -> Result<Arc<Vec<Arrived>>, BranchError> {
+        let start = Instant::now();
+        let mut waiting: Vec<Arrived> = Vec::new();
         if self.config.get().bool("annex.merge-annex-branches") != Some(false) {
             let at = tip::local(git)?;
             let ours = self.transitions(git, at)?;
+            let (mut most, mut mergeable) = (MOST_COMMITS, 0);
             for (name, commit) in references(git)? {
-                if merged.contains(&commit) {
+                if mergeable >= MOST_WAITING || waiting.len() >= MOST_KNOWN {
+                    break;
+                }
+                if self.arrivals().merged.contains(&commit) {
                     continue;
                 }
-                if at.is_some_and(|at| holds(git, at, commit)) {
-                    found.push(commit);
-                    continue;
+                match self.is_part(git, at, commit, &mut most)? {
+                    Some(true) => {
+                        self.arrivals().know_merged([commit]);
+                        continue;
+                    }
+                    Some(false) => {}
+                    // The next look comes to it.
+                    None => continue,
                 }
-                let skip = match theirs(git, commit) {
-                    Err(_) => Some(SkipReason::Unreadable),
-                    Ok(theirs) if !theirs.is_subset(&ours) => Some(SkipReason::Rewritten),
-                    Ok(theirs) if theirs != ours => Some(SkipReason::NotRewritten),
-                    Ok(_) => None,
-                };
+                let judged = self.arrivals().judged.get(&commit).filter(|judged| judged.is_valid()).cloned();
+                let judged = judged.unwrap_or_else(|| Judged::of(git, commit));
+                let skip = judged.skip(&ours);
+                mergeable += usize::from(skip.is_none());
                 waiting.push(Arrived { name, commit, skip });
+                self.arrivals().judge(commit, judged);
             }
+        }
+        for arrived in &waiting {
+            self.tell(arrived);
         }
         let waiting = Arc::new(waiting);
         let mut arrivals = self.arrivals();
-        arrivals.merged.extend(found);
         arrivals.waiting = Arc::clone(&waiting);
-        arrivals.checked = Some(Instant::now());
+        arrivals.checked = Some((Instant::now(), start.elapsed()));
         Ok(waiting)
     }
 
-    fn transitions(&self, git: &gix::Repository, at: Option<ObjectId>) -> Result<BTreeSet<Vec<u8>>, BranchError> {
-        if let Some(log) = self.journal.read(Which::Public, TRANSITIONS_LOG)? {
-            return Ok(lines(&log));
+    /// Whether `commit` is part of what ours is at. `None` where too much was looked at to tell.
+    fn is_part(
+        &self,
+        git: &gix::Repository,
+        at: Option<ObjectId>,
+        commit: ObjectId,
+        most: &mut usize,
+    ) -> Result<Option<bool>, BranchError> {
+        let Some(at) = at else { return Ok(Some(false)) };
+        if self.arrivals().is_apart(at, commit) {
+            return Ok(Some(false));
         }
-        let Some(at) = at else { return Ok(BTreeSet::new()) };
-        Ok(lines(&self.top(git, at)?.file(git, TRANSITIONS_LOG)?.unwrap_or_default()))
+        let is_part = holds(git, at, commit, most, &|| false)?;
+        if is_part == Some(false) {
+            self.arrivals().know_apart(at, commit);
+        }
+        Ok(is_part)
+    }
+
+    /// Leaves a branch alone from now on.
+    pub(super) fn refuse(&self, commit: ObjectId, why: SkipReason) {
+        let mut arrivals = self.arrivals();
+        let mut judged = arrivals.judged.get(&commit).cloned().unwrap_or_else(|| Judged::refused(why));
+        judged.refuse(why);
+        arrivals.judge(commit, judged);
+    }
+
+    /// Says once that a branch is left alone, and what to do about it.
+    fn tell(&self, arrived: &Arrived) {
+        let Some(why) = arrived.skip else { return };
+        let mut arrivals = self.arrivals();
+        let Some(judged) = arrivals.judged.get_mut(&arrived.commit).filter(|judged| !judged.is_told) else { return };
+        judged.is_told = true;
+        drop(arrivals);
+        let (name, commit) = (arrived.name.as_bstr(), arrived.commit);
+        let (words, advice) = match why {
+            SkipReason::Rewritten => {
+                ("it was rewritten, as by git annex forget", "git annex sync here does the same to ours")
+            }
+            SkipReason::NotRewritten => (
+                "ours was rewritten, as by git annex forget, and it was not",
+                "git annex sync in the clone it came from",
+            ),
+            SkipReason::Unreadable => ("it cannot be read", "git fsck here tells why"),
+            SkipReason::TooLarge => {
+                ("there is more in it than anybody could have recorded", "find out who pushed it, and delete it")
+            }
+        };
+        tracing::warn!(annex = %self.journal.annex_dir().display(), "{name} ({commit}) is not merged: {words}; {advice}");
+    }
+
+    fn transitions(&self, git: &gix::Repository, at: Option<ObjectId>) -> Result<BTreeSet<Vec<u8>>, BranchError> {
+        Ok(lines(&self.own(git, at, TRANSITIONS_LOG)?))
+    }
+}
+
+impl Arrivals {
+    /// The next look lists the references again.
+    pub(super) fn forget(&mut self) {
+        self.checked = None;
+    }
+
+    pub(super) fn know_merged(&mut self, commits: impl IntoIterator<Item = ObjectId>) {
+        if self.merged.len() >= MOST_KNOWN {
+            self.merged.clear();
+        }
+        for commit in commits {
+            self.judged.remove(&commit);
+            self.merged.insert(commit);
+        }
+    }
+
+    fn is_apart(&self, at: ObjectId, commit: ObjectId) -> bool {
+        self.apart.as_ref().is_some_and(|(of, apart)| *of == at && apart.contains(&commit))
+    }
+
+    fn know_apart(&mut self, at: ObjectId, commit: ObjectId) {
+        match &mut self.apart {
+            Some((of, apart)) if *of == at && apart.len() < MOST_KNOWN => drop(apart.insert(commit)),
+            apart => *apart = Some((at, HashSet::from([commit]))),
+        }
+    }
+
+    /// Ours was at `at`, and is at `commit` now, whose only parent that is: nothing else became part of it.
+    pub(super) fn moved_on(&mut self, at: Option<ObjectId>, commit: ObjectId) {
+        if let Some((of, _)) = self.apart.as_mut().filter(|(of, _)| Some(*of) == at) {
+            *of = commit;
+        }
+    }
+
+    fn judge(&mut self, commit: ObjectId, judged: Judged) {
+        if self.judged.len() >= MOST_KNOWN {
+            self.judged.clear();
+        }
+        self.judged.insert(commit, judged);
+    }
+}
+
+impl Judged {
+    fn of(git: &gix::Repository, commit: ObjectId) -> Self {
+        match tip::file_in(git, commit, TRANSITIONS_LOG) {
+            Ok(log) => Self { transitions: Arc::new(lines(&log.unwrap_or_default())), refused: None, is_told: false },
+            Err(BranchError::TooLong { .. }) => Self::refused(SkipReason::TooLarge),
+            Err(_) => Self::refused(SkipReason::Unreadable),
+        }
+    }
+
+    fn refused(why: SkipReason) -> Self {
+        let mut judged = Self { transitions: Arc::default(), refused: None, is_told: false };
+        judged.refuse(why);
+        judged
+    }
+
+    fn refuse(&mut self, why: SkipReason) {
+        let pause = if why == SkipReason::Unreadable { UNREADABLE } else { TOO_LARGE };
+        self.refused = Some((why, Instant::now() + pause));
+    }
+
+    fn is_valid(&self) -> bool {
+        self.refused.is_none_or(|(_, until)| Instant::now() < until)
+    }
+
+    fn skip(&self, ours: &BTreeSet<Vec<u8>>) -> Option<SkipReason> {
+        if let Some((why, _)) = self.refused {
+            return Some(why);
+        }
+        if !self.transitions.is_subset(ours) {
+            Some(SkipReason::Rewritten)
+        } else if *self.transitions != *ours {
+            Some(SkipReason::NotRewritten)
+        } else {
+            None
+        }
     }
 }
 
@@ -202,72 +314,6 @@ fn references(git: &gix::Repository) -> Result<Vec<(Vec<u8>, ObjectId)>, BranchE
     Ok(found)
 }
 
-/// Whether `commit` is part of the history of `at`. What cannot be read is no part of it.
-pub(super) fn holds(git: &gix::Repository, at: ObjectId, commit: ObjectId) -> bool {
-    at == commit || git.merge_base(at, commit).is_ok_and(|base| base.is_some_and(|base| base == commit))
-}
-
-fn theirs(git: &gix::Repository, commit: ObjectId) -> Result<BTreeSet<Vec<u8>>, BranchError> {
-    Ok(lines(&Top::of_commit(git, commit)?.file(git, TRANSITIONS_LOG)?.unwrap_or_default()))
-}
-
 fn lines(log: &[u8]) -> BTreeSet<Vec<u8>> {
     log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
-}
-
-/// The one of `new` that holds `at` and all the others.
-fn fast_forward(
-    git: &gix::Repository,
-    at: Option<ObjectId>,
-    new: &[&Arrived],
-) -> Result<Option<ObjectId>, BranchError> {
-    let all = || at.into_iter().chain(new.iter().map(|new| new.commit));
-    Ok(new.iter().map(|new| new.commit).find(|one| all().all(|other| holds(git, *one, other))))
-}
-
-fn short(name: &[u8]) -> &[u8] {
-    name.strip_prefix(b"refs/heads/").or_else(|| name.strip_prefix(b"refs/remotes/")).unwrap_or(name)
-}
-
-fn skipped(waiting: &[Arrived]) -> Vec<(Vec<u8>, SkipReason)> {
-    waiting.iter().filter_map(|arrived| Some((arrived.name.clone(), arrived.skip?))).collect()
-}
-
-/// A tree with all files of both; files in both have the lines of both. Subtrees that are the same are not read.
-fn union_trees(git: &Workshop<'_>, ours: ObjectId, theirs: ObjectId, depth: usize) -> Result<ObjectId, BranchError> {
-    if ours == theirs || depth > DEEPEST {
-        return Ok(ours);
-    }
-    let mut entries: HashMap<Vec<u8>, Entry> = HashMap::new();
-    for entry in TreeRefIter::from_bytes(&tip::object(git, ours)?, git.object_hash()) {
-        let entry = entry.map_err(BranchError::git("read a tree"))?;
-        entries.insert(entry.filename.to_vec(), entry.into());
-    }
-    for entry in TreeRefIter::from_bytes(&tip::object(git, theirs)?, git.object_hash()) {
-        let entry = entry.map_err(BranchError::git("read a tree"))?;
-        let (name, oid) = (entry.filename.to_vec(), entry.oid.to_owned());
-        // Links and submodules are nothing that git-annex records.
-        if !is_component(&name) || !(entry.mode.is_blob() || entry.mode.is_tree()) {
-            continue;
-        }
-        match entries.get_mut(&name) {
-            None => {
-                entries.insert(name, entry.into());
-            }
-            Some(have) if have.mode.is_tree() && entry.mode.is_tree() => {
-                have.oid = union_trees(git, have.oid, oid, depth + 1)?;
-            }
-            Some(have) if have.mode.is_blob() && entry.mode.is_blob() && have.oid != oid => {
-                let log = union(&tip::object(git, have.oid)?, &tip::object(git, oid)?);
-                have.oid = git.write_blob(&log).map_err(BranchError::git("write a log"))?.detach();
-                have.mode = EntryKind::Blob.into();
-            }
-            Some(_) => {}
-        }
-    }
-    git.flush_if_full()?;
-    let mut entries: Vec<Entry> = entries.into_values().collect();
-    entries.sort_unstable();
-    let tree = gix::objs::Tree { entries };
-    Ok(git.write_object(&tree).map_err(BranchError::git("write a tree"))?.detach())
 }

@@ -9,15 +9,19 @@ use gix::objs::tree::EntryKind;
 use gix::refs::transaction::{PreviousValue, RefEdit};
 
 use super::error::BranchError;
-use super::journal::Which;
+use super::journal::{JournalLock, Which};
 use super::pack::Workshop;
 use super::tip::{self, Top};
-use super::{Branch, CommitId};
+use super::{Branch, CommitId, whole};
+use crate::annex::log::Limit;
+use crate::annex::log::onto::onto;
 use crate::annex::log::union::union;
-use crate::annex::log::{LocationLog, is_location_file};
 
 /// Most files in one commit, which bounds what is held in memory; the rest goes into the next.
-const MOST_FILES: usize = 50_000;
+pub(super) const MOST_FILES: usize = 50_000;
+
+/// Most files that it is said of that they stay in the journal.
+const MOST_TOLD: usize = 1000;
 
 /// How often the branch is tried to be moved while others, who need no lock of git-annex's to push, move it too.
 const TRIES: usize = 5;
@@ -35,30 +39,37 @@ impl Branch {
     /// Commits what the journal holds, as one commit unless it holds very much, and empties it. `None` where there was
     /// nothing to commit. `annex.commitmessage` replaces `message`, as in git-annex.
     ///
-    /// Errors: the journal is left as it was, and what it holds is committed by the next one, ours or git-annex's.
+    /// A file that cannot be committed, in the journal or in the branch, stays in the journal and keeps no other from being
+    /// committed. One that is too long for a log is only warned of.
+    ///
+    /// Errors: what was not committed stays in the journal, and is committed by the next one, ours or git-annex's.
     pub fn commit(&self, message: &str) -> Result<Option<CommitId>, BranchError> {
         let _turn = self.turn();
-        if self.journal.list(1)?.is_empty() {
+        if self.journal.list(1, &[])?.is_empty() {
             return Ok(None);
         }
         let lock = self.journal.lock()?;
-        let mut last = None;
+        let (mut last, mut left, mut failed) = (None, Vec::new(), None);
         loop {
-            let files = self.journal.list(MOST_FILES)?;
+            let mut files = self.journal.list(MOST_FILES, &left)?;
             if files.is_empty() {
-                return Ok(last);
+                return failed.map_or(Ok(last), Err);
             }
             let git = self.git();
             let workshop = Workshop::of(&git);
             for attempt in 1.. {
                 let at = tip::local(&git)?;
                 let tree = at.map(|at| tip::tree_of(&git, at)).transpose()?;
-                let with = self.with_journal(&workshop, tree, &files, Onto::Branch)?;
-                if tree == Some(with) {
+                let laid = self.with_journal(&workshop, tree, files, Onto::Branch)?;
+                files = laid.files;
+                failed = failed.or(laid.failed);
+                left.extend(laid.left);
+                if tree == Some(laid.tree) {
                     break;
                 }
                 let parents: Vec<ObjectId> = at.into_iter().collect();
-                if let Some(commit) = self.advance(&workshop, at, with, &parents, message, attempt)? {
+                if let Some(commit) = self.advance(&workshop, &lock, at, laid.tree, &parents, message, attempt)? {
+                    self.arrivals().moved_on(at, commit);
                     last = Some(CommitId(commit));
                     break;
                 }
@@ -67,35 +78,77 @@ impl Branch {
         }
     }
 
-    /// `tree` with the journal's `files` in it.
+    /// `tree` with the journal's `files` in it, as far as they can be.
     pub(super) fn with_journal(
         &self,
         git: &Workshop<'_>,
         tree: Option<ObjectId>,
-        files: &[Vec<u8>],
-        onto: Onto,
-    ) -> Result<ObjectId, BranchError> {
+        files: Vec<Vec<u8>>,
+        how: Onto,
+    ) -> Result<Laid, BranchError> {
         let empty = git.empty_tree().id().detach();
         let mut editor = git.edit_tree(tree.unwrap_or(empty)).map_err(BranchError::git("edit a tree"))?;
         let top = tree.map(|tree| Top::read(git, tree)).transpose()?;
+        let mut laid = Laid { tree: empty, files: Vec::with_capacity(files.len()), left: Vec::new(), failed: None };
         for file in files {
-            let Some(log) = self.journal.read(Which::Public, file)? else { continue };
-            let old = top.as_ref().map(|top| top.file(git, file)).transpose()?.flatten().unwrap_or_default();
-            let log = match onto {
-                Onto::Branch => newest(file, log, &old),
-                Onto::Merged => union(&old, &log),
+            let log = match self.laid(git, top.as_ref(), &file, how) {
+                Ok(Some(log)) => log,
+                Ok(None) => {
+                    laid.files.push(file);
+                    continue;
+                }
+                Err(e) => {
+                    self.tell_left(&file, &e);
+                    laid.left.push(file);
+                    if !matches!(e, BranchError::TooLong { .. }) {
+                        laid.failed.get_or_insert(e);
+                    }
+                    continue;
+                }
             };
-            let blob = git.write_blob(&log).map_err(BranchError::git("write a log"))?;
+            let blob = git.blob(&log)?;
             let path: &gix::bstr::BStr = file.as_slice().into();
-            editor.upsert(path, EntryKind::Blob, blob.detach()).map_err(BranchError::git("edit a tree"))?;
+            editor.upsert(path, EntryKind::Blob, blob).map_err(BranchError::git("edit a tree"))?;
+            laid.files.push(file);
         }
-        Ok(editor.write().map_err(BranchError::git("write a tree"))?.detach())
+        laid.tree = editor.write().map_err(BranchError::git("write a tree"))?.detach();
+        Ok(laid)
+    }
+
+    /// What `file` shall hold; `None` where the journal has it no more.
+    fn laid(
+        &self,
+        git: &gix::Repository,
+        top: Option<&Top>,
+        file: &[u8],
+        how: Onto,
+    ) -> Result<Option<Vec<u8>>, BranchError> {
+        let Some(log) = self.journal.read(Which::Public, file)? else { return Ok(None) };
+        let old = top.map(|top| top.file(git, file)).transpose()?.flatten().unwrap_or_default();
+        let log = match how {
+            Onto::Branch => onto(file, log, &old),
+            Onto::Merged => union(&old, &log),
+        };
+        match Limit::of(file).allows(&log) {
+            true => Ok(Some(log)),
+            false => Err(BranchError::too_long(file.escape_ascii(), log.len() as u64)),
+        }
+    }
+
+    /// Says once that a file stays in the journal.
+    fn tell_left(&self, file: &[u8], why: &BranchError) {
+        let mut told = whole(&self.told);
+        if told.len() < MOST_TOLD && told.insert(file.to_vec()) {
+            let annex = self.journal.annex_dir().display();
+            tracing::warn!(%annex, "{} stays in the journal, all else is committed: {why}", file.escape_ascii());
+        }
     }
 
     /// Commits `tree` and moves the branch there from `at`. `None` where others moved it meanwhile, up to [`TRIES`] times.
     pub(super) fn advance(
         &self,
         git: &Workshop<'_>,
+        lock: &JournalLock,
         at: Option<ObjectId>,
         tree: ObjectId,
         parents: &[ObjectId],
@@ -105,7 +158,7 @@ impl Branch {
         let message = self.config.get().value("annex.commitmessage").unwrap_or_else(|| message.as_bytes().to_vec());
         let commit = self.write_commit(git, tree, parents, message)?;
         git.flush()?;
-        Ok(self.move_branch(git, at, commit, attempt)?.then_some(commit))
+        Ok(self.move_branch(git, lock, at, commit, attempt)?.then_some(commit))
     }
 
     /// Makes a commit that no reference names yet.
@@ -132,10 +185,11 @@ impl Branch {
         Ok(git.write_object(&commit).map_err(BranchError::git("write a commit"))?.detach())
     }
 
-    /// Moves the branch from `at` to `commit`. False where others moved it meanwhile.
+    /// Moves the branch from `at` to `commit`. False where others moved it meanwhile, or did not let us.
     pub(super) fn move_branch(
         &self,
         git: &gix::Repository,
+        _lock: &JournalLock,
         at: Option<ObjectId>,
         commit: ObjectId,
         attempt: usize,
@@ -169,12 +223,13 @@ impl Branch {
     }
 }
 
-/// `log`, the journal's, with what `old`, the branch's, knows better. Others push to the branch without git-annex's lock, so
-/// it may have lines that the journal's version was made without.
-fn newest(file: &[u8], log: Vec<u8>, old: &[u8]) -> Vec<u8> {
-    if !is_location_file(file) || old.is_empty() {
-        return log;
-    }
-    let mut both = LocationLog::parse(&log);
-    if both.absorb(LocationLog::parse(old)) { both.to_bytes() } else { log }
+/// A tree with files of the journal in it.
+pub(super) struct Laid {
+    pub(super) tree: ObjectId,
+    /// Those that are in it, and to be taken from the journal.
+    pub(super) files: Vec<Vec<u8>>,
+    /// Those that are not.
+    left: Vec<Vec<u8>>,
+    /// Why one of them is not, where that may pass.
+    failed: Option<BranchError>,
 }

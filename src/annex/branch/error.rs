@@ -22,16 +22,20 @@ pub enum BranchError {
         /// What the library said.
         why: String,
     },
-    /// A log is longer than [`Branch::LONGEST_LOG`](super::Branch::LONGEST_LOG).
+    /// A log, a tree or a commit is longer than is read of such, so that what it says is unknown.
     TooLong {
         /// Where it is: a file of the branch, or an object.
         what: String,
         /// Its length in bytes.
         len: u64,
     },
+    /// Trees hold more than is read at once: what it was.
+    TooMuch(&'static str),
+    /// Trees differ in more files than a server works out: the same, and what to do.
+    ForHook(&'static str),
     /// The branch was moved by others each time it was to be moved.
     Busy,
-    /// Whoever records has ended.
+    /// Whoever records has ended, or was told to.
     Stopped,
 }
 
@@ -42,6 +46,10 @@ impl BranchError {
 
     pub(super) fn git<E: std::error::Error + 'static>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |e| Self::Git { what, why: crate::annex::repository::one_line(&e) }
+    }
+
+    pub(super) fn too_long(what: impl fmt::Display, len: u64) -> Self {
+        Self::TooLong { what: what.to_string(), len }
     }
 
     /// Whether the disk is full, which is worth telling a client.
@@ -56,9 +64,20 @@ impl fmt::Display for BranchError {
         match self {
             Self::Io { what, path, source } => write!(f, "git-annex branch: {what} {}: {source}", path.display()),
             Self::Git { what, why } => write!(f, "git-annex branch: {what}: {why}"),
-            Self::TooLong { what, len } => write!(f, "git-annex branch: {what} has {len} bytes, which is no log"),
+            Self::TooLong { what, len } => write!(
+                f,
+                "git-annex branch: {what} has {len} bytes or too many words, more than is read of it, so what it says is \
+                 unknown; somebody who may push has made it so: see \"Logs that are too long\" in docs/operating.md"
+            ),
+            Self::TooMuch(what) => {
+                write!(f, "git-annex branch: {what}; whoever pushed them meant harm, or was mistaken")
+            }
+            Self::ForHook(what) => write!(
+                f,
+                "{what}; run in the repository, or by git's hook: git-annex-remote-stream post-receive </dev/null"
+            ),
             Self::Busy => f.write_str("git-annex branch: others kept moving it; try again"),
-            Self::Stopped => f.write_str("git-annex branch: the recorder has ended"),
+            Self::Stopped => f.write_str("git-annex branch: it was ended before that was done"),
         }
     }
 }

@@ -6,7 +6,7 @@
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
-use super::arrived::holds;
+use super::ancestry::{MOST_COMMITS, holds};
 use super::error::BranchError;
 use super::tree::below_of;
 use super::{Branch, GitId};
@@ -46,7 +46,7 @@ impl Branch {
             },
             (own, synced) => (own.or(synced), false),
         };
-        let tree = commit.map_or(Ok(None), |commit| below_of(&git, commit, below))?;
+        let tree = commit.map_or(Ok(None), |commit| below_of(&git, commit, below, self.room()))?;
         Ok(FollowedTree { tree, has_diverged })
     }
 
@@ -57,7 +57,8 @@ impl Branch {
         if let Some((_, answer)) = known.filter(|(pair, _)| *pair == asked) {
             return answer;
         }
-        let answer = if holds(git, own, synced) { Some(own) } else { holds(git, synced, own).then_some(synced) };
+        let holds = |at, commit| matches!(holds(git, at, commit, &mut MOST_COMMITS.clone(), &|| false), Ok(Some(true)));
+        let answer = if holds(own, synced) { Some(own) } else { holds(synced, own).then_some(synced) };
         *super::whole(&self.newer) = Some((asked, answer));
         answer
     }

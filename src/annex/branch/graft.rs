@@ -21,7 +21,7 @@ impl Branch {
     /// Waits for git-annex's lock, two minutes at most. Errors: the branch is as it was.
     pub fn graft(&self, tree: GitId) -> Result<CommitId, BranchError> {
         let _turn = self.turn();
-        let _lock = self.journal.lock()?;
+        let lock = self.journal.lock()?;
         let git = self.git();
         let workshop = Workshop::of(&git);
         for attempt in 1.. {
@@ -39,7 +39,7 @@ impl Branch {
             let first = self.write_commit(&workshop, with, &parents, b"graft".to_vec())?;
             let second = self.write_commit(&workshop, plain, &[first], b"graft cleanup".to_vec())?;
             workshop.flush()?;
-            if self.move_branch(&workshop, at, second, attempt)? {
+            if self.move_branch(&workshop, &lock, at, second, attempt)? {
                 return Ok(CommitId(second));
             }
         }

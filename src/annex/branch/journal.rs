@@ -12,10 +12,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Branch;
 use super::error::BranchError;
 use crate::annex::fresh;
 use crate::annex::lock::{LockFile, LockKind};
+use crate::annex::log::Limit;
 
 /// Longest name of a file, in bytes.
 const NAME_MAX: usize = 255;
@@ -52,7 +52,13 @@ impl Journal {
         Ok(JournalLock { _lock: lock.map_err(BranchError::io("lock", &path))? })
     }
 
-    /// The journal's version of `file`, without a last line that lacks its end: git-annex may be appending it.
+    /// The `annex` directory it is in.
+    pub(super) fn annex_dir(&self) -> &Path {
+        &self.annex_dir
+    }
+
+    /// The journal's version of `file`, without a last line that lacks its end: git-annex may be appending it. Errors: also
+    /// where it is longer than a log may be.
     pub(super) fn read(&self, which: Which, file: &[u8]) -> Result<Option<Vec<u8>>, BranchError> {
         let path = self.dir(which).join(journal_name(file));
         let opened = match fs::File::open(&path) {
@@ -60,11 +66,10 @@ impl Journal {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(BranchError::io("read", &path)(e)),
         };
-        let mut log = Vec::new();
-        opened.take(Branch::LONGEST_LOG + 1).read_to_end(&mut log).map_err(BranchError::io("read", &path))?;
-        let len = log.len() as u64;
-        if len > Branch::LONGEST_LOG {
-            return Err(BranchError::TooLong { what: path.display().to_string(), len });
+        let (mut log, limit) = (Vec::new(), Limit::of(file));
+        opened.take(limit.bytes + 1).read_to_end(&mut log).map_err(BranchError::io("read", &path))?;
+        if !limit.allows(&log) {
+            return Err(BranchError::too_long(path.display(), log.len() as u64));
         }
         log.truncate(log.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
         Ok(Some(log))
@@ -91,8 +96,9 @@ impl Journal {
         Ok(())
     }
 
-    /// The names in the branch of at most `most` files in the public journal. Files that no branch could hold are left out.
-    pub(super) fn list(&self, most: usize) -> Result<Vec<Vec<u8>>, BranchError> {
+    /// The names in the branch of at most `most` files in the public journal, without those of `but`. Files that no branch could
+    /// hold are left out.
+    pub(super) fn list(&self, most: usize, but: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, BranchError> {
         let dir = self.dir(Which::Public);
         let entries = match fs::read_dir(&dir) {
             Ok(entries) => entries,
@@ -102,7 +108,7 @@ impl Journal {
         let mut files = Vec::new();
         for entry in entries {
             let entry = entry.map_err(BranchError::io("list", &dir))?;
-            files.extend(branch_name(&entry.file_name()));
+            files.extend(branch_name(&entry.file_name()).filter(|file| !but.contains(file)));
             if files.len() == most {
                 break;
             }
@@ -261,10 +267,10 @@ mod tests {
         journal.write(&lock, [(Which::Public, &b"a/b"[..], &b"1\n2\n3"[..])].into_iter()).expect("written");
         assert_eq!(journal.read(Which::Public, b"a/b").expect("readable").as_deref(), Some(&b"1\n2\n"[..]));
         assert_eq!(journal.read(Which::Private, b"a/b").expect("readable"), None);
-        assert_eq!(journal.list(10).expect("listed"), [b"a/b"]);
+        assert_eq!(journal.list(10, &[]).expect("listed"), [b"a/b"]);
         assert!(fs::read_dir(dir.path().join("othertmp")).expect("made").next().is_none(), "nothing is left behind");
         journal.remove(&lock, [&b"a/b"[..], b"not/there"].into_iter()).expect("removed");
-        assert!(journal.list(10).expect("listed").is_empty());
+        assert!(journal.list(10, &[]).expect("listed").is_empty());
     }
 
     #[test]

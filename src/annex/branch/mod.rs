@@ -4,6 +4,8 @@
 //! the branch is at; nothing is remembered but the top tree of that commit. It is changed by writing a new version into the
 //! journal, under git-annex's own lock, and from time to time the journal is committed.
 
+mod allowance;
+mod ancestry;
 mod arrived;
 mod commit;
 mod error;
@@ -11,30 +13,35 @@ mod followed;
 mod graft;
 mod id;
 mod journal;
+mod merge;
 mod pack;
 #[cfg(test)]
 mod tests;
 mod tip;
 mod tree;
+mod unite;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use gix::ObjectId;
 
 pub use super::object::{FileKind, GitId, TreeFile};
-pub use arrived::{MergeReport, SkipReason};
+pub use arrived::SkipReason;
 pub use error::BranchError;
 pub use followed::FollowedTree;
 pub use journal::fits;
-pub use tree::TreeChange;
+pub use merge::MergeReport;
+pub use tree::{Room, TreeChange};
 
+use super::log::onto::onto;
 use super::log::union::union;
-use super::log::{LocationLog, LogHashing, location_file};
-use super::repository::CurrentConfig;
+use super::log::{Limit, LocationLog, LogHashing, location_file};
+use super::repository::{CurrentConfig, open_with};
 use crate::name::Key;
 use arrived::Arrivals;
 use journal::{Journal, Which};
@@ -50,6 +57,16 @@ pub struct Branch {
     top: Mutex<Option<(ObjectId, Arc<Top>)>>,
     arrivals: Mutex<Arrivals>,
     newer: Mutex<Option<followed::Newer>>,
+    /// Held by whoever merges, for as long as that takes.
+    merging: Mutex<()>,
+    /// Counts the calls to end merging.
+    stops: AtomicU64,
+    /// Files of which it was said that they stay in the journal.
+    told: Mutex<BTreeSet<Vec<u8>>>,
+    /// Trees that differ in too much are worked out here.
+    takes_all: AtomicBool,
+    /// Two trees that differ in too much, so that it is not found out again for each request.
+    too_much: Mutex<Option<(Option<ObjectId>, Option<ObjectId>)>>,
     /// Our own threads wait here for each other: the file lock is waited for by trying again and again.
     turn: Mutex<()>,
 }
@@ -71,6 +88,9 @@ pub struct CommitId(ObjectId);
 /// Most handles kept for later. Each maps nothing by itself, but has buffers.
 const MOST_IDLE: usize = 8;
 
+/// What content may be packed with, in bytes: versions of it that are longer.
+const ROOM: u64 = 256 << 20;
+
 impl Edit {
     /// Changes `file`: `apply` is given what it holds, nothing where it is not there, and returns what it shall hold, or
     /// `None` where nothing is to change. It runs while the journal is locked.
@@ -88,9 +108,6 @@ impl Edit {
 }
 
 impl Branch {
-    /// Longest log that is read, in bytes. A location log has 51 for each repository.
-    pub const LONGEST_LOG: u64 = 64 << 20;
-
     pub(in crate::annex) fn new(
         git: gix::ThreadSafeRepository,
         annex_dir: PathBuf,
@@ -105,6 +122,11 @@ impl Branch {
             top: Mutex::default(),
             arrivals: Mutex::default(),
             newer: Mutex::default(),
+            merging: Mutex::default(),
+            stops: AtomicU64::new(0),
+            told: Mutex::default(),
+            takes_all: AtomicBool::new(false),
+            too_much: Mutex::default(),
             turn: Mutex::default(),
         }
     }
@@ -118,7 +140,8 @@ impl Branch {
     /// What `file` holds; nothing where it is not there. Branches that arrived from elsewhere count although they may not be
     /// merged yet (seen a second late at most), and so does the private journal.
     ///
-    /// Takes no lock, and as long as the trees on the way to the file are deep. Errors: what is recorded is unknown.
+    /// Takes no lock, and as long as the trees on the way to the file are deep. Errors: what is recorded is unknown, also where
+    /// it is longer than a [log may be](crate::annex::log::Limit).
     pub fn read(&self, file: &[u8]) -> Result<Vec<u8>, BranchError> {
         let git = self.git();
         let public = self.read_public(&git, file)?;
@@ -157,8 +180,7 @@ impl Branch {
             if !files.contains_key(&name) {
                 let log = match which {
                     Which::Public => {
-                        let log = self.journal.read(Which::Public, &name.1)?;
-                        let log = log.map_or_else(|| self.committed(&git, at, &name.1), Ok)?;
+                        let log = self.own(&git, at, &name.1)?;
                         self.with_waiting(&git, &name.1, log)?
                     }
                     Which::Private => self.read(&name.1)?,
@@ -167,6 +189,10 @@ impl Branch {
             }
             let Some((log, changed)) = files.get_mut(&name) else { continue };
             if let Some(new) = apply(log) {
+                // Nobody could read it any more.
+                if !Limit::of(&name.1).allows(&new) {
+                    return Err(BranchError::too_long(name.1.escape_ascii(), new.len() as u64));
+                }
                 (*log, *changed) = (new, true);
             }
         }
@@ -180,10 +206,29 @@ impl Branch {
 
     /// First the journal, then the branch: whoever commits moves the branch before taking the file out of the journal.
     fn read_public(&self, git: &gix::Repository, file: &[u8]) -> Result<Vec<u8>, BranchError> {
-        if let Some(log) = self.journal.read(Which::Public, file)? {
-            return Ok(log);
-        }
-        self.committed(git, tip::local(git)?, file)
+        let waits = self.journal.read(Which::Public, file)?;
+        self.under(git, tip::local(git)?, file, waits)
+    }
+
+    /// The same with the branch at `at`.
+    fn own(&self, git: &gix::Repository, at: Option<ObjectId>, file: &[u8]) -> Result<Vec<u8>, BranchError> {
+        let waits = self.journal.read(Which::Public, file)?;
+        self.under(git, at, file, waits)
+    }
+
+    /// The journal's version of `file` with what came to the branch after it was made.
+    fn under(
+        &self,
+        git: &gix::Repository,
+        at: Option<ObjectId>,
+        file: &[u8],
+        waits: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, BranchError> {
+        let committed = self.committed(git, at, file)?;
+        Ok(match waits {
+            Some(log) => onto(file, log, &committed),
+            None => committed,
+        })
     }
 
     fn committed(&self, git: &gix::Repository, at: Option<ObjectId>, file: &[u8]) -> Result<Vec<u8>, BranchError> {
@@ -200,6 +245,14 @@ impl Branch {
         let top = Arc::new(Top::of_commit(git, at)?);
         *whole(&self.top) = Some((at, Arc::clone(&top)));
         Ok(top)
+    }
+
+    /// A handle that may hold more than logs and trees need: some content of `len` bytes, and what it is packed with.
+    fn roomy_git(&self, len: u64) -> Result<gix::Repository, BranchError> {
+        let path = self.git.read().unwrap_or_else(PoisonError::into_inner).path().to_path_buf();
+        open_with(&path, len.saturating_mul(3).saturating_add(ROOM))
+            .map(|git| git.to_thread_local())
+            .map_err(|why| BranchError::Git { what: "open the repository", why })
     }
 
     fn arrivals(&self) -> MutexGuard<'_, Arrivals> {

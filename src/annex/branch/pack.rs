@@ -4,6 +4,7 @@
 //! must stay few, since every lookup may search all of them; so only large commits make one, and only while git gc keeps up.
 //! Source: git's gitformat-pack.
 
+use std::cell::Cell;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Deref;
@@ -11,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use gix::ObjectId;
+use gix::objs::tree::Entry;
 use gix::objs::{Kind, Write as _};
 use gix::zlib::Compression;
 use gix::zlib::stream::deflate;
@@ -25,6 +27,9 @@ const FEWEST: usize = 1000;
 /// Most objects that are held in memory.
 const MOST: usize = 200_000;
 
+/// Most bytes of objects that are held in memory, if more than one.
+const MOST_BYTES: usize = 16 << 20;
+
 /// Packs that may be there already. With more of them git gc is overdue, and loose objects do less harm.
 const MOST_PACKS: usize = 100;
 
@@ -32,15 +37,43 @@ const MOST_PACKS: usize = 100;
 pub(super) struct Workshop<'a> {
     memory: gix::Repository,
     plain: &'a gix::Repository,
+    /// Bytes of what was made by [`blob`](Self::blob) and [`tree`](Self::tree) since the last flush.
+    held: Cell<usize>,
 }
 
 impl<'a> Workshop<'a> {
     pub(super) fn of(plain: &'a gix::Repository) -> Self {
-        Self { memory: plain.clone().with_object_memory(), plain }
+        Self { memory: plain.clone().with_object_memory(), plain, held: Cell::new(0) }
+    }
+
+    /// Makes a file.
+    pub(super) fn blob(&self, log: &[u8]) -> Result<ObjectId, BranchError> {
+        let id = self.memory.write_blob(log).map_err(BranchError::git("write a log"))?.detach();
+        self.count(log.len())?;
+        Ok(id)
+    }
+
+    /// Makes a directory. `entries` are sorted as git sorts them.
+    pub(super) fn tree(&self, entries: Vec<Entry>) -> Result<ObjectId, BranchError> {
+        let len = entries.iter().map(|entry| entry.filename.len() + 28).sum();
+        let tree = gix::objs::Tree { entries };
+        let id = self.memory.write_object(&tree).map_err(BranchError::git("write a tree"))?.detach();
+        self.count(len)?;
+        Ok(id)
+    }
+
+    /// Writes what was made where that has become much.
+    fn count(&self, bytes: usize) -> Result<(), BranchError> {
+        self.held.set(self.held.get() + bytes);
+        if self.held.get() > MOST_BYTES || self.memory.objects.num_objects_in_memory() >= MOST {
+            return self.flush();
+        }
+        Ok(())
     }
 
     /// Writes what was made, so that a reference may point to it.
     pub(super) fn flush(&self) -> Result<(), BranchError> {
+        self.held.set(0);
         let Some(made) = self.memory.objects.reset_object_memory() else { return Ok(()) };
         let dir = self.plain.objects.store_ref().path().join("pack");
         if made.len() >= FEWEST && packs(&dir) < MOST_PACKS && self.plain.object_hash() == gix::hash::Kind::Sha1 {
@@ -51,11 +84,6 @@ impl<'a> Workshop<'a> {
             self.plain.objects.write_buf(*kind, data).map_err(BranchError::git("write an object"))?;
         }
         Ok(())
-    }
-
-    /// Writes what was made where that has become much.
-    pub(super) fn flush_if_full(&self) -> Result<(), BranchError> {
-        if self.memory.objects.num_objects_in_memory() < MOST { Ok(()) } else { self.flush() }
     }
 }
 

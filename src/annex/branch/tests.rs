@@ -1,3 +1,5 @@
+mod hostile;
+
 use std::path::Path;
 use std::time::Instant;
 
@@ -129,6 +131,25 @@ fn lines_pushed_to_the_branch_while_the_journal_waits_are_kept() {
     commit_elsewhere(dir.path(), "refs/heads/git-annex", Some("git-annex"), "aaa/bbb/K.log", log);
     repository.branch().commit("update").expect("committed");
     assert_eq!(read(&repository, "aaa/bbb/K.log"), "6s 0 a\n7s 0 b\n7s 1 c\n");
+}
+
+/// The same of a log that is no location log; git-annex takes the journal's version as it is.
+#[test]
+fn lines_of_any_log_pushed_while_the_journal_waits_are_kept_and_read() {
+    let (dir, repository) = scratch();
+    let branch = repository.branch();
+    branch.change(vec![put("uuid.log", "a old timestamp=5s\n"), put("x/K.log.rmet", "5s a:V +1\n")]).expect("made");
+    branch.commit("update").expect("committed");
+    branch.change(vec![put("uuid.log", "a new timestamp=9s\n"), append("x/K.log.rmet", "9s a:V +2\n")]).expect("made");
+    let pushed = "a old timestamp=5s\nb pushed timestamp=7s\n";
+    let first = commit_elsewhere(dir.path(), "refs/heads/git-annex", Some("git-annex"), "uuid.log", pushed);
+    commit_elsewhere(dir.path(), "refs/heads/git-annex", Some(&first), "x/K.log.rmet", "5s a:V +1\n6s b:V +3\n");
+    let both = "a new timestamp=9s\nb pushed timestamp=7s\n";
+    assert_eq!(read(&repository, "uuid.log"), both, "before it is committed");
+    branch.change(vec![append("uuid.log", "c more timestamp=8s\n")]).expect("made");
+    branch.commit("update").expect("committed");
+    assert_eq!(read(&repository, "uuid.log"), format!("{both}c more timestamp=8s\n"));
+    assert_eq!(read(&repository, "x/K.log.rmet"), "5s a:V +1\n6s b:V +3\n9s a:V +2\n");
 }
 
 #[test]

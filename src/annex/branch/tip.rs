@@ -4,14 +4,20 @@ use std::collections::HashMap;
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
-use gix::objs::TreeRefIter;
 use gix::objs::tree::EntryMode;
+use gix::objs::{CommitRefIter, TreeRefIter};
 
-use super::Branch;
 use super::error::BranchError;
+use crate::annex::log::Limit;
 
 /// The reference of the branch.
 pub(super) const BRANCH: &str = "refs/heads/git-annex";
+
+/// Longest directory of the branch that is read, in bytes: some 200,000 files, where git-annex makes at most 4096 directories.
+pub(super) const LONGEST_TREE: u64 = 8 << 20;
+
+/// Longest commit whose tree is looked for.
+const LONGEST_COMMIT: u64 = 1 << 20;
 
 /// The top tree of the branch, read. A branch of a million keys has 4096 entries here, too many to look through each time.
 pub(super) struct Top {
@@ -37,13 +43,13 @@ pub(super) fn local(git: &gix::Repository) -> Result<Option<ObjectId>, BranchErr
 
 /// The top tree of `commit`.
 pub(super) fn tree_of(git: &gix::Repository, commit: ObjectId) -> Result<ObjectId, BranchError> {
-    let commit = git.find_commit(commit).map_err(BranchError::git("read a commit"))?;
-    Ok(commit.tree_id().map_err(BranchError::git("read a commit"))?.detach())
+    let data = object(git, commit, LONGEST_COMMIT)?;
+    CommitRefIter::from_bytes(&data, git.object_hash()).tree_id().map_err(BranchError::git("read a commit"))
 }
 
 impl Top {
     pub(super) fn read(git: &gix::Repository, tree: ObjectId) -> Result<Self, BranchError> {
-        let tree = object(git, tree)?;
+        let tree = object(git, tree, LONGEST_TREE)?;
         let mut entries = HashMap::new();
         for entry in TreeRefIter::from_bytes(&tree, git.object_hash()) {
             let entry = entry.map_err(BranchError::git("read a tree"))?;
@@ -58,26 +64,53 @@ impl Top {
         Self::read(git, tree_of(git, commit)?)
     }
 
-    /// The bytes of `file`; `None` where there is no such file.
+    /// The bytes of `file`; `None` where there is no such file. Errors: also where it is longer than a log may be.
     pub(super) fn file(&self, git: &gix::Repository, file: &[u8]) -> Result<Option<Vec<u8>>, BranchError> {
-        let mut parts = file.split(|byte| *byte == b'/');
-        let mut found = parts.next().and_then(|first| self.entries.get(first).copied());
-        for part in parts {
-            let Some(tree) = found.filter(|found| found.mode.is_tree()) else { return Ok(None) };
-            found = entry(git, &object(git, tree.id)?, part)?;
-        }
-        found.filter(|found| found.mode.is_blob()).map(|found| object(git, found.id)).transpose()
+        let first = file.split(|byte| *byte == b'/').next().unwrap_or_default();
+        let rest = file.get(first.len() + 1..).unwrap_or_default();
+        below(git, self.entries.get(first).copied(), rest, file)
     }
 }
 
-/// The bytes of an object that is a log or a tree. Errors: also where it is not there, since its name was found.
-pub(super) fn object(git: &gix::Repository, id: ObjectId) -> Result<Vec<u8>, BranchError> {
-    let len = git.find_header(id).map_err(BranchError::git("find an object"))?.size();
-    if len > Branch::LONGEST_LOG {
-        return Err(BranchError::TooLong { what: id.to_string(), len });
+/// The bytes of `file` in `commit`, for a single look: nothing is kept of its trees. As [`Top::file`].
+pub(super) fn file_in(git: &gix::Repository, commit: ObjectId, file: &[u8]) -> Result<Option<Vec<u8>>, BranchError> {
+    let first = file.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let rest = file.get(first.len() + 1..).unwrap_or_default();
+    let top = object(git, tree_of(git, commit)?, LONGEST_TREE)?;
+    below(git, entry(git, &top, first)?, rest, file)
+}
+
+/// The bytes of `file`, which is `rest` below what was `found` of it.
+fn below(
+    git: &gix::Repository,
+    mut found: Option<Found>,
+    rest: &[u8],
+    file: &[u8],
+) -> Result<Option<Vec<u8>>, BranchError> {
+    for part in rest.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+        let Some(tree) = found.filter(|found| found.mode.is_tree()) else { return Ok(None) };
+        found = entry(git, &object(git, tree.id, LONGEST_TREE)?, part)?;
+    }
+    let Some(found) = found.filter(|found| found.mode.is_blob()) else { return Ok(None) };
+    let limit = Limit::of(file);
+    let log = object(git, found.id, limit.bytes)?;
+    if limit.allows(&log) { Ok(Some(log)) } else { Err(BranchError::too_long(file.escape_ascii(), log.len() as u64)) }
+}
+
+/// The bytes of an object, which is asked for its length before any of it is unpacked. Errors: it is longer than `most`, or not
+/// there although it was named.
+pub(super) fn object(git: &gix::Repository, id: ObjectId, most: u64) -> Result<Vec<u8>, BranchError> {
+    let len = len(git, id)?;
+    if len > most {
+        return Err(BranchError::too_long(id, len));
     }
     let mut object = git.find_object(id).map_err(BranchError::git("read an object"))?;
     Ok(std::mem::take(&mut object.data))
+}
+
+/// The length of an object in bytes.
+pub(super) fn len(git: &gix::Repository, id: ObjectId) -> Result<u64, BranchError> {
+    Ok(git.find_header(id).map_err(BranchError::git("find an object"))?.size())
 }
 
 fn entry(git: &gix::Repository, tree: &[u8], name: &[u8]) -> Result<Option<Found>, BranchError> {

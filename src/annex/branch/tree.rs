@@ -1,15 +1,17 @@
 //! Trees of files, as users commit them: what is in one, what differs between two, and one without some of its files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use gix::ObjectId;
 use gix::objs::TreeRefIter;
 use gix::objs::tree::{Entry, EntryKind, EntryMode};
 
+use super::allowance::Allowance;
 use super::error::BranchError;
 use super::id::{id_of, object_id};
 use super::pack::Workshop;
-use super::{Branch, FileKind, GitId, TreeFile, tip};
+use super::{Branch, FileKind, GitId, TreeFile, tip, whole};
 
 /// What became of a path between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,24 +27,81 @@ pub struct TreeChange {
 /// Deepest tree that is read.
 const DEEPEST: usize = 512;
 
-/// Most changes between two trees. A tree may hold itself many times over, and be far larger than what is stored of it.
-const MOST_CHANGES: usize = 10_000_000;
+/// How much may differ between two trees, whose files may be many more than what is stored of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Files that differ.
+    pub files: usize,
+    /// Bytes of their paths, with 150 for each.
+    pub bytes: usize,
+    /// Entries of directories that are read to find them.
+    pub entries: u64,
+    /// The longest directory, in bytes.
+    pub directory: u64,
+    /// Trees that one is compared with.
+    pub trees: usize,
+}
+
+impl Room {
+    /// In a server, where others wait: some tenths of a second.
+    pub const SERVER: Self = Self { files: 100_000, bytes: 32 << 20, entries: 500_000, directory: 8 << 20, trees: 16 };
+
+    /// In a process of its own.
+    pub const ALONE: Self =
+        Self { files: 5_000_000, bytes: 1 << 30, entries: 50_000_000, directory: 64 << 20, trees: 256 };
+}
+
+/// What each change takes besides its path, in bytes.
+const EACH: usize = 150;
 
 impl Branch {
     /// What differs between two trees, sorted by path; all of `new` where there is no `old`. Trees that are the same are not
     /// read. About 150 bytes for each change, with the path.
     ///
-    /// Errors: a tree is not there, or is no tree anybody made: deeper than 512, or with more than 10,000,000 changes.
+    /// Errors: a tree is not there, or is no tree anybody made: deeper than 512, or with more changes than there is
+    /// [`room`](Self::room) for.
     pub fn tree_changes(&self, old: Option<GitId>, new: Option<GitId>) -> Result<Vec<TreeChange>, BranchError> {
         let git = self.git();
         let id = |tree: Option<GitId>| tree.filter(|tree| *tree != GitId::EMPTY_TREE).map(object_id);
         let (old, new) = (id(old), id(new));
-        let mut found = Vec::new();
-        if old != new {
-            changes(&git, old, new, &mut Vec::new(), 0, &mut found)?;
+        let room = self.room();
+        if room == Room::SERVER && *whole(&self.too_much) == Some((old, new)) {
+            return Err(self.too_much());
         }
+        let allowance = Allowance::new(room.entries, u64::MAX, &|| false);
+        let mut walk = Walk { git: &git, room, allowance, path: Vec::new(), found: Vec::new(), bytes: 0 };
+        if old != new
+            && let Err(e) = walk.changes(old, new, 0)
+        {
+            if let BranchError::TooMuch(_) | BranchError::TooLong { .. } = e {
+                *whole(&self.too_much) = Some((old, new));
+                return Err(self.too_much());
+            }
+            return Err(e);
+        }
+        let mut found = walk.found;
         found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
+    }
+
+    /// From now on trees are worked out that differ in very much: nobody else waits for this process.
+    pub fn take_all(&self) {
+        self.takes_all.store(true, Ordering::Relaxed);
+    }
+
+    /// How much two trees may differ in.
+    pub fn room(&self) -> Room {
+        if self.takes_all.load(Ordering::Relaxed) { Room::ALONE } else { Room::SERVER }
+    }
+
+    /// Why trees are not worked out that differ in more, or are too many.
+    pub fn too_much(&self) -> BranchError {
+        match self.room() {
+            Room::SERVER => {
+                BranchError::ForHook("the tree changed in more files than a server takes in beside its work")
+            }
+            _ => BranchError::TooMuch("the tree holds more files than can be"),
+        }
     }
 
     /// The length in bytes of the content `id`.
@@ -53,12 +112,15 @@ impl Branch {
     /// The content `id`, held in memory. Errors: also where it is longer than `most` bytes.
     pub fn blob(&self, id: GitId, most: u64) -> Result<Vec<u8>, BranchError> {
         let git = self.git();
-        let len = git.find_header(object_id(id)).map_err(BranchError::git("find an object"))?.size();
+        let len = tip::len(&git, object_id(id))?;
         if len > most {
-            return Err(BranchError::TooLong { what: id.to_string(), len });
+            return Err(BranchError::too_long(id, len));
         }
-        let mut object = git.find_object(object_id(id)).map_err(BranchError::git("read an object"))?;
-        Ok(std::mem::take(&mut object.data))
+        if let Ok(content) = tip::object(&git, object_id(id), most) {
+            return Ok(content);
+        }
+        // Content is longer than logs are, and may be packed as a difference from a version that is longer still.
+        tip::object(&self.roomy_git(len)?, object_id(id), most)
     }
 
     /// A tree like `tree` without the files `paths`; directories stay although they may be empty then, as git-annex leaves
@@ -69,17 +131,23 @@ impl Branch {
         }
         let git = self.git();
         let workshop = Workshop::of(&git);
-        let made = without(&workshop, object_id(tree), &mut Vec::new(), paths, 0)?;
+        let most = self.room().directory;
+        let made = without(&workshop, object_id(tree), &mut Vec::new(), paths, (0, most))?;
         workshop.flush()?;
         id_of(&made).ok_or_else(|| wrong("it has no name of 20 bytes"))
     }
 }
 
 /// The tree of `commit`; below the path `below` in it, unless that is empty. `None` where there is no such directory.
-pub(super) fn below_of(git: &gix::Repository, commit: ObjectId, below: &[u8]) -> Result<Option<GitId>, BranchError> {
+pub(super) fn below_of(
+    git: &gix::Repository,
+    commit: ObjectId,
+    below: &[u8],
+    room: Room,
+) -> Result<Option<GitId>, BranchError> {
     let mut tree = tip::tree_of(git, commit)?;
     for part in below.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
-        match entries(git, Some(tree))?.get(part) {
+        match entries(git, Some(tree), room.directory)?.get(part) {
             Some((mode, id)) if mode.is_tree() => tree = *id,
             _ => return Ok(None),
         }
@@ -89,51 +157,65 @@ pub(super) fn below_of(git: &gix::Repository, commit: ObjectId, below: &[u8]) ->
 
 type Entries = BTreeMap<Vec<u8>, (EntryMode, ObjectId)>;
 
-fn entries(git: &gix::Repository, tree: Option<ObjectId>) -> Result<Entries, BranchError> {
+fn entries(git: &gix::Repository, tree: Option<ObjectId>, most: u64) -> Result<Entries, BranchError> {
     let Some(tree) = tree.filter(|tree| !tree.is_empty_tree()) else { return Ok(Entries::new()) };
     let mut entries = Entries::new();
-    for entry in TreeRefIter::from_bytes(&tip::object(git, tree)?, git.object_hash()) {
+    for entry in TreeRefIter::from_bytes(&tip::object(git, tree, most)?, git.object_hash()) {
         let entry = entry.map_err(BranchError::git("read a tree"))?;
         entries.insert(entry.filename.to_vec(), (entry.mode, entry.oid.to_owned()));
     }
     Ok(entries)
 }
 
-fn changes(
-    git: &gix::Repository,
-    old: Option<ObjectId>,
-    new: Option<ObjectId>,
-    path: &mut Vec<u8>,
-    depth: usize,
-    found: &mut Vec<TreeChange>,
-) -> Result<(), BranchError> {
-    if depth > DEEPEST {
-        return Err(wrong("it is too deep"));
-    }
-    let (mut was, mut is) = (entries(git, old)?, entries(git, new)?);
-    is.retain(|name, entry| was.get(name) != Some(entry) || was.remove(name).is_none());
-    let names: BTreeSet<Vec<u8>> = was.keys().chain(is.keys()).cloned().collect();
-    for name in names {
-        let (old, new) = (was.get(&name), is.get(&name));
-        let len = path.len();
-        if len > 0 {
-            path.push(b'/');
+/// A walk over what differs between two trees.
+struct Walk<'a> {
+    git: &'a gix::Repository,
+    room: Room,
+    allowance: Allowance<'a>,
+    path: Vec<u8>,
+    found: Vec<TreeChange>,
+    bytes: usize,
+}
+
+impl Walk<'_> {
+    fn changes(&mut self, old: Option<ObjectId>, new: Option<ObjectId>, depth: usize) -> Result<(), BranchError> {
+        if depth > DEEPEST {
+            return Err(wrong("it is too deep"));
         }
-        path.extend_from_slice(&name);
-        let tree = |entry: Option<&(EntryMode, ObjectId)>| entry.filter(|(mode, _)| mode.is_tree()).map(|(_, id)| *id);
-        if tree(old).is_some() || tree(new).is_some() {
-            changes(git, tree(old), tree(new), path, depth + 1, found)?;
-        }
-        let (old, new) = (old.and_then(file), new.and_then(file));
-        if old.is_some() || new.is_some() {
-            if found.len() >= MOST_CHANGES {
-                return Err(wrong("too many files"));
+        let (mut was, mut is) = (self.entries(old)?, self.entries(new)?);
+        is.retain(|name, entry| was.get(name) != Some(entry) || was.remove(name).is_none());
+        let names: BTreeSet<Vec<u8>> = was.keys().chain(is.keys()).cloned().collect();
+        for name in names {
+            let (old, new) = (was.get(&name), is.get(&name));
+            let len = self.path.len();
+            if len > 0 {
+                self.path.push(b'/');
             }
-            found.push(TreeChange { path: path.clone(), old, new });
+            self.path.extend_from_slice(&name);
+            let tree =
+                |entry: Option<&(EntryMode, ObjectId)>| entry.filter(|(mode, _)| mode.is_tree()).map(|(_, id)| *id);
+            if tree(old).is_some() || tree(new).is_some() {
+                self.changes(tree(old), tree(new), depth + 1)?;
+            }
+            let (old, new) = (old.and_then(file), new.and_then(file));
+            if old.is_some() || new.is_some() {
+                self.bytes += self.path.len() + EACH;
+                if self.found.len() >= self.room.files || self.bytes > self.room.bytes {
+                    return Err(BranchError::TooMuch("too many files"));
+                }
+                self.found.push(TreeChange { path: self.path.clone(), old, new });
+            }
+            self.path.truncate(len);
         }
-        path.truncate(len);
+        Ok(())
     }
-    Ok(())
+
+    fn entries(&mut self, tree: Option<ObjectId>) -> Result<Entries, BranchError> {
+        let entries = entries(self.git, tree, self.room.directory)?;
+        // One for the tree itself: empty ones take time too.
+        self.allowance.read(entries.len() + 1, 0)?;
+        Ok(entries)
+    }
 }
 
 fn file((mode, id): &(EntryMode, ObjectId)) -> Option<TreeFile> {
@@ -152,21 +234,21 @@ fn without(
     tree: ObjectId,
     path: &mut Vec<u8>,
     paths: &BTreeSet<Vec<u8>>,
-    depth: usize,
+    (depth, most): (usize, u64),
 ) -> Result<ObjectId, BranchError> {
     if depth > DEEPEST {
         return Err(wrong("it is too deep"));
     }
     let below = |path: &[u8]| paths.range(path.to_vec()..).next().is_some_and(|next| next.starts_with(path));
     let mut kept = Vec::new();
-    for (name, (mode, mut id)) in entries(git, Some(tree))? {
+    for (name, (mode, mut id)) in entries(git, Some(tree), most)? {
         let len = path.len();
         path.extend_from_slice(&name);
         let gone = !mode.is_tree() && paths.contains(path);
         if mode.is_tree() {
             path.push(b'/');
             if below(path) {
-                id = without(git, id, path, paths, depth + 1)?;
+                id = without(git, id, path, paths, (depth + 1, most))?;
             }
         }
         path.truncate(len);
@@ -175,7 +257,7 @@ fn without(
         }
     }
     kept.sort_unstable();
-    Ok(git.write_object(&gix::objs::Tree { entries: kept }).map_err(BranchError::git("write a tree"))?.detach())
+    git.tree(kept)
 }
 
 fn wrong(why: &str) -> BranchError {

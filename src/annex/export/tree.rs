@@ -25,6 +25,7 @@ pub struct Change {
 pub fn exportable(branch: &Branch, whole: GitId, known: Option<&Exportable>) -> Result<Exportable, BranchError> {
     let mut left_out = known.map(|known| known.left_out.clone()).unwrap_or_default();
     let changes = match branch.tree_changes(known.map(|known| known.whole), Some(whole)) {
+        Err(e @ (BranchError::TooMuch(_) | BranchError::ForHook(_))) => return Err(e),
         // After a forced push git need not keep it.
         Err(_) if known.is_some() => return exportable(branch, whole, None),
         changes => changes?,

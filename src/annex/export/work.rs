@@ -110,11 +110,21 @@ impl Work {
         over.extend(&incomplete);
         let mut before: BTreeSet<GitId> = over.iter().chain(&foreign).copied().collect();
         before.insert(known);
+        // Anybody may write the log that names them.
+        let (room, mut read) = (branch.room(), 0);
+        if before.len() > room.trees {
+            return Err(branch.too_much().into());
+        }
         let mut trees: Vec<(GitId, Before)> = Vec::new();
         let mut paths: BTreeMap<Vec<u8>, Path> = BTreeMap::new();
         for old in before {
             let mut of_tree = Before::new();
-            for change in changes(branch, Some(old), Some(tree))? {
+            let changed = changes(branch, Some(old), Some(tree))?;
+            read += changed.len();
+            if read > room.files {
+                return Err(branch.too_much().into());
+            }
+            for change in changed {
                 if old == GitId::EMPTY_TREE {
                     paths.entry(change.path).or_default().wants = change.new;
                     continue;

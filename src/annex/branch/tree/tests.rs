@@ -127,3 +127,36 @@ fn a_grafted_tree_outlives_a_garbage_collection() {
     git(dir.path(), &["cat-file", "-e", &made.to_string()]);
     git(dir.path(), &["fsck", "--strict"]);
 }
+
+/// A tree of some hundred bytes with as many files as ten to the power of `levels`.
+fn bomb(dir: &tempfile::TempDir, levels: usize, leaf: &str) -> GitId {
+    let mut entry = leaf.to_string();
+    for _ in 0..levels {
+        let lines: String = (0..10).map(|n| format!("{entry}\\t{n}\\n")).collect();
+        let script = format!("printf '{lines}' | git mktree");
+        let done = std::process::Command::new("sh").arg("-c").arg(script).current_dir(dir.path()).output();
+        let made = String::from_utf8(done.expect("sh runs").stdout).expect("text");
+        entry = format!("040000 tree {}", made.trim());
+    }
+    GitId::parse(entry[12..].as_bytes()).expect("an id")
+}
+
+#[test]
+fn a_server_leaves_trees_that_hold_themselves_to_the_hook() {
+    let (dir, repository) = scratch();
+    let blob = git(dir.path(), &["rev-parse", "main:a"]);
+    let empty = GitId::EMPTY_TREE.to_string();
+    git(dir.path(), &["hash-object", "-w", "-t", "tree", "/dev/null"]);
+    for leaf in [format!("100644 blob {blob}"), format!("040000 tree {empty}")] {
+        let tree = bomb(&dir, 12, &leaf);
+        for _ in 0..2 {
+            let told = repository.branch().tree_changes(None, Some(tree)).expect_err("it is too much").to_string();
+            assert!(told.contains("git-annex-remote-stream post-receive"), "{told}");
+        }
+    }
+    let tree = bomb(&dir, 2, &format!("100644 blob {blob}"));
+    assert_eq!(repository.branch().tree_changes(None, Some(tree)).expect("few enough").len(), 100);
+    assert_eq!(repository.branch().room(), Room::SERVER);
+    repository.branch().take_all();
+    assert_eq!(repository.branch().room(), Room::ALONE);
+}
