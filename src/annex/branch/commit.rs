@@ -11,6 +11,7 @@ use gix::refs::transaction::{PreviousValue, RefEdit};
 use super::error::BranchError;
 use super::journal::{JournalLock, Which};
 use super::pack::Workshop;
+use super::stale::Stale;
 use super::tip::{self, Top};
 use super::{Branch, CommitId, whole};
 use crate::annex::log::Limit;
@@ -189,7 +190,7 @@ impl Branch {
     pub(super) fn move_branch(
         &self,
         git: &gix::Repository,
-        _lock: &JournalLock,
+        lock: &JournalLock,
         at: Option<ObjectId>,
         commit: ObjectId,
         attempt: usize,
@@ -198,11 +199,17 @@ impl Branch {
         let name = tip::BRANCH.try_into().map_err(BranchError::git("name the branch"))?;
         let committer = self.person(git.committer());
         let mut time = gix::date::parse::TimeBuf::default();
+        let stale = Stale::of(self.journal.annex_dir(), git.common_dir());
+        stale.begin(lock, commit);
         let moved = git.edit_references_as(
             Some(RefEdit::update(name, commit, expected, "update")),
             Some(committer.to_ref(&mut time)),
         );
+        stale.end(lock);
         self.journal.share(git.common_dir(), tip::BRANCH);
+        if moved.is_err() && stale.clear(lock) && attempt < TRIES {
+            return Ok(false);
+        }
         match moved {
             Ok(_) => Ok(true),
             Err(_) if attempt < TRIES => Ok(false),

@@ -15,6 +15,7 @@ mod id;
 mod journal;
 mod merge;
 mod pack;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod tip;

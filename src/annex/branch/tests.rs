@@ -1,4 +1,5 @@
 mod hostile;
+mod stale;
 
 use std::path::Path;
 use std::time::Instant;
