@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::conformance::pattern;
+use crate::fold::Folding;
 use crate::pump::{FileSource, Meter, fetch};
 use crate::{Context, Error, Kind, ObjectName, Op, Range, Result, Store, Write};
 
@@ -80,6 +81,7 @@ pub async fn examine(store: &Rc<dyn Store>, token: &str, context: &Context) -> V
         findings.push(Finding::of("read a range (resume)", started, trial.range().await, Verdict::No));
     }
     findings.extend(store.probe(&trial.object).await);
+    findings.extend(trial.folding().await);
     let started = Instant::now();
     findings.push(Finding::of("remove it", started, trial.remove().await, Verdict::Failed));
     findings
@@ -141,6 +143,29 @@ impl Trial<'_> {
         }
     }
 
+    async fn folding(&self) -> [Finding; 3] {
+        let started = Instant::now();
+        let asked = self.store.folding().await;
+        let told = |folds: fn(Folding) -> bool, names: &str| match &asked {
+            Ok(folding) if folds(*folding) => {
+                let what = format!("{names} are one name here: of a tree that has both, neither is exported");
+                Err(self.error(Op::Stat, Kind::Unsupported, &what))
+            }
+            Ok(_) => Ok(String::new()),
+            Err(e) => Err(self.error(Op::Stat, e.kind(), e.detail())),
+        };
+        [
+            Finding::of("tell case apart", started, told(|f| f.case, "a and A"), Verdict::No),
+            Finding::of(
+                "tell forms of Unicode apart",
+                started,
+                told(|f| f.unicode, "\u{e9} in NFC and NFD"),
+                Verdict::No,
+            ),
+            Finding::of("tell dots at the end apart", started, told(|f| f.endings, "a and a."), Verdict::No),
+        ]
+    }
+
     async fn remove(&self) -> Result<String> {
         self.store.remove(&self.object).await?;
         match self.store.stat(&self.object).await? {
@@ -185,7 +210,22 @@ mod tests {
     fn a_good_place_passes() {
         let all = findings(&[]);
         assert!(all.iter().all(|f| f.verdict == Verdict::Yes), "{all:?}");
-        assert_eq!(all.len(), 5);
+        assert_eq!(all.len(), 8);
+    }
+
+    #[test]
+    fn what_a_place_folds_is_told_and_no_failure() {
+        let context = Context::default();
+        let folding = Folding { unicode: false, ..Folding::ALL };
+        let all = crate::sys::run(false, async {
+            let store = crate::wrap::Folds::new(Rc::new(Mem::new(1, &context)), folding, false);
+            examine(&(Rc::new(store) as Rc<dyn Store>), "t", &context).await
+        });
+        let all = all.expect("a runtime");
+        let no: Vec<_> = all.iter().filter(|f| f.verdict == Verdict::No).map(|f| f.what).collect();
+        assert_eq!(no, ["tell case apart", "tell dots at the end apart"]);
+        assert!(all.iter().all(|f| f.verdict != Verdict::Failed), "{all:?}");
+        assert!(all.iter().any(|f| f.detail.contains("a and A are one name here")), "{all:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod conformance;
 mod context;
 pub mod doctor;
 mod error;
+pub mod fold;
 pub mod fs;
 pub mod mem;
 mod object;

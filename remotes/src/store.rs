@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::doctor::Finding;
+use crate::fold::{self, Folding};
 use crate::pump::{FileSource, Meter, Source};
 use crate::{Error, Kind, Listing, ObjectName, Op, Result, Trees};
 
@@ -122,6 +123,8 @@ impl Mark {
 /// - No one ever sees a part of an object: it is absent until [`Put::commit`] and whole after it, also when the process is
 ///   killed at any moment. An object that is overwritten is the old one until then.
 /// - Absent is an answer (`Ok(None)`, [`crate::Kind::NotFound`]); every doubt is an error.
+/// - In a tree of a place with directories an object is found by its own name alone, and none is put over one of another name,
+///   also where the place takes the two for one: see [`crate::fold`].
 /// - Nothing waits for ever, and nothing grows with the object's length.
 ///
 /// Futures are `!Send`: they live and die on the data thread that made them.
@@ -189,7 +192,8 @@ pub trait Store {
     async fn remove(&self, object: &ObjectName) -> Result<()>;
 
     /// Gives an object another name, in place of what may be there: that stays until it is replaced by the whole. Directories
-    /// are made as needed, and those left empty go. Errors: `NotFound` where there is no `from`, `Unsupported` where
+    /// are made as needed, and those left empty go. Where the place does not tell the two names apart, the object is there by the
+    /// second alone. Errors: `NotFound` where there is no `from`, `Unsupported` where
     /// [`Trees::rename`] is not set.
     async fn rename(&self, from: &ObjectName, _to: &ObjectName) -> Result<()> {
         Err(unsupported(Op::Rename, "rename").object(from).on(self.label()))
@@ -227,6 +231,14 @@ pub trait Store {
     async fn remove_dir(&self, _dir: &ObjectName) -> Result<()> {
         Ok(())
     }
+
+    /// What of names this place does not tell apart, tried out on a file of our own that is removed again.
+    async fn folding(&self) -> Result<Folding> {
+        fold::probe(self, async |name| Ok(self.stat(name).await?.is_some())).await
+    }
+
+    /// Removes the directories that staging left empty, in a tree. For whoever is done for now; costs nothing where there are none.
+    async fn tidy(&self) {}
 
     /// A short text of plain letters that tells this content under this name from every other that was or will be there;
     /// the same for as long as it does not change. `None` where the store knows nothing that changes with the content.

@@ -370,3 +370,39 @@ fn a_server_without_ranges_never_passes_its_head_for_the_tail() {
         assert_eq!(remotes::pump::collect(get, 10, &context).await.expect("read"), "0123");
     });
 }
+
+/// On `rclone serve webdav`, which finds files by names of other case and of another form where it is told to.
+#[test]
+fn conformance_on_a_server_that_folds_names() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start("webdav", dir.path(), &["--vfs-case-insensitive"]);
+    let context = Context { tree: true, ..quick() };
+    run(async {
+        let store = open("webdav", &options(&server), &context);
+        let folding = store.folding().await.expect("told");
+        assert!(folding.case && folding.unicode, "{folding:?}");
+        examine(&store, &context).await;
+    });
+    assert_eq!(files(dir.path()), Vec::<String>::new(), "nothing is left behind");
+}
+
+#[test]
+fn staging_leaves_no_directory_of_its_own_in_a_tree() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start("webdav", dir.path(), &[]);
+    let context = Context { tree: true, ..quick() };
+    let annex = dir.path().join("annex");
+    run(async {
+        let store = open("webdav", &options(&server), &context);
+        let file = ObjectName::new("tmp").expect("a name");
+        put(&*store, &file, &Bytes::from_static(b"content")).await;
+        store.prove("owner").await.expect("proves itself");
+        let staged = std::fs::read_dir(annex.join(".git/annex")).expect("staged below it").count();
+        assert!(staged <= 1, "one directory for all");
+        store.tidy().await;
+        assert_eq!(std::fs::read_dir(annex.join(".git/annex")).expect("there").count(), 0, "and none in the end");
+        assert_eq!(std::fs::read(annex.join("tmp")).expect("there"), b"content");
+        put(&*store, &file, &Bytes::from_static(b"another")).await;
+        assert_eq!(std::fs::read(annex.join("tmp")).expect("there"), b"another");
+    });
+}

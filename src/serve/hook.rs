@@ -22,6 +22,9 @@ pub struct Followed {
     pub done: Result<Option<Exported>, Failure>,
 }
 
+/// Files that are refused for their names and named.
+const NAMED: usize = 20;
+
 /// Longest wait for others who export to the same remote. They look for more to do before they end.
 const WAIT: Duration = Duration::from_secs(600);
 
@@ -101,6 +104,20 @@ impl std::fmt::Display for Followed {
         if done.impossible > 0 {
             write!(f, "; {} left out, whose names it cannot have", files(done.impossible))?;
         }
+        if !done.refused.is_empty() {
+            let named = done.refused.iter().take(NAMED);
+            let named: Vec<String> =
+                named.map(|(name, other)| format!("{} (as {})", name.escape_ascii(), other.escape_ascii())).collect();
+            let rest = done.refused.len() - named.len();
+            let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            write!(
+                f,
+                "; {} left out, whose names {} does not tell from others, rename them: {}{rest}",
+                files(done.refused.len()),
+                self.remote,
+                named.join(", ")
+            )?;
+        }
         if done.has_wishes {
             f.write_str("; all files, since its preferred content is not asked here")?;
         }
@@ -127,6 +144,15 @@ mod tests {
             line(Ok(Some(much))),
             "export main to bucket: ok, 2 renamed, 1 stored; content of 1 file not here yet, git annex copy it to bucket; \
              2 files left out, whose names it cannot have"
+        );
+        let twins =
+            [("A", "a"), ("caf\u{e9}", "cafe\u{301}")].map(|(a, b)| (a.as_bytes().to_vec(), b.as_bytes().to_vec()));
+        let refused =
+            Exported { refused: twins.to_vec(), ..Exported { tree: Some(GitId::EMPTY_TREE), ..Exported::default() } };
+        assert_eq!(
+            line(Ok(Some(refused))),
+            "export main to bucket: ok; 2 files left out, whose names bucket does not tell from others, rename them: A (as a), \
+             caf\\xc3\\xa9 (as cafe\\xcc\\x81)"
         );
         assert_eq!(line(Ok(Some(Exported::default()))), "export main to bucket: there is no such branch or directory");
         assert_eq!(line(Ok(None)), "export main to bucket: somebody else is at it");

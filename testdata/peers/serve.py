@@ -4,12 +4,14 @@
     serve.py NAME...               print the settings, a line READY, and stay until stdin ends
     serve.py NAME... -- COMMAND    run COMMAND with the settings in its environment
 
-NAME is weed (SeaweedFS S3), rclone-s3, rclone-webdav or all. The settings are
-one line each, and say the same in the environment:
+NAME is weed (SeaweedFS S3), rclone-s3, rclone-webdav, or all of these; or
+rclone-folding, WebDAV where case and Unicode forms make no difference in names.
+The settings are one line each, and say the same in the environment:
 
     STREAM_TEST_WEED=PORT ACCESS-KEY SECRET
     STREAM_TEST_RCLONE_S3=PORT ACCESS-KEY SECRET
     STREAM_TEST_RCLONE_WEBDAV=PORT USER PASSWORD
+    STREAM_TEST_RCLONE_FOLDING=PORT USER PASSWORD
 
 Every server demands credentials; the secrets are fresh for each start. SeaweedFS
 also knows the access key "narrow" (same secret), which may read and write
@@ -40,6 +42,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 BIN = os.environ.get("STREAM_TEST_PEERS") or os.path.join(HERE, "..", "..", "target", "peers", "bin")
 NAMES = ["weed", "rclone-s3", "rclone-webdav"]
+MORE = ["rclone-folding"]  # few tests want it: they start it themselves
 READY_TIMEOUT = 60  # seconds; a start takes about one, but machines under load are slow
 BLOCK = 10  # ports reserved for one SeaweedFS
 
@@ -203,7 +206,9 @@ def start_rclone(stack, home, kind):
     log = os.path.join(home, "log")
     # Port 0 lets rclone choose by binding. Next to no directory cache: tests look at and damage the data behind its back.
     # None at all (0s) makes rclone spin: requests then take seconds.
-    command = [peer("rclone"), "serve", kind, "--addr", "127.0.0.1:0", "--config", os.path.join(home, "none.conf")]
+    folding = ["--vfs-case-insensitive"] if kind == "folding" else []
+    served = "webdav" if folding else kind
+    command = [peer("rclone"), "serve", served, *folding, "--addr", "127.0.0.1:0", "--config", os.path.join(home, "none.conf")]
     command += ["--dir-cache-time", "10ms", "--poll-interval", "0", os.path.join(home, "data")]
     if kind == "s3":
         login = {"RCLONE_AUTH_KEY": '"stream,%s"' % secret}
@@ -257,7 +262,7 @@ def main():
         names, command = names[: names.index("--")], names[names.index("--") + 1 :]
     if names == ["all"]:
         names = NAMES
-    if not names or any(name not in NAMES for name in names) or command == []:
+    if not names or any(name not in NAMES + MORE for name in names) or command == []:
         sys.exit(__doc__.strip())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop_by_signal)

@@ -60,6 +60,11 @@ impl Place {
         Place::Webdav(servers::rclone_webdav(), unique("test"))
     }
 
+    /// A folder yet to be made on a WebDAV server that takes names for one which differ in case or in their form of Unicode.
+    pub fn folding() -> Place {
+        Place::Webdav(servers::rclone_folding(), unique("test"))
+    }
+
     /// The same bucket or folder through another port: a relay.
     pub fn through(&self, port: u16) -> Place {
         match self {

@@ -18,6 +18,8 @@ pub enum Kind {
     RcloneS3,
     /// `rclone serve webdav`.
     RcloneWebdav,
+    /// The same, where case and forms of Unicode make no difference in names.
+    RcloneFolding,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
             Kind::Weed => "weed",
             Kind::RcloneS3 => "rclone-s3",
             Kind::RcloneWebdav => "rclone-webdav",
+            Kind::RcloneFolding => "rclone-folding",
         }
     }
 
@@ -34,6 +37,7 @@ impl Kind {
             Kind::Weed => "STREAM_TEST_WEED",
             Kind::RcloneS3 => "STREAM_TEST_RCLONE_S3",
             Kind::RcloneWebdav => "STREAM_TEST_RCLONE_WEBDAV",
+            Kind::RcloneFolding => "STREAM_TEST_RCLONE_FOLDING",
         }
     }
 }
@@ -66,6 +70,12 @@ pub fn rclone_s3() -> &'static Server {
 pub fn rclone_webdav() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| Server::shared(Kind::RcloneWebdav))
+}
+
+/// `rclone serve webdav` that takes names for one, one for all tests of a process.
+pub fn rclone_folding() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| Server::shared(Kind::RcloneFolding))
 }
 
 /// The directory that holds git-annex, weed and rclone. Panics, naming `make peers`, when they are not installed.

@@ -29,6 +29,8 @@ impl Exam<'_> {
         self.only_empty_directories_go().await;
         if self.context.tree {
             self.a_directory_is_no_file_of_its_name(can.trees.rename).await;
+            self.a_file_called_tmp_is_a_file().await;
+            self.names_that_are_one_do_each_other_no_harm().await;
         }
     }
 
@@ -192,6 +194,88 @@ impl Exam<'_> {
         self.remove(&file_name).await;
         for dir in ["full/deep", "full", "never-there"] {
             self.store.remove_dir(&path(dir)).await.expect("gone, or was not there");
+        }
+    }
+
+    /// What stages files on their way does so where no file of a tree can be.
+    async fn a_file_called_tmp_is_a_file(&self) {
+        let can = self.store.capabilities().trees;
+        let streams = self.store.capabilities().write == Write::Stream;
+        for text in ["tmp", "stream-tmp"] {
+            let top = ObjectName::new(text).expect("a name");
+            let below = ObjectName::new(format!("{text}/{text}")).expect("a name");
+            for name in [&top, &below] {
+                let one = pattern(43, 20);
+                self.put(name, &one).await;
+                self.put(&path("beside"), &pattern(44, 70_000)).await;
+                // Long enough to be gone on with later, where anything is.
+                match self.store.put_stream(&path("beside"), 40 << 20).await {
+                    Ok(put) => put.abort().await.expect("aborted"),
+                    Err(e) => assert!(!streams, "{e}"),
+                }
+                assert!(self.whole(name).await.expect("got") == one, "{name} is what it was");
+                self.put(name, &one).await;
+                if can.rename {
+                    self.store.rename(name, &path("elsewhere")).await.expect("renamed");
+                    self.store.rename(&path("elsewhere"), name).await.expect("and back");
+                }
+                if can.list {
+                    assert!(self.listed(None).await.contains_key(name), "{name} is listed");
+                }
+                self.remove(name).await;
+                self.remove(&path("beside")).await;
+                self.store.remove_dir(&top).await.expect("an empty directory goes");
+            }
+        }
+    }
+
+    /// Of names that the place takes for one, the first stays what it is.
+    async fn names_that_are_one_do_each_other_no_harm(&self) {
+        let folding = self.store.folding().await.expect("told");
+        let can = self.store.capabilities().trees;
+        let (one, two, other) = (pattern(45, 20), pattern(46, 20), path("fold/other"));
+        let pairs = [
+            (folding.case, "fold/a", "fold/A"),
+            (folding.case, "fold/b/x", "fold/B/x"),
+            (folding.unicode, "fold/\u{e9}", "fold/e\u{301}"),
+        ];
+        for (folds, first, second) in pairs {
+            let (first, second) = (path(first), path(second));
+            self.put(&first, &one).await;
+            self.put(&other, &two).await;
+            if folds {
+                let mut put = self.open(&second, two.len() as u64).await;
+                let stored = put.write(two.clone()).await.is_ok() && put.commit().await.is_ok();
+                assert!(!stored, "{second} is not stored over {first}");
+                if can.rename {
+                    self.store.rename(&other, &second).await.expect_err("nor renamed to it");
+                }
+                if can.copy {
+                    self.store.copy(&other, &second, None).await.expect_err("nor copied");
+                }
+                assert!(self.whole(&other).await.expect("got") == two, "what was refused stays");
+            }
+            assert!(!self.present(&second).await, "nothing is there by a name that nobody gave");
+            assert_eq!(self.whole(&second).await.expect_err("nothing to get").kind(), Kind::NotFound);
+            self.remove(&second).await;
+            assert!(self.whole(&first).await.expect("got") == one, "{first} is what it was");
+            if can.rename {
+                // A directory of two spellings would have to be moved with all that is in it.
+                if let Err(e) = self.store.rename(&first, &second).await {
+                    assert!(folds && first.as_bytes().ends_with(b"/x"), "another spelling: {e}");
+                    assert!(self.whole(&first).await.expect("got") == one, "what was not renamed stays");
+                    self.store.rename(&first, &path("fold/B2/x")).await.expect("another name");
+                    self.clean(&["fold/b"]).await;
+                    self.store.rename(&path("fold/B2/x"), &second).await.expect("then the name");
+                }
+                assert!(self.whole(&second).await.expect("got") == one, "it is there under the new name");
+                assert!(!self.present(&first).await, "and not under the old one");
+                self.store.rename(&second, &first).await.expect("and back");
+                assert!(self.whole(&first).await.expect("got") == one, "it is there under the old name");
+            }
+            self.remove(&first).await;
+            self.remove(&other).await;
+            self.clean(&["fold/b", "fold/B", "fold/B2", "fold"]).await;
         }
     }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::fold::{self, Folding};
 use crate::options::{Options, Spec, bad};
 use crate::pump::{FileSource, Source};
 use crate::sys::on_a_thread;
@@ -237,6 +238,14 @@ impl Store for Fs {
         tree::remove_dir(self, dir).await
     }
 
+    async fn folding(&self) -> Result<Folding> {
+        let is_there = async |name: &ObjectName| {
+            let path = self.path(Op::Stat, name)?.file;
+            self.off(Op::Stat, move || std::fs::symlink_metadata(path).is_ok()).await
+        };
+        fold::probe(self, is_there).await
+    }
+
     /// Inode, length and time of the last change, in nanoseconds: what git goes by in its index.
     fn identify(&self, _: &ObjectName, _: u64, tag: Option<&str>) -> Option<String> {
         tag.map(crate::tree::plain)
@@ -254,14 +263,17 @@ mod tests {
         crate::sys::run(uring, async {
             for tree in [false, true] {
                 let context = Context { tree, ..context.clone() };
-                let store: Rc<dyn Store> = Rc::new(Fs::at(dir.path(), &context));
+                let root = dir.path().join(if tree { "tree" } else { "keys" });
+                let store: Rc<dyn Store> = Rc::new(Fs::at(&root, &context));
                 conformance::examine(&store, &context).await;
             }
         })
         .expect("a runtime");
-        // Nothing is left of all the aborted puts.
-        let left: Vec<_> = std::fs::read_dir(dir.path().join("tmp")).map(|d| d.flatten().collect()).unwrap_or_default();
-        assert!(left.is_empty(), "{left:?}");
+        // Nothing is left of all the aborted puts, and in a tree no directory either.
+        for (root, expected) in [("keys/tmp", true), ("tree", false)] {
+            let left = std::fs::read_dir(dir.path().join(root)).map(|d| d.flatten().collect::<Vec<_>>());
+            assert!(left.as_ref().map_or(expected, Vec::is_empty), "{root}: {left:?}");
+        }
     }
 
     #[test]

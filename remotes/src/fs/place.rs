@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::spelling::is_spelled;
 use super::tree::absent;
 use crate::{NameError, ObjectName};
 
@@ -109,6 +110,10 @@ impl Place {
     fn make_dirs(&self) -> io::Result<Vec<PathBuf>> {
         let missing: Vec<PathBuf> =
             self.dir().ancestors().take_while(|d| *d != &*self.root && !d.is_dir()).map(Path::to_path_buf).collect();
+        let mut there = self.dir().ancestors().skip(missing.len()).take_while(|d| *d != &*self.root);
+        if self.tree && !there.try_fold(true, |all, dir| Ok::<_, io::Error>(all && is_spelled(dir)?))? {
+            return Err(self.twin());
+        }
         for dir in missing.iter().rev() {
             match std::fs::create_dir(dir) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
@@ -123,6 +128,10 @@ impl Place {
         match self.beneath().and_then(|()| self.let_write()) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             result => result?,
+        }
+        // A file that the system only takes for this one stays.
+        if self.tree && std::fs::symlink_metadata(&self.file).is_ok() && !self.is_exact()? {
+            return Ok(());
         }
         match std::fs::remove_file(&self.file).map_err(|e| if self.tree { absent(e) } else { e }) {
             // A directory of that name is no file of that name.

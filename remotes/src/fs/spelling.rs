@@ -4,6 +4,7 @@
 //! was told so. Which name a file really has only the directory tells, so where something is in the way of a new name the
 //! directory is read, and what has another name is left alone.
 
+use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -11,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::place::Place;
+use crate::fold::respellings;
 
 /// What a file meets at the name that it shall have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,11 +82,19 @@ impl Place {
         let same_name = self.file.file_name() == from.file.file_name();
         match meet(from.seen()?, self.seen()?, same_name) {
             Meeting::Other => std::fs::rename(&from.file, &self.file),
-            Meeting::Twin => Err(self.twin()),
+            Meeting::Twin | Meeting::SameName => Err(self.twin()),
             Meeting::Second => std::fs::remove_file(&from.file),
-            Meeting::SameName => Ok(()),
             Meeting::Itself => self.respell(from),
         }
+    }
+
+    /// Whether what is found at this name of a tree has that very name, and the directories above it theirs.
+    pub(super) fn is_exact(&self) -> io::Result<bool> {
+        if !self.tree {
+            return Ok(true);
+        }
+        let mut levels = self.file.ancestors().take_while(|level| *level != &*self.root);
+        levels.try_fold(true, |all, level| Ok(all && is_spelled(level)?))
     }
 
     /// Fails where what is found at this name has another. Reads the directories above it.
@@ -136,13 +146,22 @@ impl Place {
         })
     }
 
-    fn twin(&self) -> io::Error {
+    pub(super) fn twin(&self) -> io::Error {
         let name = self.file.strip_prefix(&self.root).unwrap_or(&self.file);
         io::Error::other(format!(
-            "there is a file whose name this file system does not tell from {}; it stays, and one of the two must be renamed",
+            "there is a file or directory whose name this file system does not tell from {}; it stays, and one of the two must be renamed",
             name.as_os_str().as_bytes().escape_ascii()
         ))
     }
+}
+
+/// Whether a file that is found at `path` has this very name. The directory is read only where something is found by another
+/// spelling too.
+pub(super) fn is_spelled(path: &Path) -> io::Result<bool> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(true) };
+    let is_found = |other: Vec<u8>| std::fs::symlink_metadata(dir.join(OsStr::from_bytes(&other))).is_ok();
+    let doubted = respellings(name.as_bytes()).into_iter().flatten().any(is_found);
+    Ok(!doubted || is_entry(path)?)
 }
 
 /// Whether the directory of `path` has an entry of this very name.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::place::{Place, RACES, lock};
 use super::put::Stage;
 
-/// Where files are staged among keys. Versions before 0.2 staged here in trees too.
+/// Where files are staged among keys. Earlier versions staged here in trees too.
 const KEYS: &str = "tmp";
 
 /// Where they are staged in a tree: directory by directory.

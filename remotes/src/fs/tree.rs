@@ -81,7 +81,7 @@ impl Place {
         }
         self.beneath()?;
         let meta = std::fs::symlink_metadata(&self.file).map_err(absent)?;
-        if meta.is_dir() { Err(io::ErrorKind::NotFound.into()) } else { Ok(meta) }
+        if meta.is_dir() || !self.is_exact()? { Err(io::ErrorKind::NotFound.into()) } else { Ok(meta) }
     }
 
     /// Opens the file for reading.
@@ -104,7 +104,7 @@ impl Place {
         self.beneath()?;
         to.beneath()?;
         let meta = std::fs::symlink_metadata(&self.file).map_err(absent)?;
-        if !meta.is_file() {
+        if !meta.is_file() || !self.is_exact()? {
             return Err(io::ErrorKind::NotFound.into());
         }
         if self.file == to.file {

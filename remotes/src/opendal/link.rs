@@ -1,16 +1,20 @@
 //! One request after the other to a service: watched, limited in time, its errors explained.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use opendal::layers::RetryLayer;
 use opendal::{HttpTransporter, Metadata, OperationContext, Operator, Writer};
 use tokio::time::Instant;
 
 use super::errors;
-use super::service::Service;
+use super::service::{Layout, Service};
+use super::staging::Staging;
 use super::transport::{Client, Transport, Watch};
+use crate::fold::respellings;
 use crate::retry::{Backoff, TRIES};
 use crate::{Context, Error, Kind, Op, Result};
 
@@ -25,6 +29,20 @@ pub(super) struct Link {
     operator: Operator,
     client: Client,
     secrets: Vec<String>,
+    pub(super) staging: Staging,
+    /// Whether names of other case, other letters' case, other form and other ending are found; once that was asked.
+    folds: [Cell<Option<bool>>; 4],
+}
+
+/// What is found where something shall be put, and stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InTheWay {
+    /// Nothing, or a file of that very name.
+    Nothing,
+    /// A directory.
+    Directory,
+    /// A file of another name that the service does not tell from this one.
+    Twin,
 }
 
 /// An operator whose requests report to a watch.
@@ -41,7 +59,17 @@ impl Link {
         secrets: Vec<String>,
         context: &Context,
     ) -> Self {
-        Self { service, label, context: context.clone(), operator, client: Client::default(), secrets }
+        let staging = Staging::new(context.tree);
+        Self {
+            service,
+            label,
+            context: context.clone(),
+            operator,
+            client: Client::default(),
+            secrets,
+            staging,
+            folds: Default::default(),
+        }
     }
 
     pub(super) fn can(&self) -> opendal::Capability {
@@ -161,24 +189,90 @@ impl Link {
         }
     }
 
-    /// Whether a directory is at `path` of a tree. Services that are told to replace or to remove it take away all that is in it.
-    async fn is_directory(&self, op: Op, path: &str) -> Result<bool> {
-        let may_be = self.context.tree && self.can().create_dir;
-        Ok(may_be && self.meta(op, path).await?.is_some_and(|meta| meta.is_dir()))
-    }
-
-    /// Sees that no directory is at `path`, where something shall be put. Errors: one is, and stays with all that is in it.
+    /// Sees that neither a directory nor a file of another name is found at `path`, where something shall be put. Errors: one
+    /// is, and stays with all that is in it.
     pub(super) async fn may_replace(&self, op: Op, path: &str) -> Result<()> {
-        match self.is_directory(op, path).await? {
-            true => Err(self.error(op, Kind::Io, "there is a directory of that name")),
-            false => Ok(()),
+        match self.in_the_way(op, path).await? {
+            InTheWay::Nothing => Ok(()),
+            InTheWay::Directory => Err(self.error(op, Kind::Io, "there is a directory of that name")),
+            InTheWay::Twin => Err(self.twin(op)),
         }
     }
 
-    /// Removes the file at `path`, if one is there.
+    pub(super) fn twin(&self, op: Op) -> Error {
+        let detail = "there is a file or directory whose name this service does not tell from it; it stays, and one of the two must be renamed";
+        self.error(op, Kind::Io, detail)
+    }
+
+    /// What is found at `path` of a tree and must not be replaced.
+    pub(super) async fn in_the_way(&self, op: Op, path: &str) -> Result<InTheWay> {
+        if !self.context.tree || !self.can().create_dir {
+            return Ok(InTheWay::Nothing);
+        }
+        Ok(match self.meta(op, path).await? {
+            None => InTheWay::Nothing,
+            Some(meta) if meta.is_dir() => InTheWay::Directory,
+            Some(_) if self.is_spelled(op, path).await? => InTheWay::Nothing,
+            Some(_) => InTheWay::Twin,
+        })
+    }
+
+    /// Whether what was found at `path` of a tree has that very name. Whether the service folds names is tried once for each way
+    /// to do so, on the first name that tells; where something is found, be it a file of its own, names are looked up in lists.
+    pub(super) async fn is_exact(&self, op: Op, path: &str) -> Result<bool> {
+        if !self.context.tree || self.service.layout == Layout::Flat {
+            return Ok(true);
+        }
+        let mut folds = false;
+        for (known, other) in self.folds.iter().zip(respellings(path.as_bytes())) {
+            if known.get().is_none()
+                && let Some(other) = other.and_then(|other| String::from_utf8(other).ok())
+                && self.service.keeps(&other).is_ok()
+            {
+                known.set(Some(self.meta(op, &other).await?.is_some()));
+            }
+            folds |= known.get() == Some(true);
+        }
+        Ok(!folds || self.is_spelled(op, path).await?)
+    }
+
+    /// What the service finds at `path`, be it of another name.
+    pub(super) async fn finds(&self, op: Op, path: &str) -> Result<bool> {
+        Ok(self.meta(op, path).await?.is_some())
+    }
+
+    /// Whether what is found at `path` has this very name, and the directories above it theirs, as far as the service lists them.
+    async fn is_spelled(&self, op: Op, path: &str) -> Result<bool> {
+        if !self.can().list {
+            return Ok(true);
+        }
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        for end in ends {
+            let part = &path[..end];
+            let dir = part.rfind('/').map_or("/", |at| &part[..=at]);
+            let find = |o: Operator| async move {
+                let mut lister = o.lister(dir).await?;
+                while let Some(entry) = lister.next().await.transpose()? {
+                    if entry.path().trim_end_matches('/') == part {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            };
+            if !self.often(op, find).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes the file at `path`, if one of that name is there.
     pub(super) async fn delete_file(&self, op: Op, path: &str) -> Result<()> {
-        if self.is_directory(op, path).await? {
-            return Ok(());
+        if self.context.tree && self.can().create_dir {
+            match self.meta(op, path).await? {
+                Some(meta) if meta.is_dir() || !self.is_exact(op, path).await? => return Ok(()),
+                _ => {}
+            }
         }
         self.delete(op, path).await
     }

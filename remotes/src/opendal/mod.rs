@@ -1,13 +1,14 @@
 //! Every other service, through OpenDAL: `scheme=webdav endpoint=...`, with OpenDAL's own option names.
 //!
-//! The table [`SERVICES`] says how each is used. Where a service may show an unfinished object, objects are written below
-//! `tmp/` and renamed; where it takes an object only whole, they are collected in memory up to `memory-cap=`.
+//! The table [`SERVICES`] says how each is used. Where a service may show an unfinished object, objects are written under another
+//! name (see `staging`) and renamed; where it takes an object only whole, they are collected in memory up to `memory-cap=`.
 
 mod errors;
 mod link;
 mod put;
 mod read;
 mod service;
+mod staging;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use opendal::raw::{OpStat, Service as _};
 
+use crate::fold::{self, Folding};
 use crate::options::{Options, Spec, bad};
 use crate::pump::{BLOCK, Source, read_small};
 use crate::{
@@ -135,7 +137,8 @@ impl OpendalStore {
     }
 
     fn prove_name(&self) -> Result<ObjectName> {
-        let name = format!("stream-proof-{}", unique());
+        let dir = if self.link.context.tree { ".git/annex/stream-tmp/" } else { "" };
+        let name = format!("{dir}stream-proof-{}", unique());
         ObjectName::new(name).map_err(|e| self.link.error(Op::Prove, Kind::Other, e.to_string()))
     }
 
@@ -150,6 +153,11 @@ impl OpendalStore {
         put.commit().await?;
         let got = read_small(self, &marker, BLOCK as u64, &self.link.context).await;
         let removed = self.remove(&marker).await;
+        if self.link.context.tree && removed.is_ok() {
+            // Others may be at it; then it is they who are done last.
+            let _ = self.link.remove_empty(".git/annex/stream-tmp").await;
+            self.link.tidy().await;
+        }
         if got? != content {
             return Err(self.link.error(Op::Prove, Kind::Protocol, "what was written is not what is read"));
         }
@@ -217,7 +225,10 @@ impl Store for OpendalStore {
 
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
         let path = self.path(Op::Stat, object)?;
-        let found = self.link.look(Op::Stat, path).await.map_err(|e| e.object(object))?;
+        let mut found = self.link.look(Op::Stat, path).await.map_err(|e| e.object(object))?;
+        if found.is_some() && !self.link.is_exact(Op::Stat, path).await.map_err(|e| e.object(object))? {
+            found = None;
+        }
         if found.is_none() {
             self.absent(Op::Stat).await.map_err(|e| e.object(object))?;
         }
@@ -314,7 +325,15 @@ impl Store for OpendalStore {
     }
 
     async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
-        self.remove_empty(self.path(Op::Remove, dir)?).await.map_err(|e| e.object(dir))
+        self.link.remove_empty(self.path(Op::Remove, dir)?).await.map_err(|e| e.object(dir))
+    }
+
+    async fn folding(&self) -> Result<Folding> {
+        fold::probe(self, async |name| self.link.finds(Op::Stat, self.path(Op::Stat, name)?).await).await
+    }
+
+    async fn tidy(&self) {
+        self.link.tidy().await;
     }
 
     /// The name too: many services make an ETag of length and time alone, which two files may share.

@@ -9,15 +9,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use opendal::{Buffer, Writer};
 
-use super::link::{Call, Link, unique};
-use super::service::{Commit, Intake};
+use super::link::{Call, Link};
+use super::service::{Commit, Intake, Layout};
+use super::staging::Staged;
 use crate::pump::lane::FileBlocks;
 use crate::pump::{BLOCK, Block, FileSource, Lease, Meter};
 use crate::retry::Backoff;
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stat, Stored, units};
-
-/// Directory below the root where objects wait for their name; git-annex's own directory remotes use the same.
-pub(super) const STAGE: &str = "tmp";
 
 /// Smallest part, in bytes: large enough that a request's cost does not show, small enough that many transfers fit.
 const PART: u64 = 8 << 20;
@@ -30,7 +28,7 @@ pub(super) struct OpendalPut {
     object: ObjectName,
     path: String,
     /// Where the object is written, if not at `path` at once.
-    stage: Option<String>,
+    stage: Option<Staged>,
     len: u64,
     got: u64,
     pending: Vec<Bytes>,
@@ -61,7 +59,7 @@ impl OpendalPut {
     pub(super) async fn open(link: Rc<Link>, object: &ObjectName, path: &str, len: u64) -> Result<Self> {
         let can = link.can();
         let budget = &link.context.budget;
-        let stage = (link.service.commit == Commit::Rename).then(|| format!("{STAGE}/{}", unique()));
+        let stage = (link.service.commit == Commit::Rename).then(|| Staged::new(&link));
         let part = match link.service.intake {
             Intake::Parts(most) if can.write_can_multi => {
                 let size = |v: Option<usize>, or| v.map_or(or, |v| v as u64);
@@ -91,7 +89,7 @@ impl OpendalPut {
                 let http = matches!(link.service.intake, Intake::Parts(_));
                 // A stream has no parts that could be sent again.
                 let call = if http { link.call_with_retries() } else { link.call() };
-                let target = stage.as_deref().unwrap_or(path);
+                let target = stage.as_ref().map_or(path, |stage| &stage.path);
                 let writer = call.operator.writer(target).await;
                 let writer = Box::new(writer.map_err(|e| link.explain(Op::Put, &e, &call.watch).object(object))?);
                 Way::Stream { writer, call, part, http }
@@ -129,7 +127,7 @@ impl OpendalPut {
     }
 
     fn target(&self) -> &str {
-        self.stage.as_deref().unwrap_or(&self.path)
+        self.stage.as_ref().map_or(&self.path, |stage| &stage.path)
     }
 
     /// Takes a block that lives under this put's lease.
@@ -189,6 +187,9 @@ impl OpendalPut {
         if self.got != self.len {
             return Err(self.error(Kind::Truncated, format!("{} of {} bytes arrived", self.got, self.len)));
         }
+        if self.stage.is_none() && self.link.service.layout == Layout::Tree {
+            self.link.may_replace(Op::Put, &self.path).await.map_err(|e| self.about(e))?;
+        }
         match &mut self.way {
             // An object without bytes, or one that could not be sent before it may be seen.
             Way::Whole if !self.littered => self.upload(None).await?,
@@ -200,7 +201,7 @@ impl OpendalPut {
                 done.map(|_| ()).map_err(|e| self.about(e))?;
             }
         }
-        if let Some(stage) = self.stage.clone() {
+        if let Some(stage) = self.stage.as_ref().map(|stage| stage.path.clone()) {
             self.check(&stage).await?;
             self.link.may_replace(Op::Put, &self.path).await.map_err(|e| self.about(e))?;
             self.rename(&stage).await?;
@@ -215,6 +216,11 @@ impl OpendalPut {
             let _ = self.link.delete(Op::Put, &path).await;
         }
         let stat = stat?;
+        if !self.link.is_exact(Op::Put, &path).await.map_err(|e| self.about(e))? {
+            // Nothing was there, so it is a directory that has another spelling, and there it would not be found.
+            self.link.delete(Op::Put, &path).await.map_err(|e| self.about(e))?;
+            return Err(self.about(self.link.twin(Op::Put)));
+        }
         Ok(Stored { len: stat.len, tag: stat.tag, version: None })
     }
 
@@ -259,7 +265,7 @@ impl OpendalPut {
             // A writer that has not begun would begin, to have something to abort. Many services have nothing to abort and say so; what was written goes below.
             let _ = self.link.watched(Op::Put, &call.watch, writer.abort(), |_| {}).await;
         }
-        match self.stage.clone() {
+        match self.stage.as_ref().map(|stage| stage.path.clone()) {
             Some(stage) if std::mem::take(&mut self.littered) => {
                 self.link.delete(Op::Put, &stage).await.map_err(|e| self.about(e))
             }
@@ -365,7 +371,7 @@ impl Drop for OpendalPut {
             Way::Stream { writer, .. } if !self.settled => Some(writer),
             _ => None,
         };
-        self.link.clean_later(writer, self.stage.take());
+        self.link.clean_later(writer, self.stage.as_ref().map(|stage| stage.path.clone()));
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Intake {
 pub enum Commit {
     /// The service itself shows an object only when it is whole.
     Service,
-    /// It is written below `tmp/` and renamed.
+    /// It is written under another name and renamed.
     Rename,
     /// Nothing does: the length is checked afterwards, and an object that is wrong is removed.
     Check,
@@ -71,6 +71,11 @@ impl Service {
     /// True where it is part of this build.
     pub fn is_built(&self) -> bool {
         self.build.is_some()
+    }
+
+    /// True where a directory that is removed while something comes into it stays. Elsewhere all goes that is in it.
+    pub(super) fn spares_full_directories(&self) -> bool {
+        self.scheme == "sftp"
     }
 
     /// Whether a name comes back from it as it was given. Errors: why not.

@@ -200,7 +200,7 @@ fn conformance_of_a_stream_that_is_renamed() {
     let build: service::Build = opendal::Operator::from_iter::<opendal::services::Fs>;
     let root = dir.path().join("root");
     examined(bare("fs", Layout::Tree, Intake::Stream, Commit::Rename, build), root.to_str().expect("UTF-8"));
-    let left = std::fs::read_dir(root.join(put::STAGE)).expect("the stage").count();
+    let left = std::fs::read_dir(root.join("tmp")).expect("the stage").count();
     assert_eq!(left, 0, "nothing is left of all the aborted puts");
 }
 
@@ -249,7 +249,7 @@ fn table() -> String {
         let commit = match (s.intake, s.commit) {
             (Intake::Nothing, _) => "-",
             (_, Commit::Service) => "kept back by the service",
-            (_, Commit::Rename) => "below `tmp/`, then renamed",
+            (_, Commit::Rename) => "under another name, then renamed",
             (_, Commit::Check) => "may be seen; removed when wrong",
         };
         let layout = match s.layout {

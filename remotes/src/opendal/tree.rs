@@ -9,9 +9,10 @@ use opendal::options::ListOptions;
 use opendal::{Lister, Metadata};
 
 use super::OpendalStore;
-use super::link::Link;
-use super::put::STAGE;
+use super::link::{InTheWay, Link};
+use super::staging::Staged;
 use super::transport::Watch;
+use crate::fold::Folding;
 use crate::retry::Backoff;
 use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stat, Store, Stored, Trees, Write};
 
@@ -42,10 +43,30 @@ impl OpendalStore {
             return self.there(Op::Rename, from).await.map(|_| ());
         }
         if self.link.can().rename {
+            if Folding::ALL.fold(from.as_bytes()) == Folding::ALL.fold(to.as_bytes())
+                && self.link.in_the_way(Op::Rename, self.path(Op::Rename, to)?).await? == InTheWay::Twin
+            {
+                return self.respell(from, to).await;
+            }
             return self.shift(Move::Rename, Op::Rename, from, to).await.map(|_| ());
         }
         self.shift(Move::Copy, Op::Rename, from, to).await?;
         self.link.delete(Op::Rename, self.path(Op::Rename, from)?).await.map_err(|e| e.object(from))
+    }
+
+    /// The two are one name to the service, which removes what is at a name before it moves something there: so the object goes
+    /// by way of a third.
+    async fn respell(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+        let staged = Staged::new(&self.link);
+        let aside =
+            ObjectName::new(&staged.path).map_err(|e| self.link.error(Op::Rename, Kind::Other, e.to_string()))?;
+        self.shift(Move::Rename, Op::Rename, from, &aside).await?;
+        let moved = self.shift(Move::Rename, Op::Rename, &aside, to).await;
+        if moved.is_err() {
+            // What is at the new name is another file after all, and stays.
+            self.shift(Move::Rename, Op::Rename, &aside, from).await?;
+        }
+        moved.map(|_| ())
     }
 
     pub(super) async fn copy_object(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
@@ -97,7 +118,17 @@ impl OpendalStore {
             backoff.pause(e).await.map_err(about)?;
         }
         match self.link.look_for(op, target, before.len).await.map_err(about)? {
-            Some(after) if after.len == before.len => Ok(after),
+            Some(after) if after.len == before.len => {
+                if !self.link.is_exact(op, target).await.map_err(about)? {
+                    // A directory has another spelling: there it would not be found.
+                    match how {
+                        Move::Rename => self.link.once(op, |o| async move { o.rename(target, source).await }).await?,
+                        Move::Copy => self.link.delete(op, target).await?,
+                    }
+                    return Err(self.link.twin(op).object(to));
+                }
+                Ok(after)
+            }
             _ => {
                 let detail = "the service said it had done so, and has not";
                 Err(self.link.error(op, Kind::Protocol, detail).object(to))
@@ -105,13 +136,20 @@ impl OpendalStore {
         }
     }
 
+    pub(super) fn walk(&self, prefix: Option<&str>) -> Walk {
+        let start = prefix.map(|prefix| format!("{prefix}/")).unwrap_or_else(|| "/".into());
+        Walk { link: Rc::clone(&self.link), todo: vec![start], open: None }
+    }
+}
+
+impl Link {
     /// Removes a directory where nothing is in it: most services would take all of it away.
     pub(super) async fn remove_empty(&self, dir: &str) -> Result<()> {
-        if !self.link.can().create_dir || !self.link.can().list {
+        if !self.can().create_dir || !self.can().list {
             return Ok(());
         }
         let dir = format!("{dir}/");
-        let looked = self.link.once(Op::Remove, |o| async move { o.list(&dir).await.map(|found| (dir, found)) }).await;
+        let looked = self.once(Op::Remove, |o| async move { o.list(&dir).await.map(|found| (dir, found)) }).await;
         let (dir, found) = match looked {
             Err(e) if e.kind() == Kind::NotFound => return Ok(()),
             looked => looked?,
@@ -119,12 +157,7 @@ impl OpendalStore {
         if found.iter().any(|entry| entry.path().trim_end_matches('/') != dir.trim_end_matches('/')) {
             return Ok(());
         }
-        self.link.delete(Op::Remove, &dir).await
-    }
-
-    pub(super) fn walk(&self, prefix: Option<&str>) -> Walk {
-        let start = prefix.map(|prefix| format!("{prefix}/")).unwrap_or_else(|| "/".into());
-        Walk { link: Rc::clone(&self.link), todo: vec![start], open: None }
+        self.delete(Op::Remove, &dir).await
     }
 }
 
@@ -160,7 +193,7 @@ impl Walk {
             if !self.link.can().list_with_recursive {
                 self.todo.push(path.to_string());
             }
-        } else if !is_ours(path) {
+        } else if !self.link.staging.is_staged(path) {
             self.meet(path.to_string(), entry.metadata().clone(), page).await?;
         }
         Ok(true)
@@ -186,13 +219,6 @@ impl Walk {
         page.entries.extend(stat.map(|stat| Entry { name, len: stat.len, tag: stat.tag }));
         Ok(())
     }
-}
-
-/// An object that waits for its name.
-fn is_ours(path: &str) -> bool {
-    let Some((STAGE, name)) = path.split_once('/') else { return false };
-    let hex = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
-    name.split_once('-').is_some_and(|(process, chance)| hex(process) && chance.len() == 16 && hex(chance))
 }
 
 #[async_trait(?Send)]

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::fold::Folding;
 use crate::pump::{Blocks, FileSource, Meter, Source};
 use crate::{
     Capabilities, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Stored,
@@ -171,6 +172,14 @@ impl Store for Faults {
     async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
         self.check(Op::Remove)?;
         self.inner.remove_dir(dir).await
+    }
+
+    async fn folding(&self) -> Result<Folding> {
+        self.inner.folding().await
+    }
+
+    async fn tidy(&self) {
+        self.inner.tidy().await;
     }
 
     fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {

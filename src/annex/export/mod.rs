@@ -4,6 +4,7 @@
 //! Here is what needs no network: [`tree`] reads trees, [`plan`] makes a list of steps, and [`record`] writes down what
 //! was done, so that git-annex may go on from there, and we from where it stopped.
 
+pub mod apart;
 pub mod db;
 mod doubt;
 pub mod exportable;

@@ -94,6 +94,19 @@ pub fn is_under_way(repository: &Repository, log: &ExportLog, remote: &Uuid) -> 
     Ok(own.is_some_and(|own| !own.incomplete.is_empty() || marked == Some(own.tree)))
 }
 
+/// What was found out of `remote` about the names it tells apart, as it was [`keep_about_names`]. `None` where nothing was.
+pub fn about_names(repository: &Repository, remote: &Uuid) -> io::Result<Option<String>> {
+    match fs::read(own_path(repository, remote, ".names")?) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(|text| Some(String::from_utf8_lossy(&text).into_owned())),
+    }
+}
+
+/// Keeps for [`about_names`] what was found out.
+pub fn keep_about_names(repository: &Repository, remote: &Uuid, text: &str) -> io::Result<()> {
+    replace(&own_path(repository, remote, ".names")?, text.as_bytes())
+}
+
 /// Takes the mark away: all steps are done, and noted.
 pub fn unmark(repository: &Repository, remote: &Uuid) -> io::Result<()> {
     match fs::remove_file(own_path(repository, remote, ".mark")?) {

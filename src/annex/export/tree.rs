@@ -1,5 +1,7 @@
 //! The files of a tree as they are exported: each a path and the key of its content.
 
+use std::collections::BTreeMap;
+
 use super::names::TEMPORARY;
 use crate::annex::branch::{Branch, BranchError};
 use crate::annex::object::{FileKind, GitId, TreeFile};
@@ -45,6 +47,36 @@ pub fn exportable(branch: &Branch, whole: GitId, known: Option<&Exportable>) -> 
     }
     let tree = branch.tree_without(whole, &left_out.keys().cloned().collect())?;
     Ok(Exportable { whole, tree, left_out })
+}
+
+/// What of `known` is left out for what it is, and not only because a remote does not tell its name from another. Reads the
+/// links among it.
+pub fn left_out_for_good(branch: &Branch, mut known: Exportable) -> Result<Exportable, BranchError> {
+    let mut kept = BTreeMap::new();
+    for (path, file) in known.left_out {
+        if !may_be_exported(&path) || key_of(branch, file)?.is_none() {
+            kept.insert(path, file);
+        }
+    }
+    known.left_out = kept;
+    Ok(known)
+}
+
+/// The same tree without more of its files.
+pub fn without(
+    branch: &Branch,
+    mut what: Exportable,
+    more: BTreeMap<Vec<u8>, TreeFile>,
+) -> Result<Exportable, BranchError> {
+    what.left_out.extend(more);
+    what.tree = branch.tree_without(what.whole, &what.left_out.keys().cloned().collect())?;
+    Ok(what)
+}
+
+/// The files of a tree.
+pub fn files(branch: &Branch, tree: GitId) -> Result<BTreeMap<Vec<u8>, TreeFile>, BranchError> {
+    let all = branch.tree_changes(None, Some(tree))?;
+    Ok(all.into_iter().filter_map(|change| Some((change.path, change.new?))).collect())
 }
 
 /// What differs between two trees, sorted by path; all of `new` where there is no `old`. Files that changed in mode only are

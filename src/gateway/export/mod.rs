@@ -5,6 +5,7 @@
 //! its names on the store. Whoever changes names holds git-annex's lock for exports; whoever reads holds nothing, and
 //! looks again where what is noted and what is there do not fit together.
 
+mod apart;
 mod arrived;
 mod lookup;
 mod others;

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use remotes::fold::Folding;
+
+use super::apart::{Told, told_apart};
 use super::questions::Answer;
 use super::{Held, Tree, Why};
 use crate::annex::branch::GitId;
+use crate::annex::export::apart::Apart;
 use crate::annex::export::look::Found;
 use crate::annex::export::record;
-use crate::annex::export::tree::{Exportable, exportable};
+use crate::annex::export::tree::{Exportable, exportable, left_out_for_good};
 use crate::annex::export::work::Work;
 use crate::annex::log::PREFERRED_LOG;
 use crate::annex::log::uuid::UuidLog;
@@ -33,6 +37,8 @@ pub struct Exported {
     pub waiting: usize,
     /// Files of the tree that the store cannot have under their names.
     pub impossible: usize,
+    /// Files of the tree that are left out because the store does not tell their names from others, each with such a one.
+    pub refused: Vec<(Vec<u8>, Vec<u8>)>,
     /// The remote has preferred content, which is not asked: all of the tree is exported.
     pub has_wishes: bool,
 }
@@ -41,6 +47,7 @@ pub struct Exported {
 struct Plan {
     what: Exportable,
     work: Work,
+    apart: Apart,
     has_wishes: bool,
 }
 
@@ -83,8 +90,33 @@ impl Tree {
 
     /// Does it. Nobody else may be at it.
     pub(super) async fn run(&self, held: &Held) -> Result<Exported, Failure> {
-        let Some(Plan { what, mut work, has_wishes }) = self.plan(held).await? else { return Ok(Exported::default()) };
+        let (mut done, mut waits) = self.pass(held).await?;
+        if waits {
+            // What was in the way has left, under another spelling.
+            let (then, still) = self.pass(held).await?;
+            (done, waits) = (then.after(Some(done)), still);
+        }
+        if waits {
+            tracing::warn!("remote {}: some names wait for others to leave; the next push goes on with it", self.name);
+        }
+        self.store.tidy().await;
+        Ok(done)
+    }
+
+    /// Returns also whether there are names that wait for others to leave.
+    async fn pass(&self, held: &Held) -> Result<(Exported, bool), Failure> {
+        let Some(plan) = self.plan(held).await? else { return Ok((Exported::default(), false)) };
+        let Plan { what, mut work, apart, has_wishes } = plan;
         let mut done = Exported { tree: Some(what.tree), has_wishes, ..Exported::default() };
+        for name in &apart.left_alone {
+            work.give_up(name);
+        }
+        for (name, other) in &apart.refused {
+            let (name, other) = (name.escape_ascii(), other.escape_ascii());
+            tracing::warn!("remote {}: it does not tell {name} from {other}; {name} is left out", self.name);
+        }
+        let waits = !apart.waiting.is_empty();
+        done.refused = apart.refused.into_iter().collect();
         done.impossible = self.examine(&mut work).await?;
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let (work, steps) = held
@@ -109,7 +141,7 @@ impl Tree {
             Ok::<_, Why>(())
         })
         .await?;
-        Ok(done)
+        Ok((done, waits))
     }
 
     /// Somebody elsewhere has exported a tree: notes what the remote holds of it, and changes nothing there. Nobody else may be
@@ -171,13 +203,23 @@ impl Tree {
 
     /// `None` where its branch is not there, and no export was cut.
     async fn plan(&self, held: &Held) -> Result<Option<Plan>, Failure> {
+        let Told { folding, is_new } = self.folding().await?;
         let (home, uuid, tracking) = (Arc::clone(&self.home), self.uuid.clone(), self.tracking.clone());
         held.with(move |book| {
             let repository = home.repository();
             let tracked = tracking.map_or(Ok(None), |tracking| tracking.tree(repository.branch()))?;
-            let known = record::remembered(repository, &uuid);
+            let mut known = record::remembered(repository, &uuid);
+            if folding != Folding::NONE || is_new {
+                known = known.map(|known| left_out_for_good(repository.branch(), known)).transpose()?;
+            }
+            let mut names = Apart::default();
             let what = match (tracked, record::cut(repository, &uuid)?) {
-                (Some(whole), _) => exportable(repository.branch(), whole, known.as_ref())?,
+                (Some(whole), _) => {
+                    let what = exportable(repository.branch(), whole, known.as_ref())?;
+                    let (what, apart) = told_apart(repository, &uuid, what, folding)?;
+                    names = apart;
+                    what
+                }
                 // Nobody knows any more what it shall hold, but nothing must stay between two names.
                 (None, Some(tree)) => known.filter(|known| known.tree == tree).unwrap_or_else(|| Exportable {
                     whole: tree,
@@ -189,7 +231,7 @@ impl Tree {
             let work = Work::of(repository, &mut book.db, &uuid, what.tree, false)?;
             let wishes = UuidLog::parse(&repository.branch().read(PREFERRED_LOG)?);
             let has_wishes = wishes.value(&uuid).is_some_and(|wish| !wish.trim_ascii().is_empty());
-            Ok::<_, Why>(Some(Plan { what, work, has_wishes }))
+            Ok::<_, Why>(Some(Plan { what, work, apart: names, has_wishes }))
         })
         .await
     }

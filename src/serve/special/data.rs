@@ -142,7 +142,10 @@ async fn serve(port: &Arc<Port>, worker: Worker, mut inbox: mpsc::UnboundedRecei
     };
     stop.send_replace(true);
     let patience = if matches!(end, End::Signal(_)) { HURRY } else { LEISURE };
-    let all = async { while tasks.join_next().await.is_some() {} };
+    let all = async {
+        while tasks.join_next().await.is_some() {}
+        worker.tidy().await;
+    };
     tokio::select! {
         _ = tokio::time::timeout(patience, all) => Ok(end),
         signal = signals.next() => Ok(End::Signal(signal)),

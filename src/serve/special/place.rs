@@ -55,6 +55,13 @@ impl Place {
         Ok(Rc::clone(place.get_or_init(|| Rc::new(opened))))
     }
 
+    /// Removes directories of its own that are empty now.
+    pub(super) async fn tidy(&self) {
+        if let Some(tree) = self.tree.get() {
+            tree.store.tidy().await;
+        }
+    }
+
     /// The store that keeps `key`, and its name there.
     pub(super) fn find(&self, op: Op, key: &Key, at: &At) -> Result<(Rc<Opened>, ObjectName)> {
         match at {

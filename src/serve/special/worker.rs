@@ -6,8 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use remotes::fold::Folding;
 use remotes::pump::{self, Budget, Meter};
-use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, units};
+use remotes::registry::Layout;
+use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, Write, units};
 use tokio::sync::watch;
 
 use super::Settings;
@@ -20,7 +22,7 @@ use super::verdict;
 use crate::annex::key::Fields;
 use crate::gateway::remote::setup::{Ready, Tree};
 use crate::proto::special::progress::{INTERVAL, Throttle};
-use crate::proto::special::{FileName, Job, Key, Reply};
+use crate::proto::special::{FileName, Job, Key, Note, Reply};
 
 /// How long a failed upload may take to leave nothing behind, before its failure is reported anyway.
 const ABORT: Duration = Duration::from_secs(10);
@@ -76,7 +78,11 @@ impl Worker {
                 let proof = async {
                     match ready.tree {
                         None => place.keys()?.store.prove(&owner).await,
-                        Some(Tree::Exported) => place.tree()?.store.prove(&owner).await,
+                        Some(Tree::Exported) => {
+                            let store = Rc::clone(&place.tree()?.store);
+                            store.prove(&owner).await?;
+                            self.tell_names(job, &*store, ready).await
+                        }
                         // Whoever may only read can import.
                         Some(Tree::Imported) => place.tree()?.store.list(None).await?.next().await.map(|_| ()),
                     }
@@ -125,6 +131,38 @@ impl Worker {
                 self.settled(job, "retrieve", &key, started, &moved);
                 Ok(Reply::Success)
             }
+        }
+    }
+
+    /// Finds out which names the store does not tell apart, and says so.
+    ///
+    /// Errors: it is one without directories, where nothing but the names keeps files from replacing each other.
+    async fn tell_names(&self, job: Job, store: &dyn Store, ready: &Ready) -> Result<()> {
+        let can = store.capabilities();
+        if can.write == Write::ReadOnly || can.versions {
+            return Ok(());
+        }
+        let folding = store.folding().await?;
+        if folding == Folding::NONE {
+            return Ok(());
+        }
+        let label = store.label();
+        if ready.scheme.layout == Layout::Flat {
+            let detail =
+                format!("it does not tell all names apart ({folding}): files of a tree would replace each other");
+            return Err(Error::new(Op::Prove, Kind::Unsupported, detail).on(label));
+        }
+        let words = format!(
+            "{label} does not tell all names apart ({folding}): files of a tree whose names are one there are refused"
+        );
+        self.port.tell(job, vec![Note::Info(words.into_bytes())]).await
+    }
+
+    /// All is done: leaves no empty directory behind.
+    pub(super) async fn tidy(&self) {
+        let place = self.place.borrow().clone();
+        if let Some(place) = place {
+            place.tidy().await;
         }
     }
 
