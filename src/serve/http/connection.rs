@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::room::Seat;
 use super::server::Shared;
 use crate::gateway::{Failure, FailureKind, Node, Unserved};
 use crate::name::Uuid;
@@ -38,6 +39,9 @@ const SKIP: u64 = 256 << 10;
 /// destroy the answer on its way, if the client is still sending.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Longest time in which a body is read only to throw it away, before an answer.
+const SKIPPING: Duration = Duration::from_secs(5);
+
 /// Bytes read at a time where heads are expected.
 const READ: usize = 8 << 10;
 
@@ -49,6 +53,7 @@ pub(super) struct Connection {
     pub(super) early: Vec<u8>,
     out: Vec<u8>,
     guard: Guard,
+    seat: Seat,
     stop: watch::Receiver<bool>,
 }
 
@@ -83,12 +88,12 @@ enum Next {
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, link: Link, seat: Seat, stop: watch::Receiver<bool>) -> Self {
         let secure = link.is_secure();
         // A page cannot have a certificate for a name that is not its own.
         let loopback_names = shared.access.open == Open::Full && !secure && link.is_loopback();
         let guard = Guard { secure, loopback_names };
-        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, stop }
+        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, stop }
     }
 
     /// Serves until the connection ends. What ends it in the middle of something is nobody's business but the log's.
@@ -96,11 +101,11 @@ impl Connection {
         loop {
             match self.next().await {
                 Ok(Next::Call(call)) => match self.serve(*call).await {
-                    Ok(true) if !*self.stop.borrow() => {}
+                    Ok(true) if !*self.stop.borrow() => self.seat.rest(),
                     Ok(_) => break self.linger().await,
                     Err(_) => break,
                 },
-                Ok(Next::Answered) => {}
+                Ok(Next::Answered) => self.seat.rest(),
                 Ok(Next::Close) => break self.linger().await,
                 Err(_) => break,
             }
@@ -135,6 +140,7 @@ impl Connection {
                             Ok(call) => Ok(Next::Call(Box::new(call))),
                             Err((asked, reject)) => {
                                 self.shared.metrics.request("other");
+                                self.take_room(false).await?;
                                 let response = Response::of(reject.status);
                                 let kept = self.answer(asked, response, reject.body.as_bytes()).await?;
                                 Ok(if kept && !*self.stop.borrow() { Next::Answered } else { Next::Close })
@@ -163,6 +169,7 @@ impl Connection {
                 read = within(limit, self.link.read(&mut self.early[at..])) => read,
                 // A connection that waits for nothing is not waited for.
                 () = stopped(&mut self.stop), if begun.is_none() => Ok(0),
+                () = self.seat.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
             };
             self.early.truncate(at + *n.as_ref().unwrap_or(&0));
             match n {
@@ -183,9 +190,9 @@ impl Connection {
     async fn serve(&mut self, call: Call) -> io::Result<bool> {
         let Call { mut asked, prefix, uuid, op, credentials } = call;
         self.shared.metrics.request(name(&op));
-        let access = &self.shared.access;
-        let who = access.identify(credentials.as_ref(), self.link.is_secure());
-        match access.decide(who, op.action()) {
+        let who = self.shared.access.identify(credentials.as_ref(), self.link.is_secure());
+        self.take_room(matches!(who, Who::Known(_))).await?;
+        match self.shared.access.decide(who, op.action()) {
             Verdict::Allow => {}
             Verdict::Authenticate => return self.answer(asked, Response::of(401), b"").await,
             Verdict::Forbid => return self.answer(asked, Response::of(403), b"").await,
@@ -226,6 +233,17 @@ impl Connection {
             Op::Lock { key } => self.lock(asked, &node, &key).await,
             Op::KeepLocked { lockid } => self.keep_locked(asked, &lockid).await,
         }
+    }
+
+    /// A request begins. Errors: there is no room for it now, and the client has been told.
+    async fn take_room(&mut self, known: bool) -> io::Result<()> {
+        if self.seat.begin(known) {
+            return Ok(());
+        }
+        self.shared.metrics.turned_away.add(1);
+        self.say(Response { retry_after: Some(5), connection: Kept::Close, ..Response::of(503) }, b"").await?;
+        self.link.finish().await;
+        Err(io::ErrorKind::ConnectionAborted.into())
     }
 
     async fn remove(
@@ -316,9 +334,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is left of a short body. False where it is long, or broken.
+    /// Reads what is left of a short body. False where it is long, slow, or broken.
     pub(super) async fn skip(&mut self, body: &mut BodyReader) -> io::Result<bool> {
-        let mut left = SKIP;
+        let (mut left, begun) = (SKIP, Instant::now());
         loop {
             let mut rest = &self.early[..];
             while let Ok(Some(piece)) = body.next(&mut rest) {
@@ -332,8 +350,12 @@ impl Connection {
             if !self.early.is_empty() || left == 0 || body.payload_ahead() > left {
                 return Ok(false);
             }
-            if self.more(LINGER).await? == 0 {
-                return Ok(false);
+            match self.more(LINGER.min(SKIPPING.saturating_sub(begun.elapsed()))).await {
+                Ok(0) => return Ok(false),
+                Ok(_) => {}
+                // Told what it asked for, it can see that nobody waits for the rest.
+                Err(e) if e.kind() == io::ErrorKind::TimedOut => return Ok(false),
+                Err(e) => return Err(e),
             }
         }
     }
@@ -360,7 +382,10 @@ impl Connection {
             }
         };
         // Whoever sends more than that does not read the answer.
-        let _ = tokio::time::timeout(LINGER, rest).await;
+        tokio::select! {
+            _ = tokio::time::timeout(LINGER, rest) => {}
+            () = self.seat.lost() => {}
+        }
     }
 }
 

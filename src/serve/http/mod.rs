@@ -11,6 +11,7 @@ mod listen;
 mod locks;
 mod log;
 mod put;
+mod room;
 mod server;
 mod upkeep;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use remotes::pump::Budget;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -18,9 +18,10 @@ use super::admin;
 use super::connection::{Connection, stopped};
 use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
+use super::room::Room;
 use crate::annex::repository::OpenError;
 use crate::gateway::{Hub, Leases, Means, Metrics, Place, blocking};
-use crate::proto::http::access::Access;
+use crate::proto::http::access::{Access, Logins};
 use crate::proto::http::response::{Connection as Kept, Response};
 use crate::serve::link::{Link, within};
 use crate::serve::systemd::{ActivationError, Notifier};
@@ -99,7 +100,7 @@ pub(super) struct Shared {
     pub(super) means: Means,
     pub(super) log: Log,
     tls: Option<Tls>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
 }
 
 /// Longest time TLS may take to agree on a key.
@@ -114,7 +115,7 @@ const DESCRIPTORS: usize = 4;
 /// Descriptors for all the rest: the threads, the branch, `/metrics`, hooks.
 const OWN_DESCRIPTORS: usize = 128;
 
-/// Pause after a connection could not be accepted, which is mostly for want of descriptors.
+/// Pause after a connection could not be accepted for want of something, mostly of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
 /// Serves until SIGTERM or SIGINT.
@@ -155,6 +156,7 @@ fn serve(options: Options) -> Result<(), StartError> {
             .with("note", "the limit of open files allows no more (ulimit -n, LimitNOFILE=)")
             .warn();
     }
+    let logins = options.access.logins != Logins::No && !options.access.users.is_empty();
     let shared = Arc::new(Shared {
         hub,
         access: options.access,
@@ -163,7 +165,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         means: Means { budget: Budget::new(options.memory), idle: options.idle },
         log,
         tls,
-        room: Arc::new(Semaphore::new(room)),
+        room: Room::new(room, logins),
     });
     let (stop, stopping) = watch::channel(false);
     let threads = (1..options.threads.max(1)).map(|number| {
@@ -252,6 +254,8 @@ async fn accept(
                             return;
                         }
                     }
+                    // Whoever came has gone again. That is no reason to keep the others waiting.
+                    Err(e) if !is_want(&e) => {}
                     Err(e) => {
                         shared.log.line("failed").with("error", format!("accept a connection: {e}")).warn();
                         tokio::time::sleep(BREATH).await;
@@ -280,10 +284,18 @@ async fn accept(
     Ok(())
 }
 
+/// Whether something is lacking here, so that the next try would fail too.
+fn is_want(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let gone = [Errno::CONNABORTED, Errno::CONNRESET, Errno::PROTO, Errno::INTR, Errno::PERM, Errno::NOTCONN];
+    let gone = gone.iter().chain(&[Errno::NETDOWN, Errno::NETUNREACH, Errno::HOSTDOWN, Errno::HOSTUNREACH]);
+    !gone.map(|errno| errno.raw_os_error()).any(|errno| error.raw_os_error() == Some(errno))
+}
+
 /// One connection from its first byte to its last.
 async fn one(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) {
     shared.metrics.accepted.add(1);
-    let Ok(_room) = Arc::clone(&shared.room).try_acquire_owned() else {
+    let Some(seat) = shared.room.enter() else {
         shared.metrics.turned_away.add(1);
         return turn_away(link).await;
     };
@@ -292,13 +304,17 @@ async fn one(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) {
     let link = match (link, &shared.tls) {
         (Link::Tcp(stream), Some(tls)) => {
             let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+            let stream = tokio::select! {
+                stream = within(HANDSHAKE, handshake) => stream,
+                () = seat.lost() => return,
+            };
             // A client that does not get through it has nothing to be told.
-            let Ok(stream) = within(HANDSHAKE, handshake).await else { return };
+            let Ok(stream) = stream else { return };
             Link::Tls(Box::new(stream))
         }
         (link, _) => link,
     };
-    Connection::new(Arc::clone(&shared), link, stop).run().await;
+    Connection::new(Arc::clone(&shared), link, seat, stop).run().await;
 }
 
 struct Open<'a>(&'a Shared);
