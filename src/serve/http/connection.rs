@@ -10,6 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use remotes::sys::named;
 use tokio::sync::watch;
 
 use super::room::Seat;
@@ -100,7 +101,7 @@ impl Connection {
     pub(super) async fn run(mut self) {
         loop {
             match self.next().await {
-                Ok(Next::Call(call)) => match self.serve(*call).await {
+                Ok(Next::Call(call)) => match named(name(&call.op), self.serve(*call)).await {
                     Ok(true) if !*self.stop.borrow() => self.seat.rest(),
                     Ok(_) => break self.linger().await,
                     Err(_) => break,

@@ -172,7 +172,11 @@ fn serve(options: Options) -> Result<(), StartError> {
         let (shared, stop, listening) = (Arc::clone(&shared), stopping.clone(), Arc::clone(&listening));
         let (uring, drain) = (options.uring, options.drain);
         std::thread::Builder::new().name(format!("data-{number}")).spawn(move || {
-            let accepted = remotes::sys::run(uring, async { accept(&shared, listening.again()?, stop, drain).await });
+            let work = async {
+                let _watched = watched();
+                accept(&shared, listening.again()?, stop, drain).await
+            };
+            let accepted = remotes::sys::run(uring, work);
             accepted.and_then(|done| done)
         })
     });
@@ -184,6 +188,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         log.line("listening").with("address", admin.name()).with("scheme", "admin").warn();
     }
     let first = async {
+        let _watched = watched();
         let sockets = listening.again()?;
         let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
@@ -221,6 +226,11 @@ fn serve(options: Options) -> Result<(), StartError> {
     }
     log.line("stopped").warn();
     done.map_err(StartError::Io)
+}
+
+/// Tests fail where it says anything.
+fn watched() -> remotes::sys::Watched {
+    remotes::sys::watched(|words| tracing::error!("{words}"))
 }
 
 /// How many of `connections` there are descriptors for, after asking the system for all it grants. Without the rest the
