@@ -49,8 +49,8 @@ pub(super) struct Shelf {
 pub(super) struct Proxies {
     /// Locked to take the pointer or to put another there, never over IO.
     current: RwLock<Option<Arc<Table>>>,
-    /// Held by whoever looks them up. Data threads await it; none waits.
-    turn: Arc<Mutex<()>>,
+    /// Held by whoever looks them up, with what went wrong the last time, and when that began. Data threads await it.
+    turn: Arc<Mutex<Option<(Instant, Failure)>>>,
 }
 
 struct Table {
@@ -122,16 +122,21 @@ impl Proxies {
 
     /// What somebody found who began after `asked`, or who saw files as in `stamps`; looks where nobody has.
     async fn look_once(&self, home: &Arc<Served>, stamps: &Stamps, asked: Instant) -> Result<Arc<Table>, Failure> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let mut turn = Arc::clone(&self.turn).lock_owned().await;
         if let Some(table) = self.current().filter(|table| table.begun >= asked || table.stamps == *stamps) {
             return Ok(table);
+        }
+        if let Some((_, failure)) = turn.as_ref().filter(|(begun, _)| *begun >= asked) {
+            return Err(failure.clone());
         }
         let home = Arc::clone(home);
         // Not among the pool threads that are counted: it may wait for a lock of git-annex's, as one a repository, and must
         // not keep them from others. Whoever gives up leaves the turn with it, so that it stays one.
         let looked = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            home.proxies().look(home.repository())
+            let begun = Instant::now();
+            let looked = home.proxies().look(home.repository());
+            *turn = looked.as_ref().err().map(|failure| (begun, failure.clone()));
+            looked
         });
         looked.await.map_err(|e| Failure::internal(e.to_string()))?
     }
