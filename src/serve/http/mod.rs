@@ -13,6 +13,7 @@ mod log;
 mod put;
 mod room;
 mod server;
+mod skip;
 mod upkeep;
 
 pub use listen::{Bind, ListenError};

@@ -13,11 +13,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Notify;
 
 /// Where nobody can log in, for how long a connection must have been idle before another gets its room: any may be between
 /// two requests.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Most descriptors of one connection: an upload has its socket, the partial file, and two locks of the transfer.
+const DESCRIPTORS: usize = 4;
+
+/// Descriptors for all the rest: the threads, the branch, `/metrics`, hooks.
+const OWN_DESCRIPTORS: usize = 128;
 
 /// Room for so many connections.
 pub(super) struct Room {
@@ -153,6 +160,18 @@ impl Drop for Seat {
             }
         }
     }
+}
+
+/// How many of `connections` there are descriptors for, after asking the system for all it grants. Without the rest the
+/// first to arrive would be the last to be served: who has none left cannot even say so.
+pub(super) fn affordable(connections: usize) -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, ..limit };
+    if setrlimit(Resource::Nofile, most).is_ok() {
+        limit = most;
+    }
+    let descriptors = limit.current.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    connections.min(descriptors.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS).max(1)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use remotes::pump::Budget;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -18,7 +17,7 @@ use super::admin;
 use super::connection::{Connection, stopped};
 use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
-use super::room::Room;
+use super::room::{Room, affordable};
 use crate::annex::repository::OpenError;
 use crate::gateway::{Hub, Leases, Means, Metrics, Place, blocking};
 use crate::proto::http::access::{Access, Logins};
@@ -109,12 +108,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often locks that lapsed and repositories nobody asks for are looked for.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// Most descriptors of one connection: an upload has its socket, the partial file, and two locks of the transfer.
-const DESCRIPTORS: usize = 4;
-
-/// Descriptors for all the rest: the threads, the branch, `/metrics`, hooks.
-const OWN_DESCRIPTORS: usize = 128;
-
 /// Pause after a connection could not be accepted for want of something, mostly of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -149,7 +142,7 @@ fn serve(options: Options) -> Result<(), StartError> {
     let log = Log::new(options.log, options.quiet);
     crate::serve::warnings::start(move |words| log.line("warning").with("error", words).warn());
     let secure = if tls.is_some() { "https" } else { "http" };
-    let room = room(options.connections);
+    let room = affordable(options.connections);
     if room < options.connections {
         log.line("limited")
             .with("connections", room)
@@ -231,18 +224,6 @@ fn serve(options: Options) -> Result<(), StartError> {
 /// Tests fail where it says anything.
 fn watched() -> remotes::sys::Watched {
     remotes::sys::watched(|words| tracing::error!("{words}"))
-}
-
-/// How many of `connections` there are descriptors for, after asking the system for all it grants. Without the rest the
-/// first to arrive would be the last to be served: who has none left cannot even say so.
-fn room(connections: usize) -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    let most = Rlimit { current: limit.maximum, ..limit };
-    if setrlimit(Resource::Nofile, most).is_ok() {
-        limit = most;
-    }
-    let descriptors = limit.current.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    connections.min(descriptors.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS).max(1)
 }
 
 /// Takes connections on this thread until the server stops, then waits for those that are busy.
