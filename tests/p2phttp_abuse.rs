@@ -186,8 +186,15 @@ fn a_transfer_that_moves_is_never_too_slow() {
 #[test]
 fn more_clients_than_allowed_are_told_to_come_back() {
     let wire = Wire::open(Repo::new(), &["--connections", "3", "--quiet"]);
-    let held: Vec<Client> = (0..3).map(|_| wire.server.connect()).collect();
-    eventually("three are in", || wire.server.metric("connections") == 3);
+    let body = content(3, 3 << 20);
+    let held: Vec<Client> = (0..3)
+        .map(|n| {
+            let mut client = wire.server.connect();
+            client.send(wire.put_head(&key_of(&body[n..]), body.len() - n));
+            client
+        })
+        .collect();
+    eventually("three are at it", || wire.server.metric("uploads") == 3);
     let begun = Instant::now();
     let answer = wire.server.connect().answer(false);
     assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true));
@@ -195,6 +202,103 @@ fn more_clients_than_allowed_are_told_to_come_back() {
     drop(held);
     eventually("there is room again", || wire.server.metric("connections") == 0);
     wire.ask("checkpresent", &key_of(b"x"));
+    wire.server.stop();
+}
+
+#[test]
+fn whoever_has_been_idle_for_longest_makes_room() {
+    let wire = Wire::open(Repo::new(), &["--connections", "3", "--quiet"]);
+    let mut idle: Vec<Client> = (0..3).map(|_| wire.server.connect()).collect();
+    eventually("three are in", || wire.server.metric("connections") == 3);
+    let mut late = None;
+    // One that has just come may be about to say something.
+    eventually("there is room for another", || {
+        let mut client = wire.server.connect();
+        let head =
+            format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", wire.path("checkpresent", "WORM--x"));
+        // Who is turned away may find the connection closed before it has said anything.
+        let sent = client.try_send(head).is_ok();
+        let answer = client.try_answer(false).ok().flatten();
+        let served = sent && answer.is_some_and(|answer| answer.status == 200);
+        late = Some(client);
+        served
+    });
+    idle[0].rest();
+    eventually("no more than three are in", || wire.server.metric("connections") <= 3);
+    drop(late);
+    wire.server.stop();
+}
+
+/// Strangers may read here, and do, as slowly as they can.
+#[test]
+fn strangers_who_take_all_the_room_there_is_leave_some_for_those_who_log_in() {
+    let mut repo = Repo::new();
+    repo.set("GIT_ANNEX_P2PHTTP_PASSWORD_alice", "secret");
+    let big = repo.add("big", 1, BIG);
+    let flags = ["--connections", "8", "--authenv-http", "--unauth-readonly", "--quiet"];
+    let server = Gateway::serve(&repo, &flags);
+    let wire = Wire::of(repo, server);
+    let get = || {
+        let mut client = wire.server.connect();
+        client.send(wire.get(&big));
+        client
+    };
+    let stalled: Vec<Client> = (0..6).map(|_| get()).collect();
+    eventually("six strangers are at it", || wire.server.metric("downloads") == 6);
+    let answer = get().answer(false);
+    assert_eq!((answer.status, answer.header("retry-after").is_some()), (503, true), "a seventh is not served");
+    let before = wire.server.metric("connections_accepted_total");
+    let idle: Vec<Client> = (0..20).map(|_| wire.server.connect()).collect();
+    eventually("all of them have come", || wire.server.metric("connections_accepted_total") == before + 20);
+    let body = content(3, 3 << 20);
+    let login = "Authorization: Basic YWxpY2U6c2VjcmV0";
+    let put = wire.server.connect().post(&wire.path("put", &key_of(&body)), &[&length(body.len()), login], &body);
+    assert_eq!(put.text(), r#"{"plusuuids":[],"stored":true}"#);
+    eventually("that one has gone", || wire.server.metric("connections") <= 7);
+    // Two who log in and stay, and then there is no room for anybody.
+    let known: Vec<Client> = (0..2)
+        .map(|_| {
+            let mut client = wire.server.connect();
+            assert_eq!(client.post(&wire.path("checkpresent", &big), &[login], b"").status, 200);
+            client
+        })
+        .collect();
+    assert_eq!(wire.server.connect().answer(false).status, 503);
+    drop((stalled, idle, known));
+    eventually("there is room again", || wire.server.metric("connections") == 0);
+    assert_eq!(wire.ask("checkpresent", &big), r#"{"present":true}"#);
+    wire.server.stop();
+}
+
+#[test]
+fn a_lock_that_nobody_has_is_not_kept() {
+    let wire = Wire::open(Repo::new(), &["--quiet"]);
+    let path = format!("{}&lockid=00000000-0000-4000-8000-000000000000", wire.path("keeplocked", "WORM--x"));
+    let mut client = wire.server.connect();
+    client.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    // It has sent nothing of its body yet.
+    assert_eq!(client.answer(false).text(), r#"{"locked":false}"#);
+    client.rest();
+    wire.server.stop();
+}
+
+/// The body of a request that is refused may come a byte at a time.
+#[test]
+fn who_is_refused_is_told_so_soon_however_slowly_the_body_comes() {
+    let wire = Wire::open(Repo::new(), &["--quiet"]);
+    let mut client = wire.server.connect();
+    client.send("POST /git-annex/nobody-here/v4/checkpresent?clientuuid=x&key=WORM--x HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+    let mut again = client.again();
+    let (stop, told) = std::sync::mpsc::channel();
+    let drips = std::thread::spawn(move || {
+        while told.recv_timeout(Duration::from_millis(200)).is_err() && again.try_send(b"x").is_ok() {}
+    });
+    // The patience of the client is 60 s, and the body would take hours.
+    assert_eq!(client.answer(false).status, 404);
+    client.rest();
+    // It may have ended by itself.
+    let _ = stop.send(());
+    drips.join().expect("it ends");
     wire.server.stop();
 }
 

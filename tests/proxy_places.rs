@@ -6,6 +6,7 @@ use std::path::Path;
 
 use support::annex::{LIMIT, Repo, content};
 use support::gateway::{Gateway, eventually};
+use support::http::post_head;
 use support::place::{Place, Whose};
 use support::proxy::{Behind, NAME, Proxy, stream};
 use support::run::run;
@@ -87,6 +88,38 @@ fn a_running_server_learns_what_is_proxied_and_what_no_longer_is() {
     assert_eq!(present(&late), 404, "not before others can know of it");
     stream(&proxy.repo, &["updateproxy"]).ok();
     eventually("the new one is served", || present(&late) == 200);
+    server.stop();
+}
+
+/// git-annex holds its lock for as long as it likes, and what is proxied cannot be told before it lets go. The server has one
+/// data thread, and its watchdog would tell.
+#[test]
+fn while_it_is_looked_up_what_is_proxied_all_else_goes_on() {
+    let proxy = Proxy::new(Behind::Special(Place::fs(), Whose::Ours));
+    let (own, far) = (proxy.repo.uuid(), proxy.uuid());
+    let server = Gateway::serve(&proxy.repo, &["--wideopen", "--quiet", "--cpus", "1"]);
+    let path = |uuid: &str| format!("/git-annex/{uuid}/v4/checkpresent?clientuuid={CLIENT}&key=SHA256-s1--x");
+    let ask = |uuid: &str| server.connect().post(&path(uuid), &[], b"").status;
+    assert_eq!((ask(&own), ask(&far)), (200, 200));
+    let lock = proxy.repo.dir().join(".git/annex/verified-remote.lck");
+    let file = std::fs::File::options().create(true).append(true).read(true).open(&lock).expect("it can be made");
+    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("it is free");
+    proxy.repo.git(&["config", &format!("remote.{NAME}.annex-cost"), "150"]).ok();
+    let mut waiting: Vec<_> = (0..4)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send(post_head(&path(&far), &[], 0));
+            client
+        })
+        .collect();
+    for _ in 0..3 {
+        assert_eq!(ask(&own), 200);
+    }
+    drop(file);
+    for client in &mut waiting {
+        // 500 where it took so long that the lock was not waited for.
+        assert!(matches!(client.answer(false).status, 200 | 500), "in its turn");
+    }
     server.stop();
 }
 

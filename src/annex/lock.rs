@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
@@ -48,21 +48,28 @@ impl LockFile {
     ///
     /// Errors: those of opening the file, such as a directory that is not there.
     pub fn try_lock(path: &Path, kind: LockKind, mode: u32) -> io::Result<Option<Self>> {
-        let mut held = held();
-        if let Some(entry) = held.get_mut(path) {
-            if kind == LockKind::Exclusive || entry.kind == LockKind::Exclusive {
-                return Ok(None);
+        let held = REGISTRY.at_rest(path);
+        let mut held = match held {
+            (mut held, true) => {
+                if let Some(Slot::Held(entry)) = held.get_mut(path) {
+                    if kind == LockKind::Exclusive || entry.kind == LockKind::Exclusive {
+                        return Ok(None);
+                    }
+                    entry.holders += 1;
+                }
+                return Ok(Some(Self { path: path.to_path_buf(), kind }));
             }
-            entry.holders += 1;
-            return Ok(Some(Self { path: path.to_path_buf(), kind }));
-        }
+            (held, false) => held,
+        };
+        let changing = Changing::begin(&mut held, path);
+        drop(held);
         for _ in 0..REPLACED {
             let file = open(path, mode)?;
             if !lock(&file, kind)? {
                 return Ok(None);
             }
             if is_at(&file, path)? {
-                held.insert(path.to_path_buf(), Entry { file, kind, holders: 1 });
+                changing.end(Entry { file, kind, holders: 1 });
                 return Ok(Some(Self { path: path.to_path_buf(), kind }));
             }
         }
@@ -73,14 +80,16 @@ impl LockFile {
     ///
     /// Two processes that both try are both told false; then let go, and [`try_lock`](Self::try_lock) afresh.
     pub fn try_upgrade(&mut self) -> io::Result<bool> {
-        let mut held = held();
-        let Some(entry) = held.get_mut(&self.path) else { return Ok(false) };
-        if entry.holders > 1 || !lock(&entry.file, LockKind::Exclusive)? {
-            return Ok(false);
+        let (mut held, _) = REGISTRY.at_rest(&self.path);
+        let Some((changing, mut entry)) = Changing::of(&mut held, &self.path) else { return Ok(false) };
+        drop(held);
+        let upgraded = if entry.holders > 1 { Ok(false) } else { lock(&entry.file, LockKind::Exclusive) };
+        if let Ok(true) = upgraded {
+            entry.kind = LockKind::Exclusive;
+            self.kind = LockKind::Exclusive;
         }
-        entry.kind = LockKind::Exclusive;
-        self.kind = LockKind::Exclusive;
-        Ok(true)
+        changing.end(entry);
+        upgraded
     }
 
     /// Locks `path`, waiting up to `limit` for others to let go. Blocks the thread.
@@ -115,13 +124,18 @@ impl LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        let mut held = held();
-        if let Some(entry) = held.get_mut(&self.path) {
+        let (mut held, _) = REGISTRY.at_rest(&self.path);
+        if let Some(Slot::Held(entry)) = held.get_mut(&self.path)
+            && entry.holders > 1
+        {
             entry.holders -= 1;
-            if entry.holders == 0 {
-                // Closing the file is what unlocks it.
-                held.remove(&self.path);
-            }
+            return;
+        }
+        if let Some((changing, entry)) = Changing::of(&mut held, &self.path) {
+            drop(held);
+            // Closing the file is what unlocks it, and nobody may open it again before.
+            drop(entry.file);
+            drop(changing);
         }
     }
 }
@@ -132,10 +146,80 @@ struct Entry {
     holders: usize,
 }
 
-fn held() -> MutexGuard<'static, HashMap<PathBuf, Entry>> {
-    static HELD: OnceLock<Mutex<HashMap<PathBuf, Entry>>> = OnceLock::new();
-    // Entries are changed in one step, so a panic elsewhere leaves the table whole.
-    HELD.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+/// What is known of a lock file.
+enum Slot {
+    Held(Entry),
+    /// A thread opens, locks or closes it at this moment.
+    Changing,
+}
+
+type Slots = HashMap<PathBuf, Slot>;
+
+/// All lock files of this process. Not locked while a file is opened or closed: a disk that hangs stops those who want the
+/// same file, and nobody else.
+struct Registry {
+    slots: LazyLock<Mutex<Slots>>,
+    changed: Condvar,
+}
+
+static REGISTRY: Registry = Registry { slots: LazyLock::new(Mutex::default), changed: Condvar::new() };
+
+impl Registry {
+    /// All of them, at a moment when nobody changes `path`, and whether that is held.
+    fn at_rest(&self, path: &Path) -> (MutexGuard<'_, Slots>, bool) {
+        let mut slots = self.slots();
+        loop {
+            match slots.get(path) {
+                None => return (slots, false),
+                Some(Slot::Held(_)) => return (slots, true),
+                Some(Slot::Changing) => slots = self.changed.wait(slots).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        // Slots are changed in one step, so a panic elsewhere leaves the table whole.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That this thread alone deals with a lock file. Nobody holds it when this is dropped.
+struct Changing(Option<PathBuf>);
+
+impl Changing {
+    fn begin(slots: &mut Slots, path: &Path) -> Self {
+        slots.insert(path.to_path_buf(), Slot::Changing);
+        Self(Some(path.to_path_buf()))
+    }
+
+    /// The same for one that is held.
+    fn of(slots: &mut Slots, path: &Path) -> Option<(Self, Entry)> {
+        match slots.insert(path.to_path_buf(), Slot::Changing) {
+            Some(Slot::Held(entry)) => Some((Self(Some(path.to_path_buf())), entry)),
+            // Nobody holds it.
+            None | Some(Slot::Changing) => {
+                slots.remove(path);
+                None
+            }
+        }
+    }
+
+    /// It is held from now on.
+    fn end(mut self, entry: Entry) {
+        if let Some(path) = self.0.take() {
+            REGISTRY.slots().insert(path, Slot::Held(entry));
+            REGISTRY.changed.notify_all();
+        }
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take() {
+            REGISTRY.slots().remove(&path);
+            REGISTRY.changed.notify_all();
+        }
+    }
 }
 
 /// Takes the lock, or turns the one that is held into it. False where another process is in the way.
@@ -217,6 +301,50 @@ mod tests {
         assert!(one.try_upgrade().expect("asked"));
         assert_eq!(one.kind(), Exclusive);
         assert!(!others_can(&path, Shared));
+    }
+
+    /// A lock file on a disk that hangs while it is opened.
+    #[test]
+    fn a_file_that_cannot_be_opened_yet_stops_nobody_who_wants_another() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (pipe, other) = (dir.path().join("pipe"), dir.path().join("x.lck"));
+        let other = try_lock(&other, Exclusive).expect("free");
+        let hangs = REGISTRY.at_rest(&pipe).0;
+        let changing = {
+            let mut hangs = hangs;
+            Changing::begin(&mut hangs, &pipe)
+        };
+        let waits = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || try_lock(&pipe, Exclusive).is_some()
+        });
+        let path = other.path().to_path_buf();
+        drop(other);
+        assert!(try_lock(&path, Shared).is_some());
+        assert!(!pipe.exists(), "whoever wants it waits");
+        drop(changing);
+        assert!(waits.join().expect("it ends"));
+    }
+
+    /// Many threads take turns on few files, and no two are in at once.
+    #[test]
+    fn of_many_threads_one_is_in() {
+        use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+        let dir = tempfile::tempdir().expect("a directory");
+        let inside = [const { AtomicUsize::new(0) }; 2];
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let (path, inside) = (dir.path().join(format!("{}.lck", n % 2)), &inside[n % 2]);
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let lock = LockFile::wait(&path, Exclusive, 0o644, Duration::from_secs(60)).expect("in time");
+                        assert_eq!(inside.fetch_add(1, SeqCst), 0);
+                        inside.fetch_sub(1, SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
     }
 
     #[test]

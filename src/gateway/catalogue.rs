@@ -12,7 +12,7 @@ use super::walk::{Real, Sighting, walk};
 use crate::name::Uuid;
 
 /// What one walk found.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Catalogue {
     /// For each of the directories.
     names: Vec<HashMap<Vec<u8>, Arc<Listed>>>,
@@ -52,8 +52,9 @@ pub(super) enum Known {
 }
 
 impl Catalogue {
-    /// Looks through `directories`. What is not served for its place is said, unless `before` said it. Blocks.
-    pub(super) fn of(directories: &[PathBuf], before: Option<&Self>) -> Self {
+    /// Looks through `directories`. What is not served for its place is said, unless `before` said it. `early` gets all but
+    /// what repositories are proxies for, since one of them may take its time to tell. Blocks.
+    pub(super) fn of(directories: &[PathBuf], before: Option<&Self>, early: impl FnOnce(Self)) -> Self {
         let sightings: Vec<Vec<Sighting>> = directories.iter().map(|directory| walk(directory)).collect();
         let mut opened: HashMap<PathBuf, Option<Served>> = HashMap::new();
         for sighting in sightings.iter().flatten() {
@@ -62,7 +63,7 @@ impl Catalogue {
         }
         let grounds = Grounds::of(&opened);
         let mut catalogue = Self::default();
-        let mut learnt = HashSet::new();
+        let (mut learnt, mut proxies) = (HashSet::new(), Vec::new());
         for sightings in sightings {
             let mut names = HashMap::new();
             for Sighting { name, real } in sightings {
@@ -83,22 +84,21 @@ impl Catalogue {
                 if let Some(served) = served
                     && learnt.insert(served.repository().git_dir().to_path_buf())
                 {
-                    catalogue.learn(served, &listed);
+                    let own = || Known::Own(Arc::clone(&listed));
+                    catalogue.by_uuid.entry(served.uuid().clone()).or_insert_with(own);
+                    proxies.push((served, Arc::clone(&listed)));
                 }
                 names.insert(name, listed);
             }
             catalogue.names.push(names);
         }
+        early(catalogue.clone());
+        proxies.into_iter().for_each(|(served, listed)| catalogue.learn(served, &listed));
         catalogue
     }
 
+    /// What `served` is a proxy for. Its own repository is asked before those that are proxies for it.
     fn learn(&mut self, served: &Served, listed: &Arc<Listed>) {
-        let own = Known::Own(Arc::clone(listed));
-        let place = self.by_uuid.entry(served.uuid().clone()).or_insert_with(|| own.clone());
-        if !matches!(place, Known::Own(_)) {
-            // Its own repository is asked before those that are proxies for it.
-            *place = own;
-        }
         // What cannot be told now is looked at again in the next walk.
         for uuid in served.proxied_uuids().unwrap_or_default() {
             self.by_uuid
@@ -244,14 +244,14 @@ mod tests {
 
         /// The names that are served, and whether their uuids are known.
         fn served(&self, names: &[&str]) -> Vec<bool> {
-            let catalogue = Catalogue::of(&[self.at("srv")], None);
+            let catalogue = Catalogue::of(&[self.at("srv")], None, |_| {});
             let served = |name: &&str| catalogue.named(name.as_bytes()).is_some();
             names.iter().map(served).collect()
         }
 
         fn knows(&self, uuid: &str) -> bool {
             let uuid = Uuid::parse(uuid.as_bytes()).expect("a uuid");
-            Catalogue::of(&[self.at("srv")], None).known(&uuid).is_some_and(|known| known.listed().is_some())
+            Catalogue::of(&[self.at("srv")], None, |_| {}).known(&uuid).is_some_and(|known| known.listed().is_some())
         }
     }
 
@@ -336,7 +336,7 @@ mod tests {
         let lab = Lab::new();
         lab.make("srv/tree", "u-evil", &["--bare"]);
         std::fs::write(lab.at("srv/tree/.git"), "gitdir: /nowhere/at/all\n").expect("a file");
-        let catalogue = Catalogue::of(&[lab.at("srv")], None);
+        let catalogue = Catalogue::of(&[lab.at("srv")], None, |_| {});
         assert!(!catalogue.named(b"tree").expect("it looks like one").was_opened());
         assert!(!lab.knows("u-evil"));
     }

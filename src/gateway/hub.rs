@@ -88,7 +88,14 @@ impl Hub {
         {
             return Ok(node);
         }
-        let catalogue = self.walked(asked).await?;
+        // One repository that takes its time to tell what it is a proxy for keeps nobody from the others.
+        let will_do = |catalogue: &Catalogue| match &name {
+            Some(name) => catalogue.named(name).is_some(),
+            None => matches!(catalogue.known(uuid), Some(Known::Own(_))),
+        };
+        let catalogue = self.rounds.since(asked, will_do).await;
+        let busy = || Unserved::Broken(Failure::busy("the directories are still being looked through"));
+        let catalogue = catalogue.ok_or_else(busy)?;
         self.within(&catalogue, name.as_deref(), uuid, means).await?.ok_or(Unserved::Unknown)
     }
 
@@ -96,7 +103,7 @@ impl Hub {
     pub async fn explore(&self) {
         if let Place::Directories(_) = &self.place {
             // Who asks waits for it too, and says what comes of it.
-            let _ = self.rounds.since(Instant::now()).await;
+            let _ = self.rounds.since(Instant::now(), |_| false).await;
         }
     }
 
@@ -143,12 +150,6 @@ impl Hub {
         }
     }
 
-    /// What a walk found that began at `moment` or later.
-    async fn walked(&self, moment: Instant) -> Result<Arc<Catalogue>, Unserved> {
-        let catalogue = self.rounds.since(moment).await;
-        catalogue.ok_or_else(|| Unserved::Broken(Failure::busy("the directories are still being looked through")))
-    }
-
     /// What `catalogue` knows as `name`, or by `uuid` alone, if that is still so.
     async fn within(
         self: &Arc<Self>,
@@ -166,7 +167,7 @@ impl Hub {
                 {
                     // Another repository may have become a proxy for it since. Nobody waits for that to be found out.
                     let rounds = Arc::clone(&self.rounds);
-                    tokio::spawn(async move { rounds.since(since).await });
+                    tokio::spawn(async move { rounds.since(since, |_| false).await });
                 }
                 known.and_then(Known::listed)
             }

@@ -44,12 +44,16 @@ impl Leases {
         if table.leases.len() < table.limit { Ok(()) } else { Err(Failure::busy("too many locks are held")) }
     }
 
-    /// Holds `lock` for its client. Failures: `Busy` where there is no room; the lock is let go then.
-    pub fn add(&self, lock: Held) -> Result<LeaseId, Failure> {
-        let id = LeaseId::random()?;
+    /// Holds `lock` for its client. Failures: `Busy` where there is no room; with the lock, since letting go of it touches
+    /// files.
+    pub fn add(&self, lock: Held) -> Result<LeaseId, (Failure, Held)> {
+        let id = match LeaseId::random() {
+            Ok(id) => id,
+            Err(failure) => return Err((failure, lock)),
+        };
         let mut table = self.table();
         if table.leases.len() >= table.limit {
-            return Err(Failure::busy("too many locks are held"));
+            return Err((Failure::busy("too many locks are held"), lock));
         }
         table.leases.insert(id.clone(), Lease { lock, until: timestamp() + RETENTION, kept: 0 });
         Ok(id)

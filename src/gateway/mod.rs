@@ -56,6 +56,14 @@ pub(crate) async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + '
     tokio::task::spawn_blocking(run).await.map_err(|e| Failure::internal(e.to_string()))
 }
 
+/// Drops what may block in its end, on a pool thread where there are such.
+fn off_this_thread<T: Send + 'static>(last: T) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        // Not counted: nobody waits for it.
+        drop(runtime.spawn_blocking(move || drop(last)));
+    }
+}
+
 /// Pool threads of the whole process at work at a time. More only wait for the same disk, and a runtime by itself would
 /// start hundreds.
 const THREADS: usize = 48;

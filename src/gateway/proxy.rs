@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::Mutex;
 
 use super::peer::{Location, SshProgram, SshWays};
 use super::remote::{self, Destination, GitPlace, StoreConfig};
-use super::{Failure, Served, blocking};
+use super::{Failure, Served};
 use crate::annex::remote::{Remote, proxied};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
@@ -44,13 +46,23 @@ pub(super) struct Shelf {
 
 /// The remotes of one repository, looked up as they are asked for, and anew when its configuration changed.
 #[derive(Default)]
-pub(super) struct Proxies(Mutex<Option<Table>>);
+pub(super) struct Proxies {
+    /// Locked to take the pointer or to put another there, never over IO.
+    current: RwLock<Option<Arc<Table>>>,
+    /// Held by whoever looks them up, with what went wrong the last time, and when that began. Data threads await it.
+    turn: Arc<Mutex<Option<(Instant, Failure)>>>,
+}
 
 struct Table {
     stamps: Stamps,
-    state: State,
-    remotes: HashMap<Uuid, Arc<Proxied>>,
+    /// When the look began.
+    begun: Instant,
+    state: Arc<State>,
+    remotes: Arc<HashMap<Uuid, Arc<Proxied>>>,
 }
+
+/// Longest wait for somebody to look them up: logs may be long, and git-annex may hold its lock.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// When the files that the answer depends on were written: a few system calls, so they can be asked for each request.
 #[derive(PartialEq, Eq)]
@@ -96,45 +108,81 @@ impl State {
 impl Proxies {
     /// The remote `uuid`.
     pub(super) async fn find(&self, home: &Arc<Served>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
+        let asked = Instant::now();
         let stamps = Stamps::of(home.repository());
-        {
-            let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(table) = table.as_ref().filter(|table| table.stamps == stamps) {
-                return Ok(table.remotes.get(uuid).cloned());
+        let table = match self.current().filter(|table| table.stamps == stamps) {
+            Some(table) => table,
+            None => {
+                let looked = tokio::time::timeout(PATIENCE, self.look_once(home, &stamps, asked)).await;
+                looked.unwrap_or_else(|_| Err(Failure::busy("what is proxied is still being looked up")))?
             }
-        }
-        let (home, uuid) = (Arc::clone(home), uuid.clone());
-        blocking(move || home.proxies().look(home.repository()).map(|remotes| remotes.get(&uuid).cloned())).await?
+        };
+        Ok(table.remotes.get(uuid).cloned())
     }
 
-    /// Looks them up, unless nothing changed. Blocks.
-    pub(super) fn look(&self, repository: &Repository) -> Result<HashMap<Uuid, Arc<Proxied>>, Failure> {
-        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken first: what is written meanwhile is seen as new the next time.
-        let (stamps, state) = (Stamps::of(repository), State::of(repository));
-        if let Some(table) = place.as_mut().filter(|table| table.state == state) {
-            table.stamps = stamps;
-            return Ok(table.remotes.clone());
+    /// What somebody found who began after `asked`, or who saw files as in `stamps`; looks where nobody has.
+    async fn look_once(&self, home: &Arc<Served>, stamps: &Stamps, asked: Instant) -> Result<Arc<Table>, Failure> {
+        let mut turn = Arc::clone(&self.turn).lock_owned().await;
+        if let Some(table) = self.current().filter(|table| table.begun >= asked || table.stamps == *stamps) {
+            return Ok(table);
         }
-        repository.reload_config();
-        let found = proxied(repository).map_err(|e| Failure::internal(format!("look up what is proxied: {e}")))?;
-        let blocked = found.blocked_by().map(|name| {
-            // git-annex's own words.
-            let name = name.escape_ascii();
-            format!(
-                "Write prevented due to an unverified special remote. Run this command to verify it: git-annex verifyremote {name}"
-            )
+        if let Some((_, failure)) = turn.as_ref().filter(|(begun, _)| *begun >= asked) {
+            return Err(failure.clone());
+        }
+        let home = Arc::clone(home);
+        // Not among the pool threads that are counted: it may wait for a lock of git-annex's, as one a repository, and must
+        // not keep them from others. Whoever gives up leaves the turn with it, so that it stays one.
+        let looked = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            let looked = home.proxies().look(home.repository());
+            *turn = looked.as_ref().err().map(|failure| (begun, failure.clone()));
+            looked
         });
-        let ssh = repository.config("core.sshCommand").map(OsString::from_vec);
-        let reserve = repository.reserve();
-        let tuned = repository.config_bool("annex.tune.objecthash1") == Some(true);
-        let remotes: HashMap<_, _> = found
-            .iter()
-            .map(|remote| (remote.uuid.clone(), Arc::new(reach(remote, blocked.as_deref(), reserve, tuned, &ssh))))
-            .collect();
-        *place = Some(Table { stamps, state, remotes: remotes.clone() });
-        Ok(remotes)
+        looked.await.map_err(|e| Failure::internal(e.to_string()))?
     }
+
+    /// All of them, looked up now. Blocks.
+    pub(super) fn all(&self, repository: &Repository) -> Result<Arc<HashMap<Uuid, Arc<Proxied>>>, Failure> {
+        Ok(Arc::clone(&self.look(repository)?.remotes))
+    }
+
+    /// Looks them up; what did not change stays the same. Blocks.
+    fn look(&self, repository: &Repository) -> Result<Arc<Table>, Failure> {
+        // Taken first: what is written meanwhile is seen as new the next time.
+        let (begun, stamps, state) = (Instant::now(), Stamps::of(repository), State::of(repository));
+        let same = self.current().filter(|table| *table.state == state);
+        let (state, remotes) = match same {
+            Some(table) => (Arc::clone(&table.state), Arc::clone(&table.remotes)),
+            None => (Arc::new(state), Arc::new(remotes_of(repository)?)),
+        };
+        let table = Arc::new(Table { stamps, begun, state, remotes });
+        let old = self.current.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&table));
+        // Not under the lock: it may be the last to hold on to repositories.
+        drop(old);
+        Ok(table)
+    }
+
+    fn current(&self) -> Option<Arc<Table>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What `repository` is a proxy for now, by what is written. Blocks.
+fn remotes_of(repository: &Repository) -> Result<HashMap<Uuid, Arc<Proxied>>, Failure> {
+    repository.reload_config();
+    let found = proxied(repository).map_err(|e| Failure::internal(format!("look up what is proxied: {e}")))?;
+    let blocked = found.blocked_by().map(|name| {
+        // git-annex's own words.
+        let name = name.escape_ascii();
+        format!(
+            "Write prevented due to an unverified special remote. Run this command to verify it: git-annex verifyremote {name}"
+        )
+    });
+    let ssh = repository.config("core.sshCommand").map(OsString::from_vec);
+    let reserve = repository.reserve();
+    let tuned = repository.config_bool("annex.tune.objecthash1") == Some(true);
+    let reached = |remote: &Remote| Arc::new(reach(remote, blocked.as_deref(), reserve, tuned, &ssh));
+    Ok(found.iter().map(|remote| (remote.uuid.clone(), reached(remote))).collect())
 }
 
 fn reach(remote: &Remote, blocked: Option<&str>, reserve: u64, tuned: bool, ssh: &Option<OsString>) -> Proxied {

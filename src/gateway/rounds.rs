@@ -20,13 +20,21 @@ const REST: Duration = Duration::from_secs(1);
 pub(super) struct Rounds {
     directories: Vec<PathBuf>,
     state: Mutex<State>,
-    last: watch::Sender<Option<Round>>,
+    last: watch::Sender<Latest>,
 }
 
 struct State {
     under_way: bool,
     /// No walk begins before.
     next: Instant,
+}
+
+#[derive(Clone, Default)]
+struct Latest {
+    /// Of the walk that is under way: what it knows so far.
+    part: Option<Round>,
+    /// Of the one before.
+    whole: Option<Round>,
 }
 
 #[derive(Clone)]
@@ -51,24 +59,31 @@ struct UnderWay {
 impl Rounds {
     pub(super) fn new(directories: Vec<PathBuf>) -> Arc<Self> {
         let state = Mutex::new(State { under_way: false, next: Instant::now() });
-        Arc::new(Self { directories, state, last: watch::Sender::new(None) })
+        Arc::new(Self { directories, state, last: watch::Sender::new(Latest::default()) })
     }
 
     /// What the last walk found, if there was one.
     pub(super) fn last(&self) -> Option<Arc<Catalogue>> {
-        self.last.borrow().as_ref().map(|round| Arc::clone(&round.catalogue))
+        let last = self.last.borrow();
+        last.whole.as_ref().or(last.part.as_ref()).map(|round| Arc::clone(&round.catalogue))
     }
 
-    /// What a walk found that began at `moment` or later; none where that takes longer than [`PATIENCE`].
-    pub(super) async fn since(self: &Arc<Self>, moment: Instant) -> Option<Arc<Catalogue>> {
-        tokio::time::timeout(PATIENCE, self.wait(moment)).await.ok()
+    /// What a walk found that began at `moment` or later, or as much of it as `will_do`; none where that takes longer than
+    /// [`PATIENCE`].
+    pub(super) async fn since(
+        self: &Arc<Self>,
+        moment: Instant,
+        will_do: impl Fn(&Catalogue) -> bool,
+    ) -> Option<Arc<Catalogue>> {
+        tokio::time::timeout(PATIENCE, self.wait(moment, will_do)).await.ok()
     }
 
-    async fn wait(self: &Arc<Self>, moment: Instant) -> Arc<Catalogue> {
+    async fn wait(self: &Arc<Self>, moment: Instant, will_do: impl Fn(&Catalogue) -> bool) -> Arc<Catalogue> {
         let mut last = self.last.subscribe();
         loop {
-            let round = last.borrow_and_update().clone();
-            if let Some(round) = round.filter(|round| round.begun >= moment) {
+            let Latest { part, whole } = last.borrow_and_update().clone();
+            let part = part.filter(|round| will_do(&round.catalogue));
+            if let Some(round) = whole.into_iter().chain(part).find(|round| round.begun >= moment) {
                 return round.catalogue;
             }
             let rest = match self.turn() {
@@ -113,8 +128,10 @@ impl UnderWay {
     fn walk(mut self) {
         self.begun = Instant::now();
         let rounds = &self.rounds;
-        let catalogue = Arc::new(Catalogue::of(&rounds.directories, rounds.last().as_deref()));
-        rounds.last.send_replace(Some(Round { begun: self.begun, catalogue }));
+        let round = |catalogue| Round { begun: self.begun, catalogue: Arc::new(catalogue) };
+        let early = |part| rounds.last.send_modify(|last| last.part = Some(round(part)));
+        let whole = Catalogue::of(&rounds.directories, rounds.last().as_deref(), early);
+        rounds.last.send_replace(Latest { part: None, whole: Some(round(whole)) });
     }
 }
 
@@ -146,18 +163,18 @@ mod tests {
         let work = async {
             assert!(rounds.last().is_none());
             let asked = Instant::now();
-            let waiting = (0..100).map(|_| rounds.since(asked));
+            let waiting = (0..100).map(|_| rounds.since(asked, |_| false));
             let found: Vec<_> = futures_util::future::join_all(waiting).await.into_iter().flatten().collect();
             assert_eq!(found.len(), 100);
             assert!(found.iter().all(|one| Arc::ptr_eq(one, &found[0])), "one walk for all");
             let uuid = |text: &[u8]| Uuid::parse(text).expect("a uuid");
             assert!(found[0].known(&uuid(b"u-1")).is_some() && found[0].known(&uuid(b"u-2")).is_none());
-            assert!(Arc::ptr_eq(&rounds.since(asked).await.expect("found"), &found[0]), "it is new enough");
+            assert!(Arc::ptr_eq(&rounds.since(asked, |_| false).await.expect("found"), &found[0]), "it is new enough");
             // What is made now is in the next one, which begins after a rest.
             make(&top.path().join("b"), &[]);
             git(&top.path().join("b"), &["config", "annex.uuid", "u-2"]);
             let begun = Instant::now();
-            let next = rounds.since(begun).await.expect("found");
+            let next = rounds.since(begun, |_| true).await.expect("found");
             assert!(next.known(&uuid(b"u-2")).is_some());
             assert!(asked.elapsed() >= REST, "walks have pauses between them");
         };

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::proxy::{Proxied, Proxies};
 use super::upload::LocalUpload;
-use super::{Failure, Outgoing, blocking, timestamp};
+use super::{Failure, Outgoing, blocking, off_this_thread, timestamp};
 use crate::annex::branch;
 use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, Opening, Receive, Sharing};
 use crate::annex::layout::Hashing;
@@ -158,7 +158,7 @@ impl Served {
 
     /// All that it is a proxy for. Blocks.
     pub fn proxied_uuids(&self) -> Result<Vec<Uuid>, Failure> {
-        Ok(self.proxies.look(&self.repository)?.into_keys().collect())
+        Ok(self.proxies.all(&self.repository)?.keys().cloned().collect())
     }
 
     pub(super) fn proxies(&self) -> &Proxies {
@@ -256,6 +256,16 @@ fn fits_the_journal(key: &Key, file: &[u8]) -> Result<(), Failure> {
     Err(Failure::refused(words))
 }
 
+impl Drop for Served {
+    fn drop(&mut self) {
+        let recorder = self.recorder.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(recorder) = recorder {
+            // The last to hold on to it may be a request, and the recorder commits before it ends.
+            off_this_thread(recorder);
+        }
+    }
+}
+
 /// What git config says of content.
 fn content_config(repository: &Repository) -> ContentConfig {
     let text = |name: &str| repository.config(name).and_then(|value| String::from_utf8(value).ok());
@@ -284,5 +294,34 @@ fn content_config(repository: &Repository) -> ContentConfig {
         lock_files: repository.config_size("annex.version").is_none_or(|version| version >= 10),
         hooks,
         ..base
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::annex::lock::{LockFile, LockKind};
+    use crate::annex::repository::tests::make;
+
+    /// A request may be the last to hold on to a repository that was reopened meanwhile.
+    #[test]
+    fn a_data_thread_that_drops_a_repository_does_not_wait_for_its_commit() {
+        let dir = tempfile::tempdir().expect("a directory");
+        make(dir.path(), &[]);
+        let work = async {
+            let served = Arc::new(Served::open(dir.path()).expect("a repository"));
+            let journal = served.repository().annex_dir().join("journal.lck");
+            let held = LockFile::try_lock(&journal, LockKind::Exclusive, 0o666).expect("asked").expect("free");
+            let key = Key::parse(b"SHA256-s1--x").expect("a key");
+            let (done, recorded) = oneshot::channel();
+            let told = Box::new(move |result: Result<(), _>| done.send(result.is_ok()).expect("it waits"));
+            let order = |recorder: &Recorder| recorder.record(key, served.uuid().clone(), Presence::Present, told);
+            served.with_recorder(order).expect("it starts");
+            drop(served);
+            // It is still to be recorded, which needs this: had the drop waited for it, it would have failed.
+            drop(held);
+            assert!(recorded.await.expect("told"));
+        };
+        remotes::sys::run(false, work).expect("a runtime");
     }
 }

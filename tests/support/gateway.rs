@@ -186,6 +186,11 @@ impl Gateway {
         assert!(status.success(), "{status}: {}", self.log());
     }
 
+    /// What its data threads waited for, other than events: see the watchdog of `remotes::sys`.
+    fn stalls(&self) -> Vec<String> {
+        self.log().lines().filter(|line| line.contains("data thread ")).map(str::to_string).collect()
+    }
+
     /// As a power cut does.
     pub fn kill(mut self) {
         self.signal(Signal::KILL);
@@ -199,7 +204,9 @@ impl Drop for Gateway {
         let _ = self.process.wait();
         if std::thread::panicking() {
             eprintln!("--- the server said\n{}", self.log());
+            return;
         }
+        assert_eq!(self.stalls(), Vec::<String>::new(), "data threads wait for events and nothing else");
     }
 }
 

@@ -6,11 +6,13 @@ mod idle;
 mod pipe;
 #[allow(unsafe_code)]
 mod watch;
+mod watchdog;
 
 pub use engine::{Engine, run};
 pub use file::DataFile;
 pub use idle::Idle;
 pub use pipe::Pipe;
 pub use watch::watch;
+pub use watchdog::{Watched, named, watched};
 
 pub(crate) use file::on_a_thread;

@@ -19,7 +19,7 @@ pub struct Promise {
     file: Arc<File>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Expected {
     file: Arc<File>,
     len: u64,
@@ -31,19 +31,25 @@ impl Promises {
     /// Errors: [`ContentError::Reserve`] where there is not that much.
     pub fn keep(&self, dir: &Path, file: &Arc<File>, len: u64, reserve: u64) -> Result<Promise, ContentError> {
         let wanted = Expected { file: Arc::clone(file), len };
-        // Held until it is added, so that two at the same moment do not both find room for one.
-        let mut expected = self.lock();
-        room(&expected, dir, wanted.missing(), reserve)?;
-        expected.push(wanted);
-        drop(expected);
-        Ok(Promise { promises: self.clone(), file: Arc::clone(file) })
+        let need = wanted.missing();
+        // Added first, so that of two at the same moment that find room for one the later sees the other.
+        let before = {
+            let mut expected = self.lock();
+            let before = expected.clone();
+            expected.push(wanted);
+            before
+        };
+        let promise = Promise { promises: self.clone(), file: Arc::clone(file) };
+        room(&before, dir, need, reserve).map(|()| promise)
     }
 
     /// Whether there is room for `need` more bytes on the disk of `dir` now. Errors: as [`keep`](Self::keep).
     pub fn check(&self, dir: &Path, need: u64, reserve: u64) -> Result<(), ContentError> {
-        room(&self.lock(), dir, need, reserve)
+        let expected = self.lock().clone();
+        room(&expected, dir, need, reserve)
     }
 
+    /// Not to be held while the disk is asked: a disk that hangs would stop whoever drops a promise.
     fn lock(&self) -> MutexGuard<'_, Vec<Expected>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,9 +10,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use remotes::sys::named;
 use tokio::sync::watch;
 
+use super::room::Seat;
 use super::server::Shared;
+use super::skip::READ;
 use crate::gateway::{Failure, FailureKind, Node, Unserved};
 use crate::name::Uuid;
 use crate::proto::http::access::{Open, Verdict, Who};
@@ -31,16 +34,6 @@ const IDLE: Duration = Duration::from_secs(120);
 /// Longest time a head may take from its first byte to its last, where `--timeout` is not shorter.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// Most bytes of a body that are read only to throw them away.
-const SKIP: u64 = 256 << 10;
-
-/// Longest time for the rest of a request to arrive after an answer that closes the connection. Closing at once would
-/// destroy the answer on its way, if the client is still sending.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// Bytes read at a time where heads are expected.
-const READ: usize = 8 << 10;
-
 /// A connection and what is known of it.
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
@@ -49,6 +42,7 @@ pub(super) struct Connection {
     pub(super) early: Vec<u8>,
     out: Vec<u8>,
     guard: Guard,
+    pub(super) seat: Seat,
     stop: watch::Receiver<bool>,
 }
 
@@ -83,24 +77,24 @@ enum Next {
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, link: Link, seat: Seat, stop: watch::Receiver<bool>) -> Self {
         let secure = link.is_secure();
         // A page cannot have a certificate for a name that is not its own.
         let loopback_names = shared.access.open == Open::Full && !secure && link.is_loopback();
         let guard = Guard { secure, loopback_names };
-        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, stop }
+        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, stop }
     }
 
     /// Serves until the connection ends. What ends it in the middle of something is nobody's business but the log's.
     pub(super) async fn run(mut self) {
         loop {
             match self.next().await {
-                Ok(Next::Call(call)) => match self.serve(*call).await {
-                    Ok(true) if !*self.stop.borrow() => {}
+                Ok(Next::Call(call)) => match named(name(&call.op), self.serve(*call)).await {
+                    Ok(true) if !*self.stop.borrow() => self.seat.rest(),
                     Ok(_) => break self.linger().await,
                     Err(_) => break,
                 },
-                Ok(Next::Answered) => {}
+                Ok(Next::Answered) => self.seat.rest(),
                 Ok(Next::Close) => break self.linger().await,
                 Err(_) => break,
             }
@@ -135,6 +129,7 @@ impl Connection {
                             Ok(call) => Ok(Next::Call(Box::new(call))),
                             Err((asked, reject)) => {
                                 self.shared.metrics.request("other");
+                                self.take_room(false).await?;
                                 let response = Response::of(reject.status);
                                 let kept = self.answer(asked, response, reject.body.as_bytes()).await?;
                                 Ok(if kept && !*self.stop.borrow() { Next::Answered } else { Next::Close })
@@ -163,6 +158,7 @@ impl Connection {
                 read = within(limit, self.link.read(&mut self.early[at..])) => read,
                 // A connection that waits for nothing is not waited for.
                 () = stopped(&mut self.stop), if begun.is_none() => Ok(0),
+                () = self.seat.lost() => return Err(io::ErrorKind::ConnectionAborted.into()),
             };
             self.early.truncate(at + *n.as_ref().unwrap_or(&0));
             match n {
@@ -183,9 +179,9 @@ impl Connection {
     async fn serve(&mut self, call: Call) -> io::Result<bool> {
         let Call { mut asked, prefix, uuid, op, credentials } = call;
         self.shared.metrics.request(name(&op));
-        let access = &self.shared.access;
-        let who = access.identify(credentials.as_ref(), self.link.is_secure());
-        match access.decide(who, op.action()) {
+        let who = self.shared.access.identify(credentials.as_ref(), self.link.is_secure());
+        self.take_room(matches!(who, Who::Known(_))).await?;
+        match self.shared.access.decide(who, op.action()) {
             Verdict::Allow => {}
             Verdict::Authenticate => return self.answer(asked, Response::of(401), b"").await,
             Verdict::Forbid => return self.answer(asked, Response::of(403), b"").await,
@@ -226,6 +222,17 @@ impl Connection {
             Op::Lock { key } => self.lock(asked, &node, &key).await,
             Op::KeepLocked { lockid } => self.keep_locked(asked, &lockid).await,
         }
+    }
+
+    /// A request begins. Errors: there is no room for it now, and the client has been told.
+    async fn take_room(&mut self, known: bool) -> io::Result<()> {
+        if self.seat.begin(known) {
+            return Ok(());
+        }
+        self.shared.metrics.turned_away.add(1);
+        self.say(Response { retry_after: Some(5), connection: Kept::Close, ..Response::of(503) }, b"").await?;
+        self.link.finish().await;
+        Err(io::ErrorKind::ConnectionAborted.into())
     }
 
     async fn remove(
@@ -314,53 +321,6 @@ impl Connection {
             self.link.write(CONTINUE, self.shared.means.idle).await?;
         }
         Ok(())
-    }
-
-    /// Reads what is left of a short body. False where it is long, or broken.
-    pub(super) async fn skip(&mut self, body: &mut BodyReader) -> io::Result<bool> {
-        let mut left = SKIP;
-        loop {
-            let mut rest = &self.early[..];
-            while let Ok(Some(piece)) = body.next(&mut rest) {
-                left = left.saturating_sub(piece.len() as u64);
-            }
-            let used = self.early.len() - rest.len();
-            self.early.drain(..used);
-            if body.is_done() {
-                return Ok(true);
-            }
-            if !self.early.is_empty() || left == 0 || body.payload_ahead() > left {
-                return Ok(false);
-            }
-            if self.more(LINGER).await? == 0 {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Reads once, behind what arrived before. 0 at the end.
-    pub(super) async fn more(&mut self, limit: Duration) -> io::Result<usize> {
-        let at = self.early.len();
-        self.early.resize(at + READ, 0);
-        let read = within(limit, self.link.read(&mut self.early[at..])).await;
-        self.early.truncate(at + *read.as_ref().unwrap_or(&0));
-        read
-    }
-
-    async fn linger(mut self) {
-        self.link.finish().await;
-        let rest = async {
-            let mut buf = vec![0; READ];
-            let mut left = SKIP * 16;
-            while left > 0 {
-                match self.link.read(&mut buf).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(n) => left = left.saturating_sub(n as u64),
-                }
-            }
-        };
-        // Whoever sends more than that does not read the answer.
-        let _ = tokio::time::timeout(LINGER, rest).await;
     }
 }
 

@@ -22,7 +22,11 @@ impl Connection {
         let id = match node.lock(key).await {
             Ok(Some(lock)) => match leases.add(lock) {
                 Ok(id) => Some(id),
-                Err(failure) => return self.fail(asked, &failure).await,
+                Err((failure, lock)) => {
+                    // What fails in letting go lapses by itself.
+                    let _ = blocking(move || drop(lock)).await;
+                    return self.fail(asked, &failure).await;
+                }
             },
             Ok(None) => None,
             // Somebody is removing it at this moment.
@@ -42,8 +46,19 @@ impl Connection {
     /// Keeps a lock while the client keeps the connection. A lock that is not known is answered like one that ended.
     pub(super) async fn keep_locked(&mut self, mut asked: Asked, lockid: &[u8]) -> io::Result<bool> {
         let leases = self.shared.leases.clone();
-        let id = LeaseId::parse(lockid).filter(|id| leases.keep(id));
-        let kept = Kept { leases: &leases, id: id.as_ref() };
+        let Some(id) = LeaseId::parse(lockid).filter(|id| leases.keep(id)) else {
+            // At once: a client that waits with its body holds on to nothing, and should know. What of the body is here
+            // already may have been all of it.
+            let mut rest = &self.early[..];
+            while let Ok(Some(_)) = asked.body.next(&mut rest) {}
+            let used = self.early.len() - rest.len();
+            self.early.drain(..used);
+            asked.keep &= asked.body.is_done();
+            let mut body = Vec::new();
+            json::locked(None, &mut body);
+            return self.answer(asked, Response::json(body.len()), &body).await;
+        };
+        let kept = Kept { leases: &leases, id: &id };
         self.go_on(&mut asked).await?;
         let mut reader = KeepLocked::new();
         let ended = loop {
@@ -70,7 +85,7 @@ impl Connection {
             // The client may come back for it within ten minutes.
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if let Some(lock) = id.and_then(|id| leases.end(&id)) {
+        if let Some(lock) = leases.end(&id) {
             // What fails in letting go lapses by itself.
             let _ = blocking(move || drop(lock)).await;
         }
@@ -83,13 +98,11 @@ impl Connection {
 /// A connection that keeps a lock, until it is dropped.
 struct Kept<'a> {
     leases: &'a crate::gateway::Leases,
-    id: Option<&'a LeaseId>,
+    id: &'a LeaseId,
 }
 
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.leases.leave(id);
-        }
+        self.leases.leave(self.id);
     }
 }

@@ -11,7 +11,9 @@ mod listen;
 mod locks;
 mod log;
 mod put;
+mod room;
 mod server;
+mod skip;
 mod upkeep;
 
 pub use listen::{Bind, ListenError};

@@ -220,18 +220,21 @@ impl Connection {
         Ok(Some(if block.len() < LITTLE { Bytes::copy_from_slice(block.as_ref()) } else { block.freeze() }))
     }
 
-    /// Reads a body that is of no use, while it keeps coming, so that the client gets to read the answer.
+    /// Reads a body that is of no use, so that the client gets to read the answer; where it takes longer than a client may be
+    /// silent, what is left of it ends the connection.
     async fn discard(&mut self, asked: &mut Asked) -> io::Result<()> {
-        let mut waited = Duration::ZERO;
-        loop {
+        let (begun, mut waited) = (Instant::now(), Duration::ZERO);
+        while begun.elapsed() < self.shared.means.idle {
             match self.take_some(asked, &mut waited).await {
                 Ok(Some(_)) => waited = Duration::ZERO,
                 Ok(None) => return Ok(()),
-                Err(Trouble::Slow(wait)) if waited < self.shared.means.idle => waited += wait,
-                Err(Trouble::Slow(_) | Trouble::Busy) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(Trouble::Slow(wait)) => waited += wait,
+                Err(Trouble::Busy) => break,
                 Err(Trouble::Broken(e)) => return Err(e),
             }
         }
+        asked.keep = false;
+        Ok(())
     }
 }
 

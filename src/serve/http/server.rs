@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use remotes::pump::Budget;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -18,9 +17,10 @@ use super::admin;
 use super::connection::{Connection, stopped};
 use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
+use super::room::{Room, affordable};
 use crate::annex::repository::OpenError;
 use crate::gateway::{Hub, Leases, Means, Metrics, Place, blocking};
-use crate::proto::http::access::Access;
+use crate::proto::http::access::{Access, Logins};
 use crate::proto::http::response::{Connection as Kept, Response};
 use crate::serve::link::{Link, within};
 use crate::serve::systemd::{ActivationError, Notifier};
@@ -99,7 +99,7 @@ pub(super) struct Shared {
     pub(super) means: Means,
     pub(super) log: Log,
     tls: Option<Tls>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
 }
 
 /// Longest time TLS may take to agree on a key.
@@ -108,13 +108,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often locks that lapsed and repositories nobody asks for are looked for.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// Most descriptors of one connection: an upload has its socket, the partial file, and two locks of the transfer.
-const DESCRIPTORS: usize = 4;
-
-/// Descriptors for all the rest: the threads, the branch, `/metrics`, hooks.
-const OWN_DESCRIPTORS: usize = 128;
-
-/// Pause after a connection could not be accepted, which is mostly for want of descriptors.
+/// Pause after a connection could not be accepted for want of something, mostly of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
 /// Serves until SIGTERM or SIGINT.
@@ -148,13 +142,14 @@ fn serve(options: Options) -> Result<(), StartError> {
     let log = Log::new(options.log, options.quiet);
     crate::serve::warnings::start(move |words| log.line("warning").with("error", words).warn());
     let secure = if tls.is_some() { "https" } else { "http" };
-    let room = room(options.connections);
+    let room = affordable(options.connections);
     if room < options.connections {
         log.line("limited")
             .with("connections", room)
             .with("note", "the limit of open files allows no more (ulimit -n, LimitNOFILE=)")
             .warn();
     }
+    let logins = options.access.logins != Logins::No && !options.access.users.is_empty();
     let shared = Arc::new(Shared {
         hub,
         access: options.access,
@@ -163,14 +158,18 @@ fn serve(options: Options) -> Result<(), StartError> {
         means: Means { budget: Budget::new(options.memory), idle: options.idle },
         log,
         tls,
-        room: Arc::new(Semaphore::new(room)),
+        room: Room::new(room, logins),
     });
     let (stop, stopping) = watch::channel(false);
     let threads = (1..options.threads.max(1)).map(|number| {
         let (shared, stop, listening) = (Arc::clone(&shared), stopping.clone(), Arc::clone(&listening));
         let (uring, drain) = (options.uring, options.drain);
         std::thread::Builder::new().name(format!("data-{number}")).spawn(move || {
-            let accepted = remotes::sys::run(uring, async { accept(&shared, listening.again()?, stop, drain).await });
+            let work = async {
+                let _watched = watched();
+                accept(&shared, listening.again()?, stop, drain).await
+            };
+            let accepted = remotes::sys::run(uring, work);
             accepted.and_then(|done| done)
         })
     });
@@ -182,6 +181,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         log.line("listening").with("address", admin.name()).with("scheme", "admin").warn();
     }
     let first = async {
+        let _watched = watched();
         let sockets = listening.again()?;
         let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
@@ -221,16 +221,9 @@ fn serve(options: Options) -> Result<(), StartError> {
     done.map_err(StartError::Io)
 }
 
-/// How many of `connections` there are descriptors for, after asking the system for all it grants. Without the rest the
-/// first to arrive would be the last to be served: who has none left cannot even say so.
-fn room(connections: usize) -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    let most = Rlimit { current: limit.maximum, ..limit };
-    if setrlimit(Resource::Nofile, most).is_ok() {
-        limit = most;
-    }
-    let descriptors = limit.current.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    connections.min(descriptors.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS).max(1)
+/// Tests fail where it says anything.
+fn watched() -> remotes::sys::Watched {
+    remotes::sys::watched(|words| tracing::error!("{words}"))
 }
 
 /// Takes connections on this thread until the server stops, then waits for those that are busy.
@@ -252,6 +245,8 @@ async fn accept(
                             return;
                         }
                     }
+                    // Whoever came has gone again. That is no reason to keep the others waiting.
+                    Err(e) if !is_want(&e) => {}
                     Err(e) => {
                         shared.log.line("failed").with("error", format!("accept a connection: {e}")).warn();
                         tokio::time::sleep(BREATH).await;
@@ -280,10 +275,18 @@ async fn accept(
     Ok(())
 }
 
+/// Whether something is lacking here, so that the next try would fail too.
+fn is_want(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let gone = [Errno::CONNABORTED, Errno::CONNRESET, Errno::PROTO, Errno::INTR, Errno::PERM, Errno::NOTCONN];
+    let gone = gone.iter().chain(&[Errno::NETDOWN, Errno::NETUNREACH, Errno::HOSTDOWN, Errno::HOSTUNREACH]);
+    !gone.map(|errno| errno.raw_os_error()).any(|errno| error.raw_os_error() == Some(errno))
+}
+
 /// One connection from its first byte to its last.
 async fn one(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) {
     shared.metrics.accepted.add(1);
-    let Ok(_room) = Arc::clone(&shared.room).try_acquire_owned() else {
+    let Some(seat) = shared.room.enter() else {
         shared.metrics.turned_away.add(1);
         return turn_away(link).await;
     };
@@ -292,13 +295,17 @@ async fn one(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) {
     let link = match (link, &shared.tls) {
         (Link::Tcp(stream), Some(tls)) => {
             let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+            let stream = tokio::select! {
+                stream = within(HANDSHAKE, handshake) => stream,
+                () = seat.lost() => return,
+            };
             // A client that does not get through it has nothing to be told.
-            let Ok(stream) = within(HANDSHAKE, handshake).await else { return };
+            let Ok(stream) = stream else { return };
             Link::Tls(Box::new(stream))
         }
         (link, _) => link,
     };
-    Connection::new(Arc::clone(&shared), link, stop).run().await;
+    Connection::new(Arc::clone(&shared), link, seat, stop).run().await;
 }
 
 struct Open<'a>(&'a Shared);
