@@ -267,8 +267,8 @@ pub fn unheeded(config: &Config) -> Vec<(String, &'static str)> {
             None if config.value(name).is_some() => found.push((name.to_string(), why)),
             None => {}
             Some(key) => {
-                let remotes = config.subsections("remote").into_iter();
-                let set = remotes.filter(|remote| {
+                let sections = config.subsections("remote").into_iter();
+                let set = sections.filter(|remote| {
                     config.bool_in("remote", remote, "annex-proxy") == Some(true)
                         && config.value_in("remote", remote, key).is_some()
                 });
