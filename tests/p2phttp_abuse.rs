@@ -215,7 +215,7 @@ fn whoever_has_been_idle_for_longest_makes_room() {
     eventually("there is room for another", || {
         let mut client = wire.server.connect();
         let head =
-            format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", wire.path("checkpresent", "WORM--x"));
+            format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", wire.path("checkpresent", "WORM--x"));
         // Who is turned away may find the connection closed before it has said anything.
         let sent = client.try_send(head).is_ok();
         let answer = client.try_answer(false).ok().flatten();
@@ -275,7 +275,7 @@ fn a_lock_that_nobody_has_is_not_kept() {
     let wire = Wire::open(Repo::new(), &["--quiet"]);
     let path = format!("{}&lockid=00000000-0000-4000-8000-000000000000", wire.path("keeplocked", "WORM--x"));
     let mut client = wire.server.connect();
-    client.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    client.send(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"));
     // It has sent nothing of its body yet.
     assert_eq!(client.answer(false).text(), r#"{"locked":false}"#);
     client.rest();
@@ -287,7 +287,7 @@ fn a_lock_that_nobody_has_is_not_kept() {
 fn who_is_refused_is_told_so_soon_however_slowly_the_body_comes() {
     let wire = Wire::open(Repo::new(), &["--quiet"]);
     let mut client = wire.server.connect();
-    client.send("POST /git-annex/nobody-here/v4/checkpresent?clientuuid=x&key=WORM--x HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+    client.send("POST /git-annex/nobody-here/v4/checkpresent?clientuuid=x&key=WORM--x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n");
     let mut again = client.again();
     let (stop, told) = std::sync::mpsc::channel();
     let drips = std::thread::spawn(move || {
