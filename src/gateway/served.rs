@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::proxy::{Proxied, Proxies};
 use super::upload::LocalUpload;
-use super::{Failure, Outgoing, blocking, timestamp};
+use super::{Failure, Outgoing, blocking, timestamp, until};
 use crate::annex::branch;
 use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, Opening, Receive, Sharing};
 use crate::annex::layout::Hashing;
@@ -128,9 +128,8 @@ impl Served {
                  itself does it"
             )));
         }
-        let (content, wanted) = (self.content.clone(), key.clone());
-        let in_time = move || before.is_none_or(|limit| i64::try_from(timestamp()).is_ok_and(|now| now <= limit));
-        blocking(move || content.remove(&wanted, in_time)).await??;
+        let (content, wanted, until) = (self.content.clone(), key.clone(), until(before));
+        blocking(move || content.remove(&wanted, || !until.is_over())).await??;
         self.record(key, self.uuid(), Presence::Missing).await
     }
 

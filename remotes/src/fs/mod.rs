@@ -4,6 +4,7 @@
 //! an object has for itself (`.../KEY/KEY`) too. An object is staged without a name in the same file system, synced, and
 //! linked into place, so a killed program leaves nothing behind.
 
+mod lasting;
 mod place;
 mod put;
 mod spelling;
@@ -25,7 +26,7 @@ use crate::pump::{FileSource, Source};
 use crate::sys::on_a_thread;
 use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
-    Store, Stored, Trees, Write, units,
+    Store, Stored, Trees, Until, Write, units,
 };
 
 /// The options it knows.
@@ -93,6 +94,10 @@ impl Fs {
         make: impl FnOnce(&place::Place) -> io::Result<put::Stage> + Send + 'static,
     ) -> Result<Box<dyn Put>> {
         let place = self.path(Op::Put, object)?;
+        if !place.is_possible() {
+            let detail = "the name of a file has at most 255 bytes";
+            return Err(Error::new(Op::Put, Kind::Unsupported, detail).object(object).on(&self.label));
+        }
         let staging = place.clone();
         let staged = self.off(Op::Put, move || (staging.free(), make(&staging)));
         let (free, staged) = staged.await?;
@@ -215,10 +220,22 @@ impl Store for Fs {
         stream::abandon(self, object, upload).await
     }
 
-    async fn remove(&self, object: &ObjectName) -> Result<()> {
+    async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         let place = self.path(Op::Remove, object)?;
         self.root_is_there(Op::Remove).await?;
-        self.off(Op::Remove, move || place.remove()).await?.map_err(|e| self.fail(Op::Remove, object, "", e))
+        // Asked on the thread that removes: a thread is waited for where a file server does not answer.
+        let until = until.clone();
+        match self.off(Op::Remove, move || place.remove(|| !until.is_over())).await? {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Until::late(Op::Remove).object(object).on(&self.label)),
+            Err(e) => Err(self.fail(Op::Remove, object, "", e)),
+        }
+    }
+
+    async fn make_lasting(&self, object: &ObjectName) -> Result<()> {
+        let place = self.path(Op::Stat, object)?;
+        let done = self.off(Op::Stat, move || place.make_lasting()).await?;
+        done.map_err(|e| self.fail(Op::Stat, object, "syncing", e))
     }
 
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {

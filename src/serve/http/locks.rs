@@ -42,7 +42,8 @@ impl Connection {
     /// Keeps a lock while the client keeps the connection. A lock that is not known is answered like one that ended.
     pub(super) async fn keep_locked(&mut self, mut asked: Asked, lockid: &[u8]) -> io::Result<bool> {
         let leases = self.shared.leases.clone();
-        let id = LeaseId::parse(lockid).filter(|id| leases.keep(id));
+        let known = LeaseId::parse(lockid).and_then(|id| leases.keep(&id).map(|lost| (id, lost)));
+        let (id, mut lost) = known.unzip();
         let kept = Kept { leases: &leases, id: id.as_ref() };
         self.go_on(&mut asked).await?;
         let mut reader = KeepLocked::new();
@@ -60,9 +61,26 @@ impl Connection {
             if wish == Wish::Unlock || asked.body.is_done() || !self.early.is_empty() {
                 break true;
             }
-            match self.more(QUIET).await {
-                Ok(0) | Err(_) => break false,
-                Ok(_) => {}
+            let is_lost = async {
+                match &mut lost {
+                    Some(lost) => lost.wait().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = is_lost => {
+                    drop(kept);
+                    // An answer would say that it ended as the client wished.
+                    let words = "the repository elsewhere that keeps the content let go of it";
+                    self.shared.log.line("keeplocked").with("error", words).warn();
+                    drop(id.and_then(|id| leases.end(&id)));
+                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, words));
+                }
+                read = self.more(QUIET) => match read {
+                    Ok(0) | Err(_) => break false,
+                    Ok(_) => {}
+                },
             }
         };
         drop(kept);
