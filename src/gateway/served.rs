@@ -108,6 +108,7 @@ impl Served {
     /// Bytes of the content of `key` that are here from an upload that was broken off; `None` where all of it is here for
     /// good. Failures: those of [`put`](Self::put).
     pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
+        self.recordable(key)?;
         let (content, key) = (self.content.clone(), key.clone());
         let look = move || match content.has_for_good(&key)? {
             true => Ok(None),

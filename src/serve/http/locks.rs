@@ -39,12 +39,13 @@ impl Connection {
         told
     }
 
-    /// Keeps a lock while the client keeps the connection. A lock that is not known is answered like one that ended.
+    /// Keeps a lock while the client keeps the connection. A lock that is not known, or was lost, is answered at once like one
+    /// that ended: nobody may wait in the belief that it is held.
     pub(super) async fn keep_locked(&mut self, mut asked: Asked, lockid: &[u8]) -> io::Result<bool> {
         let leases = self.shared.leases.clone();
         let known = LeaseId::parse(lockid).and_then(|id| leases.keep(&id).map(|lost| (id, lost)));
-        let (id, mut lost) = known.unzip();
-        let kept = Kept { leases: &leases, id: id.as_ref() };
+        let Some((id, mut lost)) = known else { return self.unlocked(asked).await };
+        let kept = Kept { leases: &leases, id: &id };
         self.go_on(&mut asked).await?;
         let mut reader = KeepLocked::new();
         let ended = loop {
@@ -61,20 +62,14 @@ impl Connection {
             if wish == Wish::Unlock || asked.body.is_done() || !self.early.is_empty() {
                 break true;
             }
-            let is_lost = async {
-                match &mut lost {
-                    Some(lost) => lost.wait().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
-                () = is_lost => {
+                () = lost.wait() => {
                     drop(kept);
                     // An answer would say that it ended as the client wished.
                     let words = "the repository elsewhere that keeps the content let go of it";
                     self.shared.log.line("keeplocked").with("error", words).warn();
-                    drop(id.and_then(|id| leases.end(&id)));
+                    drop(leases.end(&id));
                     return Err(io::Error::new(io::ErrorKind::ConnectionAborted, words));
                 }
                 read = self.more(QUIET) => match read {
@@ -88,10 +83,14 @@ impl Connection {
             // The client may come back for it within ten minutes.
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if let Some(lock) = id.and_then(|id| leases.end(&id)) {
+        if let Some(lock) = leases.end(&id) {
             // What fails in letting go lapses by itself.
             let _ = blocking(move || drop(lock)).await;
         }
+        self.unlocked(asked).await
+    }
+
+    async fn unlocked(&mut self, asked: Asked) -> io::Result<bool> {
         let mut body = Vec::new();
         json::locked(None, &mut body);
         self.answer(asked, Response::json(body.len()), &body).await
@@ -101,13 +100,11 @@ impl Connection {
 /// A connection that keeps a lock, until it is dropped.
 struct Kept<'a> {
     leases: &'a crate::gateway::Leases,
-    id: Option<&'a LeaseId>,
+    id: &'a LeaseId,
 }
 
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.leases.leave(id);
-        }
+        self.leases.leave(self.id);
     }
 }
