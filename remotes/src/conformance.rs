@@ -213,7 +213,9 @@ impl Exam<'_> {
         let object = name("removed");
         self.remove(&object).await;
         self.put(&object, &pattern(8, 10)).await;
+        self.store.make_lasting(&object).await.expect("it lasts");
         self.remove(&object).await;
+        self.store.make_lasting(&object).await.expect("nothing has to last");
         assert!(!self.present(&object).await, "removed objects are absent");
         self.remove(&object).await;
     }

@@ -328,6 +328,42 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_process_left_stops_nobody() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let tmp = dir.path().join("tmp");
+        std::fs::create_dir(&tmp).expect("made");
+        let node = rustix::system::uname().nodename().to_string_lossy().replace('/', "_");
+        for count in 0..100 {
+            let left = format!("stream-{node}-{}-{count}", std::process::id());
+            std::fs::write(tmp.join(left), "somebody else's").expect("written");
+        }
+        let name = ObjectName::new("aaa/bbb/K/K").expect("a name");
+        let place = place::Place::new(&dir.path().into(), &name, false).expect("a place");
+        for _ in 0..100 {
+            let stage = place.stage_named().expect("staged");
+            assert_eq!(stage.file.metadata().expect("there").len(), 0);
+            std::fs::remove_file(stage.name.expect("it has a name")).expect("there");
+        }
+        block_on(Fs::at(dir.path(), &Context::default()).prove("u")).expect("the marker is another");
+        let left = std::fs::read_dir(&tmp).expect("there").flatten();
+        assert!(left.map(|e| std::fs::read(e.path()).expect("read")).all(|text| text == b"somebody else's"));
+    }
+
+    #[test]
+    fn a_name_that_no_file_can_have_is_refused_before_the_first_byte() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Fs::at(dir.path(), &Context { reserve: 0, ..Context::default() });
+        let name = |len: usize| ObjectName::new(format!("aaa/{}", "x".repeat(len))).expect("a name");
+        block_on(async {
+            assert_eq!(store.put(&name(256), 1).await.err().expect("refused").kind(), Kind::Unsupported);
+            assert_eq!(store.put_stream(&name(256), 1 << 30).await.err().expect("refused").kind(), Kind::Unsupported);
+            let mut put = store.put(&name(255), 1).await.expect("opened");
+            put.write(bytes::Bytes::from_static(b"x")).await.expect("written");
+            put.commit().await.expect("stored");
+        });
+    }
+
+    #[test]
     fn modes_are_those_git_annex_leaves() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().expect("a directory");
