@@ -214,8 +214,10 @@ fn whoever_has_been_idle_for_longest_makes_room() {
     // One that has just come may be about to say something.
     eventually("there is room for another", || {
         let mut client = wire.server.connect();
-        let head =
-            format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", wire.path("checkpresent", "WORM--x"));
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+            wire.path("checkpresent", "WORM--x")
+        );
         // Who is turned away may find the connection closed before it has said anything.
         let sent = client.try_send(head).is_ok();
         let answer = client.try_answer(false).ok().flatten();

@@ -8,11 +8,12 @@ mod tree;
 use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::pump::{BLOCK, FileSource, Meter, fetch, read_small};
-use crate::{Context, Error, Kind, ObjectName, Put, Range, Store, Write};
+use crate::{Context, Error, Kind, ObjectName, Put, Range, Store, Until, Write};
 
 /// Runs the whole examination. Panics where the store fails it.
 pub async fn examine(store: &Rc<dyn Store>, context: &Context) {
@@ -29,6 +30,7 @@ pub async fn examine(store: &Rc<dyn Store>, context: &Context) {
     exam.wrong_lengths_are_refused().await;
     exam.an_overwrite_is_all_or_nothing().await;
     exam.removal_is_idempotent().await;
+    exam.nothing_is_removed_too_late().await;
     exam.ranges_are_exact().await;
     exam.a_changed_object_is_noticed().await;
     exam.a_fetch_resumes_and_starts_over().await;
@@ -212,9 +214,22 @@ impl Exam<'_> {
         let object = name("removed");
         self.remove(&object).await;
         self.put(&object, &pattern(8, 10)).await;
+        self.store.make_lasting(&object).await.expect("it lasts");
         self.remove(&object).await;
+        self.store.make_lasting(&object).await.expect("nothing has to last");
         assert!(!self.present(&object).await, "removed objects are absent");
         self.remove(&object).await;
+    }
+
+    async fn nothing_is_removed_too_late(&self) {
+        let (object, content) = (name("late"), pattern(8, 10));
+        self.put(&object, &content).await;
+        let e = self.store.remove_until(&object, &Until::new(|| None)).await.expect_err("too late");
+        assert_eq!(e.kind(), Kind::TooLate, "{e}");
+        assert!(self.whole(&object).await.expect("it stays") == content, "what it is too late for stays");
+        let in_time = Until::new(|| Some(Duration::from_secs(600)));
+        self.store.remove_until(&object, &in_time).await.expect("in time");
+        assert!(!self.present(&object).await, "what was removed in time is gone");
     }
 
     async fn ranges_are_exact(&self) {

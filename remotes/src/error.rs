@@ -99,6 +99,8 @@ pub enum Kind {
     Protocol,
     /// The transfer was given up because the program was told to stop.
     Cancelled,
+    /// The time until which it might be done is over; it was not done, as far as is known.
+    TooLate,
     /// Any other failure of the operating system.
     Io,
     /// Anything else.

@@ -25,6 +25,7 @@ mod store;
 pub mod sys;
 mod tree;
 pub mod units;
+mod until;
 pub mod wrap;
 
 pub use context::Context;
@@ -32,3 +33,4 @@ pub use error::{Error, Kind, Op, Result, io_kind};
 pub use object::{NAME_MAX, NameError, ObjectName};
 pub use store::{Capabilities, Get, Mark, Put, Range, Resumption, Stat, Store, Stored, Write};
 pub use tree::{Entry, Listing, PAGE, Page, Trees};
+pub use until::Until;

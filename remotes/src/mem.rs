@@ -11,7 +11,7 @@ use crate::pump::lane::FileBlocks;
 use crate::pump::{Blocks, FileSource, Meter, Source};
 use crate::{
     Capabilities, Context, Entry, Error, Get, Kind, Listing, ObjectName, Op, PAGE, Page, Put, Range, Result, Stat,
-    Store, Stored, Trees, Write,
+    Store, Stored, Trees, Until, Write,
 };
 
 /// Bytes of a block that a read gives: odd, so that nobody relies on it.
@@ -93,7 +93,10 @@ impl Store for Mem {
         Ok(Box::new(MemPut { store: self.clone(), object: object.clone(), len, body: BytesMut::new() }))
     }
 
-    async fn remove(&self, object: &ObjectName) -> Result<()> {
+    async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
+        if until.is_over() {
+            return Err(Until::late(Op::Remove).object(object).on("mem"));
+        }
         self.objects.borrow_mut().remove(object);
         Ok(())
     }

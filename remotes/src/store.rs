@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::doctor::Finding;
 use crate::fold::{self, Folding};
 use crate::pump::{FileSource, Meter, Source};
-use crate::{Error, Kind, Listing, ObjectName, Op, Result, Trees};
+use crate::{Error, Kind, Listing, ObjectName, Op, Result, Trees, Until};
 
 /// What a store can do, asked before the first byte. All choices between stores are made on these, never on names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +189,19 @@ pub trait Store {
     }
 
     /// Removes an object. One that is already absent is removed.
-    async fn remove(&self, object: &ObjectName) -> Result<()>;
+    async fn remove(&self, object: &ObjectName) -> Result<()> {
+        self.remove_until(object, &Until::ever()).await
+    }
+
+    /// The same, while there is time: `until` is asked right before every request that can remove, the repeated ones too.
+    /// Errors: `TooLate` where the time was over before it was removed as far as is known.
+    async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()>;
+
+    /// Makes an object that is there outlive a power cut, whoever put it there: before somebody is told that it need not be
+    /// stored again. Places elsewhere see to that by themselves.
+    async fn make_lasting(&self, _object: &ObjectName) -> Result<()> {
+        Ok(())
+    }
 
     /// Gives an object another name, in place of what may be there: that stays until it is replaced by the whole. Directories
     /// are made as needed, and those left empty go. Where the place does not tell the two names apart, the object is there by the

@@ -13,7 +13,7 @@ use remotes::conformance::pattern;
 use remotes::options::Options;
 use remotes::pump::{FileSource, Meter, fetch};
 use remotes::s3::{KEY_ID, S3, SECRET};
-use remotes::{Context, Error, Kind, ObjectName, Range, Store};
+use remotes::{Context, Error, Kind, ObjectName, Range, Store, Until};
 
 #[path = "../../tests/support/servers.rs"]
 #[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
@@ -100,6 +100,32 @@ fn a_wrong_key_id_is_told_from_a_wrong_secret() {
         let store = open(&options(weed.port, &weed.user, "not-the-secret", &bucket), &context());
         let e = all_fail(&store, Kind::WrongSecret).await;
         assert!(!e.to_string().contains("not-the-secret"), "and no secret: {e}");
+    });
+}
+
+#[test]
+fn a_removal_is_not_tried_again_when_its_time_is_over() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    let script = Script::start(move |head| {
+        heard.lock().expect("no panic").push(head.split(' ').next().unwrap_or_default().to_string());
+        Answer::Text(503, "<Error><Code>SlowDown</Code></Error>")
+    });
+    let deletes = || asked.lock().expect("no panic").iter().filter(|method| *method == "DELETE").count();
+    on(async {
+        let store = open(&options(script.port, "any", "anykey", "bucket"), &context());
+        for tries in [0_usize, 1, 2] {
+            let left = Mutex::new(tries);
+            let until = Until::new(move || {
+                let mut left = left.lock().expect("no panic");
+                let some = (*left > 0).then_some(Duration::from_secs(600));
+                *left = left.saturating_sub(1);
+                some
+            });
+            let before = deletes();
+            let e = store.remove_until(&name("k"), &until).await.expect_err("it is never done");
+            assert_eq!((e.kind(), deletes() - before), (Kind::TooLate, tries), "{e}");
+        }
     });
 }
 

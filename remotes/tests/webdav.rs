@@ -14,7 +14,7 @@ use bytes::Bytes;
 use remotes::conformance::{examine, pattern};
 use remotes::options::Options;
 use remotes::pump::{FileSource, Meter, fetch, read_small};
-use remotes::{Context, Kind, ObjectName, Range, Store, Write, opendal};
+use remotes::{Context, Kind, ObjectName, Range, Store, Until, Write, opendal};
 use support::{Relay, Server};
 
 fn options(server: &Server) -> Options {
@@ -339,6 +339,37 @@ fn a_server_that_is_behind_for_a_moment_is_asked_again() {
         // What is wrong is taken away, and nothing else.
         assert_eq!(count("DELETE"), usize::from(stored.is_err()), "{server:?}: {requests:?}");
         assert!(count("MOVE") > 0 || stored.is_err(), "{server:?}: {requests:?}");
+    }
+}
+
+#[test]
+fn a_removal_is_not_tried_again_when_its_time_is_over() {
+    let (asked, requests) = std::sync::mpsc::channel();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut options = Options::new();
+    options.set("endpoint", format!("http://{}", listener.local_addr().expect("its address")));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let n = stream.read(&mut request).unwrap_or(0);
+            let method = request[..n].split(|b| *b == b' ').next().unwrap_or_default().to_vec();
+            let _ = asked.send(method);
+            let _ = stream.write_all(b"HTTP/1.1 503 x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    let context = quick();
+    let store = open("webdav", &options, &context);
+    for tries in [0_usize, 1, 2] {
+        let left = std::sync::Mutex::new(tries);
+        let until = Until::new(move || {
+            let mut left = left.lock().expect("no panic");
+            let some = (*left > 0).then_some(Duration::from_secs(600));
+            *left = left.saturating_sub(1);
+            some
+        });
+        let e = run(store.remove_until(&name("K"), &until)).expect_err("it is never done");
+        let deletes = requests.try_iter().filter(|method| method == b"DELETE").count();
+        assert_eq!((e.kind(), deletes), (Kind::TooLate, tries), "{e}");
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use std::hash::{BuildHasher, RandomState};
+
 use remotes::doctor::{Finding, Verdict, examine};
 use remotes::options::bad;
 use remotes::{Context, Error, Op, Result, registry, sys};
@@ -95,6 +97,7 @@ fn settle(arguments: &[String]) -> Result<Ready> {
 }
 
 fn unique() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    format!("{}-{}", std::process::id(), now.as_nanos())
+    // By chance: in containers many a process has the same number.
+    let chance = || RandomState::new().hash_one(0);
+    format!("{:016x}{:016x}", chance(), chance())
 }

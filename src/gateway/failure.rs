@@ -80,6 +80,7 @@ impl Failure {
         let kind = match error.kind() {
             Kind::DiskFull | Kind::Reserve => FailureKind::Full,
             Kind::Throttled => FailureKind::Busy,
+            Kind::TooLate => FailureKind::TooLate,
             Kind::ReadOnly | Kind::Unsupported | Kind::TooLarge => FailureKind::Refused,
             _ => FailureKind::Broken,
         };

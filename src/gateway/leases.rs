@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Failure, Held, timestamp};
+use super::{Failure, Held, Lost, timestamp};
 
 /// How long content stays locked after the client is gone, in seconds. Source: the P2P protocol, LOCKCONTENT.
 pub const RETENTION: u64 = 600;
@@ -59,12 +59,18 @@ impl Leases {
         Ok(id)
     }
 
-    /// A connection keeps the lock from now on. False where there is no such lock.
-    pub fn keep(&self, id: &LeaseId) -> bool {
+    /// A connection keeps the lock from now on, and is told when it is lost. `None` where there is no such lock, or none any
+    /// more.
+    pub fn keep(&self, id: &LeaseId) -> Option<Lost> {
         let mut table = self.table();
-        let Some(lease) = table.leases.get_mut(id) else { return false };
+        let lease = table.leases.get_mut(id)?;
+        let lost = lease.lock.lost();
+        if lost.is_so() {
+            table.leases.remove(id);
+            return None;
+        }
         lease.kept += 1;
-        true
+        Some(lost)
     }
 
     /// That connection broke: the lock stays for its time.
@@ -80,10 +86,11 @@ impl Leases {
         self.table().leases.remove(id).map(|lease| lease.lock)
     }
 
-    /// The locks whose time is over, to be let go.
+    /// The locks whose time is over, or that were lost, to be let go.
     pub fn lapsed(&self) -> Vec<Held> {
         let now = timestamp();
-        self.table().leases.extract_if(|_, lease| lease.kept == 0 && lease.until <= now).map(|(_, l)| l.lock).collect()
+        let is_over = |lease: &Lease| lease.kept == 0 && (lease.until <= now || lease.lock.lost().is_so());
+        self.table().leases.extract_if(|_, lease| is_over(lease)).map(|(_, lease)| lease.lock).collect()
     }
 
     /// How many locks there are.

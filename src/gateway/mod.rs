@@ -26,7 +26,7 @@ mod walk;
 
 pub use export::Exported;
 pub use failure::{Failure, FailureKind};
-pub use held::Held;
+pub use held::{Held, Lost};
 pub use hub::{Hub, Place, Unserved};
 pub use leases::{LeaseId, Leases};
 pub use metrics::{Counter, Metrics};
@@ -38,12 +38,28 @@ pub use served::Served;
 pub use special::Special;
 pub use upload::{LocalUpload, Offer, PeerUpload, Settled, StoreUpload, Upload};
 
+use std::time::Duration;
+
+use remotes::Until;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Seconds of the clock that `GETTIMESTAMP` tells and `REMOVE-BEFORE` is held against: monotonic, and the same for every
 /// process of this computer, since a client may ask one and remove through another.
 pub fn timestamp() -> u64 {
     u64::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec).unwrap_or(0)
+}
+
+/// The limit that a client set for a removal, on the clock of [`timestamp`]: its last second is in time.
+fn until(before: Option<i64>) -> Until {
+    let Some(before) = before else { return Until::ever() };
+    Until::new(move || left(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic), before))
+}
+
+/// What is left until the end of the second `before`; `None` where it is over.
+fn left(now: rustix::time::Timespec, before: i64) -> Option<Duration> {
+    let seconds = u64::try_from(before.checked_sub(now.tv_sec)?).ok()?;
+    let gone = Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or(0));
+    Some(Duration::from_secs(seconds.saturating_add(1)).saturating_sub(gone))
 }
 
 /// Runs what may block on a pool thread.
@@ -73,4 +89,28 @@ async fn thread() -> Option<SemaphorePermit<'static>> {
     static FREE: Semaphore = Semaphore::const_new(THREADS);
     // It is never closed.
     FREE.acquire().await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_second_is_in_time_and_the_next_is_not() {
+        let at = |tv_sec, tv_nsec| rustix::time::Timespec { tv_sec, tv_nsec };
+        let half = 500_000_000;
+        for (now, before, some) in [
+            (at(10, 0), 10, Some(Duration::from_secs(1))),
+            (at(10, half), 10, Some(Duration::from_millis(500))),
+            (at(10, 999_999_999), 10, Some(Duration::from_nanos(1))),
+            (at(11, 0), 10, None),
+            (at(10, half), 70, Some(Duration::from_millis(60_500))),
+            (at(10, 0), -1, None),
+            (at(10, 0), i64::MIN, None),
+        ] {
+            assert_eq!(left(now, before), some, "{now:?} {before}");
+        }
+        assert!(left(at(10, 0), i64::MAX).is_some());
+        assert!(!until(None).is_over() && until(Some(0)).is_over() && !until(Some(i64::MAX)).is_over());
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::outgoing::Outgoing;
 use super::peer::{Peer, PeerLock, PeerOffer};
 use super::upload::{Offer, PeerUpload, Upload};
-use super::{Failure, Served};
+use super::{Failure, FailureKind, Served};
 use crate::annex::log::Presence;
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
@@ -57,7 +57,16 @@ impl Neighbour {
     }
 
     pub(super) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
-        self.peer.remove(key, before).await?;
+        match self.peer.remove(key, before).await {
+            Ok(()) => {}
+            // It may say so of what was not there in the first place, too.
+            Err(late) if late.kind() == FailureKind::TooLate => {
+                if self.peer.check(key).await? {
+                    return Err(late);
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
         self.record(key, Presence::Missing).await
     }
 

@@ -12,7 +12,7 @@ use super::kept::kept;
 use super::peer::{Location, Peer, PeerSettings};
 use super::proxy::Way;
 use super::upload::{Offer, Upload};
-use super::{Failure, Neighbour, Outgoing, Served, Special, timestamp};
+use super::{Failure, Neighbour, Outgoing, Served, Special, timestamp, until};
 use crate::annex::log::Presence;
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
@@ -149,7 +149,7 @@ impl Node {
                 served.remove(key, before).await?;
                 home.record(key, served.uuid(), Presence::Missing).await
             }
-            Self::Special(special) => special.remove(key, before).await,
+            Self::Special(special) => special.remove(key, &until(before)).await,
             Self::Neighbour(neighbour) => neighbour.remove(key, before).await,
         }
     }

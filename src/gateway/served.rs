@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::proxy::{Proxied, Proxies};
 use super::upload::LocalUpload;
-use super::{Failure, Outgoing, blocking, off_this_thread, timestamp};
+use super::{Failure, Outgoing, blocking, off_this_thread, timestamp, until};
 use crate::annex::branch;
 use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, Opening, Receive, Sharing};
 use crate::annex::layout::Hashing;
@@ -108,6 +108,7 @@ impl Served {
     /// Bytes of the content of `key` that are here from an upload that was broken off; `None` where all of it is here for
     /// good. Failures: those of [`put`](Self::put).
     pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
+        self.recordable(key)?;
         let (content, key) = (self.content.clone(), key.clone());
         let look = move || match content.has_for_good(&key)? {
             true => Ok(None),
@@ -128,9 +129,8 @@ impl Served {
                  itself does it"
             )));
         }
-        let (content, wanted) = (self.content.clone(), key.clone());
-        let in_time = move || before.is_none_or(|limit| i64::try_from(timestamp()).is_ok_and(|now| now <= limit));
-        blocking(move || content.remove(&wanted, in_time)).await??;
+        let (content, wanted, until) = (self.content.clone(), key.clone(), until(before));
+        blocking(move || content.remove(&wanted, || !until.is_over())).await??;
         self.record(key, self.uuid(), Presence::Missing).await
     }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remotes::retry::Backoff;
-use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Stored};
+use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Stored, Until};
 
 use super::export::{Exported, Tree, Word};
 use super::outgoing::Outgoing;
 use super::upload::StoreUpload;
-use super::{Failure, Served, blocking, timestamp};
+use super::{Failure, Served, blocking};
 use crate::annex::export::tracking::Tracking;
 use crate::annex::export::tree::blob_of;
 use crate::annex::ledger::{Ledgers, Taken};
@@ -28,6 +28,15 @@ pub struct Special {
     context: Context,
     /// The tree it holds, if it holds one.
     tree: Option<Rc<Tree>>,
+}
+
+/// How content is looked for.
+#[derive(Clone, Copy)]
+struct How {
+    /// Old versions count.
+    old: bool,
+    /// What is there has to last, whoever put it there.
+    lasting: bool,
 }
 
 impl Special {
@@ -53,32 +62,38 @@ impl Special {
 
     /// Whether the store has the content of `key`. Content of another length is none, but not absent either.
     pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
-        self.is_there(key, true, |stat| self.whole(key, stat.len)).await
+        self.is_there(key, How { old: true, lasting: false }, |stat| self.whole(key, stat.len)).await
     }
 
-    /// The same, where old versions do not count.
+    /// The same, for good, where old versions do not count.
     async fn is_at_a_name(&self, key: &Key) -> Result<bool, Failure> {
-        self.is_there(key, false, |stat| self.whole(key, stat.len)).await
+        self.is_there(key, How { old: false, lasting: true }, |stat| self.whole(key, stat.len)).await
     }
 
-    /// Whether anything is there for `key`, an old version too where those count; `fits` says whether it may be its content.
+    /// Whether anything is there for `key`; `fits` says whether it may be its content.
     async fn is_there(
         &self,
         key: &Key,
-        old: bool,
+        how: How,
         fits: impl Fn(&Stat) -> Result<(), Failure>,
     ) -> Result<bool, Failure> {
         let told = |stat: remotes::Result<Option<Stat>>| {
             let stat = stat.map_err(|e| self.failure(&e))?;
             stat.as_ref().map(&fits).transpose()
         };
-        let look = async |object: &ObjectName| told(self.store.stat(object).await);
+        let look = async |object: &ObjectName| {
+            let found = told(self.store.stat(object).await)?;
+            if found.is_some() && how.lasting {
+                self.store.make_lasting(object).await.map_err(|e| self.failure(&e))?;
+            }
+            Ok(found)
+        };
         let Some(tree) = &self.tree else { return Ok(look(&self.object(key)?).await?.is_some()) };
         if tree.find(key, look).await?.is_some() {
             return Ok(true);
         }
         let look = async |version: &str| told(self.store.stat_version(version).await);
-        Ok(old && tree.find_version(key, look).await?.is_some())
+        Ok(how.old && tree.find_version(key, look).await?.is_some())
     }
 
     /// Opens the content of `key` from byte `from` on, `len` bytes where that is known; `None` where it is not there.
@@ -182,7 +197,7 @@ impl Special {
     /// The client has stored the content of `key` there by another way: looks, and records it. False where it is not there.
     pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
         self.home.recordable(key)?;
-        if !self.check(key).await? {
+        if !self.is_there(key, How { old: true, lasting: true }, |stat| self.whole(key, stat.len)).await? {
             return Ok(false);
         }
         self.record(key, Presence::Present).await?;
@@ -201,26 +216,24 @@ impl Special {
         upload.keep().await.map(|()| Some(offset))
     }
 
-    /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it. Content that is
-    /// not there is removed at any time.
-    pub(super) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+    /// Removes the content of `key`, and records that, while there is time: `until` is asked before each request that can
+    /// remove, after all that was waited for. Content that is not there is removed at any time.
+    pub(super) async fn remove(&self, key: &Key, until: &Until) -> Result<(), Failure> {
         self.writable()?;
         let object = self.object(key)?;
-        let late = before.is_some_and(|limit| i64::try_from(timestamp()).is_ok_and(|now| now > limit));
-        if late {
-            return match self.is_there(key, true, |_| Ok(())).await? {
-                true => Err(Failure::too_late()),
-                false => self.record(key, Presence::Missing).await,
-            };
-        }
-        if let Some(tree) = &self.tree {
-            tree.remove(key).await?;
-            return self.record(key, Presence::Missing).await;
-        }
-        match self.store.remove(&object).await {
-            Ok(()) => {}
-            Err(e) if e.kind() == Kind::NotFound => {}
-            Err(e) => return Err(self.failure(&e)),
+        let removed = match &self.tree {
+            _ if until.is_over() => Err(Failure::too_late()),
+            Some(tree) => tree.remove(key, until).await,
+            None => match self.store.remove_until(&object, until).await {
+                Err(e) if e.kind() != Kind::NotFound => Err(self.failure(&e)),
+                _ => Ok(()),
+            },
+        };
+        if let Err(failure) = removed {
+            // It may have been gone before, or be gone by what was tried in time.
+            if !until.is_over() || self.is_there(key, How { old: true, lasting: false }, |_| Ok(())).await? {
+                return Err(failure);
+            }
         }
         self.record(key, Presence::Missing).await
     }

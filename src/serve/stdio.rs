@@ -157,7 +157,13 @@ impl Session {
             if !output.is_empty() {
                 self.link.write(&output, IDLE).await?;
             }
-            match self.link.read(&mut buf).await? {
+            let read = tokio::select! {
+                biased;
+                // With a server of its own the client would see the connection end.
+                () = lost(lock) => return Err(io::Error::other("the repository elsewhere let go of the content it kept")),
+                read = self.link.read(&mut buf) => read?,
+            };
+            match read {
                 0 => server.eof(),
                 n => server.push(&buf[..n]),
             }
@@ -307,6 +313,14 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+/// Waits until what is locked is lost, which may be for ever.
+async fn lost(lock: &Option<Held>) {
+    match lock {
+        Some(held) => held.lost().wait().await,
+        None => std::future::pending().await,
     }
 }
 

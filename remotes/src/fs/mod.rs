@@ -4,6 +4,7 @@
 //! an object has for itself (`.../KEY/KEY`) too. An object is staged without a name in the same file system, synced, and
 //! linked into place, so a killed program leaves nothing behind.
 
+mod lasting;
 mod place;
 mod put;
 mod spelling;
@@ -26,7 +27,7 @@ use crate::pump::{FileSource, Source};
 use crate::sys::on_a_thread;
 use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
-    Store, Stored, Trees, Write, units,
+    Store, Stored, Trees, Until, Write, units,
 };
 
 /// The options it knows.
@@ -94,6 +95,10 @@ impl Fs {
         make: impl FnOnce(&place::Place) -> io::Result<put::Stage> + Send + 'static,
     ) -> Result<Box<dyn Put>> {
         let place = self.path(Op::Put, object)?;
+        if !place.is_possible() {
+            let detail = "the name of a file has at most 255 bytes";
+            return Err(Error::new(Op::Put, Kind::Unsupported, detail).object(object).on(&self.label));
+        }
         let staging = place.clone();
         let staged = self.off(Op::Put, move || (staging.free(), make(&staging)));
         let (free, staged) = staged.await?;
@@ -216,10 +221,22 @@ impl Store for Fs {
         stream::abandon(self, object, upload).await
     }
 
-    async fn remove(&self, object: &ObjectName) -> Result<()> {
+    async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         let place = self.path(Op::Remove, object)?;
         self.root_is_there(Op::Remove).await?;
-        self.off(Op::Remove, move || place.remove()).await?.map_err(|e| self.fail(Op::Remove, object, "", e))
+        // Asked on the thread that removes: a thread is waited for where a file server does not answer.
+        let until = until.clone();
+        match self.off(Op::Remove, move || place.remove(|| !until.is_over())).await? {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Until::late(Op::Remove).object(object).on(&self.label)),
+            Err(e) => Err(self.fail(Op::Remove, object, "", e)),
+        }
+    }
+
+    async fn make_lasting(&self, object: &ObjectName) -> Result<()> {
+        let place = self.path(Op::Stat, object)?;
+        let done = self.off(Op::Stat, move || place.make_lasting()).await?;
+        done.map_err(|e| self.fail(Op::Stat, object, "syncing", e))
     }
 
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
@@ -319,6 +336,42 @@ mod tests {
             assert!(e.to_string().contains("annex.diskreserve"), "{e}");
             drop(first);
             store.put(&b, gib + gib / 2).await.expect("fits now");
+        });
+    }
+
+    #[test]
+    fn what_a_killed_process_left_stops_nobody() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let tmp = dir.path().join("tmp");
+        std::fs::create_dir(&tmp).expect("made");
+        let node = rustix::system::uname().nodename().to_string_lossy().replace('/', "_");
+        for count in 0..100 {
+            let left = format!("stream-{node}-{}-{count}", std::process::id());
+            std::fs::write(tmp.join(left), "somebody else's").expect("written");
+        }
+        let name = ObjectName::new("aaa/bbb/K/K").expect("a name");
+        let place = place::Place::new(&dir.path().into(), &name, false).expect("a place");
+        for _ in 0..100 {
+            let stage = place.stage_named().expect("staged");
+            assert_eq!(stage.file.metadata().expect("there").len(), 0);
+            std::fs::remove_file(stage.name.expect("it has a name")).expect("there");
+        }
+        block_on(Fs::at(dir.path(), &Context::default()).prove("u")).expect("the marker is another");
+        let left = std::fs::read_dir(&tmp).expect("there").flatten();
+        assert!(left.map(|e| std::fs::read(e.path()).expect("read")).all(|text| text == b"somebody else's"));
+    }
+
+    #[test]
+    fn a_name_that_no_file_can_have_is_refused_before_the_first_byte() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Fs::at(dir.path(), &Context { reserve: 0, ..Context::default() });
+        let name = |len: usize| ObjectName::new(format!("aaa/{}", "x".repeat(len))).expect("a name");
+        block_on(async {
+            assert_eq!(store.put(&name(256), 1).await.err().expect("refused").kind(), Kind::Unsupported);
+            assert_eq!(store.put_stream(&name(256), 1 << 30).await.err().expect("refused").kind(), Kind::Unsupported);
+            let mut put = store.put(&name(255), 1).await.expect("opened");
+            put.write(bytes::Bytes::from_static(b"x")).await.expect("written");
+            put.commit().await.expect("stored");
         });
     }
 

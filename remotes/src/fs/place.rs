@@ -8,9 +8,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::lasting::sync_dirs;
 use super::spelling::is_spelled;
 use super::tree::absent;
 use crate::{NameError, ObjectName};
+
+/// Longest name of a file or directory, in bytes.
+const NAME_MAX: usize = 255;
 
 /// How often a race with someone who removes the directories we make is run again.
 pub(super) const RACES: usize = 16;
@@ -44,6 +48,21 @@ impl Place {
         self.file.parent().unwrap_or(&self.root)
     }
 
+    /// Makes the object last, whoever put it there. One that is gone is not there for anybody.
+    pub(super) fn make_lasting(&self) -> io::Result<()> {
+        match self.open().and_then(|file| file.sync_all()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+            Ok(()) => sync_dirs(&self.root, self.dir()),
+        }
+    }
+
+    /// Whether a file system can have all names on the way to the object.
+    pub(super) fn is_possible(&self) -> bool {
+        let longest = self.file.iter().map(OsStr::len).max().unwrap_or(0);
+        longest <= NAME_MAX
+    }
+
     /// Bytes that are free on the root's disk, where the file system tells.
     pub(super) fn free(&self) -> Option<u64> {
         rustix::fs::statvfs(&*self.root).ok().map(|s| s.f_bavail.saturating_mul(s.f_frsize))
@@ -58,9 +77,8 @@ impl Place {
 
     /// Runs `link`, which brings the file here, with the directories it needs, and makes it lasting.
     pub(super) fn move_in(&self, link: impl Fn() -> io::Result<()>) -> io::Result<()> {
-        let mut made = Vec::new();
         for race in 1.. {
-            made.append(&mut self.make_dirs()?);
+            self.make_dirs()?;
             self.let_write()?;
             match link() {
                 Ok(()) => break,
@@ -69,16 +87,13 @@ impl Place {
                 Err(e) => return Err(e),
             }
         }
-        sync_dir(self.dir())?;
-        for dir in made {
-            if let Some(parent) = dir.parent() {
-                sync_dir(parent)?;
-            }
-        }
-        if self.own_dir {
-            set_mode(self.dir(), |m| m & !0o222)?;
-        }
-        Ok(())
+        sync_dirs(&self.root, self.dir())?;
+        self.protect()
+    }
+
+    /// Keeps files from coming into the object's own directory, and from going.
+    fn protect(&self) -> io::Result<()> {
+        if self.own_dir { set_mode(self.dir(), |m| m & !0o222) } else { Ok(()) }
     }
 
     /// Lets files come into the object's own directory, and go.
@@ -106,8 +121,8 @@ impl Place {
         }
     }
 
-    /// Makes the directories above the file that are missing; says which.
-    fn make_dirs(&self) -> io::Result<Vec<PathBuf>> {
+    /// Makes the directories above the file that are missing.
+    fn make_dirs(&self) -> io::Result<()> {
         let missing: Vec<PathBuf> =
             self.dir().ancestors().take_while(|d| *d != &*self.root && !d.is_dir()).map(Path::to_path_buf).collect();
         let mut there = self.dir().ancestors().skip(missing.len()).take_while(|d| *d != &*self.root);
@@ -120,18 +135,22 @@ impl Place {
                 _ => {}
             }
         }
-        Ok(missing)
+        Ok(())
     }
 
-    /// Removes the object and the directories that it leaves empty.
-    pub(super) fn remove(&self) -> io::Result<()> {
+    /// Removes the object and the directories that it leaves empty, if it `may` immediately before. False where not.
+    pub(super) fn remove(&self, may: impl Fn() -> bool) -> io::Result<bool> {
         match self.beneath().and_then(|()| self.let_write()) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
             result => result?,
         }
         // A file that the system only takes for this one stays.
         if self.tree && std::fs::symlink_metadata(&self.file).is_ok() && !self.is_exact()? {
-            return Ok(());
+            return Ok(true);
+        }
+        if !may() {
+            self.protect()?;
+            return Ok(false);
         }
         match std::fs::remove_file(&self.file).map_err(|e| if self.tree { absent(e) } else { e }) {
             // A directory of that name is no file of that name.
@@ -139,7 +158,7 @@ impl Place {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => self.prune(),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Removes the directories above the file that are empty.
@@ -187,18 +206,6 @@ fn set_mode(path: &Path, change: impl Fn(u32) -> u32) -> io::Result<()> {
     let mode = std::fs::metadata(path)?.permissions().mode();
     let wanted = change(mode);
     if wanted == mode { Ok(()) } else { std::fs::set_permissions(path, Permissions::from_mode(wanted)) }
-}
-
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    match File::open(path) {
-        Ok(dir) => match dir.sync_all() {
-            // Some file systems cannot sync a directory.
-            Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            result => result,
-        },
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e),
-    }
 }
 
 fn link_nameless(file: &File, to: &Path) -> io::Result<()> {

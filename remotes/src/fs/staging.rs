@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -122,7 +122,8 @@ pub(super) fn prove(root: &Path, tree: bool) -> io::Result<()> {
     }
     let place = Place::root(root, tree);
     let text = b"git-annex-remote-stream was here";
-    let marker = place.moment(|path| std::fs::write(path, text))?;
+    let write = |path: &Path| File::options().write(true).create_new(true).open(path)?.write_all(text);
+    let marker = place.moment(write)?;
     let read = std::fs::read(&marker);
     place.let_go(&marker)?;
     if read? != text { Err(io::Error::other("what was written is not what is read")) } else { Ok(()) }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::Fs;
+use super::lasting::sync_dir;
 use super::place::{Place, tag};
 use super::staging::is_staging;
-use super::{Fs, place};
 use crate::pump::{FileSource, Meter, Source};
 use crate::sys::on_a_thread;
 use crate::{Entry, Error, Listing, ObjectName, Op, PAGE, Page, Range, Result, Store, Stored};
@@ -112,7 +113,7 @@ impl Place {
         }
         self.let_write()?;
         to.move_in(|| to.take_over(self))?;
-        place::sync_dir(self.dir())?;
+        sync_dir(self.dir())?;
         self.prune();
         Ok(())
     }

@@ -16,7 +16,7 @@ use super::staging::Staging;
 use super::transport::{Client, Transport, Watch};
 use crate::fold::respellings;
 use crate::retry::{Backoff, TRIES};
-use crate::{Context, Error, Kind, Op, Result};
+use crate::{Context, Error, Kind, Op, Result, Until};
 
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -266,22 +266,31 @@ impl Link {
         Ok(true)
     }
 
-    /// Removes the file at `path`, if one of that name is there.
-    pub(super) async fn delete_file(&self, op: Op, path: &str) -> Result<()> {
+    /// Removes the file at `path`, if one of that name is there, while there is time.
+    pub(super) async fn delete_file(&self, op: Op, path: &str, until: &Until) -> Result<()> {
         if self.context.tree && self.can().create_dir {
             match self.meta(op, path).await? {
                 Some(meta) if meta.is_dir() || !self.is_exact(op, path).await? => return Ok(()),
                 _ => {}
             }
         }
-        self.delete(op, path).await
+        self.delete_until(op, path, until).await
     }
 
     /// Removes what is at `path`, if anything is.
     pub(super) async fn delete(&self, op: Op, path: &str) -> Result<()> {
-        match self.often(op, |o| async move { o.delete(path).await }).await {
-            Err(e) if e.kind() == Kind::NotFound => Ok(()),
-            done => done,
+        self.delete_until(op, path, &Until::ever()).await
+    }
+
+    async fn delete_until(&self, op: Op, path: &str, until: &Until) -> Result<()> {
+        let mut backoff = Backoff::new(&self.context);
+        loop {
+            let request = self.once(op, |o| async move { o.delete(path).await });
+            match until.within(op, request).await {
+                Ok(()) => return Ok(()),
+                Err(e) if e.kind() == Kind::NotFound => return Ok(()),
+                Err(e) => backoff.pause(e).await.map_err(|e| e.on(&self.label))?,
+            }
         }
     }
 

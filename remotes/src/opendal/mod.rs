@@ -25,8 +25,8 @@ use crate::fold::{self, Folding};
 use crate::options::{Options, Spec, bad};
 use crate::pump::{BLOCK, Source, read_small};
 use crate::{
-    Capabilities, Context, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Write,
-    units,
+    Capabilities, Context, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Until,
+    Write, units,
 };
 use link::{Link, unique};
 use service::Intake;
@@ -295,17 +295,19 @@ impl Store for OpendalStore {
         Ok(Box::new(put::OpendalPut::open(Rc::clone(&self.link), object, path, len).await?))
     }
 
-    async fn remove(&self, object: &ObjectName) -> Result<()> {
+    async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         let path = self.path(Op::Remove, object)?;
         self.read_only(Op::Remove).map_err(|e| e.object(object))?;
-        self.link.delete_file(Op::Remove, path).await.map_err(|e| e.object(object))?;
+        self.link.delete_file(Op::Remove, path, until).await.map_err(|e| e.object(object))?;
         // The directory an object has for itself goes with it, as git-annex's webdav type removes it.
         if self.link.service.layout == Layout::Tree
             && !self.link.context.tree
             && let Some((dir, name)) = path.rsplit_once('/')
             && dir.rsplit('/').next() == Some(name)
         {
-            let _ = self.link.once(Op::Remove, |o| async move { o.delete(&format!("{dir}/")).await }).await;
+            let request = self.link.once(Op::Remove, |o| async move { o.delete(&format!("{dir}/")).await });
+            // An empty directory that stays does no harm.
+            let _ = until.within(Op::Remove, request).await;
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ use crate::options::Options;
 use crate::retry::Backoff;
 use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
-    Store, Stored, Trees, Write,
+    Store, Stored, Trees, Until, Write,
 };
 use client::Client;
 use version::Of;
@@ -229,14 +229,18 @@ impl Inner {
 }
 
 impl S3 {
-    async fn delete(&self, key: &str) -> Result<()> {
+    async fn delete(&self, key: &str, until: &Until) -> Result<()> {
         let inner = &self.inner;
         let sdk = inner.client.sdk().await?;
         let mut backoff = Backoff::new(&inner.context);
         loop {
-            let error = match sdk.delete_object().bucket(&inner.config.bucket).key(key).send().await {
+            let request = async {
+                let sent = sdk.delete_object().bucket(&inner.config.bucket).key(key).send().await;
+                sent.map_err(|e| errors::from_sdk(Op::Remove, &e))
+            };
+            let error = match until.within(Op::Remove, request).await {
                 Ok(_) => return Ok(()),
-                Err(e) => errors::from_sdk(Op::Remove, &e),
+                Err(e) => e,
             };
             if error.kind() == Kind::NotFound {
                 return Ok(());
@@ -335,7 +339,7 @@ impl Store for S3 {
         if source == target {
             return Ok(());
         }
-        self.delete(&source).await.map_err(|e| about(e.during(Op::Rename)))
+        self.delete(&source, &Until::ever()).await.map_err(|e| about(e.during(Op::Rename)))
     }
 
     async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
@@ -379,7 +383,7 @@ impl Store for S3 {
         tag.map(|tag| format!("{len}-{}", crate::tree::plain(tag)))
     }
 
-    async fn remove(&self, object: &ObjectName) -> Result<()> {
+    async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         let inner = &self.inner;
         let key = inner.key(Op::Remove, object)?;
         // In a tree a removed file is gone from view, and its versions stay.
@@ -387,6 +391,6 @@ impl Store for S3 {
             let detail = "versioning=yes keeps every content, so nothing can be dropped from this bucket";
             return Err(Error::new(Op::Remove, Kind::Unsupported, detail).object(object).on(&inner.label));
         }
-        self.delete(&key).await.map_err(inner.name(object))
+        self.delete(&key, until).await.map_err(inner.name(object))
     }
 }

@@ -1,5 +1,7 @@
 //! Proving the place at initremote: the bucket is there or is made, it is nobody else's, and it really keeps what it is given.
 
+use std::hash::{BuildHasher, RandomState};
+
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
@@ -55,7 +57,8 @@ async fn make_bucket(inner: &Inner) -> Result<()> {
 
 /// An endpoint that says 200 to everything (a web console, a login page) would take uploads and keep nothing.
 async fn nothing_is_everywhere(inner: &Inner, owner: &str) -> Result<()> {
-    let key = format!("{}no-such-object-{owner}-{}", inner.config.prefix, std::process::id());
+    let chance = RandomState::new().hash_one(owner);
+    let key = format!("{}no-such-object-{owner}-{chance:016x}", inner.config.prefix);
     match inner.head(&key).await {
         Ok(None) => Ok(()),
         Ok(Some(_)) => {

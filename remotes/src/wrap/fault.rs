@@ -10,6 +10,7 @@ use crate::fold::Folding;
 use crate::pump::{Blocks, FileSource, Meter, Source};
 use crate::{
     Capabilities, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Stored,
+    Until,
 };
 
 /// One failure to come.
@@ -134,9 +135,13 @@ impl Store for Faults {
         self.inner.abandon(object, upload).await
     }
 
-    async fn remove(&self, object: &ObjectName) -> Result<()> {
+    async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         self.check(Op::Remove)?;
-        self.inner.remove(object).await
+        self.inner.remove_until(object, until).await
+    }
+
+    async fn make_lasting(&self, object: &ObjectName) -> Result<()> {
+        self.inner.make_lasting(object).await
     }
 
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::fold::Folding;
 use crate::pump::{FileSource, Meter};
-use crate::{Capabilities, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored};
+use crate::{Capabilities, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Until};
 
 /// Wraps any store that held nothing before; it keeps the spelling that an object was first given.
 #[derive(Clone)]
@@ -90,13 +90,17 @@ impl Store for Folds {
         Ok(Box::new(FoldedPut { inner, store: self.clone(), object: object.clone() }))
     }
 
-    async fn remove(&self, object: &ObjectName) -> Result<()> {
+    async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         if self.is_twin(object) {
             return Ok(());
         }
-        self.inner.remove(&self.find(object)).await?;
+        self.inner.remove_until(&self.find(object), until).await?;
         self.forget(object);
         Ok(())
+    }
+
+    async fn make_lasting(&self, object: &ObjectName) -> Result<()> {
+        if self.is_twin(object) { Ok(()) } else { self.inner.make_lasting(&self.find(object)).await }
     }
 
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {

@@ -26,8 +26,8 @@ const MOST: usize = 10_000;
 #[derive(Debug, Default)]
 pub struct Lasting(Mutex<HashSet<Made>>);
 
-/// A directory, told from every other that had or will have its place.
-type Made = (u64, i64, u32);
+/// What identifies a directory: device, inode and when it was made.
+type Made = (u32, u32, u64, i64, u32);
 
 impl Lasting {
     /// Makes what lies in `dir` last: syncs it, and the directories above it that got an entry on the way here.
@@ -95,12 +95,13 @@ fn made_lately(dir: &Path, now: Duration) -> io::Result<Option<Made>> {
         Err(rustix::io::Errno::NOENT) => return Ok(None),
         Err(e) => return Err(e.into()),
     };
-    let made = (told.stx_ino, told.stx_btime.tv_sec, told.stx_btime.tv_nsec);
+    let time = told.stx_btime;
+    let made = (told.stx_dev_major, told.stx_dev_minor, told.stx_ino, time.tv_sec, time.tv_nsec);
     if told.stx_mask & StatxFlags::BTIME.bits() == 0 {
         // Nobody knows when.
         return Ok(Some(made));
     }
-    let age = now.as_secs().checked_sub(u64::try_from(made.1).unwrap_or(0));
+    let age = now.as_secs().checked_sub(u64::try_from(time.tv_sec).unwrap_or(0));
     Ok(age.is_none_or(|age| age <= LATELY.as_secs()).then_some(made))
 }
 

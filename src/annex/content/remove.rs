@@ -13,7 +13,7 @@ use crate::name::Key;
 impl Content {
     /// Removes the content of `key`. Success where there is none, without asking anything.
     ///
-    /// `still` is asked with the lock held, immediately before: false where the time until which the client may have the
+    /// `still` is asked with the lock held, immediately before content is erased or removed: false where the time until which the client may have the
     /// content removed is over. Errors: `Locked`, `TooLate`, `Hook` where the content could not be erased as the user
     /// wants it, `OldVersion`, `Io`. After each of them the content is still here.
     pub fn remove(&self, key: &Key, still: impl Fn() -> bool) -> Result<(), ContentError> {
@@ -83,18 +83,32 @@ impl Content {
             return Err(ContentError::TooLate);
         }
         hooks::thaw(config, path);
-        self.erase(path)?;
-        match modes::in_thawed(config, &paths.dir, || std::fs::remove_file(path)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(ContentError::io("remove the content")(e)),
-            _ => Ok(()),
+        // Programs of the user's may have taken their time. What was erased is no content any more.
+        let done = self.erase(path, still).and_then(|erased| {
+            let removed = modes::in_thawed(config, &paths.dir, || match erased || still() {
+                true => std::fs::remove_file(path).map(|()| true),
+                false => Ok(false),
+            });
+            match removed {
+                Ok(false) => Err(ContentError::TooLate),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(ContentError::io("remove the content")(e)),
+                _ => Ok(()),
+            }
+        });
+        if matches!(done, Err(ContentError::TooLate)) {
+            hooks::freeze(config, path);
         }
+        done
     }
 
-    /// Runs what the user wants content erased with, which may have to write to it.
-    fn erase(&self, path: &Path) -> Result<(), ContentError> {
+    /// Runs what the user wants content erased with, which may have to write to it. False where there is nothing.
+    fn erase(&self, path: &Path, still: &impl Fn() -> bool) -> Result<bool, ContentError> {
         let config = self.config();
         if !hooks::is_erasing(config) {
-            return Ok(());
+            return Ok(false);
+        }
+        if !still() {
+            return Err(ContentError::TooLate);
         }
         let file = File::open(path).map_err(ContentError::io("open the content"))?;
         modes::thaw_file(config, &file).map_err(ContentError::io("make the content writable"))?;
@@ -102,7 +116,7 @@ impl Content {
         if erased.is_err() {
             modes::freeze_file(config, &file).map_err(ContentError::io("protect the content"))?;
         }
-        erased
+        erased.map(|()| true)
     }
 }
 

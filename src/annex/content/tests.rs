@@ -245,6 +245,37 @@ fn what_comes_too_late_removes_nothing() {
     assert_eq!(mode(place.object(&key).parent().expect("a directory")) & 0o222, 0);
 }
 
+/// What runs around a removal may take its time: the limit is asked again when nothing is between it and the content.
+#[test]
+fn what_becomes_too_late_on_the_way_removes_nothing() {
+    let asks = std::cell::Cell::new(0);
+    let until = |most: u32| {
+        asks.set(0);
+        let asks = &asks;
+        move || {
+            asks.set(asks.get() + 1);
+            asks.get() <= most
+        }
+    };
+    for erase in [None, Some("true".to_string())] {
+        let erases = erase.is_some();
+        let place = Place::with(|config| config.hooks.erase = erase);
+        let key = key_of(b"hello content");
+        place.put(&key, b"hello content");
+        for most in 0..2 {
+            assert!(matches!(place.content.remove(&key, until(most)), Err(ContentError::TooLate)), "{most}");
+            assert!(place.content.present(&key).expect("present"));
+            assert_eq!(place.files(), [key.to_string()]);
+            assert_eq!(mode(&place.object(&key)) & 0o222, 0);
+            assert_eq!(mode(place.object(&key).parent().expect("a directory")) & 0o222, 0);
+        }
+        // Once it is erased it is gone, whatever the time.
+        place.content.remove(&key, until(2)).expect("in time");
+        assert_eq!(asks.get(), 2, "erased: {erases}");
+        assert!(!place.content.present(&key).expect("absent"));
+    }
+}
+
 #[test]
 fn absent_and_unknown_differ() {
     let place = Place::new();

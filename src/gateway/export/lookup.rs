@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use remotes::ObjectName;
+use remotes::{ObjectName, Until};
 
 use super::{Held, PAUSE, Tree, Why};
 use crate::annex::branch::GitId;
@@ -144,12 +144,12 @@ impl Tree {
         held.with(move |book| book.db.note(&book.lock, &notes)).await
     }
 
-    /// Takes the content of `key` away from every name. Failures: it is in the tree.
-    pub(in crate::gateway) async fn remove(&self, key: &Key) -> Result<(), Failure> {
-        self.surely_alone(async |held| self.take_away(held, key).await).await
+    /// Takes the content of `key` away from every name, while there is time. Failures: it is in the tree; `TooLate`.
+    pub(in crate::gateway) async fn remove(&self, key: &Key, until: &Until) -> Result<(), Failure> {
+        self.surely_alone(async |held| self.take_away(held, key, until).await).await
     }
 
-    async fn take_away(&self, held: &Held, key: &Key) -> Result<(), Failure> {
+    async fn take_away(&self, held: &Held, key: &Key, until: &Until) -> Result<(), Failure> {
         if self.names(key).await?.is_stale || self.is_behind().await? {
             self.catch_up(held).await?;
         }
@@ -169,7 +169,7 @@ impl Tree {
         names.retain(|name| *name != outside);
         names.push(outside);
         for name in names {
-            self.store.remove(&self.object(&name)?).await.map_err(|e| Failure::remote(&e))?;
+            self.store.remove_until(&self.object(&name)?, until).await.map_err(|e| Failure::remote(&e))?;
             let note = Note { name, key: key.clone(), holds: false };
             held.with(move |book| book.db.note(&book.lock, &[note])).await?;
         }

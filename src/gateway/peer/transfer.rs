@@ -124,11 +124,20 @@ pub(super) enum Lock {
 }
 
 impl PeerLock {
-    /// Whether the connection that keeps it still stands, as far as can be seen from here.
-    pub fn is_held(&self) -> bool {
-        match &self.0 {
-            Lock::Ssh(lock) => lock.is_held(),
-            Lock::Http(lock) => lock.is_held(),
+    /// Waits until the peer ends the connection that keeps it, or says anything, which it does only when the lock is over.
+    /// May be dropped half way.
+    pub async fn ended(&mut self) {
+        match &mut self.0 {
+            Lock::Ssh(lock) => lock.ended().await,
+            Lock::Http(lock) => lock.ended().await,
+        }
+    }
+
+    /// Goes without a word: the peer keeps it for its time, as for any client that vanished.
+    pub fn leave(self) {
+        match self.0 {
+            Lock::Ssh(lock) => drop(lock),
+            Lock::Http(lock) => lock.leave(),
         }
     }
 

@@ -43,20 +43,19 @@ impl Connection {
         told
     }
 
-    /// Keeps a lock while the client keeps the connection. A lock that is not known is answered like one that ended.
+    /// Keeps a lock while the client keeps the connection. A lock that is not known, or was lost, is answered at once like one
+    /// that ended: nobody may wait in the belief that it is held.
     pub(super) async fn keep_locked(&mut self, mut asked: Asked, lockid: &[u8]) -> io::Result<bool> {
         let leases = self.shared.leases.clone();
-        let Some(id) = LeaseId::parse(lockid).filter(|id| leases.keep(id)) else {
-            // At once: a client that waits with its body holds on to nothing, and should know. What of the body is here
-            // already may have been all of it.
+        let known = LeaseId::parse(lockid).and_then(|id| leases.keep(&id).map(|lost| (id, lost)));
+        let Some((id, mut lost)) = known else {
+            // What of the body is here already may have been all of it.
             let mut rest = &self.early[..];
             while let Ok(Some(_)) = asked.body.next(&mut rest) {}
             let used = self.early.len() - rest.len();
             self.early.drain(..used);
             asked.keep &= asked.body.is_done();
-            let mut body = Vec::new();
-            json::locked(None, &mut body);
-            return self.answer(asked, Response::json(body.len()), &body).await;
+            return self.unlocked(asked).await;
         };
         let kept = Kept { leases: &leases, id: &id };
         self.go_on(&mut asked).await?;
@@ -75,9 +74,20 @@ impl Connection {
             if wish == Wish::Unlock || asked.body.is_done() || !self.early.is_empty() {
                 break true;
             }
-            match self.more(QUIET).await {
-                Ok(0) | Err(_) => break false,
-                Ok(_) => {}
+            tokio::select! {
+                biased;
+                () = lost.wait() => {
+                    drop(kept);
+                    // An answer would say that it ended as the client wished.
+                    let words = "the repository elsewhere that keeps the content let go of it";
+                    self.shared.log.line("keeplocked").with("error", words).warn();
+                    drop(leases.end(&id));
+                    return Err(io::Error::new(io::ErrorKind::ConnectionAborted, words));
+                }
+                read = self.more(QUIET) => match read {
+                    Ok(0) | Err(_) => break false,
+                    Ok(_) => {}
+                },
             }
         };
         drop(kept);
@@ -89,6 +99,10 @@ impl Connection {
             // What fails in letting go lapses by itself.
             let _ = blocking(move || drop(lock)).await;
         }
+        self.unlocked(asked).await
+    }
+
+    async fn unlocked(&mut self, asked: Asked) -> io::Result<bool> {
         let mut body = Vec::new();
         json::locked(None, &mut body);
         self.answer(asked, Response::json(body.len()), &body).await

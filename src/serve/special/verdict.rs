@@ -63,7 +63,8 @@ mod tests {
             Kind::TooLarge => Kind::Archived,
             Kind::Archived => Kind::Protocol,
             Kind::Protocol => Kind::Cancelled,
-            Kind::Cancelled => Kind::Io,
+            Kind::Cancelled => Kind::TooLate,
+            Kind::TooLate => Kind::Io,
             Kind::Io => Kind::Other,
             Kind::Other => return None,
         })
@@ -88,6 +89,6 @@ mod tests {
             next = after(kind);
             count += 1;
         }
-        assert_eq!(count, 26);
+        assert_eq!(count, 27);
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -46,6 +47,7 @@ impl Connection {
             };
             // A head that waits for more bytes to fill a segment costs 40 ms.
             let _ = stream.set_nodelay(true);
+            watch_over(&stream);
             let link = if remote.secure {
                 let config = tls::config().await.map_err(|e| failed("TLS", &e))?;
                 let name = ServerName::try_from(remote.host.clone()).map_err(|e| failed("TLS", &e))?;
@@ -144,4 +146,13 @@ impl Connection {
     pub(super) fn of(stream: TcpStream) -> Self {
         Self { link: Link::Tcp(stream), buffer: Vec::new(), silent: true }
     }
+}
+
+/// Has a peer noticed that vanished without a word, well before a lock that it kept for us lapses there. Where the system
+/// cannot do that, its own time counts.
+fn watch_over(stream: &TcpStream) {
+    let _ = sockopt::set_socket_keepalive(stream, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(stream, Duration::from_secs(60)))
+        .and_then(|()| sockopt::set_tcp_keepintvl(stream, Duration::from_secs(15)))
+        .and_then(|()| sockopt::set_tcp_keepcnt(stream, 4));
 }

@@ -30,8 +30,15 @@ impl Lock {
         Ok(Self { connection: Some(connection), idle })
     }
 
-    pub(in super::super) fn is_held(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.link.is_quiet())
+    pub(in super::super) async fn ended(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            // Its end, an error, or the answer, which says that the lock is over.
+            let _ = connection.link.read(&mut [0; 64]).await;
+        }
+    }
+
+    pub(in super::super) fn leave(mut self) {
+        self.connection = None;
     }
 
     pub(in super::super) async fn unlock(mut self) {

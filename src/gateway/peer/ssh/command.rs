@@ -26,6 +26,8 @@ pub(super) fn here(remote: &SshRemote, server: &Uuid, client: &Uuid) -> Command 
     command.env("SSH_ASKPASS_REQUIRE", "never");
     if remote.ways.program == SshProgram::Ssh {
         command.args(["-o", "BatchMode=yes", "-T"]);
+        // A computer that vanished is noticed well before a lock that it kept for us lapses there.
+        command.args(["-o", "ServerAliveInterval=60", "-o", "ServerAliveCountMax=3"]);
     }
     if let Some(port) = remote.port {
         command.arg("-p").arg(port.to_string());
@@ -100,8 +102,10 @@ mod tests {
     fn options_and_port_come_before_the_host() {
         let options = vec!["-i".to_string(), "key file".to_string()];
         let all = words("ssh://u@h:22/x", SshWays { options, ..SshWays::default() });
-        assert_eq!(all[..9], ["ssh", "-i", "key file", "-o", "BatchMode=yes", "-T", "-p", "22", "u@h"]);
-        assert_eq!(all.len(), 10);
+        assert_eq!(all[..6], ["ssh", "-i", "key file", "-o", "BatchMode=yes", "-T"]);
+        assert_eq!(all[6..10], ["-o", "ServerAliveInterval=60", "-o", "ServerAliveCountMax=3"]);
+        assert_eq!(all[10..13], ["-p", "22", "u@h"]);
+        assert_eq!(all.len(), 14);
         let program = SshProgram::Command("my ssh".into());
         let all = words("ssh://h:7/x", SshWays { program, ..SshWays::default() });
         assert_eq!(all[..7], ["sh", "-c", "my ssh \"$@\"", "my ssh", "-p", "7", "h"]);

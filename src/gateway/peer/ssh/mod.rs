@@ -218,8 +218,9 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    pub(super) fn is_held(&self) -> bool {
-        self.connection.link.is_quiet()
+    pub(super) async fn ended(&mut self) {
+        // Its end, an error, or words that nobody asked for.
+        let _ = self.connection.link.read(&mut [0; 64]).await;
     }
 
     pub(super) async fn unlock(mut self) {
