@@ -67,8 +67,11 @@ where
         }
         SdkError::TimeoutError(_) => Error::new(op, Kind::Timeout, "no answer in time"),
         SdkError::ResponseError(e) => {
-            let status = e.raw().status().as_u16();
-            let detail = format!("an answer with status {status} that makes no sense: {}", chain(error));
+            let (status, words) = (e.raw().status().as_u16(), chain(error));
+            if words.contains(super::answers::LATE) {
+                return Error::new(op, Kind::Timeout, super::answers::LATE);
+            }
+            let detail = format!("an answer with status {status} that makes no sense: {words}");
             Error::new(op, if status >= 500 { Kind::Unavailable } else { Kind::Protocol }, detail)
         }
         SdkError::DispatchFailure(e) => {
