@@ -17,7 +17,7 @@ use super::staging::Staging;
 use super::transport::{Answers, Client, Transport, Watch};
 use crate::fold::respellings;
 use crate::retry::{Backoff, TRIES};
-use crate::{Context, Error, Kind, Op, Result};
+use crate::{Context, Error, Kind, Op, Result, late};
 
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -303,9 +303,25 @@ impl Link {
                 Ok(()) if absent => return self.place(op).await,
                 Ok(()) => return Ok(()),
                 Err(e) if e.kind() == Kind::NotFound => return self.place(op).await,
-                Err(e) => backoff.pause(e).await?,
+                Err(e) => {
+                    late::failed(&self.context, &self.label, path, &e);
+                    backoff.pause(e).await?;
+                }
             }
         }
+    }
+
+    /// A request failed that was to fill `path`, or to take it away by moving it. Under the name of a key nothing else is ever
+    /// stored, so there it does no harm when it is done later.
+    pub(super) fn may_come_late(&self, path: &str, error: &Error) {
+        if self.context.tree {
+            late::failed(&self.context, &self.label, path, error);
+        }
+    }
+
+    /// Waits until nothing can happen to `path` any more that was asked for before.
+    pub(super) async fn over(&self, path: &str) {
+        late::over(&self.label, path).await;
     }
 
     /// Tells an absent object from an absent place, as far as the service can tell. Errors: there is no such place.

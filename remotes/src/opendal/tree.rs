@@ -102,6 +102,7 @@ impl OpendalStore {
         let before = self.there(op, from).await?;
         let replaced = self.link.look(op, target).await.map_err(about)?;
         self.link.may_replace(op, target).await.map_err(|e| e.object(to))?;
+        self.link.over(target).await;
         let mut backoff = Backoff::new(&self.link.context);
         loop {
             let request = |o: opendal::Operator| async move {
@@ -111,6 +112,10 @@ impl OpendalStore {
                 }
             };
             let Err(e) = self.link.once(op, request).await else { break };
+            self.link.may_come_late(target, &e);
+            if how == Move::Rename {
+                self.link.may_come_late(source, &e);
+            }
             // The answer may have been lost, and not the request.
             let gone = how == Move::Rename && self.link.look(op, source).await.map_err(about)?.is_none();
             if gone && self.link.look(op, target).await.map_err(about)?.is_some_and(|stat| stat.len == before.len) {
@@ -175,7 +180,8 @@ fn is_new(before: Option<&Stat>, after: Option<&Stat>, original: &Stat) -> bool 
     else {
         return true;
     };
-    before != after || original.tag.as_ref() == Some(after)
+    // Times may be told in seconds.
+    after.starts_with(TIME) || before != after || original.tag.as_ref() == Some(after)
 }
 
 /// A walk through what the service keeps, a directory at a time where it has such.

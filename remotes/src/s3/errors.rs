@@ -27,7 +27,8 @@ pub(super) fn kind(status: u16, code: &str) -> Kind {
         (_, "InvalidBucketName" | "NotImplemented") => Kind::Unsupported,
         (401 | 403, _) => Kind::Denied,
         (404, _) => Kind::NotFound,
-        (408, _) => Kind::Timeout,
+        // What was asked of somebody behind may still be done.
+        (408 | 504, _) => Kind::Timeout,
         (412, _) => Kind::Corrupt,
         (413, _) => Kind::TooLarge,
         (429 | 503, _) => Kind::Throttled,

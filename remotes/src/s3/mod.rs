@@ -6,6 +6,7 @@
 
 mod answers;
 mod client;
+mod conditions;
 mod config;
 mod credentials;
 mod errors;
@@ -23,6 +24,7 @@ mod sign;
 mod single;
 mod stream;
 mod tree;
+mod unnamed;
 mod version;
 mod wire;
 
@@ -41,7 +43,7 @@ use crate::options::Options;
 use crate::retry::Backoff;
 use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
-    Store, Stored, Trees, Write,
+    Store, Stored, Trees, Write, late,
 };
 use client::Client;
 use version::Of;
@@ -122,6 +124,14 @@ impl Inner {
             return Err(Error::new(Op::Put, Kind::ReadOnly, detail).object(object).on(&self.label));
         }
         self.key(Op::Put, object)
+    }
+
+    /// A request failed that was to fill `key`. Under the name of a key nothing else is ever stored, so there it does no harm
+    /// when it is done later.
+    fn may_come_late(&self, key: &str, error: &Error) {
+        if self.context.tree {
+            late::failed(&self.context, &self.label, key, error);
+        }
     }
 
     /// Puts the object's and the store's name to an error.
@@ -326,6 +336,11 @@ impl Store for S3 {
     async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
         let key = self.inner.writable(object)?;
         stream::abandon(&self.inner, &key, upload).await.map_err(self.inner.name(object))
+    }
+
+    async fn abandon_unnamed(&self, object: &ObjectName, begun: u64) -> Result<bool> {
+        let key = self.inner.writable(object)?;
+        unnamed::abandon(&self.inner, &key, begun).await.map_err(self.inner.name(object))
     }
 
     async fn probe(&self, object: &ObjectName) -> Vec<Finding> {

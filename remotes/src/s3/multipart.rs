@@ -16,7 +16,7 @@ use super::single::Receipt;
 use super::{Inner, client, errors, get, limit, sdk_body, wire};
 use crate::pump::{FileSource, Meter};
 use crate::retry::{Backoff, TRIES};
-use crate::{Error, Kind, Op, Result};
+use crate::{Error, Kind, Op, Result, late};
 
 /// How much longer than any other a request may take that makes an object of parts, for each of them.
 const PER_PART: Duration = Duration::from_millis(250);
@@ -250,6 +250,7 @@ impl Multipart {
             .collect();
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let mut backoff = Backoff::new(&self.inner.context);
+        late::over(&self.inner.label, &self.key).await;
         let mut again = false;
         let receipt = loop {
             let error = match self.try_complete(parts.clone()).await {
@@ -265,6 +266,7 @@ impl Multipart {
             {
                 break Receipt::Tag(whole);
             }
+            self.inner.may_come_late(&self.key, &error);
             if let Err(e) = backoff.pause(error).await {
                 if !(self.lasting && e.kind().retry()) {
                     let _ = self.abort().await;
@@ -337,25 +339,6 @@ fn whole(tags: &[String]) -> Option<String> {
     }
     let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Some(format!("{hex}-{}", tags.len()))
-}
-
-/// Most uploads of one object that are looked for.
-const UNFINISHED: i32 = 1000;
-
-/// The ids of all unfinished uploads of `key`. None where the server does not tell of such.
-pub(super) async fn unfinished(inner: &Inner, key: &str) -> Result<Vec<String>> {
-    let sdk = inner.client.sdk().await?;
-    let mut backoff = Backoff::new(&inner.context);
-    let listed = loop {
-        let list = sdk.list_multipart_uploads().bucket(&inner.config.bucket).prefix(key).max_uploads(UNFINISHED);
-        match list.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) {
-            Ok(listed) => break listed,
-            Err(e) if e.kind().retry() => backoff.pause(e).await.map_err(|e| e.within("looking for an upload"))?,
-            Err(_) => return Ok(Vec::new()),
-        }
-    };
-    let same = listed.uploads().iter().filter(|upload| upload.key() == Some(key));
-    Ok(same.filter_map(|upload| upload.upload_id().map(str::to_string)).collect())
 }
 
 /// Gives up the upload with this id, and makes sure that no part of it stays. One that is gone has been given up.

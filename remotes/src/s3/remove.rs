@@ -5,7 +5,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use super::answers::Status;
 use super::{Inner, errors};
 use crate::retry::Backoff;
-use crate::{Error, Kind, Op, Result};
+use crate::{Error, Kind, Op, Result, late};
 
 /// Removes what is under `key`; what is absent already is removed. Errors: it may be there.
 pub(super) async fn remove(inner: &Inner, key: &str) -> Result<()> {
@@ -13,7 +13,10 @@ pub(super) async fn remove(inner: &Inner, key: &str) -> Result<()> {
     loop {
         match try_remove(inner, key).await {
             Ok(()) => return Ok(()),
-            Err(e) => backoff.pause(e.during(Op::Remove)).await?,
+            Err(e) => {
+                late::failed(&inner.context, &inner.label, key, &e);
+                backoff.pause(e.during(Op::Remove)).await?;
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::multipart::Part;
 use super::{Inner, client, errors, get, limit, sdk_body};
 use crate::pump::Meter;
 use crate::retry::Backoff;
-use crate::{Error, Kind, Op, Result, Stored};
+use crate::{Error, Kind, Op, Result, Stored, late};
 
 /// A PUT with the headers every new object gets.
 pub(super) fn request(inner: &Inner, key: &str, sdk: &aws_sdk_s3::Client) -> PutObjectFluentBuilder {
@@ -27,12 +27,14 @@ pub(super) fn request(inner: &Inner, key: &str, sdk: &aws_sdk_s3::Client) -> Put
 /// would tell nothing new, and makes some servers read the whole object to compute it again.
 pub(super) async fn send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Meter) -> Result<Stored> {
     let mut backoff = Backoff::new(&inner.context);
+    late::over(&inner.label, key).await;
     loop {
         let counted = meter.child();
         match try_send(inner, key, len, payload, &counted).await {
             Ok(tag) => return Ok(stored(inner, key, len, tag).await),
             Err(e) => {
                 counted.undo();
+                inner.may_come_late(key, &e);
                 backoff.pause(e).await?;
             }
         }

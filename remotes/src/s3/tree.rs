@@ -15,7 +15,7 @@ use super::single::Receipt;
 use super::version::Of;
 use super::{Inner, client, config, errors};
 use crate::retry::Backoff;
-use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stored};
+use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stored, late};
 
 /// Bytes a second that a server copies at the least, for the limit on waiting.
 const PACE: u64 = 10 << 20;
@@ -55,6 +55,7 @@ impl Copy<'_> {
             let version = self.inner.version(self.to, head.version_id());
             return Ok(Stored { len, tag: head.e_tag().map(str::to_string), version });
         }
+        late::over(&self.inner.label, self.to).await;
         let receipt = if len > self.inner.copy_max.min(PART_MAX) {
             self.in_parts(&head, len).await?
         } else {
@@ -130,7 +131,7 @@ impl Copy<'_> {
             let answer = sent.map_err(|e| errors::from_sdk(self.op, &e))?;
             self.receipt(answer.copy_object_result().and_then(|result| result.e_tag()))
         };
-        self.within(len, send).await
+        self.within(len, send).await.inspect_err(|e| self.inner.may_come_late(self.to, e))
     }
 
     /// Without the ETag of what was made, a 200 tells nothing: S3 sends it before it begins to copy.
