@@ -23,6 +23,9 @@ pub struct Context {
     /// Longest time after a first failure in which a request is begun anew; a request that was silent for so long is not.
     /// Without it tries are only counted. For whoever has somebody waiting that can try again by itself.
     pub patience: Option<Duration>,
+    /// How long a store may take to do what it was asked for, after nobody waits for the answer any more: a name is not filled
+    /// again before.
+    pub late: Duration,
     /// Pause before the first new try; later ones are longer.
     pub first_pause: Duration,
     /// Space in bytes that must stay free on local disks (annex.diskreserve).
@@ -38,6 +41,7 @@ impl Default for Context {
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             patience: None,
+            late: Duration::from_secs(60),
             first_pause: Duration::from_millis(200),
             // git-annex's own default: 100 megabytes.
             reserve: 100_000_000,

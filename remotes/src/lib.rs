@@ -13,6 +13,7 @@ pub mod doctor;
 mod error;
 pub mod fold;
 pub mod fs;
+pub mod late;
 pub mod mem;
 mod object;
 pub mod opendal;

@@ -162,8 +162,8 @@ pub trait Store {
     }
 
     /// Whether [`Store::put_stream`] of so many bytes makes something that outlives the process before anybody could write
-    /// down what it is called. Whoever keeps a ledger begins it before then, with an empty [`Resumption::token`], for
-    /// [`Store::abandon`] to find it by.
+    /// down what it is called. Whoever keeps a ledger begins it before then, with an empty [`Resumption::token`]:
+    /// [`Store::abandon_unnamed`] finds it by that.
     fn outlives(&self, _len: u64) -> bool {
         false
     }
@@ -183,9 +183,15 @@ pub trait Store {
     }
 
     /// Undoes an upload that [`Store::put_stream`] began and nobody holds any more; leaves nothing of it behind. One that is
-    /// gone already is abandoned. An empty token stands for all unfinished uploads of this object.
+    /// gone already is abandoned.
     async fn abandon(&self, _object: &ObjectName, _upload: &Resumption) -> Result<()> {
         Ok(())
+    }
+
+    /// The same for one of which nobody knows what the store calls it: it was begun at `begun`, in seconds since 1970, or never.
+    /// Undoes only what can be nobody else's. False where something is left that may be it, or somebody's who is at it.
+    async fn abandon_unnamed(&self, _object: &ObjectName, _begun: u64) -> Result<bool> {
+        Ok(true)
     }
 
     /// Removes an object. One that is already absent is removed.

@@ -187,7 +187,18 @@ impl Broom<'_> {
 
 /// Leaves nothing of the upload in the store.
 async fn abandon(store: &dyn Store, object: &ObjectName, begun: &Begun) -> remotes::Result<()> {
-    store.abandon(object, &Resumption { token: begun.token.clone(), step: begun.step }).await
+    if !begun.token.is_empty() {
+        return store.abandon(object, &Resumption { token: begun.token.clone(), step: begun.step }).await;
+    }
+    match store.abandon_unnamed(object, begun.created).await? {
+        true => Ok(()),
+        false => {
+            let words = "an upload is there that may be this one or that of somebody who is at it; a day after it began that is clear";
+            Err(remotes::Error::new(remotes::Op::Put, remotes::Kind::Unavailable, words)
+                .object(object)
+                .on(store.label()))
+        }
+    }
 }
 
 fn forgotten(removed: std::io::Result<()>, fate: Fate) -> Fate {

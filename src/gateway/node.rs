@@ -49,7 +49,14 @@ impl Means {
         let connect = Context::default().connect.min(self.idle);
         // A client waits, which can try again by itself.
         let patience = Some(self.idle);
-        Context { budget: self.budget.clone(), idle: self.idle, connect, patience, ..Context::default() }
+        Context {
+            budget: self.budget.clone(),
+            idle: self.idle,
+            late: late(self.idle),
+            connect,
+            patience,
+            ..Context::default()
+        }
     }
 }
 
@@ -194,4 +201,9 @@ fn offer(upload: Option<Upload>) -> Offer {
         Some(upload) => Offer::Upload(Box::new(upload)),
         None => Offer::AlreadyHave(Vec::new()),
     }
+}
+/// How long a store may take to do what nobody waits for any more: `STREAM_LATE=` in seconds, else as long as it may be silent.
+fn late(idle: Duration) -> Duration {
+    let told = std::env::var("STREAM_LATE").ok().and_then(|text| text.trim().parse().ok());
+    told.map_or(idle, Duration::from_secs)
 }

@@ -49,7 +49,9 @@ pub struct Lab {
 impl Lab {
     /// A store with the first tree; `seen` is `place` as the server gets to it, if that is otherwise.
     pub fn new(place: Place, seen: Option<&Place>, whose: Whose) -> Lab {
-        let repo = Repo::bare();
+        let mut repo = Repo::bare();
+        // What was on its way is waited for by the tests themselves, and nothing else comes late.
+        repo.set("STREAM_LATE", "0");
         let more: &[&str] = &["exporttree=yes", "annexobjects=yes"];
         repo.initremote(NAME, seen.unwrap_or(&place), whose, more).ok();
         for (name, value) in [("annex-proxy", "true"), ("annex-tracking-branch", "main")] {

@@ -4,6 +4,7 @@
 //! `STREAM_TEST_WHOLE=yes` kills at every step there is; otherwise some are left out.
 
 mod lab;
+mod late;
 mod shared;
 mod stores;
 mod together;

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
 
 use super::lab::Lab;
-use super::support::faulty::{At, Faulty, How};
+use super::support::faulty::{At, Faulty, How, What};
 use super::support::place::{Place, Whose};
 use super::support::proxy::NAME;
 use super::support::way::{Outcome, Way};
@@ -41,6 +41,19 @@ impl Bucket {
     pub fn cut_hook(&self, nth: usize, at: At) -> bool {
         let mut hook = self.lab.start_hook();
         self.faulty.strike(nth, at, How::Kill(hook.id()));
+        Lab::tell(&mut hook);
+        let was_killed = was_killed(Lab::end(hook));
+        self.faulty.deserted();
+        self.faulty.heal();
+        was_killed
+    }
+
+    /// `post-receive`, killed at its first request of a kind, which the store hears of late. False where it had come to its
+    /// end before.
+    #[track_caller]
+    pub fn cut_late(&self, what: What) -> bool {
+        let mut hook = self.lab.start_hook();
+        self.faulty.fail("", what, At::Sent, How::KillAndKeep(hook.id()), 1);
         Lab::tell(&mut hook);
         let was_killed = was_killed(Lab::end(hook));
         self.faulty.deserted();

@@ -57,6 +57,8 @@ pub enum How {
     Die,
     /// Whoever asks is killed, as by a power cut.
     Kill(u32),
+    /// The same, and the store hears of the request when it is [delivered](Faulty::deliver).
+    KillAndKeep(u32),
 }
 
 struct Rule {
@@ -94,6 +96,8 @@ struct State {
     accepted: usize,
     /// Faults that happened.
     met: Vec<String>,
+    /// Requests that come late.
+    kept: Vec<Vec<u8>>,
     /// How often all was healed: whoever stalls waits for the next.
     healed: usize,
     dead: bool,
@@ -139,6 +143,18 @@ impl Faulty {
     /// How often a fault happened to requests whose head contains `about`.
     pub fn met(&self, about: &str) -> usize {
         self.shared.state().met.iter().filter(|head| head.contains(about)).count()
+    }
+
+    /// What was kept comes to the store at last, which does it. How many requests that were.
+    pub fn deliver(&self) -> usize {
+        let kept = std::mem::take(&mut self.shared.state().kept);
+        for request in &kept {
+            let mut server = TcpStream::connect(("127.0.0.1", self.shared.target)).expect("the store is there");
+            server.write_all(request).expect("sent");
+            let answer = read_head(&mut BufReader::new(server)).expect("answered");
+            assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+        }
+        kept.len()
     }
 
     /// Nothing fails any more; what stalls is reset.
@@ -212,7 +228,11 @@ impl Shared {
                     return self.break_off(client, how);
                 }
                 Some((At::Sent, how)) => {
-                    pass_body(&mut up, &mut io::sink(), length.unwrap_or(Length::Bytes(0)))?;
+                    let mut request = head.clone().into_bytes();
+                    pass_body(&mut up, &mut request, length.unwrap_or(Length::Bytes(0)))?;
+                    if let How::KillAndKeep(_) = how {
+                        self.state().kept.push(request);
+                    }
                     return self.break_off(client, how);
                 }
                 _ => {}
@@ -280,7 +300,7 @@ impl Shared {
                 reset(client);
             }
             How::Reset => reset(client),
-            How::Kill(pid) => {
+            How::Kill(pid) | How::KillAndKeep(pid) => {
                 let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the id of a process");
                 // It may have ended by itself.
                 let _ = kill_process(pid, Signal::KILL);

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use opendal::layers::RetryLayer;
+use opendal::raw::{OpStat, Service as _};
 use opendal::{HttpTransporter, Metadata, OperationContext, Operator, Writer};
 use tokio::time::Instant;
 
 use super::errors;
 use super::service::{Layout, Service};
 use super::staging::Staging;
-use super::transport::{Client, Transport, Watch};
+use super::transport::{Answers, Client, Transport, Watch};
 use crate::fold::respellings;
 use crate::retry::{Backoff, TRIES};
-use crate::{Context, Error, Kind, Op, Result, Until};
+use crate::{Context, Error, Kind, Op, Result, Until, late};
 
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -76,8 +77,13 @@ impl Link {
         self.operator.info().capability()
     }
 
+    /// A call whose answers are short.
     pub(super) fn call(&self) -> Call {
-        let watch = Arc::new(Watch::default());
+        self.call_for(Answers::Small)
+    }
+
+    pub(super) fn call_for(&self, answers: Answers) -> Call {
+        let watch = Arc::new(Watch::of(answers));
         let transport =
             Transport { client: self.client.clone(), connect: self.context.connect, watch: Arc::clone(&watch) };
         let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
@@ -136,8 +142,16 @@ impl Link {
         op: Op,
         request: impl FnOnce(Operator) -> F,
     ) -> Result<T> {
-        let call = self.call();
-        self.watched(op, &call.watch, request(call.operator), |_| {}).await
+        self.once_on(&self.call(), op, request).await
+    }
+
+    async fn once_on<T, F: Future<Output = opendal::Result<T>>>(
+        &self,
+        call: &Call,
+        op: Op,
+        request: impl FnOnce(Operator) -> F,
+    ) -> Result<T> {
+        self.watched(op, &call.watch, request(call.operator.clone()), |_| {}).await
     }
 
     /// A request that may be made again, until it succeeds or trying is no use.
@@ -277,7 +291,7 @@ impl Link {
         self.delete_until(op, path, until).await
     }
 
-    /// Removes what is at `path`, if anything is.
+    /// Removes what is at `path`, if anything is. Errors: it may be there.
     pub(super) async fn delete(&self, op: Op, path: &str) -> Result<()> {
         self.delete_until(op, path, &Until::ever()).await
     }
@@ -285,12 +299,52 @@ impl Link {
     async fn delete_until(&self, op: Op, path: &str, until: &Until) -> Result<()> {
         let mut backoff = Backoff::new(&self.context);
         loop {
-            let request = self.once(op, |o| async move { o.delete(path).await });
-            match until.within(op, request).await {
+            let call = self.call();
+            let begun = !until.is_over();
+            let request = self.once_on(&call, op, |o| async move { o.delete(path).await });
+            let done = until.within(op, request).await;
+            let absent = matches!(call.watch.refusal(), Some(404 | 410));
+            match done {
+                // OpenDAL takes every 404 for an absent object, and it may be said of all of the place.
+                Ok(()) if absent => return self.place(op).await,
                 Ok(()) => return Ok(()),
-                Err(e) if e.kind() == Kind::NotFound => return Ok(()),
-                Err(e) => backoff.pause(e).await.map_err(|e| e.on(&self.label))?,
+                Err(e) if e.kind() == Kind::NotFound => return self.place(op).await,
+                Err(e) => {
+                    if begun {
+                        late::failed(&self.context, &self.label, path, &e);
+                    }
+                    backoff.pause(e).await.map_err(|e| e.on(&self.label))?;
+                }
             }
+        }
+    }
+
+    /// A request failed that was to fill `path`, or to take it away by moving it. Under the name of a key nothing else is ever
+    /// stored, so there it does no harm when it is done later.
+    pub(super) fn may_come_late(&self, path: &str, error: &Error) {
+        if self.context.tree {
+            late::failed(&self.context, &self.label, path, error);
+        }
+    }
+
+    /// Waits until nothing can happen to `path` any more that was asked for before.
+    pub(super) async fn over(&self, path: &str) {
+        late::over(&self.label, path).await;
+    }
+
+    /// Tells an absent object from an absent place, as far as the service can tell. Errors: there is no such place.
+    pub(super) async fn place(&self, op: Op) -> Result<()> {
+        if self.service.layout == Layout::Flat || !self.can().create_dir {
+            return Ok(());
+        }
+        // The service itself: OpenDAL above it takes the root for granted.
+        let root = |o: Operator| async move { o.base_service().stat(o.base_context(), "/", OpStat::default()).await };
+        match self.often(op, root).await {
+            Ok(_) => Ok(()),
+            Err(e) if e.kind() == Kind::NotFound => {
+                Err(self.error(op, Kind::NoSuchPlace, "the root directory is not there"))
+            }
+            Err(e) => Err(e),
         }
     }
 

@@ -19,7 +19,6 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use opendal::raw::{OpStat, Service as _};
 
 use crate::fold::{self, Folding};
 use crate::options::{Options, Spec, bad};
@@ -100,23 +99,6 @@ impl OpendalStore {
         let path = object.as_str().ok_or_else(|| no("names must be UTF-8 on this service"))?;
         self.link.service.keeps(path).map_err(no)?;
         Ok(path)
-    }
-
-    /// Tells an absent object from an absent place, where directories are real.
-    async fn absent(&self, op: Op) -> Result<()> {
-        if self.link.service.layout == Layout::Flat || !self.link.can().create_dir {
-            return Ok(());
-        }
-        // The service itself: OpenDAL above it takes the root for granted.
-        let root =
-            |o: opendal::Operator| async move { o.base_service().stat(o.base_context(), "/", OpStat::default()).await };
-        match self.link.often(op, root).await {
-            Ok(_) => Ok(()),
-            Err(e) if e.kind() == Kind::NotFound => {
-                Err(self.link.error(op, Kind::NoSuchPlace, "the root directory is not there"))
-            }
-            Err(e) => Err(e),
-        }
     }
 
     fn writes(&self) -> Write {
@@ -230,7 +212,7 @@ impl Store for OpendalStore {
             found = None;
         }
         if found.is_none() {
-            self.absent(Op::Stat).await.map_err(|e| e.object(object))?;
+            self.link.place(Op::Stat).await.map_err(|e| e.object(object))?;
         }
         Ok(found)
     }
@@ -251,7 +233,7 @@ impl Store for OpendalStore {
             let source = Source::Stream(Box::new(read::Nothing));
             return Ok(Get { len, total: stat.len, tag: stat.tag, source });
         }
-        let call = self.link.call();
+        let call = self.link.call_for(transport::Answers::Content);
         // A weak tag never matches, by HTTP's rules.
         let tag = range
             .tag
@@ -322,7 +304,7 @@ impl Store for OpendalStore {
 
     async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
         let prefix = prefix.map(|prefix| self.path(Op::List, prefix)).transpose()?;
-        self.absent(Op::List).await?;
+        self.link.place(Op::List).await?;
         Ok(Box::new(self.walk(prefix)))
     }
 

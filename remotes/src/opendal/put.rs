@@ -176,6 +176,7 @@ impl OpendalPut {
             };
             let work = call.operator.write(&target, buffer.clone());
             let Err(e) = self.link.watched(Op::Put, &call.watch, work, tick).await else { return Ok(()) };
+            self.link.may_come_late(&target, &e);
             backoff.pause(self.about(e)).await?;
         }
     }
@@ -187,6 +188,7 @@ impl OpendalPut {
         if self.got != self.len {
             return Err(self.error(Kind::Truncated, format!("{} of {} bytes arrived", self.got, self.len)));
         }
+        self.link.over(&self.path).await;
         if self.stage.is_none() && self.link.service.layout == Layout::Tree {
             self.link.may_replace(Op::Put, &self.path).await.map_err(|e| self.about(e))?;
         }
@@ -242,6 +244,7 @@ impl OpendalPut {
         loop {
             let done = self.link.once(Op::Put, |o| async move { o.rename(stage, &self.path).await }).await;
             let Err(e) = done else { return Ok(()) };
+            self.link.may_come_late(&self.path, &e);
             let e = self.about(e);
             let passing = e.kind().retry();
             // The answer may have been lost, and not the request.

@@ -22,15 +22,50 @@ use crate::context::{KEEP, MOST_KEPT};
 /// How much of a body is handed on at once, in bytes; what progress and stalls are counted in.
 const PIECE: usize = 64 << 10;
 
+/// Longest answer that is no content and no list, in bytes; what is told of one object is much shorter.
+const SMALL: u64 = 4 << 20;
+
+/// Longest list that one answer holds, in bytes: WebDAV tells of a directory in one, and OpenDAL holds it in memory.
+const LIST: u64 = 256 << 20;
+
+/// What the answers to the requests of one operation are.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// Short, and there at once: they come as a whole within the limit on silence.
+    #[default]
+    Small,
+    /// As long as a directory is.
+    Lists,
+    /// As long as an object is.
+    Content,
+}
+
+impl Answers {
+    /// Most bytes of one.
+    fn most(self) -> u64 {
+        match self {
+            Answers::Small => SMALL,
+            Answers::Lists => LIST,
+            Answers::Content => u64::MAX,
+        }
+    }
+}
+
 /// What the requests of one operation have done so far.
 #[derive(Default)]
 pub(super) struct Watch {
+    answers: Answers,
     sent: AtomicU64,
     received: AtomicU64,
     status: AtomicU16,
 }
 
 impl Watch {
+    /// Nothing yet.
+    pub(super) fn of(answers: Answers) -> Self {
+        Self { answers, ..Self::default() }
+    }
+
     /// Bytes of request bodies, those of failed requests taken back.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
@@ -84,6 +119,7 @@ impl HttpTransport for Transport {
         let url = reqwest::Url::parse(&uri.to_string())
             .map_err(|e| Error::new(ErrorKind::Unexpected, "the request's URL is invalid").set_source(e))?;
         let mut builder = self.client.get(self.connect)?.request(parts.method, url).headers(parts.headers);
+        let whole = body.len() as u64;
         let mut sending = Sending { watch: Arc::clone(&self.watch), sent: Arc::default(), done: false };
         if !body.is_empty() {
             let sent = Arc::clone(&sending.sent);
@@ -94,6 +130,9 @@ impl HttpTransport for Transport {
         self.watch.status.store(status.as_u16(), Ordering::Relaxed);
         // A change of the head alone counts as movement.
         self.watch.received.fetch_add(1, Ordering::Relaxed);
+        if status.is_success() && sending.sent.load(Ordering::Relaxed) < whole {
+            return Err(Error::new(ErrorKind::Unexpected, "the service took what it was not sent yet"));
+        }
         sending.done = status.is_success();
         if let Some(first) = asked {
             check_range(first, status, response.headers())?;
@@ -105,13 +144,22 @@ impl HttpTransport for Transport {
             *headers = response.headers().clone();
         }
         let watch = Arc::clone(&self.watch);
+        // An error's document is short, whatever was asked for.
+        let answers = if status.is_success() { watch.answers } else { Answers::Small };
+        let mut left = answers.most();
         let body = response.bytes_stream().filter_map(move |piece| {
             let piece = match piece {
                 Ok(bytes) if bytes.is_empty() => None,
-                Ok(bytes) => {
-                    watch.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                    Some(Ok(Buffer::from(bytes)))
-                }
+                Ok(bytes) => match left.checked_sub(bytes.len() as u64) {
+                    Some(less) => {
+                        left = less;
+                        if answers != Answers::Small {
+                            watch.received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                        }
+                        Some(Ok(Buffer::from(bytes)))
+                    }
+                    None => Some(Err(Error::new(ErrorKind::Unexpected, "the answer has no end"))),
+                },
                 Err(e) => Some(Err(failed("the response broke off", e))),
             };
             std::future::ready(piece)

@@ -11,7 +11,7 @@ use opendal::{Lister, Metadata};
 use super::OpendalStore;
 use super::link::{InTheWay, Link};
 use super::staging::Staged;
-use super::transport::Watch;
+use super::transport::{Answers, Watch};
 use crate::fold::Folding;
 use crate::retry::Backoff;
 use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stat, Store, Stored, Trees, Write};
@@ -100,7 +100,9 @@ impl OpendalStore {
         let (source, target) = (self.path(op, from)?, self.path(op, to)?);
         let about = |e: Error| e.during(op).object(from);
         let before = self.there(op, from).await?;
+        let replaced = self.link.look(op, target).await.map_err(about)?;
         self.link.may_replace(op, target).await.map_err(|e| e.object(to))?;
+        self.link.over(target).await;
         let mut backoff = Backoff::new(&self.link.context);
         loop {
             let request = |o: opendal::Operator| async move {
@@ -110,6 +112,10 @@ impl OpendalStore {
                 }
             };
             let Err(e) = self.link.once(op, request).await else { break };
+            self.link.may_come_late(target, &e);
+            if how == Move::Rename {
+                self.link.may_come_late(source, &e);
+            }
             // The answer may have been lost, and not the request.
             let gone = how == Move::Rename && self.link.look(op, source).await.map_err(about)?.is_none();
             if gone && self.link.look(op, target).await.map_err(about)?.is_some_and(|stat| stat.len == before.len) {
@@ -117,8 +123,14 @@ impl OpendalStore {
             }
             backoff.pause(e).await.map_err(about)?;
         }
-        match self.link.look_for(op, target, before.len).await.map_err(about)? {
-            Some(after) if after.len == before.len => {
+        let after = self.link.look_for(op, target, before.len).await.map_err(about)?;
+        let done = match how {
+            // What is there now may have been there before, as long as the original is.
+            Move::Rename => self.link.look(op, source).await.map_err(about)?.is_none(),
+            Move::Copy => is_new(replaced.as_ref(), after.as_ref(), &before),
+        };
+        match after {
+            Some(after) if after.len == before.len && done => {
                 if !self.link.is_exact(op, target).await.map_err(about)? {
                     // A directory has another spelling: there it would not be found.
                     match how {
@@ -161,6 +173,17 @@ impl Link {
     }
 }
 
+/// Whether what is at the target of a copy `after` it can be the copy of the original: not where it is what was there before,
+/// unless that is the same content. A service that tells no tags is believed.
+fn is_new(before: Option<&Stat>, after: Option<&Stat>, original: &Stat) -> bool {
+    let (Some(before), Some(after)) = (before.and_then(|it| it.tag.as_ref()), after.and_then(|it| it.tag.as_ref()))
+    else {
+        return true;
+    };
+    // Times may be told in seconds.
+    after.starts_with(TIME) || before != after || original.tag.as_ref() == Some(after)
+}
+
 /// A walk through what the service keeps, a directory at a time where it has such.
 pub(super) struct Walk {
     link: Rc<Link>,
@@ -173,7 +196,7 @@ impl Walk {
         let Some((dir, lister, watch)) = &mut self.open else {
             let Some(dir) = self.todo.pop() else { return Ok(false) };
             let recursive = self.link.can().list_with_recursive;
-            let call = self.link.call();
+            let call = self.link.call_for(Answers::Lists);
             let options = ListOptions { recursive, ..ListOptions::default() };
             let opened = call.operator.lister_options(&dir, options);
             let lister = self.link.watched(Op::List, &call.watch, opened, |_| {}).await?;

@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::config::{
     BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    SharedCredentialsProvider, retry::RetryConfig, timeout::TimeoutConfig,
+    SharedCredentialsProvider, retry::RetryConfig, timeout, timeout::TimeoutConfig,
 };
 use aws_sdk_s3::presigning::PresignedRequest;
 use aws_smithy_http_client::tls;
 use tokio::sync::OnceCell;
 
+use super::answers::Watch;
 use super::config::Config;
 use super::credentials;
 use super::sign::Signer;
@@ -86,8 +87,8 @@ impl Client {
             })
             // Retries are ours, so that errors tell the whole story and parts are metered right.
             .retry_config(RetryConfig::disabled())
-            // The SDK counts the sending of a payload as waiting for an answer: uploads have limits of their own.
-            .timeout_config(TimeoutConfig::builder().connect_timeout(self.connect).read_timeout(self.idle).build());
+            .interceptor(Watch { limit: self.idle })
+            .timeout_config(limits(self.connect, self.idle).build());
         builder.set_endpoint_url(config.endpoint_url());
         let http = aws_smithy_http_client::Builder::new().pool_idle_timeout(KEEP).pool_max_idle_per_host(MOST_KEPT);
         // Without TLS there is no need to read the system's certificates, which takes milliseconds.
@@ -110,7 +111,20 @@ impl Client {
     }
 }
 
-/// The limits of a request that carries a payload: none of the SDK's, see [`super::limit`].
+/// The head of an answer comes within `idle`; [`Watch`] sees to the rest.
+fn limits(connect: Duration, idle: Duration) -> timeout::TimeoutConfigBuilder {
+    TimeoutConfig::builder().connect_timeout(connect).read_timeout(idle)
+}
+
+/// The limits of a request that the server works on for up to `work`, and may meanwhile send blanks.
+pub(super) fn slow(context: &Context, work: Duration) -> aws_sdk_s3::config::Builder {
+    let all = context.connect + 2 * context.idle + work;
+    let limits = limits(context.connect, context.idle).operation_timeout(all).build();
+    aws_sdk_s3::Config::builder().timeout_config(limits)
+}
+
+/// The limits of a request that carries a payload: none of the SDK's, which counts the sending as waiting for an answer. See
+/// [`super::limit`].
 pub(super) fn patient() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder().timeout_config(TimeoutConfig::disabled())
 }

@@ -27,7 +27,8 @@ pub(super) fn kind(status: u16, code: &str) -> Kind {
         (_, "InvalidBucketName" | "NotImplemented") => Kind::Unsupported,
         (401 | 403, _) => Kind::Denied,
         (404, _) => Kind::NotFound,
-        (408, _) => Kind::Timeout,
+        // What was asked of somebody behind may still be done.
+        (408 | 504, _) => Kind::Timeout,
         (412, _) => Kind::Corrupt,
         (413, _) => Kind::TooLarge,
         (429 | 503, _) => Kind::Throttled,
@@ -67,8 +68,11 @@ where
         }
         SdkError::TimeoutError(_) => Error::new(op, Kind::Timeout, "no answer in time"),
         SdkError::ResponseError(e) => {
-            let status = e.raw().status().as_u16();
-            let detail = format!("an answer with status {status} that makes no sense: {}", chain(error));
+            let (status, words) = (e.raw().status().as_u16(), chain(error));
+            if words.contains(super::answers::LATE) {
+                return Error::new(op, Kind::Timeout, super::answers::LATE);
+            }
+            let detail = format!("an answer with status {status} that makes no sense: {words}");
             Error::new(op, if status >= 500 { Kind::Unavailable } else { Kind::Protocol }, detail)
         }
         SdkError::DispatchFailure(e) => {

@@ -8,6 +8,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::client::PRESIGNED;
+use super::part::{self, Part, Total};
 use super::version::Of;
 use super::{Inner, errors, wire};
 use crate::pump::{Blocks, Source};
@@ -15,7 +16,7 @@ use crate::{Error, Get, Kind, Op, Range, Result};
 
 pub(super) async fn get(inner: &Rc<Inner>, of: Of<'_>, range: Range) -> Result<Get> {
     if range.len == Some(0) {
-        return behind_the_end(inner, of).await;
+        return behind_the_end(inner, of, u64::MAX).await;
     }
     if let Some(pool) = &inner.pool
         && !inner.client.anonymous()
@@ -63,15 +64,18 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, of: Of<'_>, range: &Range) 
         200 | 206 => {}
         416 => {
             response.finish().await;
-            return behind_the_end(inner, of).await.map(Some);
+            return behind_the_end(inner, of, range.from).await.map(Some);
         }
         300..=399 => return Ok(None),
         412 => return Err(changed()),
         _ => return Err(response.into_error().await),
     }
     let Some(len) = response.len() else { return Ok(None) };
-    let total = total(inner, of, range, len, response.range_total()).await?;
+    if response.status() == 206 && (response.range().is_none() || header(range).is_none()) {
+        return Err(Error::new(Op::Get, Kind::Protocol, "the server sends a part of the object without saying which"));
+    }
     check_tag(range, tag.as_deref())?;
+    let total = total(inner, of, range, len, response.range()).await?;
     Ok(Some(Get { len, total, tag, source: Source::Socket(response.into_source(len)) }))
 }
 
@@ -95,7 +99,7 @@ async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get
     let answer = match answer {
         Ok(answer) => answer,
         Err(e) if e.raw_response().is_some_and(|r| r.status().as_u16() == 416) => {
-            return behind_the_end(inner, of).await;
+            return behind_the_end(inner, of, range.from).await;
         }
         Err(e) if e.raw_response().is_some_and(|r| r.status().as_u16() == 412) => return Err(changed()),
         Err(e) => return Err(errors::from_sdk(Op::Get, &e)),
@@ -103,29 +107,33 @@ async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get
     let Some(len) = answer.content_length().and_then(|l| u64::try_from(l).ok()) else {
         return Err(Error::new(Op::Get, Kind::Protocol, "the server does not say how long the object is"));
     };
-    let told = answer.content_range().and_then(|text| text.rsplit('/').next()?.parse().ok());
-    let total = total(inner, of, range, len, told).await?;
+    let told = match answer.content_range() {
+        Some(text) => match Part::parse(text) {
+            Some(part) => Some(part),
+            None => return Err(Error::new(Op::Get, Kind::Protocol, "the server's Content-Range makes no sense")),
+        },
+        None => None,
+    };
     let tag = answer.e_tag().map(str::to_string);
     check_tag(range, tag.as_deref())?;
+    let total = total(inner, of, range, len, told).await?;
     Ok(Get { len, total, tag, source: Source::Stream(Box::new(SdkBlocks(answer.body))) })
 }
 
 /// Length of the whole object, of an answer of `len` bytes; `told` is what its Content-Range says.
-async fn total(inner: &Rc<Inner>, of: Of<'_>, range: &Range, len: u64, told: Option<u64>) -> Result<u64> {
-    match (told, range.len) {
-        (Some(total), _) => Ok(total),
-        (None, None) if range.from == 0 => Ok(len),
-        // quirk: rclone serve s3 answers 200 where the range covers the whole object.
-        (None, Some(wanted)) if range.from == 0 && len < wanted => Ok(len),
-        // The object may end here or go on: only the server knows.
-        (None, Some(wanted)) if range.from == 0 && len == wanted => Ok(behind_the_end(inner, of).await?.total),
-        _ => Err(Error::new(Op::Get, Kind::Protocol, "the server ignores ranges")),
+async fn total(inner: &Rc<Inner>, of: Of<'_>, range: &Range, len: u64, told: Option<Part>) -> Result<u64> {
+    match part::check(range, len, told)? {
+        Total::Known(total) => Ok(total),
+        Total::Ask => Ok(length(inner, of).await?.0),
     }
 }
 
-/// Not every S3 honours `If-Match`.
+/// Not every S3 honours `If-Match`. Without an ETag nobody could tell whether two ranges are of one object.
 fn check_tag(range: &Range, tag: Option<&str>) -> Result<()> {
     match (&range.tag, tag) {
+        (_, None | Some("")) => {
+            Err(Error::new(Op::Get, Kind::Protocol, "the endpoint sends an object without an ETag: it is no S3"))
+        }
         (Some(wanted), Some(found)) if wanted != found => Err(changed()),
         _ => Ok(()),
     }
@@ -135,13 +143,20 @@ fn changed() -> Error {
     Error::new(Op::Get, Kind::Corrupt, "the object was replaced while it was read")
 }
 
-/// A range at or behind the end is empty; the length has to be asked for, because not every server tells it then.
-async fn behind_the_end(inner: &Rc<Inner>, of: Of<'_>) -> Result<Get> {
+/// A range at or behind the end is empty; the length has to be asked for, because not every server tells it then. Errors: `from`
+/// is not behind the end.
+async fn behind_the_end(inner: &Rc<Inner>, of: Of<'_>, from: u64) -> Result<Get> {
+    let (total, tag) = length(inner, of).await?;
+    if from < total {
+        return Err(Error::new(Op::Get, Kind::Protocol, "the server refuses a range of what it says it has"));
+    }
+    let source = Source::Stream(Box::new(SdkBlocks(ByteStream::from_static(b""))));
+    Ok(Get { len: 0, total, tag, source })
+}
+
+async fn length(inner: &Rc<Inner>, of: Of<'_>) -> Result<(u64, Option<String>)> {
     match inner.head_of(of).await.map_err(|e| e.during(Op::Get))? {
-        Some(stat) => {
-            let source = Source::Stream(Box::new(SdkBlocks(ByteStream::from_static(b""))));
-            Ok(Get { len: 0, total: stat.len, tag: stat.tag, source })
-        }
+        Some(stat) => Ok((stat.len, stat.tag)),
         None => Err(Error::new(Op::Get, Kind::NotFound, "is not there")),
     }
 }

@@ -4,22 +4,27 @@
 //! finds credentials, and does everything small. On plain HTTP the bytes of a GET, PUT or part travel on connections of our own
 //! under a presigned request ([`wire`]), so that the kernel can move them; under TLS they go through the SDK.
 
+mod answers;
 mod client;
+mod conditions;
 mod config;
 mod credentials;
 mod errors;
 mod get;
 mod limit;
 mod multipart;
+mod part;
 mod plan;
 mod probe;
 mod prove;
 mod put;
+mod remove;
 mod sdk_body;
 mod sign;
 mod single;
 mod stream;
 mod tree;
+mod unnamed;
 mod version;
 mod wire;
 
@@ -38,7 +43,7 @@ use crate::options::Options;
 use crate::retry::Backoff;
 use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
-    Store, Stored, Trees, Until, Write,
+    Store, Stored, Trees, Until, Write, late,
 };
 use client::Client;
 use version::Of;
@@ -121,6 +126,14 @@ impl Inner {
         self.key(Op::Put, object)
     }
 
+    /// A request failed that was to fill `key`. Under the name of a key nothing else is ever stored, so there it does no harm
+    /// when it is done later.
+    fn may_come_late(&self, key: &str, error: &Error) {
+        if self.context.tree {
+            late::failed(&self.context, &self.label, key, error);
+        }
+    }
+
     /// Puts the object's and the store's name to an error.
     fn name(&self, object: &ObjectName) -> impl Fn(Error) -> Error + use<> {
         let (label, object) = (self.label.clone(), object.clone());
@@ -140,8 +153,11 @@ impl Inner {
         }
         match self.request_head(of).await?.send().await {
             Ok(head) => {
-                let len = u64::try_from(head.content_length().unwrap_or(0)).unwrap_or(0);
-                let Some(tag) = head.e_tag() else {
+                let Some(len) = head.content_length().and_then(|len| u64::try_from(len).ok()) else {
+                    let detail = "the endpoint answers 200 without a length: it is no S3";
+                    return Err(Error::new(Op::Stat, Kind::Protocol, detail));
+                };
+                let Some(tag) = head.e_tag().filter(|tag| !tag.is_empty()) else {
                     return Err(Error::new(
                         Op::Stat,
                         Kind::Protocol,
@@ -193,20 +209,40 @@ impl Inner {
         if self.bucket_seen.get().is_some_and(|t| t.elapsed() < BUCKET_SEEN) {
             return Ok(());
         }
-        let sdk = self.client.sdk().await?;
-        match sdk.head_bucket().bucket(&self.config.bucket).send().await {
-            Ok(_) => {}
-            Err(e) => match errors::from_sdk(Op::Stat, &e) {
-                e if e.kind() == Kind::Denied => {}
-                e if e.kind() == Kind::NotFound || e.kind() == Kind::NoSuchPlace => {
-                    let detail = format!("there is no bucket {}", self.config.bucket);
-                    return Err(Error::new(Op::Stat, Kind::NoSuchPlace, detail));
-                }
-                e => return Err(e),
-            },
+        match self.look_for_bucket().await {
+            Err(e) if e.kind() == Kind::Denied => {}
+            seen => seen?,
         }
         self.bucket_seen.set(Some(Instant::now()));
         Ok(())
+    }
+
+    /// Fails where the bucket is not seen at this moment.
+    async fn see_bucket(&self) -> Result<()> {
+        match self.look_for_bucket().await {
+            // Who may not ask about it may still list it.
+            Err(e) if e.kind() == Kind::Denied => {
+                let list = self.client.sdk().await?.list_objects_v2().bucket(&self.config.bucket).max_keys(1);
+                match list.send().await.map_err(|e| errors::from_sdk(Op::Stat, &e)) {
+                    Err(e) if e.kind() == Kind::NotFound => Err(self.no_bucket()),
+                    listed => listed.map(drop),
+                }
+            }
+            seen => seen,
+        }
+    }
+
+    fn no_bucket(&self) -> Error {
+        Error::new(Op::Stat, Kind::NoSuchPlace, format!("there is no bucket {}", self.config.bucket))
+    }
+
+    async fn look_for_bucket(&self) -> Result<()> {
+        let sdk = self.client.sdk().await?;
+        let asked = sdk.head_bucket().bucket(&self.config.bucket).send().await;
+        match asked.map_err(|e| errors::from_sdk(Op::Stat, &e)) {
+            Err(e) if matches!(e.kind(), Kind::NotFound | Kind::NoSuchPlace) => Err(self.no_bucket()),
+            answer => answer.map(drop),
+        }
     }
 
     /// A HEAD has no body that could say why; a GET of one byte has.
@@ -224,28 +260,6 @@ impl Inner {
                     told
                 }
             }
-        }
-    }
-}
-
-impl S3 {
-    async fn delete(&self, key: &str, until: &Until) -> Result<()> {
-        let inner = &self.inner;
-        let sdk = inner.client.sdk().await?;
-        let mut backoff = Backoff::new(&inner.context);
-        loop {
-            let request = async {
-                let sent = sdk.delete_object().bucket(&inner.config.bucket).key(key).send().await;
-                sent.map_err(|e| errors::from_sdk(Op::Remove, &e))
-            };
-            let error = match until.within(Op::Remove, request).await {
-                Ok(_) => return Ok(()),
-                Err(e) => e,
-            };
-            if error.kind() == Kind::NotFound {
-                return Ok(());
-            }
-            backoff.pause(error).await?;
         }
     }
 }
@@ -324,6 +338,11 @@ impl Store for S3 {
         stream::abandon(&self.inner, &key, upload).await.map_err(self.inner.name(object))
     }
 
+    async fn abandon_unnamed(&self, object: &ObjectName, begun: u64) -> Result<bool> {
+        let key = self.inner.writable(object)?;
+        unnamed::abandon(&self.inner, &key, begun).await.map_err(self.inner.name(object))
+    }
+
     async fn probe(&self, object: &ObjectName) -> Vec<Finding> {
         match self.inner.key(Op::Stat, object) {
             Ok(key) => probe::probe(&self.inner, &key).await,
@@ -339,7 +358,7 @@ impl Store for S3 {
         if source == target {
             return Ok(());
         }
-        self.delete(&source, &Until::ever()).await.map_err(|e| about(e.during(Op::Rename)))
+        remove::remove(&self.inner, &source, &Until::ever()).await.map_err(|e| about(e.during(Op::Rename)))
     }
 
     async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
@@ -391,6 +410,6 @@ impl Store for S3 {
             let detail = "versioning=yes keeps every content, so nothing can be dropped from this bucket";
             return Err(Error::new(Op::Remove, Kind::Unsupported, detail).object(object).on(&inner.label));
         }
-        self.delete(&key, until).await.map_err(inner.name(object))
+        remove::remove(inner, &key, until).await.map_err(inner.name(object))
     }
 }

@@ -1,6 +1,7 @@
 //! An upload in parts, until it is completed or aborted.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
@@ -11,10 +12,14 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass};
 use bytes::Bytes;
 
 use super::plan::PARTS_MAX;
+use super::single::Receipt;
 use super::{Inner, client, errors, get, limit, sdk_body, wire};
 use crate::pump::{FileSource, Meter};
 use crate::retry::{Backoff, TRIES};
-use crate::{Error, Kind, Op, Result};
+use crate::{Error, Kind, Op, Result, late};
+
+/// How much longer than any other a request may take that makes an object of parts, for each of them.
+const PER_PART: Duration = Duration::from_millis(250);
 
 /// The payload of a part, which can be sent again.
 pub(super) enum Part {
@@ -219,7 +224,7 @@ impl Multipart {
             let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
             part.travel(pool, &presigned, meter).await?
         } else {
-            let (body, len) = match part {
+            let ((body, through), len) = match part {
                 Part::File(file) => (sdk_body::from_file(file, meter, &inner.context).await, file.len),
                 Part::Blocks(blocks) => {
                     (sdk_body::from_blocks(blocks, meter), blocks.iter().map(|b| b.len() as u64).sum())
@@ -229,13 +234,15 @@ impl Multipart {
             let request = request.content_length(len_header).body(body).customize().config_override(client::patient());
             let send = async { request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) };
             let answer = limit::moving(Op::Put, inner.context.idle, meter, send).await?;
+            through.check()?;
             answer.e_tag().map(str::to_string)
         };
         receipt(tag)
     }
 
-    /// Makes the object of the parts with these ETags, in order.
-    pub(super) async fn complete(mut self, tags: Vec<String>) -> Result<()> {
+    /// Makes the object of the parts with these ETags, in order. Whoever looks at the object then holds it against the receipt.
+    pub(super) async fn complete(mut self, tags: Vec<String>) -> Result<Receipt> {
+        let whole = whole(&tags);
         let parts = tags
             .into_iter()
             .enumerate()
@@ -243,16 +250,23 @@ impl Multipart {
             .collect();
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let mut backoff = Backoff::new(&self.inner.context);
+        late::over(&self.inner.label, &self.key).await;
         let mut again = false;
-        loop {
+        let receipt = loop {
             let error = match self.try_complete(parts.clone()).await {
-                Ok(()) => break,
+                Ok(tag) if whole.as_deref() == Some(tag.trim_matches('"')) => break Receipt::Parts(tag),
+                Ok(tag) => break Receipt::Tag(tag),
                 Err(e) => e,
             };
-            // The first answer may have been lost on the way: the caller reads the object back and decides.
-            if again && error.kind() == Kind::NotFound {
-                break;
+            // The first answer may have been lost on the way: whoever reads the object back decides. Only the ETag tells it
+            // from what was there before.
+            if again
+                && error.kind() == Kind::NotFound
+                && let Some(whole) = whole
+            {
+                break Receipt::Tag(whole);
             }
+            self.inner.may_come_late(&self.key, &error);
             if let Err(e) = backoff.pause(error).await {
                 if !(self.lasting && e.kind().retry()) {
                     let _ = self.abort().await;
@@ -260,23 +274,28 @@ impl Multipart {
                 return Err(e.within("completing the upload"));
             }
             again = true;
-        }
+        };
         self.open = false;
-        Ok(())
+        Ok(receipt)
     }
 
-    async fn try_complete(&self, parts: CompletedMultipartUpload) -> Result<()> {
+    /// Gives the ETag of the object.
+    async fn try_complete(&self, parts: CompletedMultipartUpload) -> Result<String> {
         let inner = &self.inner;
         let request = inner.client.sdk().await?.complete_multipart_upload();
         let request = request.bucket(&inner.config.bucket).key(&self.key).upload_id(&self.id).multipart_upload(parts);
-        let Err(e) = request.send().await else { return Ok(()) };
+        // S3 sends blanks while it works.
+        let limits = client::slow(&inner.context, PER_PART * u32::try_from(self.count).unwrap_or(u32::MAX));
+        let e = match request.customize().config_override(limits).send().await {
+            Ok(answer) => return receipt(answer.e_tag().map(str::to_string)),
+            Err(e) => e,
+        };
         // quirk: rclone serve s3 again; an error inside a 200 has a code, a strange root has none.
-        let strange = e.code().is_none()
-            && e.raw_response().is_some_and(|r| {
-                let text = r.body().bytes().and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("");
-                r.status().is_success() && errors::element(text, "ETag").is_some() && !text.contains("<Error")
-            });
-        if strange { Ok(()) } else { Err(errors::from_sdk(Op::Put, &e)) }
+        let strange = e.raw_response().filter(|r| e.code().is_none() && r.status().as_u16() == 200).and_then(|r| {
+            let text = std::str::from_utf8(r.body().bytes()?).ok().filter(|text| !text.contains("<Error"))?;
+            errors::element(text, "ETag").map(|tag| tag.replace("&quot;", "\"").replace("&#34;", "\""))
+        });
+        strange.filter(|tag| !tag.is_empty()).ok_or_else(|| errors::from_sdk(Op::Put, &e))
     }
 
     /// Gives the upload up and makes sure that no part of it stays: parts that were on their way when it was aborted may
@@ -301,28 +320,25 @@ impl Drop for Multipart {
     }
 }
 
-/// The ETag of an answer, without which no part was stored.
+/// The ETag of an answer, without which nothing was stored.
 pub(super) fn receipt(tag: Option<String>) -> Result<String> {
-    tag.ok_or_else(|| Error::new(Op::Put, Kind::Protocol, "the server took a part without giving an ETag"))
+    let none = || Error::new(Op::Put, Kind::Protocol, "the server took parts of an object without giving an ETag");
+    tag.filter(|tag| !tag.is_empty()).ok_or_else(none)
 }
 
-/// Most uploads of one object that are looked for.
-const UNFINISHED: i32 = 1000;
-
-/// The ids of all unfinished uploads of `key`. None where the server does not tell of such.
-pub(super) async fn unfinished(inner: &Inner, key: &str) -> Result<Vec<String>> {
-    let sdk = inner.client.sdk().await?;
-    let mut backoff = Backoff::new(&inner.context);
-    let listed = loop {
-        let list = sdk.list_multipart_uploads().bucket(&inner.config.bucket).prefix(key).max_uploads(UNFINISHED);
-        match list.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) {
-            Ok(listed) => break listed,
-            Err(e) if e.kind().retry() => backoff.pause(e).await.map_err(|e| e.within("looking for an upload"))?,
-            Err(_) => return Ok(Vec::new()),
-        }
-    };
-    let same = listed.uploads().iter().filter(|upload| upload.key() == Some(key));
-    Ok(same.filter_map(|upload| upload.upload_id().map(str::to_string)).collect())
+/// The ETag that S3 gives an object made of parts with these: the MD5 of theirs, and how many they are. `None` where theirs are
+/// no MD5s.
+fn whole(tags: &[String]) -> Option<String> {
+    use md5::Digest as _;
+    let mut digest = md5::Md5::new();
+    for tag in tags {
+        let tag = tag.trim_matches('"');
+        let byte = |at: usize| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
+        let bytes: Option<Vec<u8>> = (0..tag.len()).step_by(2).map(byte).collect();
+        digest.update(bytes.filter(|bytes| bytes.len() == 16)?);
+    }
+    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("{hex}-{}", tags.len()))
 }
 
 /// Gives up the upload with this id, and makes sure that no part of it stays. One that is gone has been given up.
@@ -334,7 +350,11 @@ pub(super) async fn abort(inner: &Inner, key: &str, id: &str) -> Result<()> {
         match sdk.abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send().await {
             Ok(_) => {}
             Err(e) => match errors::from_sdk(Op::Put, &e) {
-                e if e.kind() == Kind::NotFound => return Ok(()),
+                error if error.kind() == Kind::NotFound && e.code() == Some("NoSuchUpload") => return Ok(()),
+                // A bare 404 may be said of the bucket.
+                error if error.kind() == Kind::NotFound => {
+                    return inner.see_bucket().await.map_err(|e| e.during(Op::Put));
+                }
                 e => {
                     backoff.pause(e).await.map_err(|e| e.within("aborting the upload"))?;
                     continue;
@@ -342,10 +362,29 @@ pub(super) async fn abort(inner: &Inner, key: &str, id: &str) -> Result<()> {
             },
         }
         match sdk.list_parts().bucket(bucket).key(key).upload_id(id).max_parts(1).send().await {
-            Ok(parts) if !parts.parts().is_empty() => {}
-            // Who may abort but not list gets a refusal here, and has done what can be done.
-            _ => return Ok(()),
+            Ok(parts) if parts.parts().is_empty() => return Ok(()),
+            Ok(_) => {}
+            Err(e) => match errors::from_sdk(Op::Put, &e) {
+                e if e.kind().retry() => backoff.pause(e).await.map_err(|e| e.within("aborting the upload"))?,
+                // It is gone. Who may abort but not list gets a refusal here, and has done what can be done.
+                _ => return Ok(()),
+            },
         }
     }
     Err(Error::new(Op::Put, Kind::Unavailable, "aborting the upload: parts of it stay on the server"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_etag_of_parts_is_made_as_s3_makes_it() {
+        // Two parts of "a" and "b".
+        let tags = ["\"0cc175b9c0f1b6a831c399e269772661\"", "92eb5ffee6ae2fec3ad71c777531578f"].map(str::to_string);
+        assert_eq!(whole(&tags).as_deref(), Some("96e024ba2074fe77e8e965ba43a704be-2"));
+        for odd in ["", "\"\"", "0cc175b9", "0cc175b9c0f1b6a831c399e26977266x", "\u{e4}cc175b9c0f1b6a831c399e2697726"] {
+            assert_eq!(whole(&[odd.to_string()]), None, "{odd}");
+        }
+    }
 }

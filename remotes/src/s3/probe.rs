@@ -32,6 +32,7 @@ pub(super) async fn probe(inner: &std::rc::Rc<Inner>, key: &str) -> Vec<Finding>
     out.push(Finding::of("CRC32 checksums (checksums=yes)", started, checksum(inner, &other).await, Verdict::No));
     let started = Instant::now();
     out.push(Finding::of("conditional PUT (If-None-Match)", started, conditional(inner, &other).await, Verdict::No));
+    out.extend(super::conditions::probe(inner, &other).await);
     let started = Instant::now();
     out.push(Finding::of("versioning", started, versioning(inner).await, Verdict::No));
     if let Ok(sdk) = inner.client.sdk().await {

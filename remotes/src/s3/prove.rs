@@ -13,6 +13,9 @@ use crate::{Error, Kind, Op, Result};
 /// Name of the marker, below the prefix; git-annex's own.
 pub(super) const MARKER: &str = "annex-uuid";
 
+/// Bytes of the marker that are looked at.
+const MARKER_MAX: usize = 1024;
+
 pub(super) async fn prove(inner: &Inner, owner: &str) -> Result<()> {
     if inner.client.anonymous() {
         // Nobody can write here; that absent things are absent is all that can be asked.
@@ -105,12 +108,21 @@ async fn marker(inner: &Inner) -> Result<Option<String>> {
     let key = format!("{}{MARKER}", inner.config.prefix);
     match sdk.get_object().bucket(&inner.config.bucket).key(key).range("bytes=0-1023").send().await {
         Ok(answer) => {
-            let body = answer
-                .body
-                .collect()
-                .await
-                .map_err(|e| Error::new(Op::Prove, Kind::Reset, "the marker could not be read").caused_by(e))?;
-            Ok(Some(String::from_utf8_lossy(&body.into_bytes()).into_owned()))
+            let (mut body, mut text) = (answer.body, Vec::new());
+            let read = async {
+                // Whatever lies there, its beginning tells whether it is ours.
+                while text.len() < MARKER_MAX
+                    && let Some(block) = body.try_next().await?
+                {
+                    text.extend_from_slice(&block);
+                }
+                Ok::<_, aws_sdk_s3::primitives::ByteStreamError>(())
+            };
+            let late = || Error::new(Op::Prove, Kind::Timeout, "the marker does not come to its end");
+            let read = tokio::time::timeout(inner.context.idle, read).await.map_err(|_| late())?;
+            read.map_err(|e| Error::new(Op::Prove, Kind::Reset, "the marker could not be read").caused_by(e))?;
+            text.truncate(MARKER_MAX);
+            Ok(Some(String::from_utf8_lossy(&text).into_owned()))
         }
         Err(e) => match errors::from_sdk(Op::Prove, &e) {
             e if e.kind() == Kind::NotFound => Ok(None),

@@ -223,9 +223,9 @@ impl S3Put {
 
     async fn settle(&mut self) -> Result<Stored> {
         match std::mem::replace(&mut self.state, State::Empty) {
-            State::File(file, meter) => return self.single(&Part::File(file), &meter).await,
-            State::Memory(filling) => return self.single(&Part::Blocks(filling.finish()), &Meter::new()).await,
-            State::Empty => return self.single(&Part::Blocks(Vec::new()), &Meter::new()).await,
+            State::File(file, meter) => self.single(&Part::File(file), &meter).await,
+            State::Memory(filling) => self.single(&Part::Blocks(filling.finish()), &Meter::new()).await,
+            State::Empty => self.single(&Part::Blocks(Vec::new()), &Meter::new()).await,
             State::Parts { mut parts, filling } => {
                 if let Some(filling) = filling {
                     parts.send(filling);
@@ -235,10 +235,10 @@ impl S3Put {
                     return Err(e);
                 }
                 let Parts { upload, tags, .. } = parts;
-                complete(upload, tags).await?;
+                let receipt = complete(upload, tags).await?;
+                single::read_back(&self.inner, &self.key, self.len, Some(&receipt)).await
             }
         }
-        single::read_back(&self.inner, &self.key, self.len).await
     }
 
     async fn give_up(&mut self) -> Result<()> {
@@ -253,7 +253,7 @@ impl S3Put {
     }
 }
 
-async fn complete(upload: Rc<Multipart>, tags: Vec<String>) -> Result<()> {
+async fn complete(upload: Rc<Multipart>, tags: Vec<String>) -> Result<single::Receipt> {
     let upload = Rc::try_unwrap(upload).map_err(|_| Error::new(Op::Put, Kind::Other, "a part is still on its way"))?;
     upload.complete(tags).await
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context as Task, Poll};
 
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
@@ -11,15 +12,15 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use crate::Context;
 use crate::pump::lane::FileBlocks;
 use crate::pump::{BLOCK, FileSource, Meter};
+use crate::{Context, Error, Kind, Op, Result};
 
 /// Blocks between the file and the connection: one being read, one waiting, one being sent.
 const QUEUE: usize = 1;
 
 /// A part of a file; read as it is sent, in a few blocks of leased memory.
-pub(super) async fn from_file(from: &FileSource, meter: &Meter, context: &Context) -> ByteStream {
+pub(super) async fn from_file(from: &FileSource, meter: &Meter, context: &Context) -> (ByteStream, Through) {
     let (tx, rx) = mpsc::channel(QUEUE);
     let lease = Arc::new(context.budget.lease((QUEUE as u64 + 2) * BLOCK as u64).await);
     let mut blocks = FileBlocks::new(from, context.budget.clone(), lease);
@@ -39,24 +40,54 @@ pub(super) async fn from_file(from: &FileSource, meter: &Meter, context: &Contex
             meter.add(n);
         }
     });
-    ByteStream::new(SdkBody::from_body_1_x(ChannelBody { rx, left: from.len }))
+    let left = Through::of(from.len);
+    (ByteStream::new(SdkBody::from_body_1_x(ChannelBody { rx, left: left.clone() })), left)
 }
 
 /// `len` bytes that come through a channel. The request fails where it is closed before.
-pub(super) fn from_channel(len: u64) -> (mpsc::Sender<io::Result<Bytes>>, ByteStream) {
+pub(super) fn from_channel(len: u64) -> (mpsc::Sender<io::Result<Bytes>>, ByteStream, Through) {
     let (tx, rx) = mpsc::channel(QUEUE);
-    (tx, ByteStream::new(SdkBody::from_body_1_x(ChannelBody { rx, left: len })))
+    let left = Through::of(len);
+    (tx, ByteStream::new(SdkBody::from_body_1_x(ChannelBody { rx, left: left.clone() })), left)
 }
 
 /// Blocks in memory.
-pub(super) fn from_blocks(blocks: &[Bytes], meter: &Meter) -> ByteStream {
+pub(super) fn from_blocks(blocks: &[Bytes], meter: &Meter) -> (ByteStream, Through) {
     let blocks: VecDeque<Bytes> = blocks.iter().filter(|b| !b.is_empty()).cloned().collect();
-    ByteStream::new(SdkBody::from_body_1_x(BlocksBody(blocks, meter.clone())))
+    let left = Through::of(blocks.iter().map(|b| b.len() as u64).sum());
+    let body = BlocksBody { blocks, meter: meter.clone(), left: left.clone() };
+    (ByteStream::new(SdkBody::from_body_1_x(body)), left)
+}
+
+/// How much of a payload the connection has not taken yet.
+#[derive(Clone)]
+pub(super) struct Through(Arc<AtomicU64>);
+
+impl Through {
+    fn of(len: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(len)))
+    }
+
+    fn left(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn took(&self, n: usize) {
+        self.0.store(self.left().saturating_sub(n as u64), Ordering::Relaxed);
+    }
+
+    /// To be asked once the server has said that it has stored the payload. Errors: it was not given all of it.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.left() {
+            0 => Ok(()),
+            _ => Err(Error::new(Op::Put, Kind::Protocol, "the server took what it was not sent yet")),
+        }
+    }
 }
 
 struct ChannelBody {
     rx: mpsc::Receiver<io::Result<Bytes>>,
-    left: u64,
+    left: Through,
 }
 
 impl http_body::Body for ChannelBody {
@@ -64,12 +95,12 @@ impl http_body::Body for ChannelBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.left == 0 {
+        if self.is_end_stream() {
             return Poll::Ready(None);
         }
         match std::task::ready!(self.rx.poll_recv(task)) {
             Some(Ok(block)) => {
-                self.left = self.left.saturating_sub(block.len() as u64);
+                self.left.took(block.len());
                 Poll::Ready(Some(Ok(Frame::data(block))))
             }
             Some(Err(e)) => Poll::Ready(Some(Err(e))),
@@ -78,31 +109,37 @@ impl http_body::Body for ChannelBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left.left() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.left.left())
     }
 }
 
-struct BlocksBody(VecDeque<Bytes>, Meter);
+struct BlocksBody {
+    blocks: VecDeque<Bytes>,
+    meter: Meter,
+    left: Through,
+}
 
 impl http_body::Body for BlocksBody {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let block = self.0.pop_front();
-        self.1.add(block.as_ref().map_or(0, |b| b.len() as u64));
+        let block = self.blocks.pop_front();
+        let n = block.as_ref().map_or(0, Bytes::len);
+        self.meter.add(n as u64);
+        self.left.took(n);
         Poll::Ready(block.map(|b| Ok(Frame::data(b))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.blocks.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.iter().map(|b| b.len() as u64).sum())
+        SizeHint::with_exact(self.left.left())
     }
 }

@@ -6,7 +6,7 @@ use super::multipart::Part;
 use super::{Inner, client, errors, get, limit, sdk_body};
 use crate::pump::Meter;
 use crate::retry::Backoff;
-use crate::{Error, Kind, Op, Result, Stored};
+use crate::{Error, Kind, Op, Result, Stored, late};
 
 /// A PUT with the headers every new object gets.
 pub(super) fn request(inner: &Inner, key: &str, sdk: &aws_sdk_s3::Client) -> PutObjectFluentBuilder {
@@ -27,12 +27,14 @@ pub(super) fn request(inner: &Inner, key: &str, sdk: &aws_sdk_s3::Client) -> Put
 /// would tell nothing new, and makes some servers read the whole object to compute it again.
 pub(super) async fn send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Meter) -> Result<Stored> {
     let mut backoff = Backoff::new(&inner.context);
+    late::over(&inner.label, key).await;
     loop {
         let counted = meter.child();
         match try_send(inner, key, len, payload, &counted).await {
             Ok(tag) => return Ok(stored(inner, key, len, tag).await),
             Err(e) => {
                 counted.undo();
+                inner.may_come_late(key, &e);
                 backoff.pause(e).await?;
             }
         }
@@ -44,7 +46,7 @@ pub(super) async fn send(inner: &Inner, key: &str, len: u64, payload: &Part, met
 pub(super) async fn stored(inner: &Inner, key: &str, len: u64, tag: String) -> Stored {
     let mut stored = Stored { len, tag: Some(tag), version: None };
     if inner.config.versioning {
-        match read_back(inner, key, len).await {
+        match read_back(inner, key, len, None).await {
             Ok(found) if found.tag == stored.tag => stored.version = found.version,
             Ok(_) => {}
             Err(e) => tracing::warn!(target: "remotes", "{}: the version of {key} is not known: {e}", inner.label),
@@ -59,7 +61,7 @@ async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Me
         let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
         payload.travel(pool, &presigned, meter).await?
     } else {
-        let body = match payload {
+        let (body, through) = match payload {
             Part::File(file) => sdk_body::from_file(file, meter, &inner.context).await,
             Part::Blocks(blocks) => sdk_body::from_blocks(blocks, meter),
         };
@@ -67,6 +69,7 @@ async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Me
         let request = request.content_length(len).body(body).customize().config_override(client::patient());
         let send = async { request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) };
         let answer = limit::moving(Op::Put, inner.context.idle, meter, send).await?;
+        through.check()?;
         answer.e_tag().map(str::to_string)
     };
     receipt(tag)
@@ -79,16 +82,45 @@ pub(super) fn receipt(tag: Option<String>) -> Result<String> {
     })
 }
 
-/// Sees with its own eyes that what was made of parts is there and as long as it should be.
-pub(super) async fn read_back(inner: &Inner, key: &str, len: u64) -> Result<Stored> {
+/// What a server said of an object that it had made of parts, or of another.
+#[derive(Debug, PartialEq)]
+pub(super) enum Receipt {
+    /// It has this ETag.
+    Tag(String),
+    /// The same, and nobody makes that ETag who has not got the parts.
+    Parts(String),
+}
+
+impl Receipt {
+    /// Whether an object with this ETag is the one.
+    fn fits(&self, found: Option<&str>) -> bool {
+        // Not every server quotes them everywhere.
+        let bare = |tag: &str| tag.trim_matches('"').to_string();
+        let Some(found) = found.map(bare) else { return false };
+        match self {
+            Receipt::Tag(tag) => bare(tag) == found,
+            // quirk: at rclone serve s3 the object has another ETag then, that of one without parts.
+            Receipt::Parts(tag) => bare(tag) == found || !found.contains('-'),
+        }
+    }
+}
+
+/// Sees with its own eyes that what was made of parts or of a copy is there, as long as it should be, and the one that the
+/// server gave this `receipt` for.
+pub(super) async fn read_back(inner: &Inner, key: &str, len: u64, receipt: Option<&Receipt>) -> Result<Stored> {
     let mut backoff = Backoff::new(&inner.context);
+    let fits = |tag: Option<&str>| receipt.is_none_or(|receipt| receipt.fits(tag));
     loop {
         match inner.head(key).await {
-            Ok(Some(stat)) if stat.len == len => {
+            Ok(Some(stat)) if stat.len == len && fits(stat.tag.as_deref()) => {
                 return Ok(Stored { len: stat.len, tag: stat.tag, version: stat.version });
             }
             // Some servers tell for a moment what they saw while the bytes came in.
             Ok(_) if backoff.again().await => {}
+            Ok(Some(stat)) if stat.len == len => {
+                let detail = "another object is there than the one that the store said it had made";
+                return Err(Error::new(Op::Put, Kind::Corrupt, detail));
+            }
             Ok(Some(stat)) => {
                 let detail = format!("the store says it keeps {} bytes of {len}", stat.len);
                 return Err(Error::new(Op::Put, Kind::Corrupt, detail));
@@ -97,7 +129,7 @@ pub(super) async fn read_back(inner: &Inner, key: &str, len: u64) -> Result<Stor
                 let detail = "the store said it had kept the object, and has not";
                 return Err(Error::new(Op::Put, Kind::Protocol, detail));
             }
-            // Write-only keys are a legitimate way to archive; the ETag of the PUT has to do then.
+            // Write-only keys are a legitimate way to archive; the ETag of the answer has to do then.
             Err(e) if e.kind() == Kind::Denied => return Ok(Stored { len, tag: None, version: None }),
             Err(e) => backoff.pause(e).await.map_err(|e| e.within("reading back"))?,
         }

@@ -1,5 +1,6 @@
 //! Trees of files in a bucket: rename, copy and list. No content passes through here.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,16 +11,20 @@ use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
 use super::multipart::Multipart;
 use super::plan::PART_MAX;
 use super::prove::MARKER;
+use super::single::Receipt;
 use super::version::Of;
 use super::{Inner, client, config, errors};
 use crate::retry::Backoff;
-use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stored};
+use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stored, late};
 
 /// Bytes a second that a server copies at the least, for the limit on waiting.
 const PACE: u64 = 10 << 20;
 
 /// Parts of a copy under way at once.
 const AT_ONCE: usize = 8;
+
+/// Pages without anything that a listing may have in a row: deleted objects make some.
+const EMPTY_PAGES: usize = 1000;
 
 /// Bytes of a part that the server copies.
 const PART: u64 = 1 << 30;
@@ -38,7 +43,11 @@ impl Copy<'_> {
     /// Copies the object and sees that the copy is whole.
     pub(super) async fn run(&self) -> Result<Stored> {
         let head = self.head().await?;
-        let len = head.content_length().and_then(|len| u64::try_from(len).ok()).unwrap_or(0);
+        let len = head.content_length().and_then(|len| u64::try_from(len).ok());
+        let (Some(len), Some(_)) = (len, head.e_tag().filter(|tag| !tag.is_empty())) else {
+            let detail = "the endpoint tells of an object without its length or ETag: it is no S3";
+            return Err(Error::new(self.op, Kind::Protocol, detail));
+        };
         if self.tag.is_some() && head.e_tag() != self.tag {
             return Err(Error::new(self.op, Kind::Corrupt, "the object was replaced before it was copied"));
         }
@@ -46,12 +55,19 @@ impl Copy<'_> {
             let version = self.inner.version(self.to, head.version_id());
             return Ok(Stored { len, tag: head.e_tag().map(str::to_string), version });
         }
-        if len > self.inner.copy_max.min(PART_MAX) {
-            self.in_parts(&head, len).await?;
+        late::over(&self.inner.label, self.to).await;
+        let receipt = if len > self.inner.copy_max.min(PART_MAX) {
+            self.in_parts(&head, len).await?
         } else {
-            self.often(|| self.at_once(&head, len)).await?;
+            Receipt::Tag(self.often(|| self.at_once(&head, len)).await?)
+        };
+        let copy = super::single::read_back(self.inner, self.to, len, Some(&receipt)).await;
+        let copy = copy.map_err(|e| e.during(self.op))?;
+        // Who may not look at the copy must not remove the original for it.
+        if copy.tag.is_none() {
+            return Err(Error::new(self.op, Kind::Denied, "the copy cannot be looked at"));
         }
-        super::single::read_back(self.inner, self.to, len).await.map_err(|e| e.during(self.op))
+        Ok(copy)
     }
 
     async fn often<T, F: Future<Output = Result<T>>>(&self, mut request: impl FnMut() -> F) -> Result<T> {
@@ -101,7 +117,8 @@ impl Copy<'_> {
         tokio::time::timeout(self.limit(len), request).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn at_once(&self, head: &HeadObjectOutput, len: u64) -> Result<()> {
+    /// Gives the ETag of the copy as the server tells it.
+    async fn at_once(&self, head: &HeadObjectOutput, len: u64) -> Result<String> {
         let config = &self.inner.config;
         let request = self.inner.client.sdk().await?.copy_object().bucket(&config.bucket).key(self.to);
         let mut request = request.copy_source(self.source()).set_storage_class(self.class(head));
@@ -111,12 +128,20 @@ impl Copy<'_> {
         }
         let send = async {
             let sent = request.customize().config_override(client::patient()).send().await;
-            sent.map(|_| ()).map_err(|e| errors::from_sdk(self.op, &e))
+            let answer = sent.map_err(|e| errors::from_sdk(self.op, &e))?;
+            self.receipt(answer.copy_object_result().and_then(|result| result.e_tag()))
         };
-        self.within(len, send).await
+        self.within(len, send).await.inspect_err(|e| self.inner.may_come_late(self.to, e))
     }
 
-    async fn in_parts(&self, head: &HeadObjectOutput, len: u64) -> Result<()> {
+    /// Without the ETag of what was made, a 200 tells nothing: S3 sends it before it begins to copy.
+    fn receipt(&self, tag: Option<&str>) -> Result<String> {
+        tag.filter(|tag| !tag.is_empty()).map(str::to_string).ok_or_else(|| {
+            Error::new(self.op, Kind::Protocol, "the server says that it copied, without giving the ETag of a copy")
+        })
+    }
+
+    async fn in_parts(&self, head: &HeadObjectOutput, len: u64) -> Result<Receipt> {
         let part = self.inner.copy_max.clamp(super::plan::PART_MIN, PART).max(len.div_ceil(super::plan::PARTS_MAX));
         let count = usize::try_from(len.div_ceil(part)).unwrap_or(usize::MAX);
         let upload = Multipart::create_like(self.inner, self.to, count, head, self.class(head)).await?;
@@ -151,8 +176,7 @@ impl Copy<'_> {
         let send = async {
             let sent = request.customize().config_override(client::patient()).send().await;
             let answer = sent.map_err(|e| errors::from_sdk(self.op, &e).within(format!("part {}", n + 1)))?;
-            let tag = answer.copy_part_result().and_then(|result| result.e_tag()).map(str::to_string);
-            tag.ok_or_else(|| Error::new(self.op, Kind::Protocol, "the server copied a part without giving an ETag"))
+            self.receipt(answer.copy_part_result().and_then(|result| result.e_tag()))
         };
         self.within(last - first + 1, send).await
     }
@@ -163,6 +187,10 @@ pub(super) struct Keys {
     inner: Rc<Inner>,
     below: String,
     next: Next,
+    /// Where pages began, as fingerprints.
+    seen: HashSet<u64>,
+    /// Pages in a row that had nothing.
+    empty: usize,
 }
 
 enum Next {
@@ -173,7 +201,7 @@ enum Next {
 
 impl Keys {
     pub(super) fn new(inner: &Rc<Inner>, below: String) -> Self {
-        Self { inner: Rc::clone(inner), below, next: Next::First }
+        Self { inner: Rc::clone(inner), below, next: Next::First, seen: HashSet::new(), empty: 0 }
     }
 
     async fn page(&self) -> Result<(Page, Next)> {
@@ -191,7 +219,17 @@ impl Keys {
         })?;
         let mut page = Page::default();
         for object in answer.contents() {
-            let (Some(key), Some(size)) = (object.key(), object.size()) else { continue };
+            let (Some(key), Some(size)) = (object.key(), object.size()) else {
+                return Err(Error::new(
+                    Op::List,
+                    Kind::Protocol,
+                    "the server lists something without a name or a length",
+                ));
+            };
+            // Some servers list more than was asked for.
+            if !key.starts_with(&self.below) {
+                continue;
+            }
             let Some(name) = key.strip_prefix(&inner.config.prefix) else { continue };
             // What ends with a slash stands for a directory, as consoles make them.
             if name.is_empty() || name.ends_with('/') || name == MARKER {
@@ -215,6 +253,13 @@ impl Keys {
                     "the server lists a part without saying how to go on",
                 ));
             }
+            (None, _) if answer.contents().len() >= PAGE => {
+                return Err(Error::new(
+                    Op::List,
+                    Kind::Protocol,
+                    "the server does not say whether there is more to list",
+                ));
+            }
             _ => Next::End,
         };
         Ok((page, next))
@@ -231,8 +276,10 @@ impl Listing for Keys {
         loop {
             match self.page().await {
                 Ok((page, next)) => {
-                    if let (Next::After(before), Next::After(after)) = (&self.next, &next)
-                        && before == after
+                    let nothing = page.entries.is_empty() && page.skipped.is_empty();
+                    self.empty = if nothing { self.empty + 1 } else { 0 };
+                    if let Next::After(after) = &next
+                        && (!self.seen.insert(crate::tree::fingerprint(after.as_bytes())) || self.empty > EMPTY_PAGES)
                     {
                         let detail = "the server lists the same again and again";
                         return Err(Error::new(Op::List, Kind::Protocol, detail).on(&self.inner.label));

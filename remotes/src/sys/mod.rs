@@ -5,6 +5,8 @@ mod file;
 mod idle;
 mod pipe;
 #[allow(unsafe_code)]
+mod unsent;
+#[allow(unsafe_code)]
 mod watch;
 mod watchdog;
 
@@ -12,6 +14,7 @@ pub use engine::{Engine, run};
 pub use file::DataFile;
 pub use idle::Idle;
 pub use pipe::Pipe;
+pub use unsent::unsent;
 pub use watch::watch;
 pub use watchdog::{Watched, named, watched};
 

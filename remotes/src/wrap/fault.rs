@@ -135,6 +135,10 @@ impl Store for Faults {
         self.inner.abandon(object, upload).await
     }
 
+    async fn abandon_unnamed(&self, object: &ObjectName, begun: u64) -> Result<bool> {
+        self.inner.abandon_unnamed(object, begun).await
+    }
+
     async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         self.check(Op::Remove)?;
         self.inner.remove_until(object, until).await

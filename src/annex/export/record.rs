@@ -120,6 +120,12 @@ pub fn arrived(repository: &Repository, remote: &Uuid) -> io::Result<PathBuf> {
     own_path(repository, remote, ".arrived")
 }
 
+/// What says that somebody changes names on `remote`, or was cut while they did, in which case the store may not have done yet
+/// all that it was asked for: a file, changed last when that was last so.
+pub fn asking(repository: &Repository, remote: &Uuid) -> io::Result<PathBuf> {
+    own_path(repository, remote, ".asking")
+}
+
 /// The word that `repository` left at `remote` last, of those who take [turns](super::turn). `None` where there was none.
 pub fn left(repository: &Repository, remote: &Uuid) -> io::Result<Option<Vec<u8>>> {
     match fs::read(own_path(repository, remote, ".left")?) {

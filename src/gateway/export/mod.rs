@@ -7,6 +7,7 @@
 
 mod apart;
 mod arrived;
+mod fence;
 mod lookup;
 mod others;
 mod questions;
@@ -95,9 +96,16 @@ impl Tree {
         work: impl AsyncFnOnce(&Held) -> Result<T, Failure>,
     ) -> Result<Option<T>, Failure> {
         let Some(mut held) = self.hold(limit).await? else { return Ok(None) };
-        held.turn = self.take_turn().await?;
-        let done = work(&held).await;
-        self.let_go(held).await;
+        let fence = self.fence().await?;
+        let done = self.fenced(fence.as_ref(), async {
+            held.turn = self.take_turn().await?;
+            let done = work(&held).await;
+            self.let_go(&held).await;
+            done
+        });
+        let done = done.await;
+        self.unfence(fence).await?;
+        drop(held);
         done.map(Some)
     }
 

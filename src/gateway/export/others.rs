@@ -106,8 +106,8 @@ impl Tree {
         Ok(Some(Blocked { why, patience }))
     }
 
-    /// Lets go of what was held, and of the turn first. Where an export was cut, the turn stays ours until it is gone on with.
-    pub(super) async fn let_go(&self, held: Held) {
+    /// Lets go of the turn. Where an export was cut, the turn stays ours until it is gone on with.
+    pub(super) async fn let_go(&self, held: &Held) {
         if held.turn
             && let Err(e) = self.leave_turn().await
         {

@@ -94,6 +94,16 @@ impl Link {
         Ok(Wrote::All)
     }
 
+    /// Bytes that were written and that the other end has not confirmed, as far as that can be told. An answer confirms all
+    /// that came before it.
+    pub(super) fn unsent(&self) -> usize {
+        match self {
+            Link::Tcp(stream) => remotes::sys::unsent(stream),
+            Link::Tls(stream) => remotes::sys::unsent(stream.get_ref().0),
+            Link::Process(_) => 0,
+        }
+    }
+
     /// Whether it looks alive with nothing to read: what comes on an idle connection is its end, or nonsense.
     pub(super) fn is_quiet(&self) -> bool {
         let fd = match self {

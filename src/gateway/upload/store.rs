@@ -74,6 +74,17 @@ impl StoreUpload {
                 (self.offset, self.at, self.end) = (end, end, begun.len);
                 return Ok(());
             }
+        } else if begun.token.is_empty() {
+            let gone = self.special.store.abandon_unnamed(&self.object, begun.created).await;
+            if !gone.map_err(|e| self.special.failure(&e))? {
+                // It has no parts, and costs nothing.
+                tracing::info!(
+                    "remote {}: an upload of {} may be left in the store that nobody goes on with, or be somebody's who is \
+                     at it; the store's rule for unfinished uploads removes it",
+                    self.special.name(),
+                    self.key
+                );
+            }
         } else {
             self.special.store.abandon(&self.object, &resumption).await.map_err(|e| self.special.failure(&e))?;
         }

@@ -58,7 +58,8 @@ struct Moved {
 
 impl Worker {
     pub(super) fn new(port: &Arc<Port>, settings: &Settings) -> Self {
-        let context = Context { budget: Budget::new(settings.memory), idle: settings.idle, ..Context::default() };
+        let (budget, idle) = (Budget::new(settings.memory), settings.idle);
+        let context = Context { budget, idle, late: idle, ..Context::default() };
         Self { port: Arc::clone(port), context, place: RefCell::default(), twins: Twins::default() }
     }
 

@@ -9,7 +9,7 @@ use super::through_sdk::SdkUpload;
 use crate::retry::Backoff;
 use crate::s3::multipart::{self, Multipart};
 use crate::s3::{Inner, errors, get, single, wire};
-use crate::{Error, Kind, Op, Result};
+use crate::{Error, Kind, Op, Result, late};
 
 /// What a request carries.
 #[derive(Clone)]
@@ -92,6 +92,9 @@ impl Way {
 impl Flow {
     /// Starts a request of `len` bytes; tries again where that can help.
     pub(super) async fn open(inner: &Rc<Inner>, target: Target, len: u64, kept: Kept) -> Result<Self> {
+        if let Target::Object(key) = &target {
+            late::over(&inner.label, key).await;
+        }
         let used = kept.0.borrow().is_some();
         let backoff = Backoff::new(&inner.context);
         let mut flow = Self { inner: Rc::clone(inner), target, len, way: None, kept, backoff, used };
@@ -123,7 +126,12 @@ impl Flow {
             match way.finish().await {
                 Ok(tag) if matches!(self.target, Target::Object(_)) => return single::receipt(tag),
                 Ok(tag) => return multipart::receipt(tag),
-                Err(e) => self.send_again(e).await?,
+                Err(e) => {
+                    if let Target::Object(key) = &self.target {
+                        self.inner.may_come_late(key, &e);
+                    }
+                    self.send_again(e).await?;
+                }
             }
         }
     }

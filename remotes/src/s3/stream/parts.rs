@@ -174,8 +174,8 @@ impl Parts {
         }
         let (inner, key, len) = (self.inner, self.upload.key().to_string(), self.len);
         let busy = |_| Error::new(Op::Put, Kind::Other, "a part is still on its way");
-        Rc::try_unwrap(self.upload).map_err(busy)?.complete(self.tags).await?;
-        single::read_back(&inner, &key, len).await
+        let receipt = Rc::try_unwrap(self.upload).map_err(busy)?.complete(self.tags).await?;
+        single::read_back(&inner, &key, len, Some(&receipt)).await
     }
 
     async fn all_answered(&mut self) -> Result<()> {

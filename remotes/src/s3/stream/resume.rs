@@ -45,13 +45,6 @@ pub(in crate::s3) async fn resume(
 pub(in crate::s3) async fn abandon(inner: &Rc<Inner>, key: &str, resumption: &Resumption) -> Result<()> {
     match id(resumption) {
         Some(id) => multipart::abort(inner, key, id).await,
-        // Somebody was cut off between the server's answer and writing it down.
-        None if resumption.token.is_empty() => {
-            for id in multipart::unfinished(inner, key).await? {
-                multipart::abort(inner, key, &id).await?;
-            }
-            Ok(())
-        }
         None => Err(Error::new(Op::Put, Kind::Option, "this is no upload's id")),
     }
 }

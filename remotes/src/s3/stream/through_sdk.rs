@@ -24,21 +24,23 @@ pub(super) struct SdkUpload {
 
 impl SdkUpload {
     pub(super) fn object(inner: &Rc<Inner>, request: PutObjectFluentBuilder, len: u64) -> Self {
-        let (blocks, body) = sdk_body::from_channel(len);
+        let (blocks, body, through) = sdk_body::from_channel(len);
         let len = i64::try_from(len).unwrap_or(i64::MAX);
         let request = request.content_length(len).body(body).customize().config_override(client::patient());
         Self::start(inner, blocks, async move {
             let answer = request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+            through.check()?;
             Ok(answer.e_tag().map(str::to_string))
         })
     }
 
     pub(super) fn part(inner: &Rc<Inner>, request: UploadPartFluentBuilder, len: u64) -> Self {
-        let (blocks, body) = sdk_body::from_channel(len);
+        let (blocks, body, through) = sdk_body::from_channel(len);
         let len = i64::try_from(len).unwrap_or(i64::MAX);
         let request = request.content_length(len).body(body).customize().config_override(client::patient());
         Self::start(inner, blocks, async move {
             let answer = request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+            through.check()?;
             Ok(answer.e_tag().map(str::to_string))
         })
     }

@@ -13,7 +13,7 @@ use crate::pump::{FileSource, Meter};
 use crate::{Error, Kind, Op, Result};
 
 /// How long the answer may take that explains why the server closed the connection.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A request without its payload.
 pub(crate) struct Request {
@@ -140,18 +140,33 @@ async fn attempt(request: &Request, stream: TcpStream, pool: &Pool, body: &Body<
         biased;
         sent = out => sent,
         // An answer before the payload is through is a refusal: the rest need not travel.
-        ready = stream.readable(), if !matches!(body, Body::Empty) => ready,
+        ready = stream.readable(), if !matches!(body, Body::Empty) => ready.and(Err(io::ErrorKind::BrokenPipe.into())),
     };
     match sent {
-        Ok(()) => Response::read(op, stream, pool, idle).await,
+        Ok(()) => whole(op, Response::read(op, stream, pool, idle).await?, !matches!(body, Body::Empty)),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
             Err(Error::new(op, Kind::Corrupt, "the file became shorter while it was sent"))
         }
         Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(Error::io(op, "sending", e)),
-        // A server that refuses closes its end; what it said before may still be read.
-        Err(e) => match Response::read(op, stream, pool, LAST_WORDS).await {
-            Ok(response) if response.status() >= 300 => Ok(response),
-            _ => Err(Error::io(op, "sending", e)),
-        },
+        Err(e) => refusal(op, stream, pool, e).await,
     }
+}
+
+/// What a server says that answers, or closes its end, before it has everything. Nothing but a refusal is believed then.
+pub(super) async fn refusal(op: Op, stream: TcpStream, pool: &Pool, otherwise: io::Error) -> Result<Response> {
+    match Response::read(op, stream, pool, LAST_WORDS).await {
+        Ok(response) if response.status() >= 300 => Ok(response),
+        Ok(_) => Err(early(op)),
+        Err(e) if e.kind() == Kind::Protocol => Err(e),
+        Err(_) => Err(Error::io(op, "sending", otherwise)),
+    }
+}
+
+/// An answer to a request that was sent to its end. Errors: the server cannot have had all of it yet.
+pub(super) fn whole(op: Op, response: Response, payload: bool) -> Result<Response> {
+    if payload && response.status() < 300 && response.is_early() { Err(early(op)) } else { Ok(response) }
+}
+
+fn early(op: Op) -> Error {
+    Error::new(op, Kind::Protocol, "the server took what it was not sent yet")
 }

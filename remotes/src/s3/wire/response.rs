@@ -8,12 +8,15 @@ use tokio::net::TcpStream;
 use super::Pool;
 use crate::pump::{Socket, SocketSource};
 use crate::s3::errors::{element, refusal};
-use crate::{Error, Kind, Op, Result};
+use crate::s3::part::Part;
+use crate::{Error, Kind, Op, Result, sys};
 
 /// Longest head accepted, in bytes.
 const HEAD_MAX: usize = 64 << 10;
 /// Most of an error's document that is read, in bytes.
 const DOCUMENT_MAX: usize = 64 << 10;
+/// Most interim answers (100 to 199) before the real one.
+const INTERIM_MAX: usize = 8;
 
 /// An answer whose head was read.
 pub(crate) struct Response {
@@ -33,7 +36,7 @@ struct Head {
     close: bool,
     etag: Option<String>,
     version: Option<String>,
-    range_total: Option<u64>,
+    range: Option<Part>,
 }
 
 /// Parses a head; `None` where it is not complete yet, else the head and its length in bytes.
@@ -53,20 +56,37 @@ fn parse(bytes: &[u8]) -> std::result::Result<Option<(Head, usize)>, httparse::E
             "connection" => head.close |= value.eq_ignore_ascii_case("close"),
             "etag" => head.etag = Some(value.to_string()),
             "x-amz-version-id" => head.version = Some(value.to_string()),
-            "content-range" => head.range_total = value.rsplit('/').next().and_then(|t| t.parse().ok()),
+            "content-range" => match Part::parse(value) {
+                None if head.status < 300 => return Err(httparse::Error::HeaderValue),
+                part => head.range = part,
+            },
             _ => {}
         }
+    }
+    if head.chunked && head.len.is_some() {
+        // Two ends of one payload.
+        return Err(httparse::Error::HeaderValue);
     }
     Ok(Some((head, len)))
 }
 
 impl Response {
-    /// Reads a head; interim answers (100) are passed over.
+    /// Reads a head; a few interim answers (100) are passed over. All of it comes within `limit`.
     pub(super) async fn read(op: Op, stream: TcpStream, pool: &Pool, limit: Duration) -> Result<Self> {
+        within(op, limit, Self::read_head(op, stream, pool)).await
+    }
+
+    async fn read_head(op: Op, stream: TcpStream, pool: &Pool) -> Result<Self> {
         let mut bytes = Vec::with_capacity(4096);
+        let mut interim = 0;
         loop {
             match parse(&bytes) {
                 Ok(Some((head, len))) if (100..200).contains(&head.status) => {
+                    interim += 1;
+                    if interim > INTERIM_MAX {
+                        let detail = format!("{interim} interim answers, and no answer: it never comes to an end");
+                        return Err(Error::new(op, Kind::Protocol, detail));
+                    }
                     bytes.drain(..len);
                     continue;
                 }
@@ -77,7 +97,7 @@ impl Response {
                 Ok(None) if bytes.len() < HEAD_MAX => {}
                 _ => return Err(Error::new(op, Kind::Protocol, "the answer is no HTTP")),
             }
-            if more(op, &stream, &mut bytes, limit).await? == 0 {
+            if more(op, &stream, &mut bytes).await? == 0 {
                 return Err(Error::new(op, Kind::Reset, "the server closed the connection without an answer"));
             }
         }
@@ -101,9 +121,14 @@ impl Response {
         if self.head.chunked { None } else { self.head.len }
     }
 
-    /// Length of the whole object, from `Content-Range`.
-    pub(crate) fn range_total(&self) -> Option<u64> {
-        self.head.range_total
+    /// Which part of the object it is, from `Content-Range`.
+    pub(crate) fn range(&self) -> Option<Part> {
+        self.head.range
+    }
+
+    /// Whether the server has given it before it had all that was sent.
+    pub(super) fn is_early(&self) -> bool {
+        sys::unsent(&self.stream) > 0
     }
 
     /// The payload, still in the socket.
@@ -141,12 +166,18 @@ impl Response {
         }
     }
 
-    /// The payload as text, as far as it is worth reading; coded or not, the words are in it.
+    /// The payload as text, as far as it is worth reading; coded or not, the words are in it. All of it comes within the
+    /// limit on silence.
     async fn document(self) -> Result<(String, Socket, u64)> {
+        let (op, limit) = (self.op, self.pool.idle_limit());
+        within(op, limit, self.read_document()).await
+    }
+
+    async fn read_document(self) -> Result<(String, Socket, u64)> {
         let want = usize::try_from(self.head.len.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).min(DOCUMENT_MAX);
         let mut bytes = self.rest.to_vec();
         while bytes.len() < want {
-            if more(self.op, &self.stream, &mut bytes, self.pool.idle_limit()).await? == 0
+            if more(self.op, &self.stream, &mut bytes).await? == 0
                 || (self.head.chunked && bytes.ends_with(b"0\r\n\r\n"))
             {
                 break;
@@ -159,7 +190,7 @@ impl Response {
 }
 
 /// Reads what there is, waiting for the first of it.
-async fn more(op: Op, stream: &TcpStream, into: &mut Vec<u8>, limit: Duration) -> Result<usize> {
+async fn more(op: Op, stream: &TcpStream, into: &mut Vec<u8>) -> Result<usize> {
     let ready = async {
         loop {
             stream.readable().await?;
@@ -174,8 +205,13 @@ async fn more(op: Op, stream: &TcpStream, into: &mut Vec<u8>, limit: Duration) -
             }
         }
     };
-    match tokio::time::timeout(limit, ready).await {
-        Ok(result) => result.map_err(|e| Error::io(op, "reading the answer", e)),
+    ready.await.map_err(|e| Error::io(op, "reading the answer", e))
+}
+
+/// Waits for an answer as a whole: one that comes byte by byte is given up as one that does not come.
+async fn within<T>(op: Op, limit: Duration, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => answer,
         Err(_) => Err(Error::new(op, Kind::Timeout, format!("no answer for {} s", limit.as_secs()))),
     }
 }
@@ -193,8 +229,13 @@ mod tests {
         }
         let (head, len) = parse(text).expect("HTTP").expect("whole");
         assert_eq!(len, end);
-        let expected =
-            Head { status: 206, len: Some(10), etag: Some("\"ab\"".into()), range_total: Some(200), ..Head::default() };
+        let expected = Head {
+            status: 206,
+            len: Some(10),
+            etag: Some("\"ab\"".into()),
+            range: Part::parse("bytes 5-14/200"),
+            ..Head::default()
+        };
         assert_eq!(head, expected);
     }
 
@@ -203,5 +244,8 @@ mod tests {
         assert!(parse(b"SSH-2.0-OpenSSH\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 206 OK\r\nContent-Length: 1\r\nContent-Range: bytes 5-4/9\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 416 No\r\nContent-Length: 0\r\nContent-Range: bytes */9\r\n\r\n").is_ok());
     }
 }

@@ -7,7 +7,7 @@ use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::request::LAST_WORDS;
+use super::request::{refusal, whole};
 use super::{Pool, Response};
 use crate::pump::lane::send;
 use crate::{Error, Kind, Op, Result};
@@ -52,19 +52,17 @@ impl Upload {
                 Ok(())
             }
             Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(Error::io(self.op, "sending", e)),
-            // A server that refuses closes its end; what it said before may still be read.
-            Err(e) => match Response::read(self.op, stream, &self.pool, LAST_WORDS).await {
-                Ok(response) if response.status() >= 300 => Err(response.into_error().await),
-                Ok(_) => Err(Error::new(self.op, Kind::Protocol, "the server took what it was not sent yet")),
-                Err(_) => Err(Error::io(self.op, "sending", e)),
-            },
+            Err(e) => Err(refusal(self.op, stream, &self.pool, e).await?.into_error().await),
         }
     }
 
     /// Waits for the answer. Errors: bytes are missing.
     pub(crate) async fn finish(self) -> Result<Response> {
         match self.stream {
-            Some(stream) if self.left == 0 => Response::read(self.op, stream, &self.pool, self.pool.idle_limit()).await,
+            Some(stream) if self.left == 0 => {
+                let answer = Response::read(self.op, stream, &self.pool, self.pool.idle_limit()).await?;
+                whole(self.op, answer, true)
+            }
             _ => Err(Error::new(self.op, Kind::Other, "an answer is awaited before all was sent")),
         }
     }

@@ -76,7 +76,9 @@ pub(in super::super) struct End {
 impl End {
     pub(in super::super) async fn finish(self) -> bool {
         let Some((mut connection, mut reader)) = self.slot.0.take() else { return false };
-        // The end of the chunks may not have come yet.
+        // The end of the chunks may not have come yet. All of it comes within the limit on silence.
+        let late = tokio::time::sleep(self.http.shared.settings.idle);
+        let mut late = std::pin::pin!(late);
         loop {
             let mut rest = connection.buffer.as_slice();
             if !matches!(reader.next(&mut rest), Ok(None)) {
@@ -87,7 +89,11 @@ impl End {
             if reader.is_done() {
                 break;
             }
-            if !connection.more(self.http.shared.settings.idle).await.is_ok_and(|n| n > 0) {
+            let more = tokio::select! {
+                more = connection.more(self.http.shared.settings.idle) => more,
+                () = &mut late => return false,
+            };
+            if !more.is_ok_and(|n| n > 0) {
                 return false;
             }
         }

@@ -135,6 +135,10 @@ impl Put {
         if head.status != 200 {
             return Err(http.status(&head, &body));
         }
+        // Whatever it says, its kernel has not confirmed all of the content.
+        if connection.link.unsent() > 0 {
+            return Err(http.shared.broken("it took only a part"));
+        }
         let stored = answer::stored(&body).ok();
         http.release(connection, &head);
         let op = Op::PutOffset { key: self.key };
