@@ -12,7 +12,7 @@ use crate::pump::lane::FileBlocks;
 use crate::pump::{Blocks, FileSource, Meter, Source};
 use crate::{
     Capabilities, Context, Entry, Error, Get, Kind, Listing, ObjectName, Op, Page, Put, Range, Result, Stat, Store,
-    Stored, Trees, Write,
+    Stored, Trees, Until, Write,
 };
 
 /// What kind of store it is.
@@ -221,7 +221,10 @@ impl Store for Wild {
         Ok(Box::new(WildPut { store: self.clone(), object: object.clone(), len, body: BytesMut::new() }))
     }
 
-    async fn remove(&self, object: &ObjectName) -> Result<()> {
+    async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
+        if until.is_over() {
+            return Err(Until::late(Op::Remove).object(object).on("wild"));
+        }
         self.change(format!("remove of {object}"), || self.set(object.as_bytes(), None)).await;
         Ok(())
     }
