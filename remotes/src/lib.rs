@@ -33,5 +33,5 @@ pub use context::Context;
 pub use error::{Error, Kind, Op, Result, io_kind};
 pub use object::{NAME_MAX, NameError, ObjectName};
 pub use store::{Capabilities, Get, Mark, Put, Range, Resumption, Stat, Store, Stored, Write};
-pub use tree::{Entry, Listing, PAGE, Page, Trees};
+pub use tree::{Entry, Listing, PAGE, Page, Trees, is_time};
 pub use until::Until;

@@ -51,6 +51,14 @@ pub trait Listing {
     async fn next(&mut self) -> Result<Option<Page>>;
 }
 
+/// How a tag begins that is a time, where a store has nothing better.
+pub(crate) const TIME: &str = "time:";
+
+/// Whether this [`crate::Stat::tag`] is but the time of the last change: two contents may have the same.
+pub fn is_time(tag: &str) -> bool {
+    tag.starts_with(TIME)
+}
+
 /// The letters of `text` that may stand in a content identifier: those that need no quoting in a file name or on a wire.
 pub(crate) fn plain(text: &str) -> String {
     let word = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');

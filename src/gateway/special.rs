@@ -65,9 +65,14 @@ impl Special {
         self.is_there(key, How { old: true, lasting: false }, |stat| self.whole(key, stat.len)).await
     }
 
-    /// The same, for good, where old versions do not count.
+    /// Whether its content is there for good, so that whoever asks will not send it: in a tree, where people put files too, for
+    /// sure. Old versions do not count.
     async fn is_at_a_name(&self, key: &Key) -> Result<bool, Failure> {
-        self.is_there(key, How { old: false, lasting: true }, |stat| self.whole(key, stat.len)).await
+        let how = How { old: false, lasting: true };
+        match &self.tree {
+            Some(tree) => Ok(self.is_there(key, how, |_| Ok(())).await? && tree.has(key).await?),
+            None => self.is_there(key, how, |stat| self.whole(key, stat.len)).await,
+        }
     }
 
     /// Whether anything is there for `key`; `fits` says whether it may be its content.

@@ -337,7 +337,9 @@ impl Lab {
             self.halves_may_stay && names.iter().any(of_tree)
         };
         let strange = found.keys().filter(|path| !expected.contains_key(*path));
-        let strange = strange.filter(|path| !marks(path) && !is_half(path));
+        let ours = |path: &Vec<u8>| self.whose(&found[path]) != "of no key";
+        let is_aside = |path: &&Vec<u8>| path.starts_with(b".git/annex/bad/") && !ours(path);
+        let strange = strange.filter(|path| !marks(path) && !is_half(path) && !is_aside(path));
         wrong.extend(strange.map(|path| format!("not in the tree: {}", name(path))));
         let mut keys = BTreeSet::new();
         for (path, content) in &beside {

@@ -177,6 +177,45 @@ fn strangers_in_the_way_lose_nothing() {
     }
 }
 
+/// Files of the very length of what belongs there, or none: an upload is taken, and what a removal would rest on is looked at.
+#[test]
+fn strangers_of_equal_length_lose_nothing() {
+    for edit in [None, Some(support::annex::content(9000, 1000))] {
+        let mut directory = Directory::new();
+        let lab = &mut directory.lab;
+        let change = |lab: &Lab, path: &str| {
+            let path = lab.place.path().join(path);
+            let _ = std::fs::remove_file(&path);
+            if let Some(content) = &edit {
+                std::fs::create_dir_all(path.parent().expect("below the store")).expect("a directory");
+                std::fs::write(path, content).expect("written");
+            }
+        };
+        // The twin that stays is another's when the other is to be removed.
+        change(lab, "kept as a twin 2");
+        change(lab, "fewer/2");
+        lab.push(1, false);
+        lab.pushed();
+        lab.nothing_is_lost();
+        lab.holds();
+        // A file where content is to come, and one where it came.
+        change(lab, "late/one");
+        let gateway = lab.gateway();
+        lab.put_late(&gateway);
+        lab.nothing_is_lost();
+        let key = lab.season.late[1][1].clone();
+        change(lab, "late/one");
+        change(lab, "to a late twin");
+        lab.put(&gateway, &key);
+        lab.nothing_is_lost();
+        drop(gateway);
+        lab.hook();
+        lab.push_other();
+        lab.hook();
+        lab.nothing_is_lost();
+    }
+}
+
 /// Whatever becomes of the branch: content that is there is not denied.
 #[test]
 fn the_branch_goes_away_after_an_export_was_killed() {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use git_annex_remote_stream::annex::branch::Edit;
+use git_annex_remote_stream::annex::export::check::Check;
 use git_annex_remote_stream::annex::export::db::{ExportDb, Note};
 use git_annex_remote_stream::annex::export::look::Found;
 use git_annex_remote_stream::annex::export::plan::{Place, Step};
@@ -115,6 +116,18 @@ impl Lab {
             };
             work.answer(&name, found);
         }
+        let unknown: Vec<(Vec<u8>, Vec<Key>)> =
+            work.unknown().map(|(name, keys)| (name.to_vec(), keys.into_iter().cloned().collect())).collect();
+        for (name, keys) in unknown {
+            let content = fs::read(at(&top, &name)).expect("it was there");
+            let is_of = |key: &&Key| {
+                Check::of(key, content.len() as u64).is_some_and(|mut check| {
+                    check.update(&content);
+                    check.finish()
+                })
+            };
+            work.answer(&name, keys.iter().find(is_of).map_or(Found::Other, |key| Found::Verified(key.clone())));
+        }
         let noted = db.note(&lock, &work.notes()).and_then(|()| db.settle()).and_then(|()| work.noted(&mut db));
         noted.unwrap_or_else(|e| panic!("{e}"));
         record::remember(&repository, &uuid, &what).expect("written");
@@ -179,8 +192,8 @@ fn act(repository: &Repository, top: &Path, step: &Step) {
         Step::StoreBlob { blob, to, .. } => {
             put(&at(top, to), &repository.branch().blob(*blob, 1 << 20).unwrap_or_else(|e| panic!("{e}")));
         }
-        Step::Remove { key: Some(key), at, .. } => fs::remove_file(place(at, key)).expect("removed"),
-        Step::Remove { key: None, at: Place::Tree(path), .. } => fs::remove_file(at(top, path)).expect("removed"),
+        Step::Remove { key, at, .. } => fs::remove_file(place(at, key)).expect("removed"),
+        Step::SetAside { path } => fs::remove_file(at(top, path)).expect("removed"),
         Step::RemoveEmptyDirectory { path } => drop(fs::remove_dir(at(top, path))),
         other => panic!("{other:?}"),
     }

@@ -22,7 +22,7 @@ pub(super) fn tag(meta: &Metadata) -> Option<String> {
 }
 
 /// How a tag begins that is a time, which no request can be made to depend on.
-pub(super) const TIME: &str = "time:";
+pub(super) const TIME: &str = crate::tree::TIME;
 
 /// Whether something is to be there twice or to change its name.
 #[derive(Clone, Copy, PartialEq, Eq)]

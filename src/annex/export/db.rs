@@ -308,6 +308,12 @@ fn fails(what: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> DbE
     move |e| DbError { what, path, why: e.to_string() }
 }
 
+impl DbError {
+    pub(super) fn new(what: &'static str, path: &Path, why: String) -> Self {
+        Self { what, path: path.to_path_buf(), why }
+    }
+}
+
 impl fmt::Display for DbError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "export database: {} {}: {}", self.what, self.path.display(), self.why)

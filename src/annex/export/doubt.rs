@@ -1,29 +1,55 @@
 //! Names of which a look does not tell what they hold.
 //!
 //! Content of a key with a digest is known once it is read. Of other keys, of the same length, nobody can tell; so what may be
-//! the only copy of one of them is never removed.
+//! the only copy of one of them is never removed, and is not taken for it either where there is a better one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::look::Found;
+use super::check::Check;
+use super::look::{Found, fits};
 use super::names;
-use super::plan::{Holds, Place, Step};
-use super::tree::blob_of;
+use super::plan::Holds;
 use super::work::{Path, Work};
-use crate::annex::backend::Verification;
 use crate::name::Key;
 
 impl Work {
-    /// Names that hold something of which the answers do not tell what it is, and the keys it may be of. Somebody may read it
-    /// and answer [`Found::Verified`]; then [`presume`](Self::presume).
-    pub fn unknown(&self) -> impl Iterator<Item = (&[u8], impl Iterator<Item = &Key>)> {
+    /// Names that hold something of which the answers do not tell what it is, and the keys it may be of, by its length.
+    /// Somebody may read it and answer [`Found::Verified`] or [`Found::Other`]; then [`presume`](Self::presume).
+    pub fn unknown(&self) -> impl Iterator<Item = (&[u8], BTreeSet<&Key>)> {
         let unknown = self.paths.iter().filter(|(name, path)| self.holds(name, path) == Some(Holds::Unknown));
-        unknown.map(|(name, path)| (name.as_slice(), path.candidates.iter().chain(&path.noted)))
+        unknown.map(|(name, path)| (name.as_slice(), self.fitting(name, path)))
+    }
+
+    /// Keys of which [`take_over`](Self::take_over) and [`presume`](Self::presume) ask whether the remote is recorded to have
+    /// them.
+    pub fn doubted(&self) -> BTreeSet<Key> {
+        let at = |(name, _): (&[u8], BTreeSet<&Key>)| {
+            let was = if self.is_foreign { one(&self.was(name)) } else { None };
+            was.or_else(|| one(&self.undigested(name)))
+        };
+        self.unknown().filter_map(at).collect()
+    }
+
+    /// Others exported here, or the database was lost: takes a name for what a tree that was exported has there, where nothing
+    /// else can be there by its length, the remote is `recorded` to have that, and has it nowhere else. To read all of a remote
+    /// would take days. What is noted is no proof, so nothing is removed for it, and no upload is refused.
+    pub fn take_over(&mut self, recorded: &BTreeSet<Key>) {
+        if !self.is_foreign {
+            return;
+        }
+        let last = |name: &[u8]| one(&self.was(name)).filter(|key| recorded.contains(key));
+        let held = self.held();
+        let found = self.unknown().filter_map(|(name, _)| Some((name.to_vec(), last(name)?)));
+        let found: Vec<(Vec<u8>, Key)> = found.filter(|(_, key)| !self.is_elsewhere(&held, key)).collect();
+        for (name, key) in found {
+            self.answer(&name, Found::Verified(key));
+        }
     }
 
     /// What is still unknown is of no key that has a digest. Takes it for what is noted, where that was noted here; or for
-    /// what was just moved there; or for the only key that is left.
-    pub fn presume(&mut self) {
+    /// what was just moved there; or for the only key that is left, where the remote is `recorded` to have that and has it
+    /// nowhere else.
+    pub fn presume(&mut self, recorded: &BTreeSet<Key>) {
         let unknown: Vec<(&Vec<u8>, &Path, Vec<&Key>)> = self
             .paths
             .iter()
@@ -43,11 +69,12 @@ impl Work {
                 moved.entry(name).or_default().push(key);
             }
         }
-        let one = |keys: &[&Key]| if let [key] = *keys { Some(key.clone()) } else { None };
+        let held = self.held();
         let presume = |(name, path, left): &(&Vec<u8>, &Path, Vec<&Key>)| {
             let noted = path.noted.as_ref().filter(|noted| !self.is_foreign && left.contains(noted));
             let moved = || moved.get(name.as_slice()).and_then(|keys| one(keys));
-            Some(((*name).clone(), noted.cloned().or_else(moved).or_else(|| one(left))?))
+            let last = || one(left).filter(|key| recorded.contains(key) && !self.is_elsewhere(&held, key));
+            Some(((*name).clone(), noted.cloned().or_else(moved).or_else(last)?))
         };
         let presumed: Vec<(Vec<u8>, Key)> = unknown.iter().filter_map(presume).collect();
         for (name, key) in presumed {
@@ -55,29 +82,39 @@ impl Work {
         }
     }
 
-    /// Moves aside what a step would remove and what may be the only copy of something.
-    pub(super) fn spare(&self, step: Step) -> Step {
-        match step {
-            // What git holds is stored again.
-            Step::Remove { key: None, at: Place::Tree(path), .. }
-                if self.undigested(&path).iter().any(|key| blob_of(key).is_none()) =>
-            {
-                Step::SetAside { to: names::aside(self.tree, &path), path }
-            }
-            step => step,
-        }
+    /// The keys that are at names for all that is known.
+    fn held(&self) -> BTreeSet<Key> {
+        let at = |(name, path): (&Vec<u8>, &Path)| match self.holds(name, path) {
+            Some(Holds::Key(key)) => Some(key),
+            _ => None,
+        };
+        self.paths.iter().filter_map(at).collect()
     }
 
-    /// The keys without a digest whose content may be at `name`, by its length.
-    fn undigested(&self, name: &[u8]) -> Vec<&Key> {
-        let (Some(path), Some(Some(Found::Present(len)))) = (self.paths.get(name), self.questions.get(name)) else {
-            return Vec::new();
-        };
-        let fits = |key: &&Key| len.is_none() || key.content_len().is_none_or(|wanted| Some(wanted) == *len);
-        let has_none = |key: &&Key| !matches!(Verification::for_key(key), Verification::Digest(_));
-        let mut left: Vec<&Key> = path.candidates.iter().chain(&path.noted).filter(fits).filter(has_none).collect();
-        left.sort_unstable();
-        left.dedup();
-        left
+    fn is_elsewhere(&self, held: &BTreeSet<Key>, key: &Key) -> bool {
+        held.contains(key) || [names::object(key), names::temporary(key)].iter().any(|name| self.may_be(name, key))
     }
+
+    /// The keys whose content may be at `name`, by its length.
+    fn fitting<'a>(&'a self, name: &[u8], path: &'a Path) -> BTreeSet<&'a Key> {
+        let Some(Some(Found::Present(len))) = self.questions.get(name) else { return BTreeSet::new() };
+        let all = path.candidates.iter().chain(&path.noted).chain(&path.wants);
+        all.filter(|key| fits(key, *len)).collect()
+    }
+
+    /// Those of them that were put there before, for all that is known.
+    fn was(&self, name: &[u8]) -> Vec<&Key> {
+        let Some(path) = self.paths.get(name) else { return Vec::new() };
+        let was = |key: &&Key| path.candidates.contains(*key) || path.noted.as_ref() == Some(*key);
+        self.fitting(name, path).into_iter().filter(was).collect()
+    }
+
+    /// Those of these that nothing proves.
+    fn undigested(&self, name: &[u8]) -> Vec<&Key> {
+        self.was(name).into_iter().filter(|key| !Check::is_known(key)).collect()
+    }
+}
+
+fn one(keys: &[&Key]) -> Option<Key> {
+    if let [key] = *keys { Some(key.clone()) } else { None }
 }

@@ -5,6 +5,7 @@
 //! was done, so that git-annex may go on from there, and we from where it stopped.
 
 pub mod apart;
+pub mod check;
 pub mod db;
 mod doubt;
 pub mod exportable;
@@ -13,6 +14,7 @@ pub mod look;
 pub mod names;
 pub mod plan;
 pub mod pointer;
+pub mod proofs;
 pub mod record;
 pub mod tracking;
 pub mod tree;

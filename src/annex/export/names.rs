@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::annex::branch::GitId;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
 use crate::annex::layout;
 use crate::name::{Key, Uuid};
 
@@ -21,9 +23,28 @@ pub fn object(key: &Key) -> Vec<u8> {
     [&b".git/annex/objects/"[..], &layout::tree(key.as_bytes())].concat()
 }
 
-/// Where what was found at `path` is put when it is in the way of `tree` and may be the only copy of something.
-pub fn aside(tree: GitId, path: &[u8]) -> Vec<u8> {
-    [format!(".git/annex/bad/{tree}/").as_bytes(), path].concat()
+/// Where what was found at `path` is put when it is in the way: nobody knows that it is not the only copy of something. Another
+/// place for each `mark`, so that nothing put aside is ever written over.
+pub fn aside(mark: &str, path: &[u8]) -> Vec<u8> {
+    [format!(".git/annex/bad/{mark}/").as_bytes(), path].concat()
+}
+
+/// The same for all names that some store may take for one: it ignores case, or how letters and their marks are put together,
+/// or dots and spaces at the end. Equal for some names that every store tells apart.
+pub fn folded(path: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(path);
+    if text.is_ascii() {
+        let plain = text.to_ascii_lowercase();
+        return ends_off(&plain);
+    }
+    let upper: String = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_uppercase).collect();
+    let lower: String = upper.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect();
+    ends_off(&lower.nfkd().filter(|c| !is_combining_mark(*c)).collect::<String>())
+}
+
+fn ends_off(path: &str) -> Vec<u8> {
+    let parts: Vec<&str> = path.split('/').map(|part| part.trim_end_matches(['.', ' '])).collect();
+    parts.join("/").into_bytes()
 }
 
 /// The directories above `path`, the innermost first.
@@ -50,6 +71,23 @@ mod tests {
         for (uuid, may) in [("a..b", true), ("..", false), (".", false), ("../a", false), ("a/b", false)] {
             let uuid = Uuid::parse(uuid.as_bytes()).expect("a uuid");
             assert_eq!(file_name(&uuid).is_ok(), may, "{uuid}");
+        }
+    }
+
+    #[test]
+    fn names_that_a_store_may_take_for_one_are_told() {
+        for (one, other, same) in [
+            ("a/B", "A/b", true),
+            ("a", "b", false),
+            ("\u{e9}", "e\u{301}", true),
+            ("\u{c9}t\u{e9}/x", "e\u{301}te\u{301}/X", true),
+            ("stra\u{df}e", "STRASSE", true),
+            ("\u{212a}", "k", true),
+            ("a.", "a", true),
+            ("\u{65e5}\u{672c}", "\u{65e5}", false),
+            ("a/b", "ab", false),
+        ] {
+            assert_eq!(folded(one.as_bytes()) == folded(other.as_bytes()), same, "{one} {other}");
         }
     }
 

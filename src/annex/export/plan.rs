@@ -30,7 +30,7 @@ pub struct Name {
 pub enum Holds {
     /// The content of this key, for sure.
     Key(Key),
-    /// Something, and nobody can tell what. It leaves where it is in the way, and nothing is made from it.
+    /// Something, and nobody can tell what. It is put aside, and nothing is made from it.
     Unknown,
 }
 
@@ -94,21 +94,19 @@ pub enum Step {
         /// The paths that want it. Nothing is there.
         to: Vec<Vec<u8>>,
     },
-    /// Removes content.
+    /// Removes content, where that which is kept is proven in that moment; else it moves to [`Place::Object`].
     Remove {
-        /// Whose content; `None` where that is unknown.
-        key: Option<Key>,
+        /// Whose content.
+        key: Key,
         /// Where it is.
         at: Place,
-        /// Where on the remote it also is. `None` only for what git holds, and for what is unknown.
+        /// Where on the remote it also is. `None` only for what git holds.
         kept_at: Option<Place>,
     },
-    /// Moves what may be content of one of several keys, nobody can tell which, out of the way.
+    /// Moves out of the way what nobody knows: it may be the only copy of something. It goes to a [`names::aside`].
     SetAside {
         /// Where it is.
         path: Vec<u8>,
-        /// Where it shall be instead.
-        to: Vec<u8>,
     },
     /// Removes a directory if nothing is in it, on stores that have directories.
     RemoveEmptyDirectory {
@@ -135,6 +133,17 @@ impl Step {
 }
 
 impl Step {
+    /// The names in the tree that it fills.
+    pub fn fills(&self) -> &[Vec<u8>] {
+        match self {
+            Self::Rename { to: Place::Tree(to), .. }
+            | Self::Copy { to: Place::Tree(to), .. }
+            | Self::StoreBlob { to, .. } => std::slice::from_ref(to),
+            Self::NeedKey { to, .. } => to,
+            _ => &[],
+        }
+    }
+
     /// What is to be noted once it is done; of [`NeedKey`](Self::NeedKey) nothing, since nobody knows how much of it was.
     pub fn notes(&self) -> Vec<Note> {
         let note = |key: &Key, name: Vec<u8>, holds| Note { name, key: key.clone(), holds };
@@ -144,7 +153,7 @@ impl Step {
             }
             Self::Copy { key, to, .. } => vec![note(key, to.name(key), true)],
             Self::StoreBlob { key, to, .. } => vec![note(key, to.clone(), true)],
-            Self::Remove { key: Some(key), at, .. } => vec![note(key, at.name(key), false)],
+            Self::Remove { key, at, .. } => vec![note(key, at.name(key), false)],
             _ => Vec::new(),
         }
     }
@@ -170,6 +179,9 @@ pub fn plan(names: &[Name], elsewhere: &Elsewhere) -> Vec<Step> {
     let mut keys: BTreeMap<&Key, OfKey<'_>> = BTreeMap::new();
     let mut first = Vec::new();
     let leaving: BTreeSet<&[u8]> = names.iter().filter(|name| name.leaves()).map(|name| name.path.as_slice()).collect();
+    // Where the store takes two names for one, what has one of them now is moved out of the way first.
+    let folded: BTreeSet<Vec<u8>> =
+        names.iter().filter(|name| name.holds.is_some()).map(|name| names::folded(&name.path)).collect();
     for name in names {
         match &name.holds {
             Some(Holds::Key(key)) if name.wants.as_ref() == Some(key) => {
@@ -178,13 +190,15 @@ pub fn plan(names: &[Name], elsewhere: &Elsewhere) -> Vec<Step> {
             }
             Some(Holds::Key(key)) => keys.entry(key).or_default().stray.push(&name.path),
             Some(Holds::Unknown) => {
-                first.push(Step::Remove { key: None, at: Place::Tree(name.path.clone()), kept_at: None });
+                first.push(Step::SetAside { path: name.path.clone() });
             }
             None => {}
         }
         if let Some(key) = &name.wants {
             let of_key = keys.entry(key).or_default();
-            let free = name.holds.is_none() && !is_in_the_way(&name.path, &leaving);
+            let free = name.holds.is_none()
+                && !is_in_the_way(&name.path, &leaving)
+                && !folded.contains(&names::folded(&name.path));
             if free { &mut of_key.free } else { &mut of_key.taken }.push(&name.path);
         }
     }
@@ -248,9 +262,9 @@ impl OfKey<'_> {
         for from in left {
             match safe.as_ref().or(waiting.as_ref()) {
                 Some(at) if *at == from => {}
-                Some(at) => first.push(Step::Remove { key: Some(key.clone()), at: from, kept_at: Some(at.clone()) }),
+                Some(at) => first.push(Step::Remove { key: key.clone(), at: from, kept_at: Some(at.clone()) }),
                 None if blob.is_some() && wanting.is_empty() => {
-                    first.push(Step::Remove { key: Some(key.clone()), at: from, kept_at: None });
+                    first.push(Step::Remove { key: key.clone(), at: from, kept_at: None });
                 }
                 None => {
                     if from != Place::Object {

@@ -126,6 +126,11 @@ pub fn asking(repository: &Repository, remote: &Uuid) -> io::Result<PathBuf> {
     own_path(repository, remote, ".asking")
 }
 
+/// Where the table of what was [proven](super::proofs) of `remote` is.
+pub fn proofs(repository: &Repository, remote: &Uuid) -> io::Result<PathBuf> {
+    own_path(repository, remote, ".proofs")
+}
+
 /// The word that `repository` left at `remote` last, of those who take [turns](super::turn). `None` where there was none.
 pub fn left(repository: &Repository, remote: &Uuid) -> io::Result<Option<Vec<u8>>> {
     match fs::read(own_path(repository, remote, ".left")?) {

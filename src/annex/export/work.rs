@@ -61,7 +61,7 @@ pub(super) struct Path {
     pub(super) begun: BTreeSet<Key>,
     /// Others exported here, who note elsewhere what they do.
     unsure: bool,
-    wants: Option<Key>,
+    pub(super) wants: Option<Key>,
 }
 
 impl Work {
@@ -248,11 +248,45 @@ impl Work {
             wants: of_path.wants.clone(),
         };
         let names: Vec<Name> = self.paths.iter().map(name).collect();
-        let there =
-            |name: Vec<u8>| matches!(self.questions.get(&name), Some(Some(Found::Present(_) | Found::Verified(_))));
-        let at = |place: fn(&Key) -> Vec<u8>| self.keys.iter().filter(|key| there(place(key))).cloned().collect();
-        let steps = plan(&names, &Elsewhere { objects: at(names::object), temporaries: at(names::temporary) });
-        steps.into_iter().map(|step| self.spare(step)).collect()
+        let at = |place: fn(&Key) -> Vec<u8>| {
+            self.keys.iter().filter(|key| self.may_be(&place(key), key)).cloned().collect()
+        };
+        plan(&names, &Elsewhere { objects: at(names::object), temporaries: at(names::temporary) })
+    }
+
+    /// Names at which something was found and of which nothing is noted.
+    pub fn unnoted(&self) -> impl Iterator<Item = &[u8]> {
+        let there = |name: &[u8]| matches!(self.questions.get(name), Some(Some(found)) if *found != Found::Absent);
+        let unnoted = self.paths.iter().filter(move |(name, path)| path.noted.is_none() && there(name));
+        unnoted.map(|(name, _)| name.as_slice())
+    }
+
+    /// What was found at `name` is the file of another name, which the store takes for the same. Nothing is put at `name` while
+    /// that other one has it; returns whether it is given up for this.
+    pub fn is_shadow(&mut self, name: &[u8], of: &[u8]) -> bool {
+        let leaves = self.paths.get(of).is_some_and(|path| path.wants.is_none());
+        if leaves {
+            self.answer(name, Found::Absent);
+        } else {
+            self.give_up(name);
+        }
+        !leaves
+    }
+
+    /// Which of `keys` the content at `name` is taken for, that is content of all of them.
+    pub fn choose(&self, name: &[u8], keys: &BTreeSet<Key>) -> Option<Key> {
+        let path = self.paths.get(name);
+        let own = path.and_then(|path| {
+            let wished = path.noted.iter().chain(&path.wants).chain(&path.candidates);
+            wished.into_iter().find(|key| keys.contains(*key))
+        });
+        let outside = || self.keys.iter().find(|key| names::object(key) == name && keys.contains(*key));
+        own.or_else(outside).or_else(|| keys.first()).cloned()
+    }
+
+    /// Whether something is there that may be content of `key`.
+    pub(super) fn may_be(&self, name: &[u8], key: &Key) -> bool {
+        matches!(self.questions.get(name), Some(Some(found)) if found.may_be(key))
     }
 
     /// What is noted is of the tree that was exported last: makes the database say so.
@@ -270,8 +304,8 @@ impl Work {
 
     pub(super) fn holds(&self, name: &[u8], path: &Path) -> Option<Holds> {
         match self.questions.get(name) {
-            Some(Some(found)) if path.unsure => resolve(None, path.candidates.iter().chain(&path.noted), found.clone()),
-            Some(Some(found)) => resolve(path.noted.as_ref(), &path.candidates, found.clone()),
+            Some(Some(found)) if path.unsure => resolve(None, found.clone()),
+            Some(Some(found)) => resolve(path.noted.as_ref(), found.clone()),
             _ => path.noted.clone().map(Holds::Key),
         }
     }

@@ -13,7 +13,6 @@ use super::questions::Answer;
 use super::run::Exported;
 use super::{Held, Tree};
 use crate::annex::export::db::DbError;
-use crate::annex::export::look::Found;
 use crate::annex::export::plan::{Place, Step};
 use crate::annex::export::{names, record};
 use crate::annex::layout;
@@ -124,7 +123,7 @@ impl Tree {
             .await?;
         let asked = wanted.iter().flat_map(|(key, of_key)| of_key.unfilled.iter().cloned().chain([names::object(key)]));
         let answers: BTreeMap<Vec<u8>, Answer> = self.look(asked.collect()).await?.into_iter().collect();
-        let is_there = |name: &[u8]| matches!(answers.get(name), Some(Answer::Found(Found::Present(_))));
+        let is_there = |name: &[u8]| matches!(answers.get(name), Some(Answer::There(_)));
         if wanted.values().any(|of_key| of_key.unfilled.iter().any(|name| is_there(name))) {
             // Something is at a name of which nothing is noted.
             return self.run(held).await.map(drop);
@@ -145,11 +144,15 @@ impl Tree {
             steps.extend(unfilled.map(|to| Step::Copy { key: key.clone(), from: from.clone(), to }));
         }
         steps.sort_by_key(Step::turn);
+        let mut done = Exported::default();
         for turn in steps.chunk_by(|a, b| a.turn() == b.turn()) {
-            let failures = self.do_turn(held, turn, 1, &mut Exported::default()).await?;
+            let failures = self.do_turn(held, turn, 1, &mut done).await?;
             if let Some(failure) = failures.into_iter().next() {
                 return Err(failure);
             }
+        }
+        if done.again {
+            self.run(held).await?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Finding the content of a key: at its names in the tree, or outside it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,8 @@ use remotes::{ObjectName, Until};
 use super::{Held, PAUSE, Tree, Why};
 use crate::annex::branch::GitId;
 use crate::annex::export::db::{DbError, ExportDb, Note};
-use crate::annex::export::look::Found;
 use crate::annex::export::{names, record};
+use crate::gateway::export::proof::Known;
 use crate::gateway::export::questions::Answer;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
@@ -37,6 +38,8 @@ impl Tree {
     ) -> Result<Option<T>, Failure> {
         let outside = names::object(key);
         let (begun, mut pause) = (Instant::now(), PAUSE.0);
+        // What was found to be no content of it, by its name and by what the store calls it.
+        let mut others: BTreeSet<(Vec<u8>, String)> = BTreeSet::new();
         loop {
             let mut names = self.names(key).await?;
             if names.is_stale {
@@ -58,7 +61,9 @@ impl Tree {
             }
             let mut unnoted = false;
             for name in &names.unfilled {
-                unnoted |= matches!(self.ask_one(name).await?, Answer::Found(Found::Present(_)));
+                let Answer::There(there) = self.ask_one(name).await? else { continue };
+                let is_other = there.identity.is_some_and(|identity| others.contains(&(name.clone(), identity)));
+                unnoted |= !is_other;
             }
             if names.held.is_empty() && !unnoted {
                 return Ok(None);
@@ -69,10 +74,12 @@ impl Tree {
             // Where nothing changed meanwhile, somebody is between two steps, or was cut there. The next step is waited for,
             // not the end of what they do, which may be far.
             if self.names(key).await? == names {
-                let cleared = self.alone(Duration::ZERO, async |held| self.clear_up(held, key).await).await?;
-                if cleared.is_none() {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE.1);
+                match self.alone(Duration::ZERO, async |held| self.clear_up(held, key).await).await? {
+                    Some(found) => others.extend(found),
+                    None => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(PAUSE.1);
+                    }
                 }
             }
         }
@@ -98,7 +105,7 @@ impl Tree {
     }
 
     /// Whether `name` is noted to hold `key` still.
-    async fn holds(&self, name: &[u8], key: &Key) -> Result<bool, Failure> {
+    pub(super) async fn holds(&self, name: &[u8], key: &Key) -> Result<bool, Failure> {
         let (home, uuid, name, key) = (Arc::clone(&self.home), self.uuid.clone(), name.to_vec(), key.clone());
         let asked = blocking(move || match ExportDb::existing(&home.repository().db_dir(), &uuid)? {
             Some(db) => db.holds(&name, &key),
@@ -115,33 +122,56 @@ impl Tree {
         self.adopt(held).await
     }
 
-    /// Finishes what was cut, and notes of the names of `key` what is there. Nobody else may be at it.
-    async fn clear_up(&self, held: &Held, key: &Key) -> Result<(), Failure> {
+    /// Finishes what was cut, and notes of the names of `key` what is there. Nobody else may be at it. Returns what is there
+    /// and is no content of it.
+    pub(super) async fn clear_up(&self, held: &Held, key: &Key) -> Result<BTreeSet<(Vec<u8>, String)>, Failure> {
         let names = self.names(key).await?;
         if names.is_stale || self.is_behind().await? {
-            return self.catch_up(held).await;
+            return self.catch_up(held).await.map(|()| BTreeSet::new());
         }
-        let mut notes = Vec::new();
+        let (mut notes, mut others) = (Vec::new(), BTreeSet::new());
+        let is_held = !names.held.is_empty();
         for (name, noted) in
             names.held.into_iter().map(|name| (name, true)).chain(names.unfilled.into_iter().map(|name| (name, false)))
         {
-            let Answer::Found(found) = self.ask_one(&name).await? else { continue };
-            let holds = match found {
-                Found::Absent => false,
-                // Nothing but content of the tree is put at a name of it.
-                Found::Present(len) => {
-                    noted || len.is_none() || key.content_len().is_none_or(|wanted| Some(wanted) == len)
-                }
-                Found::Verified(found) => found == *key,
+            let there = match self.ask_one(&name).await? {
+                Answer::Absent => None,
+                Answer::There(there) => Some(there),
+                Answer::Impossible => continue,
+            };
+            let known = match &there {
+                None => Known::Absent,
+                Some(there) => self.prove_there(&name, there, key, None).await?,
+            };
+            let holds = match known {
+                Known::Right => true,
+                Known::Wrong | Known::Absent => false,
+                Known::Untold => noted || !is_held && self.is_last(key).await?,
             };
             if noted && !holds {
                 tracing::warn!("remote {}: content of {key} was taken away by somebody else", self.name);
             }
             if noted != holds {
-                notes.push(Note { name, key: key.clone(), holds });
+                notes.push(Note { name: name.clone(), key: key.clone(), holds });
+            }
+            if let (false, Some(identity)) = (holds, there.and_then(|there| there.identity)) {
+                others.insert((name, identity));
             }
         }
-        held.with(move |book| book.db.note(&book.lock, &notes)).await
+        held.with(move |book| book.db.note(&book.lock, &notes)).await?;
+        Ok(others)
+    }
+
+    /// Whether what is found for `key`, which nothing proves, is all there can be: the remote is recorded to have it, and it is
+    /// not outside the tree.
+    async fn is_last(&self, key: &Key) -> Result<bool, Failure> {
+        let outside = matches!(self.ask_one(&names::object(key)).await?, Answer::There(_));
+        Ok(!outside && !self.recorded([key.clone()].into()).await?.is_empty())
+    }
+
+    /// The names noted to hold `key`.
+    pub(super) async fn held(&self, key: &Key) -> Result<Vec<Vec<u8>>, Failure> {
+        Ok(self.names(key).await?.held)
     }
 
     /// Takes the content of `key` away from every name, while there is time. Failures: it is in the tree; `TooLate`.
@@ -169,10 +199,14 @@ impl Tree {
         names.retain(|name| *name != outside);
         names.push(outside);
         for name in names {
-            self.store.remove_until(&self.object(&name)?, until).await.map_err(|e| Failure::remote(&e))?;
+            // What a person has put at a name of the tree since is theirs.
+            let is_own = name.starts_with(b".git/") || name.starts_with(names::TEMPORARY);
+            if is_own || self.prove(&name, key, None).await? != Known::Wrong {
+                self.store.remove_until(&self.object(&name)?, until).await.map_err(|e| Failure::remote(&e))?;
+            }
             let note = Note { name, key: key.clone(), holds: false };
             held.with(move |book| book.db.note(&book.lock, &[note])).await?;
         }
-        Ok(())
+        self.forget(key).await
     }
 }

@@ -9,7 +9,9 @@ mod apart;
 mod arrived;
 mod fence;
 mod lookup;
+mod moves;
 mod others;
+mod proof;
 mod questions;
 mod run;
 mod steps;
@@ -42,6 +44,10 @@ pub(super) struct Tree {
     context: Context,
     /// Memory for files of git on their way.
     blobs: Budget,
+    /// What was proven of the store's content.
+    proofs: proof::Table,
+    /// How many requests to the store go on at once.
+    width: usize,
 }
 
 /// Bytes of files of git that are on their way at once; one that is longer goes alone.
@@ -80,6 +86,8 @@ impl Tree {
             store: Rc::clone(store),
             context: context.clone(),
             blobs: Budget::new(BLOBS),
+            proofs: proof::Table::default(),
+            width: if store.capabilities().local { 4 } else { 32 },
         }
     }
 
@@ -192,3 +200,6 @@ fn failed(why: impl Into<Why>) -> Failure {
         Why::Io(e) => Failure::io("write down what is exported", &e),
     }
 }
+
+#[cfg(test)]
+mod tests;

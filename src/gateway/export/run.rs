@@ -1,16 +1,17 @@
 //! An export from its beginning to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use remotes::fold::Folding;
 
 use super::apart::{Told, told_apart};
-use super::questions::Answer;
+use super::questions::{Answer, There};
 use super::{Held, Tree, Why};
 use crate::annex::branch::GitId;
 use crate::annex::export::apart::Apart;
+use crate::annex::export::check::Check;
 use crate::annex::export::look::Found;
 use crate::annex::export::record;
 use crate::annex::export::tree::{Exportable, exportable, left_out_for_good};
@@ -19,6 +20,9 @@ use crate::annex::log::PREFERRED_LOG;
 use crate::annex::log::uuid::UuidLog;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
+
+/// How often an export begins anew when strangers change what it rests on.
+const AGAIN: usize = 4;
 
 /// What an export did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub struct Exported {
     pub refused: Vec<(Vec<u8>, Vec<u8>)>,
     /// The remote has preferred content, which is not asked: all of the tree is exported.
     pub has_wishes: bool,
+    /// Something was otherwise than it was looked at, so there is more to do.
+    pub again: bool,
 }
 
 /// What is to be done, worked out.
@@ -90,17 +96,25 @@ impl Tree {
 
     /// Does it. Nobody else may be at it.
     pub(super) async fn run(&self, held: &Held) -> Result<Exported, Failure> {
-        let (mut done, mut waits) = self.pass(held).await?;
-        if waits {
+        let (mut done, mut has_waited) = (None, false);
+        for _ in 0..AGAIN {
+            let (now, waits) = self.pass(held).await?;
+            let again = now.again;
+            done = Some(now.after(done));
             // What was in the way has left, under another spelling.
-            let (then, still) = self.pass(held).await?;
-            (done, waits) = (then.after(Some(done)), still);
+            if again || waits && !std::mem::replace(&mut has_waited, true) {
+                continue;
+            }
+            if waits {
+                tracing::warn!(
+                    "remote {}: some names wait for others to leave; the next push goes on with it",
+                    self.name
+                );
+            }
+            self.store.tidy().await;
+            return Ok(done.unwrap_or_default());
         }
-        if waits {
-            tracing::warn!("remote {}: some names wait for others to leave; the next push goes on with it", self.name);
-        }
-        self.store.tidy().await;
-        Ok(done)
+        Err(Failure::busy(&format!("others change files of remote {} while its tree is exported", self.name)))
     }
 
     /// Returns also whether there are names that wait for others to leave.
@@ -134,6 +148,9 @@ impl Tree {
             .await?;
         self.do_steps(held, &work, &steps, &mut done).await?;
         self.complete(held, &work).await?;
+        if done.again {
+            return Ok((done, waits));
+        }
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         held.with(move |book| {
             book.db.settle()?;
@@ -168,9 +185,22 @@ impl Tree {
     async fn examine(&self, work: &mut Work) -> Result<usize, Failure> {
         let mut impossible = 0;
         let questions = work.questions().map(<[u8]>::to_vec).collect();
-        for (name, answer) in self.look(questions).await? {
+        let answers = self.look(questions).await?;
+        let identities = answers.iter().filter_map(|(_, answer)| match answer {
+            Answer::There(there) => there.identity.clone(),
+            _ => None,
+        });
+        let proven = self.proven(identities.collect()).await?;
+        let mut all: BTreeMap<Vec<u8>, There> = BTreeMap::new();
+        for (name, answer) in answers {
             match answer {
-                Answer::Found(found) => work.answer(&name, found),
+                Answer::Absent => work.answer(&name, Found::Absent),
+                Answer::There(there) => {
+                    let of = there.identity.as_ref().and_then(|identity| proven.get(identity));
+                    let key = of.and_then(|of| work.choose(&name, &of.is));
+                    work.answer(&name, key.map_or(Found::Present(Some(there.len)), Found::Verified));
+                    all.insert(name, there);
+                }
                 Answer::Impossible => {
                     tracing::warn!("remote {}: it cannot have a file named {}", self.name, name.escape_ascii());
                     work.give_up(&name);
@@ -178,15 +208,33 @@ impl Tree {
                 }
             }
         }
-        let unknown: Vec<(Vec<u8>, Vec<Key>)> =
-            work.unknown().map(|(name, keys)| (name.to_vec(), keys.cloned().collect())).collect();
-        for (name, candidates) in unknown {
-            if let Some(key) = self.recognize(&name, candidates).await? {
-                work.answer(&name, Found::Verified(key));
+        let unnoted: BTreeSet<Vec<u8>> = work.unnoted().map(<[u8]>::to_vec).collect();
+        for (name, like) in self.shadows(unnoted).await? {
+            if work.is_shadow(&name, &like) {
+                self.warn_of_alike(&name, &like);
+                impossible += 1;
             }
         }
-        work.presume();
+        let recorded = self.recorded(work.doubted()).await?;
+        work.take_over(&recorded);
+        let unknown: Vec<(Vec<u8>, BTreeSet<Key>)> =
+            work.unknown().map(|(name, keys)| (name.to_vec(), keys.into_iter().cloned().collect())).collect();
+        for (name, candidates) in unknown {
+            let Some(there) = all.get(&name) else { continue };
+            let can_be_proven = candidates.iter().all(Check::is_known);
+            match self.recognize(&name, there, candidates, None).await? {
+                Some(key) => work.answer(&name, Found::Verified(key)),
+                None if can_be_proven => work.answer(&name, Found::Other),
+                None => {}
+            }
+        }
+        work.presume(&recorded);
         Ok(impossible)
+    }
+
+    pub(super) fn warn_of_alike(&self, name: &[u8], like: &[u8]) {
+        let (name, like) = (name.escape_ascii(), like.escape_ascii());
+        tracing::warn!("remote {}: it takes {name} and {like} for one name, and keeps only the second", self.name);
     }
 
     /// Nothing of another tree is in the way any more: says so.
@@ -257,5 +305,7 @@ impl Exported {
         self.stored += step.stored;
         self.removed += step.removed;
         self.waiting += step.waiting;
+        self.impossible += step.impossible;
+        self.again |= step.again;
     }
 }

@@ -1,5 +1,6 @@
 //! The steps of an export, done on a store.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -9,14 +10,18 @@ use futures_util::stream::FuturesUnordered;
 use remotes::pump::read;
 use remotes::{Get, Put};
 
+use super::moves::Clear;
+use super::proof::Known;
 use super::run::Exported;
 use super::{Held, Tree};
 use crate::annex::backend::Verifier;
 use crate::annex::branch::GitId;
 use crate::annex::export::db::Note;
+use crate::annex::export::names;
 use crate::annex::export::plan::{Place, Step};
 use crate::annex::export::work::Work;
 use crate::annex::log::Presence;
+use crate::gateway::outgoing::Outgoing;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
@@ -65,8 +70,22 @@ impl Tree {
         most: usize,
         done: &mut Exported,
     ) -> Result<Vec<Failure>, Failure> {
-        let width = if matches!(turn, [Step::RemoveEmptyDirectory { .. }, ..]) { 1 } else { self.width() };
-        let (mut left, mut running) = (turn.iter(), FuturesUnordered::new());
+        let mut failures = Vec::new();
+        for round in rounds(turn) {
+            failures.extend(self.do_round(held, &round, most.saturating_sub(failures.len()), done).await?);
+        }
+        Ok(failures)
+    }
+
+    async fn do_round(
+        &self,
+        held: &Held,
+        round: &[&Step],
+        most: usize,
+        done: &mut Exported,
+    ) -> Result<Vec<Failure>, Failure> {
+        let width = if matches!(round, [Step::RemoveEmptyDirectory { .. }, ..]) { 1 } else { self.width };
+        let (mut left, mut running) = (round.iter(), FuturesUnordered::new());
         let (mut notes, mut failures) = (Vec::new(), Vec::new());
         let mut noting: Option<Noting> = None;
         loop {
@@ -109,65 +128,59 @@ impl Tree {
     }
 
     async fn do_step(&self, step: &Step) -> Result<Told, Failure> {
-        let place = |place: &Place, key: &Key| self.object(&place.name(key));
-        let remote = |e: remotes::Error| Failure::remote(&e);
         let mut told = Told { notes: step.notes(), did: Exported::default() };
         match step {
-            Step::Rename { key, from, to } => {
-                let (from, to) = (place(from, key)?, place(to, key)?);
-                if self.store.capabilities().versions {
-                    self.copied(key, self.store.copy(&from, &to, None).await.map_err(remote)?).await?;
-                    if from != to {
-                        self.store.remove(&from).await.map_err(remote)?;
-                    }
-                } else {
-                    self.store.rename(&from, &to).await.map_err(remote)?;
+            Step::Rename { key, from, to } => match self.clear(key, to).await? {
+                Clear::Free => told = self.move_on(key, from, to, told).await?,
+                Clear::Has => {
+                    told = self.remove_kept(key, from, to).await?;
+                    told.notes.push(Note { name: to.name(key), key: key.clone(), holds: true });
                 }
-                told.did.renamed = 1;
-            }
-            Step::Copy { key, from, to } => {
-                let stored = self.store.copy(&place(from, key)?, &place(to, key)?, None).await.map_err(remote)?;
-                self.copied(key, stored).await?;
-                told.did.copied = 1;
-            }
-            Step::StoreBlob { blob, to, .. } => {
-                self.store_blob(*blob, to).await?;
-                told.did.stored = 1;
-            }
+                Clear::Taken => told = Told::refused(1),
+            },
+            Step::Copy { key, from, to } => match self.clear(key, to).await? {
+                Clear::Free => told = self.copy(key, from, to, told).await?,
+                Clear::Has => {}
+                Clear::Taken => told = Told::refused(1),
+            },
+            Step::StoreBlob { key, blob, to } => match self.clear(key, &Place::Tree(to.clone())).await? {
+                Clear::Free => {
+                    self.store_blob(key, *blob, to).await?;
+                    told.did.stored = 1;
+                }
+                Clear::Has => {}
+                Clear::Taken => told = Told::refused(1),
+            },
             Step::NeedKey { key, to } => {
-                let stored = self.store_own(key, to).await?;
-                told.did.waiting = to.len() - stored;
-                told.did.stored = stored.min(1);
-                told.did.copied = stored.saturating_sub(1);
-                let note = |name: &Vec<u8>| Note { name: name.clone(), key: key.clone(), holds: true };
-                told.notes.extend(to[..stored].iter().map(note));
+                let have = self.store_own(key, to, &mut told.did).await?;
+                told.did.stored = have.len().min(1);
+                told.did.copied = have.len().saturating_sub(1);
+                told.notes.extend(have.into_iter().map(|name| Note { name, key: key.clone(), holds: true }));
             }
-            Step::Remove { key, at, .. } => {
-                let name = match (key, at) {
-                    (Some(key), at) => place(at, key)?,
-                    (None, Place::Tree(path)) => self.object(path)?,
-                    (None, _) => return Ok(told),
-                };
-                self.store.remove(&name).await.map_err(remote)?;
+            Step::Remove { key, at, kept_at: Some(kept_at) } => told = self.remove_kept(key, at, kept_at).await?,
+            Step::Remove { key, at: Place::Tree(path), kept_at: None } => match self.prove(path, key, None).await? {
+                Known::Absent => {}
+                Known::Right => {
+                    self.take(path).await?;
+                    told.did.removed = 1;
+                }
+                // It is not the file of git any more.
+                Known::Wrong | Known::Untold => self.put_aside(path).await?,
+            },
+            Step::Remove { key, at, kept_at: None } => {
+                self.take(&at.name(key)).await?;
                 told.did.removed = 1;
             }
-            Step::SetAside { path, to } => {
-                let (shown, aside) = (path.escape_ascii(), to.escape_ascii());
-                tracing::warn!(
-                    "remote {}: {shown} holds one of several contents, nobody can tell which; it is put aside as {aside}",
-                    self.name
-                );
-                self.store.rename(&self.object(path)?, &self.object(to)?).await.map_err(remote)?;
-            }
+            Step::SetAside { path } => self.put_aside(path).await?,
             Step::RemoveEmptyDirectory { path } => {
-                self.store.remove_dir(&self.object(path)?).await.map_err(remote)?;
+                self.store.remove_dir(&self.object(path)?).await.map_err(|e| Failure::remote(&e))?;
             }
             Step::Settle => {}
         }
         Ok(told)
     }
 
-    async fn store_blob(&self, blob: GitId, to: &[u8]) -> Result<(), Failure> {
+    async fn store_blob(&self, key: &Key, blob: GitId, to: &[u8]) -> Result<(), Failure> {
         let remote = |e: remotes::Error| Failure::remote(&e);
         let home = Arc::clone(&self.home);
         let len = blocking(move || home.repository().branch().blob_len(blob)).await?.map_err(super::failed)?;
@@ -180,42 +193,70 @@ impl Tree {
         for at in (0..content.len()).step_by(BLOCK) {
             put.write(content.slice(at..content.len().min(at + BLOCK))).await.map_err(remote)?;
         }
-        put.commit().await.map_err(remote).map(drop)
+        let stored = put.commit().await.map_err(remote)?;
+        self.made(key, to, &stored).await
     }
 
     /// Stores the content of `key` from this repository, where it is here, at the first of `to`, and copies it to the others.
-    /// Returns how many of them have it.
-    async fn store_own(&self, key: &Key, to: &[Vec<u8>]) -> Result<usize, Failure> {
-        let remote = |e: remotes::Error| Failure::remote(&e);
-        let Some(first) = to.first() else { return Ok(0) };
-        let Some(content) = self.home.get(key).await? else {
-            // Where it was there before, it may still be.
-            return if self.restore(key, first).await? { self.spread(key, to).await } else { Ok(0) };
+    /// Returns those that have it; counts the others.
+    async fn store_own(&self, key: &Key, to: &[Vec<u8>], did: &mut Exported) -> Result<Vec<Vec<u8>>, Failure> {
+        let content = self.home.get(key).await?;
+        let mut free = Vec::new();
+        // Where it was there before, it may still be.
+        if content.is_some() || self.store.capabilities().versions {
+            for name in to {
+                match self.clear(key, &Place::Tree(name.clone())).await? {
+                    Clear::Taken => did.impossible += 1,
+                    Clear::Free | Clear::Has => free.push(name.clone()),
+                }
+            }
+        }
+        let stored = match (content, free.first()) {
+            (_, None) => false,
+            (Some(content), Some(first)) => self.store_content(key, content, first).await?,
+            (None, Some(first)) => self.restore(key, first).await?,
         };
+        if stored {
+            let have = self.spread(key, &free).await?;
+            free.truncate(have);
+        } else {
+            free.clear();
+        }
+        did.waiting = to.len() - did.impossible - free.len();
+        Ok(free)
+    }
+
+    /// Stores content that is here. False where it is not what it should be.
+    async fn store_content(&self, key: &Key, content: Outgoing, to: &[u8]) -> Result<bool, Failure> {
+        let remote = |e: remotes::Error| Failure::remote(&e);
         let total = content.total();
         let (source, len, sent) = content.part(0, total);
-        let mut put = self.store.put(&self.object(first)?, len).await.map_err(remote)?;
+        let mut put = self.store.put(&self.object(to)?, len).await.map_err(remote)?;
         let get = Get { len, total, tag: None, source };
         if !self.carry(get, key, &mut *put).await? || !sent.is_content().await {
             put.abort().await.map_err(remote)?;
             tracing::warn!("remote {}: what is here of {key} is not its content; not exported", self.name);
-            return Ok(0);
+            return Ok(false);
         }
-        self.stored(key, put.commit().await.map_err(remote)?).await?;
-        self.spread(key, to).await
+        let stored = put.commit().await.map_err(remote)?;
+        self.made(key, to, &stored).await?;
+        self.new_version(key, stored).await?;
+        Ok(true)
     }
 
     /// Copies the content of `key` from the first of `to` to the others. Returns how many of them have it.
     async fn spread(&self, key: &Key, to: &[Vec<u8>]) -> Result<usize, Failure> {
         let Some(first) = to.first() else { return Ok(0) };
-        let first = self.object(first)?;
         let mut have = 1;
         for name in &to[1..] {
-            if let Err(e) = self.store.copy(&first, &self.object(name)?, None).await {
-                self.warn(&Failure::remote(&e));
-                break;
+            match self.copy_proven(key, first, name).await {
+                Ok(true) => have += 1,
+                Ok(false) => break,
+                Err(e) => {
+                    self.warn(&e);
+                    break;
+                }
             }
-            have += 1;
         }
         self.home.record(key, &self.uuid, Presence::Present).await?;
         Ok(have)
@@ -242,7 +283,56 @@ impl Tree {
 type Noting = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 
 /// What a step did.
-struct Told {
-    notes: Vec<Note>,
-    did: Exported,
+pub(super) struct Told {
+    pub(super) notes: Vec<Note>,
+    pub(super) did: Exported,
+}
+
+impl Told {
+    /// Nothing, since the store keeps another file under so many names.
+    fn refused(impossible: usize) -> Self {
+        Self { notes: Vec::new(), did: Exported { impossible, ..Exported::default() } }
+    }
+}
+
+/// The steps of a turn that may be done side by side: no two of a round fill names that some store takes for one, or move content
+/// to one place.
+fn rounds(turn: &[Step]) -> Vec<Vec<&Step>> {
+    let mut filled: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    let mut rounds: Vec<Vec<&Step>> = vec![Vec::new()];
+    for step in turn {
+        let mut names: Vec<Vec<u8>> = step.fills().iter().map(|name| names::folded(name)).collect();
+        if let Step::Remove { key, kept_at: Some(_), .. } = step {
+            // It may have to move there.
+            names.push(names::object(key));
+        }
+        let nth = names.iter().filter_map(|name| filled.get(name)).max().copied().unwrap_or_default();
+        filled.extend(names.into_iter().map(|name| (name, nth + 1)));
+        rounds.resize_with(rounds.len().max(nth + 1), Vec::new);
+        rounds[nth].push(step);
+    }
+    rounds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_some_store_takes_for_one_are_filled_one_after_another() {
+        let key = Key::parse(b"SHA256--x").expect("a key");
+        let copy = |to: &str| Step::Copy { key: key.clone(), from: Place::Object, to: Place::Tree(to.into()) };
+        let need =
+            |to: &[&str]| Step::NeedKey { key: key.clone(), to: to.iter().map(|to| to.as_bytes().to_vec()).collect() };
+        let remove = |at: &str| {
+            let [at, kept_at] = [at, "k"].map(|name| Place::Tree(name.into()));
+            Step::Remove { key: key.clone(), at, kept_at: Some(kept_at) }
+        };
+        let turn = [copy("a"), copy("b"), copy("A"), need(&["c", "B"]), copy("C"), copy("d"), remove("x"), remove("y")];
+        let rounds: Vec<Vec<usize>> = rounds(&turn)
+            .into_iter()
+            .map(|round| round.iter().map(|step| turn.iter().position(|of| of == *step).expect("it is one")).collect())
+            .collect();
+        assert_eq!(rounds, [vec![0, 1, 5, 6], vec![2, 3, 7], vec![4]]);
+    }
 }

@@ -10,6 +10,7 @@ use remotes::{Kind, Range, Stored};
 
 use super::Tree;
 use crate::annex::backend::Verifier;
+use crate::annex::export::names;
 use crate::annex::log::{MetaLog, meta, remote_meta_file};
 use crate::annex::recorder::Version;
 use crate::gateway::{Failure, blocking};
@@ -19,8 +20,14 @@ use crate::name::Key;
 const TRIED: usize = 32;
 
 impl Tree {
-    /// Content of `key` was stored: records its version, where the store gave it one.
+    /// Content of `key` was stored outside the tree, proven on its way.
     pub(in crate::gateway) async fn stored(&self, key: &Key, stored: Stored) -> Result<(), Failure> {
+        self.made(key, &names::object(key), &stored).await?;
+        self.new_version(key, stored).await
+    }
+
+    /// Content of `key` was stored: records its version, where the store gave it one.
+    pub(super) async fn new_version(&self, key: &Key, stored: Stored) -> Result<(), Failure> {
         self.note_version(key, stored, false).await
     }
 
@@ -61,10 +68,10 @@ impl Tree {
 
     /// Copies the content of `key` to a name in the tree from one of its versions. False where there is none.
     pub(super) async fn restore(&self, key: &Key, to: &[u8]) -> Result<bool, Failure> {
-        let to = self.object(to)?;
+        let object = self.object(to)?;
         let restored = self.find_version(key, async |version| {
             let restored = match self.is_version_of(version, key).await {
-                Ok(true) => self.store.copy_version(version, &to).await.map(Some),
+                Ok(true) => self.store.copy_version(version, &object).await.map(Some),
                 Ok(false) => Ok(None),
                 Err(e) => Err(e),
             };
@@ -73,7 +80,10 @@ impl Tree {
                 restored => restored.map_err(|e| Failure::remote(&e)),
             }
         });
-        Ok(restored.await?.is_some())
+        match restored.await? {
+            Some(stored) => self.made(key, to, &stored).await.map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// Whether a version is what it was recorded as: that was written by whoever may push.

@@ -2,7 +2,6 @@ use std::path::Path as File;
 
 use super::*;
 use crate::annex::export::db::ExportLock;
-use crate::annex::export::plan::Place;
 use crate::annex::export::tree::exportable;
 use crate::annex::repository::tests::{git, make};
 
@@ -16,7 +15,7 @@ struct Lab {
     holds: BTreeMap<Vec<u8>, Key>,
     /// How often content was stored that the remote did not hold.
     stored: usize,
-    /// How often nobody could tell what a name holds without reading it.
+    /// At how many names the last export could not tell what they hold without reading it.
     digested: usize,
 }
 
@@ -66,9 +65,10 @@ impl Lab {
             let found = if self.holds.contains_key(&name) { Found::Present(None) } else { Found::Absent };
             work.answer(&name, found);
         }
+        work.take_over(&self.holds.values().cloned().collect());
         let unknown: Vec<Vec<u8>> = work.unknown().map(|(name, _)| name.to_vec()).collect();
+        self.digested = unknown.len();
         for name in unknown {
-            self.digested += 1;
             work.answer(&name, Found::Verified(self.holds[&name].clone()));
         }
         let noted = db.note(&lock, &work.notes()).and_then(|()| db.settle()).and_then(|()| work.noted(&mut db));
@@ -112,7 +112,7 @@ impl Lab {
                 assert_eq!(self.holds.remove(&note.name).as_ref(), Some(&note.key), "another content was there");
             }
         }
-        if let Step::Remove { key: None, at: Place::Tree(path), .. } = step {
+        if let Step::SetAside { path } = step {
             self.holds.remove(path);
         }
         notes
@@ -163,11 +163,12 @@ fn exports_that_are_cut_one_after_another_lose_nothing() {
             let steps = (lab.export(trees[1], first).len(), lab.export(trees[2], second).len());
             longest = (longest.0.max(steps.0), longest.1.max(steps.1));
             lab.export(trees[3], usize::MAX);
+            let digested = lab.digested;
             let who = format!("cut after {first} and {second} steps");
             assert_eq!(lab.files(), ["a=1".to_string(), "b=3".into(), "d=2".into(), format!("q={blob}")], "{who}");
             assert_eq!(lab.stored, stored, "{who}: what the remote holds is stored again");
             assert!(lab.export(trees[3], usize::MAX).is_empty(), "{who}");
-            assert_eq!(lab.digested, 0, "{who}: what is there is known without reading it");
+            assert!(digested <= 1, "{who}: the last step alone is not noted");
             if second > steps.1 {
                 break;
             }
@@ -259,7 +260,7 @@ fn the_last_move_to_a_tree_that_was_said_to_be_exported_is_known() {
     for name in work.questions().map(<[u8]>::to_vec).collect::<Vec<_>>() {
         work.answer(&name, if lab.holds.contains_key(&name) { Found::Present(None) } else { Found::Absent });
     }
-    work.presume();
+    work.presume(&BTreeSet::new());
     let noted: Vec<_> = work.notes().into_iter().map(|note| (note.name, note.key, note.holds)).collect();
     assert_eq!(noted, [(b"b".to_vec(), key("~1"), true), (names::temporary(&key("~1")), key("~1"), false)]);
     assert!(work.steps().is_empty(), "it is as it shall be");
@@ -301,31 +302,37 @@ fn answered(paths: BTreeMap<Vec<u8>, Path>, has_others: bool) -> Work {
 
 /// Nothing but a digest tells contents of one length apart.
 #[test]
-fn what_may_be_the_only_copy_of_something_is_put_aside_and_not_removed() {
+fn what_is_not_proven_is_put_aside_and_not_removed() {
     let worm = |n: u8| Key::parse(format!("WORM-s1-m1--{n}").as_bytes()).expect("a key");
     let digest = |n: u8| Key::parse(format!("SHA256-s1--{}", format!("{n:02x}").repeat(32)).as_bytes()).expect("a key");
     let blob = super::super::tree::git_key(GitId::EMPTY_TREE);
-    let told = |noted: Option<Key>, candidates: &[Key], is_foreign| {
+    let told = |noted: Option<Key>, candidates: &[Key], is_foreign, recorded: &[Key], found| {
         let candidates = candidates.iter().cloned().collect();
         let path = Path { noted, candidates, unsure: true, wants: Some(digest(9)), ..Path::default() };
         let mut work = answered(BTreeMap::from([(b"a".to_vec(), path)]), is_foreign);
-        work.questions.insert(b"a".to_vec(), Some(Found::Present(Some(1))));
-        work.presume();
+        work.questions.insert(b"a".to_vec(), Some(found));
+        work.questions.insert(names::object(&worm(8)), Some(Found::Present(Some(1))));
+        work.presume(&recorded.iter().cloned().collect());
         let step = work.steps().into_iter().next().expect("it is in the way");
         match step {
             Step::Rename { key, .. } => key.to_string(),
             Step::SetAside { .. } => "aside".to_string(),
-            Step::Remove { kept_at: None, .. } => "removed".to_string(),
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(told(Some(worm(1)), &[worm(2)], false), worm(1).to_string(), "noted here");
-    assert_eq!(told(Some(worm(1)), &[worm(2)], true), "aside", "noted before somebody else came");
-    assert_eq!(told(None, &[worm(1), worm(2)], false), "aside");
-    assert_eq!(told(None, &[worm(1), digest(1)], false), worm(1).to_string(), "it was read, and is not the other's");
-    assert_eq!(told(None, &[digest(1), digest(2)], false), "removed", "it was read, and is of neither");
-    assert_eq!(told(None, &[worm(1), blob.clone()], false), "aside");
-    assert_eq!(told(None, &[blob, digest(1), digest(2)], true), "removed", "git holds it");
+    let there = || Found::Present(Some(1));
+    let (one, name) = ([worm(1)], worm(1).to_string());
+    assert_eq!(told(Some(worm(1)), &[worm(2)], false, &[], there()), name, "noted here");
+    assert_eq!(told(Some(worm(1)), &[worm(2)], true, &one, there()), "aside", "noted before somebody else came");
+    assert_eq!(told(None, &[worm(1), worm(2)], false, &one, there()), "aside");
+    assert_eq!(told(None, &[worm(1), digest(1)], false, &one, there()), name, "read, and not the other's");
+    assert_eq!(told(None, &[worm(1), digest(1)], false, &[], there()), "aside", "nobody ever stored it");
+    assert_eq!(told(None, &[worm(8)], false, &[worm(8)], there()), "aside", "there is a better one");
+    assert_eq!(told(None, &[digest(1), digest(2)], false, &[digest(1)], there()), "aside", "a length proves nothing");
+    assert_eq!(told(None, &[digest(1)], false, &[], Found::Other), "aside", "it was read, and is of neither");
+    assert_eq!(told(None, &[digest(1)], false, &[], Found::Verified(digest(1))), digest(1).to_string());
+    assert_eq!(told(None, &[worm(1), blob.clone()], false, &one, there()), name, "read, and no file of git");
+    assert_eq!(told(None, &[blob, digest(1)], true, &[], there()), "aside");
 }
 
 /// git-annex was killed between a move from its temporary name and the note of it.
@@ -350,7 +357,7 @@ fn what_git_annex_moved_on_is_where_its_export_wants_it_if_it_can_be_nowhere_els
             work.questions.insert(names::temporary(&worm(*key)), found(*is_there));
             work.noted_temporary.insert(worm(*key));
         }
-        work.presume();
+        work.presume(&BTreeSet::new());
         let notes = work.notes().into_iter();
         let show = |note: Note| {
             let name = String::from_utf8_lossy(&note.name).replace(".git-annex-tmp-content-WORM-s1-m1--", "temporary ");

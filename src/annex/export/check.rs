@@ -1,0 +1,78 @@
+//! Proof that content is that of a key in an exported tree.
+
+use sha1::{Digest, Sha1};
+
+use super::pointer::blob_of;
+use crate::annex::backend::Verifier;
+use crate::annex::branch::GitId;
+use crate::name::Key;
+
+/// Compares content, as it passes, with a key: one with a digest, or one of a file of git, whose name is a digest too.
+pub enum Check {
+    /// A key of git-annex.
+    Key(Verifier),
+    /// A file of git, after its head.
+    Blob(Box<Sha1>, GitId),
+}
+
+impl Check {
+    /// The proof that content of so many bytes is that of `key`. `None` where nothing proves it: a key without a digest, or
+    /// with one that cannot be computed here.
+    pub fn of(key: &Key, len: u64) -> Option<Self> {
+        match blob_of(key) {
+            Some(blob) => {
+                let mut sum = Sha1::new();
+                sum.update(format!("blob {len}\0"));
+                Some(Self::Blob(Box::new(sum), blob))
+            }
+            None => Verifier::for_key(key).map(Self::Key),
+        }
+    }
+
+    /// Whether there is such a proof.
+    pub fn is_known(key: &Key) -> bool {
+        Self::of(key, 0).is_some()
+    }
+
+    /// The next bytes of the content.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Key(verifier) => verifier.update(bytes),
+            Self::Blob(sum, _) => sum.update(bytes),
+        }
+    }
+
+    /// Whether the bytes seen are the key's.
+    pub fn finish(self) -> bool {
+        match self {
+            Self::Key(verifier) => verifier.finish(),
+            Self::Blob(sum, blob) => {
+                let hex: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+                hex == blob.to_string()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_proven_by_what_its_key_tells() {
+        let told = |key: &str, content: &[u8]| {
+            let mut check = Check::of(&Key::parse(key.as_bytes()).expect("a key"), content.len() as u64)?;
+            content.chunks(3).for_each(|part| check.update(part));
+            Some(check.finish())
+        };
+        // `printf 'hello\n' | git hash-object --stdin`
+        let blob = "GIT--ce013625030ba8dba906f756967f9e9ca394464a";
+        let sum = "MD5-s6--b1946ac92492d2347c6235b4d2611184";
+        for key in [blob, sum] {
+            assert_eq!(told(key, b"hello\n"), Some(true), "{key}");
+            assert_eq!(told(key, b"hallo\n"), Some(false), "{key}");
+        }
+        assert_eq!(told("WORM-s6-m1--hello", b"hello\n"), None);
+        assert_eq!(told("GIT-s6--hello", b"hello\n"), None);
+    }
+}

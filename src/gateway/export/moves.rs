@@ -1,0 +1,198 @@
+//! Moving, copying and removing content, so that none that was proven goes for what was not.
+//!
+//! Strangers change files whenever they like, and some stores take two names for one. So a name is looked at right before it is
+//! filled, and what a removal rests on right before it. What is in the way is put aside and never written over; and
+//! what cannot be removed, because what is kept is not as it was noted, is moved.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use remotes::Kind;
+
+use super::Tree;
+use super::proof::Known;
+use super::questions::Answer;
+use super::run::Exported;
+use super::steps::Told;
+use crate::annex::export::db::Note;
+use crate::annex::export::names;
+use crate::annex::export::plan::Place;
+use crate::gateway::Failure;
+use crate::name::Key;
+
+/// From this length on a store may give a copy another identity than the original has, since it was stored in parts.
+const IN_PARTS: u64 = 5 << 20;
+
+/// Whether content can come to a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clear {
+    /// Nothing is there.
+    Free,
+    /// The content is there already, for sure.
+    Has,
+    /// The file of another name is there, which the store takes for the same.
+    Taken,
+}
+
+impl Tree {
+    /// Looks at a place that shall be filled with content of `key`. What a stranger has put there is put aside.
+    pub(super) async fn clear(&self, key: &Key, to: &Place) -> Result<Clear, Failure> {
+        let name = to.name(key);
+        let Answer::There(there) = self.ask_one(&name).await? else { return Ok(Clear::Free) };
+        if let Place::Tree(_) = to {
+            if let Some((_, like)) = self.shadows(BTreeSet::from([name.clone()])).await?.pop() {
+                self.warn_of_alike(&name, &like);
+                return Ok(Clear::Taken);
+            }
+        }
+        if self.prove_there(&name, &there, key, None).await? == Known::Right {
+            return Ok(Clear::Has);
+        }
+        self.put_aside(&name).await?;
+        Ok(Clear::Free)
+    }
+
+    /// Gives content of `key` another place, at which nothing is. False where nothing is at the first either.
+    async fn rename(&self, key: &Key, from: &Place, to: &Place) -> Result<bool, Failure> {
+        let (name, target) = (from.name(key), to.name(key));
+        let (source, object) = (self.object(&name)?, self.object(&target)?);
+        let remote = |e: remotes::Error| Failure::remote(&e);
+        let can = self.store.capabilities();
+        // Such a store copies to rename, and what was proven of the original has to be kept of the copy.
+        let in_parts = key.content_len().is_none_or(|len| len >= IN_PARTS) && !can.local && can.trees.copy;
+        let is_of_content = || self.store.identify(&source, 0, Some("x")) == self.store.identify(&object, 0, Some("x"));
+        if can.versions || in_parts && is_of_content() {
+            if source == object || !self.copy_proven(key, &name, &target).await? {
+                return Ok(false);
+            }
+            return self.store.remove(&source).await.map_err(remote).map(|()| true);
+        }
+        match self.store.rename(&source, &object).await {
+            Err(e) if e.kind() == Kind::NotFound => Ok(false),
+            renamed => renamed.map_err(remote).map(|()| true),
+        }
+    }
+
+    /// [`rename`](Self::rename) as a step. Where the content is gone, that is noted, and there is more to do.
+    pub(super) async fn move_on(&self, key: &Key, from: &Place, to: &Place, mut told: Told) -> Result<Told, Failure> {
+        if self.rename(key, from, to).await? {
+            told.did.renamed = 1;
+        } else {
+            told.notes = vec![Note { name: from.name(key), key: key.clone(), holds: false }];
+            told.did.again = true;
+        }
+        Ok(told)
+    }
+
+    /// Copies content of `key`. What was proven of the original is proven of the copy. False where there is no original any
+    /// more.
+    pub(super) async fn copy_proven(&self, key: &Key, from: &[u8], to: &[u8]) -> Result<bool, Failure> {
+        let (source, object) = (self.object(from)?, self.object(to)?);
+        let stat = match self.store.stat(&source).await.map_err(|e| Failure::remote(&e))? {
+            Some(stat) => stat,
+            None => return Ok(false),
+        };
+        let identity = self.identity(&source, stat.len, stat.tag.as_deref());
+        let proven = self.proven(identity.into_iter().collect()).await?;
+        let is_proven = proven.values().any(|proven| proven.is.contains(key));
+        let tag = stat.tag.as_deref().filter(|_| is_proven);
+        let stored = match self.store.copy(&source, &object, tag).await {
+            Ok(stored) => stored,
+            Err(e) if matches!(e.kind(), Kind::NotFound) => return Ok(false),
+            Err(e) => return Err(Failure::remote(&e)),
+        };
+        if is_proven {
+            self.made(key, to, &stored).await?;
+        }
+        self.copied(key, stored).await?;
+        Ok(true)
+    }
+
+    /// [`copy_proven`](Self::copy_proven) as a step. Where the original is gone, that is noted, and there is more to do.
+    pub(super) async fn copy(&self, key: &Key, from: &Place, to: &Place, mut told: Told) -> Result<Told, Failure> {
+        if self.copy_proven(key, &from.name(key), &to.name(key)).await? {
+            told.did.copied = 1;
+        } else {
+            told.notes = vec![Note { name: from.name(key), key: key.clone(), holds: false }];
+            told.did.again = true;
+        }
+        Ok(told)
+    }
+
+    /// Removes content of `key` that is also at `kept_at`, if that is found there now and proven to be it. Else it is moved to
+    /// where content lies that is not in the tree, and there is more to do.
+    pub(super) async fn remove_kept(&self, key: &Key, at: &Place, kept_at: &Place) -> Result<Told, Failure> {
+        let (name, kept) = (at.name(key), kept_at.name(key));
+        let mut told =
+            Told { notes: vec![Note { name: name.clone(), key: key.clone(), holds: false }], did: Exported::default() };
+        let Answer::There(there) = self.ask_one(&name).await? else { return Ok(told) };
+        let is_right = match at {
+            Place::Tree(_) => self.prove_there(&name, &there, key, None).await?,
+            Place::Object | Place::Temporary => Known::Untold,
+        };
+        if is_right == Known::Wrong {
+            self.put_aside(&name).await?;
+            return Ok(told);
+        }
+        // Whether the last thing that was asked is what the removal rests on.
+        let is_kept = self.is_kept(key, &name, &kept).await?;
+        if is_kept == Known::Right && (is_right == Known::Right || !matches!(at, Place::Tree(_))) {
+            self.take(&name).await?;
+            told.did.removed = 1;
+            return Ok(told);
+        }
+        told.did.again = true;
+        if let (Place::Tree(_), Known::Absent | Known::Wrong) = (kept_at, is_kept) {
+            tracing::warn!("remote {}: content of {key} was taken away by somebody else", self.name);
+            told.notes.push(Note { name: kept, key: key.clone(), holds: false });
+        }
+        let outside = names::object(key);
+        match self.clear(key, &Place::Object).await? {
+            Clear::Free if !self.rename(key, at, &Place::Object).await? => {}
+            Clear::Free => {
+                told.notes.push(Note { name: outside, key: key.clone(), holds: true });
+                told.did.renamed = 1;
+            }
+            Clear::Has if is_right == Known::Right && self.prove(&outside, key, None).await? == Known::Right => {
+                self.take(&name).await?;
+                told.did.removed = 1;
+            }
+            _ => self.put_aside(&name).await?,
+        }
+        Ok(told)
+    }
+
+    /// What is known of the content at `kept`, in the end; nothing where that is the very file that is at `name`, since then
+    /// both would be gone.
+    async fn is_kept(&self, key: &Key, name: &[u8], kept: &[u8]) -> Result<Known, Failure> {
+        let are_alike = names::folded(name) == names::folded(kept);
+        if are_alike && !(self.is_spelled_so(name).await? && self.is_spelled_so(kept).await?) {
+            return Ok(Known::Untold);
+        }
+        self.prove(kept, key, None).await
+    }
+
+    /// Removes a file.
+    pub(super) async fn take(&self, name: &[u8]) -> Result<(), Failure> {
+        self.store.remove(&self.object(name)?).await.map_err(|e| Failure::remote(&e))
+    }
+
+    /// Moves what nobody knows out of the way, to a name that nothing ever had.
+    pub(super) async fn put_aside(&self, name: &[u8]) -> Result<(), Failure> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let aside = names::aside(&format!("{now}-{:016x}", RandomState::new().hash_one(now)), name);
+        match self.store.rename(&self.object(name)?, &self.object(&aside)?).await {
+            Err(e) if e.kind() == Kind::NotFound => Ok(()),
+            Err(e) => Err(Failure::remote(&e)),
+            Ok(()) => {
+                let (shown, aside) = (name.escape_ascii(), aside.escape_ascii());
+                tracing::warn!(
+                    "remote {}: what is at {shown} is not known to be content that belongs there; it is put aside as {aside}",
+                    self.name
+                );
+                Ok(())
+            }
+        }
+    }
+}
