@@ -9,6 +9,11 @@ STORE ?= fs
 # Seconds for each fuzz target, of which two run side by side.
 FUZZ_TIME ?= 60
 
+# How many operations `make loss` does on each store, where it begins, and on which of them (a part of a test's name).
+OPERATIONS ?= 10000
+SEED ?= random
+STORES ?=
+
 # yes: git-annex's testremote whole in every combination, also where that takes minutes each.
 WHOLE ?= no
 
@@ -16,7 +21,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint peers rivals bench fuzz clean
+.PHONY: help build demo test lint peers rivals bench loss fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +52,10 @@ rivals: ## install nginx and wrk, which the bench measures beside or with (Debia
 
 bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; results in bench/results/
 	cargo run --release --locked --package bench
+
+loss: peers ## random operations on each store against a model that loses nothing; OPERATIONS=10000 SEED=random STORES=
+	@$(SERVE) all -- env STREAM_TEST_SEED=$(SEED) STREAM_TEST_OPERATIONS=$(OPERATIONS) \
+	  cargo test --locked --test loss_model $(STORES) -- --test-threads 1 --nocapture
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else
 	@testdata/run-fuzz.sh $(FUZZ_TIME)

@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, ExitStatus};
 
-use super::support::annex::{LIMIT, Repo};
+use super::support::annex::Repo;
 use super::support::gateway::Gateway;
+use super::support::hook;
 use super::support::place::{Place, Whose};
 use super::support::proxy::{NAME, stream};
-use super::support::run::run;
+use super::support::trees::import;
 use super::support::way::{Outcome, Way};
 use super::trees::{File, Season, Tree};
 
@@ -108,7 +107,7 @@ impl Lab {
 
     /// A commit of plain files alone.
     pub fn commit_of(&self, files: Tree) -> String {
-        import(&self.repo, &[("plain", files)]);
+        import(&self.repo, &[("refs/kill/plain", files)]);
         self.repo.git(&["rev-parse", "refs/kill/plain"]).ok().stdout.trim().to_string()
     }
 
@@ -119,7 +118,7 @@ impl Lab {
 
     /// `post-receive`, which waits for what was pushed.
     pub fn start_hook(&self) -> Child {
-        self.start(self.command())
+        hook::start(&self.repo, self.timeout)
     }
 
     /// The same, where the directory can only be read. `None` where nothing can be mounted.
@@ -151,35 +150,18 @@ impl Lab {
             command
         };
         let able = unshare(&["true"]).status().is_ok_and(|status| status.success());
-        able.then(|| self.start(unshare(&[env!("CARGO_BIN_EXE_git-annex-remote-stream")])))
-    }
-
-    fn start(&self, mut command: Command) -> Child {
-        command.arg("post-receive").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().expect("it starts")
+        able.then(|| hook::start_as(unshare(&[env!("CARGO_BIN_EXE_git-annex-remote-stream")])))
     }
 
     /// Tells it that the branch was pushed.
     pub fn tell(hook: &mut Child) {
-        let mut stdin = hook.stdin.take().expect("stdin is piped");
-        // It may have ended already.
-        let _ = stdin.write_all(b"0 1 refs/heads/main\n");
+        hook::tell(hook);
     }
 
     /// Waits for its end; what it said.
     #[track_caller]
-    pub fn end(mut hook: Child) -> (ExitStatus, String) {
-        drop(hook.stdin.take());
-        let begun = Instant::now();
-        while hook.try_wait().expect("our child").is_none() {
-            if begun.elapsed() > LIMIT {
-                let _ = hook.kill();
-                panic!("post-receive does not end");
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let done = hook.wait_with_output().expect("its output");
-        (done.status, [&done.stdout[..], &done.stderr].map(String::from_utf8_lossy).concat())
+    pub fn end(hook: Child) -> (ExitStatus, String) {
+        hook::end(hook)
     }
 
     /// `post-receive </dev/null`, to its end.
@@ -409,12 +391,6 @@ impl Lab {
         }
         out
     }
-
-    fn command(&self) -> Command {
-        let mut command = self.repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
-        command.env("STREAM_TIMEOUT", self.timeout);
-        command
-    }
 }
 
 /// Where a tree has a file of git with this content.
@@ -433,35 +409,8 @@ fn further_of(tree: &Tree, further: bool) -> Tree {
 
 /// Commits of both trees, and of both with a further file.
 fn commits(repo: &Repo, season: &Season) -> [String; 4] {
-    let names = ["a", "b", "a-more", "b-more"];
+    let names = ["refs/kill/a", "refs/kill/b", "refs/kill/a-more", "refs/kill/b-more"];
     let tree = |(n, name): (usize, &&'static str)| (*name, further_of(&season.trees[n % 2], n >= 2));
     import(repo, &names.iter().enumerate().map(tree).collect::<Vec<_>>());
-    names.map(|name| repo.git(&["rev-parse", &format!("refs/kill/{name}")]).ok().stdout.trim().to_string())
-}
-
-/// Makes a commit of each tree.
-fn import(repo: &Repo, trees: &[(&str, Tree)]) {
-    let mut stream = Vec::new();
-    for (n, (name, tree)) in trees.iter().enumerate() {
-        let head = format!("commit refs/kill/{name}\ncommitter T <t@example.org> {n} +0000\ndata 0\ndeleteall\n");
-        stream.extend_from_slice(head.as_bytes());
-        for (path, file) in tree {
-            let link;
-            let (mode, content) = match file {
-                File::Plain(content) => ("100644", content),
-                File::Annexed(key) => {
-                    link = format!(".git/annex/objects/{key}/{key}").into_bytes();
-                    ("120000", &link)
-                }
-            };
-            stream.extend_from_slice(format!("M {mode} inline {path}\ndata {}\n", content.len()).as_bytes());
-            stream.extend_from_slice(content);
-            stream.push(b'\n');
-        }
-    }
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    std::fs::write(file.path(), stream).expect("written");
-    let mut command = repo.command(Path::new("sh"));
-    command.args(["-c", "exec git fast-import --quiet < \"$1\"", "sh"]).arg(file.path());
-    run(&mut command, LIMIT).ok();
+    names.map(|name| repo.git(&["rev-parse", name]).ok().stdout.trim().to_string())
 }

@@ -9,7 +9,6 @@ mod shared;
 mod stores;
 mod together;
 mod trees;
-mod watch;
 
 #[path = "../support/mod.rs"]
 mod support;

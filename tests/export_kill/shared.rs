@@ -1,59 +1,47 @@
 //! Two gateways export to one store at the same time, neither knowing of the other: the content of no key is lost.
 
-use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 
-use super::lab::Lab;
+use super::lab::{Lab, PATIENT};
 use super::stores::{Bucket, Directory};
 use super::support::annex::Repo;
-use super::support::proxy::{NAME, stream};
+use super::support::hook;
+use super::support::neighbour::Neighbour;
+use super::support::proxy::NAME;
 use super::support::way::Way;
 use super::whole;
 
 /// A second server with the remote of the first.
-struct Other(Repo);
+struct Other(Neighbour);
 
 impl Other {
     fn of(lab: &mut Lab) -> Other {
         lab.words_may_lie_beside = true;
-        let repo = Repo::clone_of(&lab.repo);
-        let mut options = lab.place.options(super::support::place::Whose::Theirs);
-        options.retain(|option| option.starts_with("directory="));
-        let options: Vec<&str> = options.iter().map(String::as_str).collect();
-        let shown = repo.enableremote(NAME, &lab.place, &options).ok().all();
-        repo.verify(NAME, &shown);
-        for (name, value) in [("annex-proxy", "true"), ("annex-tracking-branch", "main")] {
-            repo.git(&["config", &format!("remote.{NAME}.{name}"), value]).ok();
-        }
-        stream(&repo, &["updateproxy"]).ok();
-        let other = Other(repo);
-        other.learn(lab);
+        let other = Other(Neighbour::of(&lab.repo, &[(NAME, &lab.place)]));
+        other.gets_trees(lab);
         other
     }
 
     /// Each hears what the other recorded.
     fn learn(&self, lab: &Lab) {
-        let url = |repo: &Repo| repo.dir().display().to_string();
-        let fetch = |to: &Repo, from: &Repo| {
-            to.git(&["fetch", "--quiet", &url(from), "+refs/heads/git-annex:refs/remotes/other/git-annex"]).ok();
-        };
-        for (to, from) in [(&self.0, &lab.repo), (&lab.repo, &self.0), (&self.0, &lab.repo)] {
-            // What is in the journal is not in the branch yet.
-            from.annex(&["merge", "--quiet"]).ok();
-            fetch(to, from);
-            to.annex(&["merge", "--quiet"]).ok();
-        }
-        self.0.git(&["fetch", "--quiet", &url(&lab.repo), "+refs/kill/*:refs/kill/*"]).ok();
+        self.0.learn(&lab.repo);
+        self.gets_trees(lab);
+    }
+
+    fn gets_trees(&self, lab: &Lab) {
+        self.0.gets(&lab.repo, "+refs/kill/*:refs/kill/*");
     }
 
     fn push(&self, commit: &str) {
-        self.0.git(&["update-ref", "refs/heads/main", commit]).ok();
+        self.repo().git(&["update-ref", "refs/heads/main", commit]).ok();
     }
 
     fn start_hook(&self) -> Child {
-        let mut command = self.0.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
-        command.arg("post-receive").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().expect("it starts")
+        hook::start(self.repo(), PATIENT)
+    }
+
+    fn repo(&self) -> &Repo {
+        &self.0.0
     }
 
     /// Is pushed to, and exports. What it said.
@@ -181,7 +169,7 @@ fn a_gateway_that_is_killed_keeps_the_others_out_until_it_goes_on() {
 fn a_gateway_that_was_killed_while_it_asked_is_not_waited_for_long() {
     let mut lab = Directory::new().lab;
     let other = Other::of(&mut lab);
-    let word = lab.place.path().join(".git/annex/stream").join(other.0.uuid());
+    let word = lab.place.path().join(".git/annex/stream").join(other.repo().uuid());
     std::fs::create_dir_all(word.parent().expect("a directory")).expect("made");
     std::fs::write(&word, "asks 1-2\n").expect("written");
     lab.push_other();

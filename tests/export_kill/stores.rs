@@ -7,8 +7,8 @@ use super::lab::Lab;
 use super::support::faulty::{At, Faulty, How, What};
 use super::support::place::{Place, Whose};
 use super::support::proxy::NAME;
+use super::support::watch::Watch;
 use super::support::way::{Outcome, Way};
-use super::watch::Watch;
 
 /// A bucket behind a server that counts requests, and kills.
 pub struct Bucket {

@@ -1,54 +1,7 @@
 //! Two trees that differ in every way that an export has to deal with.
 
-use std::collections::BTreeMap;
-
-use sha2::{Digest, Sha256};
-
 use super::support::annex::content;
-
-/// What is at a path.
-#[derive(Clone)]
-pub enum File {
-    /// A file of git.
-    Plain(Vec<u8>),
-    /// A link to content of this key.
-    Annexed(String),
-}
-
-/// The files of a commit, by path.
-pub type Tree = BTreeMap<String, File>;
-
-/// Contents by key. Nearly all are of the same length, so that no length tells them apart.
-#[derive(Default)]
-pub struct Contents(pub BTreeMap<String, Vec<u8>>);
-
-const LEN: usize = 1000;
-
-impl Contents {
-    /// A key whose name is the digest of its content.
-    pub fn digest(&mut self, seed: u64) -> String {
-        self.keep(format!("SHA256-s{LEN}--{}", hex(&content(seed, LEN))), seed)
-    }
-
-    /// A key that does not tell its length either.
-    pub fn without_length(&mut self, seed: u64) -> String {
-        self.keep(format!("SHA256--{}", hex(&content(seed, LEN))), seed)
-    }
-
-    /// A key of which nobody can tell whether content is its.
-    pub fn unverifiable(&mut self, seed: u64) -> String {
-        self.keep(format!("WORM-s{LEN}-m1--file{seed}"), seed)
-    }
-
-    fn keep(&mut self, key: String, seed: u64) -> String {
-        self.0.insert(key.clone(), content(seed, LEN));
-        key
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
+pub use super::support::trees::{Contents, File, LEN, Tree};
 
 /// The trees, and keys whose content comes only after the tree.
 pub struct Season {

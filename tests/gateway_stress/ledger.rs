@@ -22,7 +22,7 @@ impl Ledger {
     /// `server` itself is not so, or where a lock is left.
     #[track_caller]
     pub fn hold_against(&self, server: &Repo) {
-        let recorded = recorded(server);
+        let recorded = server.recorded();
         let expected = self.0.lock().expect("no holder panics");
         let wrong: Vec<_> = expected.iter().filter(|(line, present)| recorded.get(*line) != Some(*present)).collect();
         assert!(wrong.is_empty(), "{} of {} lines lost: {wrong:#?}", wrong.len(), expected.len());
@@ -51,19 +51,6 @@ pub fn keyed(part: u64, n: u64, len: usize) -> (String, Vec<u8>) {
 pub fn annex_dir(repo: &Repo) -> PathBuf {
     let inner = repo.dir().join(".git");
     if inner.exists() { inner.join("annex") } else { repo.dir().join("annex") }
-}
-
-/// All location logs of the branch.
-fn recorded(server: &Repo) -> BTreeMap<(String, String), bool> {
-    let lines = server.git(&["grep", "-a", "", "git-annex", "--", "*--*.log"]).ok().stdout;
-    let parse = |line: &str| {
-        let (path, value) = line.split_once(".log:")?;
-        let key = path.rsplit_once('/')?.1;
-        let mut words = value.split(' ').skip(1);
-        let (present, uuid) = (words.next()?, words.next()?);
-        Some(((key.to_string(), uuid.to_string()), present == "1"))
-    };
-    lines.lines().filter_map(parse).collect()
 }
 
 /// Keys whose content is there, and files that tell of a lock.

@@ -1,5 +1,6 @@
 //! A scratch git-annex repository, cut off from the user's own configuration.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -159,6 +160,20 @@ impl Repo {
     /// The bytes of `name` in the work tree, or None when they are not here.
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
         std::fs::read(self.dir().join(name)).ok()
+    }
+
+    /// All location logs of the git-annex branch: for each key and uuid, whether the content is there.
+    #[track_caller]
+    pub fn recorded(&self) -> BTreeMap<(String, String), bool> {
+        let lines = self.git(&["grep", "-a", "", "git-annex", "--", "*--*.log"]).ok().stdout;
+        let parse = |line: &str| {
+            let (path, value) = line.split_once(".log:")?;
+            let key = path.rsplit_once('/')?.1;
+            let mut words = value.split(' ').skip(1);
+            let (present, uuid) = (words.next()?, words.next()?);
+            Some(((key.to_string(), uuid.to_string()), present == "1"))
+        };
+        lines.lines().filter_map(parse).collect()
     }
 
     /// A command in this repository and its environment.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 use rustix::process::{Pid, Signal, kill_process};
@@ -94,6 +94,8 @@ struct State {
     open: HashMap<usize, TcpStream>,
     /// Connections that were accepted.
     accepted: usize,
+    /// Requests that are under way.
+    busy: usize,
     /// Faults that happened.
     met: Vec<String>,
     /// Requests that come late.
@@ -138,6 +140,22 @@ impl Faulty {
         let state = self.shared.state();
         let waited = self.shared.changed.wait_timeout_while(state, limit, |state| !state.open.is_empty());
         assert!(!waited.expect("no holder panics").1.timed_out(), "somebody is connected still after {limit:?}");
+    }
+
+    /// Waits until all is dealt with that those had sent who are dead, while others stay connected.
+    #[track_caller]
+    pub fn settled(&self) {
+        let begun = Instant::now();
+        loop {
+            let (living, dead) = self.shared.peers();
+            let state = self.shared.state();
+            if dead == 0 && state.busy == 0 && state.open.len() == living {
+                return;
+            }
+            drop(state);
+            assert!(begun.elapsed() < Duration::from_secs(120), "what the dead had sent is not dealt with");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// How often a fault happened to requests whose head contains `about`.
@@ -187,6 +205,20 @@ impl Shared {
         self.state.lock().expect("no holder panics")
     }
 
+    /// How many are connected, and how many of those whose end was heard of are not let go of yet.
+    fn peers(&self) -> (usize, usize) {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table of connections");
+        let ours = format!(":{:04X}", self.port);
+        let states = table.lines().filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.get(1).is_some_and(|local| local.ends_with(&ours)).then(|| words.get(3).copied().unwrap_or(""))
+        });
+        let states: Vec<&str> = states.collect();
+        let count = |wanted: &str| states.iter().filter(|state| **state == wanted).count();
+        // ESTABLISHED, CLOSE_WAIT.
+        (count("01"), count("08"))
+    }
+
     fn accept(self: &Arc<Self>, listener: TcpListener) {
         let shared = Arc::clone(self);
         std::thread::spawn(move || {
@@ -220,11 +252,18 @@ impl Shared {
             if head.is_empty() {
                 return Ok(());
             }
+            let _busy = Busy::new(self);
             let fault = self.fault(&head);
             let length = length(&head);
             match fault {
                 Some((At::Sending(n), how)) => {
-                    io::copy(&mut up.by_ref().take(n as u64), &mut io::sink())?;
+                    // Nobody sends more than there is.
+                    let n = match length {
+                        Some(Length::Bytes(len)) => len.min(n as u64),
+                        Some(Length::Chunks | Length::ToEnd) => n as u64,
+                        None => 0,
+                    };
+                    io::copy(&mut up.by_ref().take(n), &mut io::sink())?;
                     return self.break_off(client, how);
                 }
                 Some((At::Sent, how)) => {
@@ -317,6 +356,22 @@ impl Shared {
             }
         }
         Err(gone())
+    }
+}
+
+/// A request is under way.
+struct Busy<'a>(&'a Shared);
+
+impl<'a> Busy<'a> {
+    fn new(shared: &'a Shared) -> Busy<'a> {
+        shared.state().busy += 1;
+        Busy(shared)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).busy -= 1;
     }
 }
 

@@ -17,6 +17,8 @@ pub const SOON: Duration = Duration::from_secs(60);
 /// A server; killed when dropped.
 pub struct Gateway {
     process: Child,
+    /// Its process, or that of the container in which it is the first.
+    pid: Pid,
     /// `127.0.0.1:PORT`, or the path of a socket.
     pub address: String,
     /// Where `/metrics` are.
@@ -80,7 +82,8 @@ impl Gateway {
             }
             to.add(None);
         });
-        let mut gateway = Gateway { process, address: String::new(), admin: String::new(), said };
+        let pid = Pid::from_child(&process);
+        let mut gateway = Gateway { process, pid, address: String::new(), admin: String::new(), said };
         let address = |line: String, scheme: &str| {
             let rest = line.strip_prefix("listening address=")?;
             rest.strip_suffix(scheme).map(|address| address.trim_end().to_string())
@@ -91,6 +94,32 @@ impl Gateway {
             plain.or_else(|| address(line.to_string(), "scheme=https"))
         });
         gateway
+    }
+
+    /// Serves `repo` as the first process of a container of its own: of a namespace of processes. `None` where that needs
+    /// rights that are missing here.
+    #[track_caller]
+    pub fn contained(repo: &Repo, flags: &[&str]) -> Option<Gateway> {
+        let container = |words: &[&str]| {
+            let mut command = repo.command(Path::new("unshare"));
+            command.args(words).args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
+            command
+        };
+        let ways: [&[&str]; 2] = [&[], &["--user", "--map-root-user"]];
+        let is_able = |words: &&&[&str]| {
+            let mut command = container(words);
+            let command = command.arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        let mut command = container(ways.iter().find(is_able)?);
+        command.arg(env!("CARGO_BIN_EXE_git-annex-remote-stream")).args(["p2phttp", "--admin", "127.0.0.1:0"]);
+        let mut gateway = Gateway::start(command.args(["--bind", "127.0.0.1", "--port", "0"]).args(flags));
+        let outer = gateway.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
+        let inner = children.ok().and_then(|children| children.split_whitespace().next()?.parse().ok());
+        // Whoever made the container ends after it; the other way round nobody knows when the first process has ended.
+        gateway.pid = inner.and_then(Pid::from_raw).expect("the kernel tells of children");
+        Some(gateway)
     }
 
     /// Waits until it says a line of which `find` makes something.
@@ -143,7 +172,7 @@ impl Gateway {
     #[track_caller]
     pub fn held(&self) -> Held {
         let count = |what: &str| {
-            let path = format!("/proc/{}/{what}", self.process.id());
+            let path = format!("/proc/{}/{what}", self.pid());
             std::fs::read_dir(path).map_or(0, Iterator::count)
         };
         Held {
@@ -159,12 +188,12 @@ impl Gateway {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.process), signal).expect("it is running");
+        kill_process(self.pid, signal).expect("it is running");
     }
 
     /// Waits until it has ended, on its own or by a signal.
@@ -193,7 +222,8 @@ impl Gateway {
 
     /// As a power cut does.
     pub fn kill(mut self) {
-        self.signal(Signal::KILL);
+        // It may have been killed by another.
+        let _ = kill_process(self.pid, Signal::KILL);
         self.ended();
     }
 }

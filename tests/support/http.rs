@@ -33,17 +33,22 @@ impl Client {
     /// Connects to `HOST:PORT`, or to a socket's path.
     #[track_caller]
     pub fn connect(address: &str) -> Client {
+        Client::try_connect(address).expect("it listens")
+    }
+
+    /// The same to a server that may be gone.
+    pub fn try_connect(address: &str) -> io::Result<Client> {
         let socket = if address.starts_with('/') {
-            let stream = UnixStream::connect(address).expect("it listens");
-            stream.set_read_timeout(Some(LIMIT)).and_then(|()| stream.set_write_timeout(Some(LIMIT))).expect("limits");
+            let stream = UnixStream::connect(address)?;
+            stream.set_read_timeout(Some(LIMIT)).and_then(|()| stream.set_write_timeout(Some(LIMIT)))?;
             Socket::Unix(stream)
         } else {
-            let stream = TcpStream::connect(address).expect("it listens");
-            stream.set_read_timeout(Some(LIMIT)).and_then(|()| stream.set_write_timeout(Some(LIMIT))).expect("limits");
-            stream.set_nodelay(true).expect("a socket");
+            let stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(LIMIT)).and_then(|()| stream.set_write_timeout(Some(LIMIT)))?;
+            stream.set_nodelay(true)?;
             Socket::Tcp(stream)
         };
-        Client { stream: BufReader::new(socket) }
+        Ok(Client { stream: BufReader::new(socket) })
     }
 
     /// The same connection once more, for another thread to send on.

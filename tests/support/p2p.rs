@@ -56,6 +56,15 @@ impl Session {
         session
     }
 
+    /// Greets a server that may be gone by now; whether it is not.
+    pub fn try_greet(&mut self) -> bool {
+        let is_there = self.line().is_some_and(|line| line.starts_with("AUTH-SUCCESS "));
+        if is_there {
+            self.send(b"VERSION 4\n");
+        }
+        is_there && self.line().is_some()
+    }
+
     /// Sends bytes. A server that is gone does not mind.
     pub fn send(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("stdin is open");

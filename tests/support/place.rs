@@ -177,9 +177,16 @@ impl Place {
 
     /// Puts a file there, past both subjects.
     pub fn write(&self, name: &str, content: &[u8]) {
+        assert!(self.try_write(name, content), "{name} is not written");
+    }
+
+    /// The same where something may be in the way; whether it is done.
+    pub fn try_write(&self, name: &str, content: &[u8]) -> bool {
         let from = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(from.path(), content).expect("written");
-        self.rclone_at(&["copyto", "--no-check-dest", &from.path().display().to_string()], &format!("/{name}"), None);
+        let words = ["copyto", "--no-check-dest", &from.path().display().to_string()];
+        let done = run(&mut self.command(&words, &format!("/{name}")), Duration::from_secs(60));
+        done.status.success()
     }
 
     /// Removes a file there, past both subjects.

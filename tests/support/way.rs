@@ -47,7 +47,7 @@ impl Way<'_> {
     pub fn check(self, uuid: &str, key: &str) -> Outcome {
         match self {
             Way::Http(_) => self.post(uuid, "checkpresent", key, None),
-            Way::Stdio(..) => verdict(self.session(uuid), &format!("CHECKPRESENT {key}\n")),
+            Way::Stdio(..) => by_line::check(&mut self.session(uuid), key),
         }
     }
 
@@ -56,7 +56,31 @@ impl Way<'_> {
     pub fn remove(self, uuid: &str, key: &str) -> Outcome {
         match self {
             Way::Http(_) => self.post(uuid, "remove", key, None),
-            Way::Stdio(..) => verdict(self.session(uuid), &format!("REMOVE {key}\n")),
+            Way::Stdio(..) => by_line::remove(&mut self.session(uuid), key),
+        }
+    }
+
+    /// What the server's clock says.
+    #[track_caller]
+    pub fn timestamp(self, uuid: &str) -> Option<u64> {
+        match self {
+            Way::Http(server) => {
+                let path = format!("/git-annex/{uuid}/v4/gettimestamp?clientuuid={CLIENT}");
+                let mut client = Client::try_connect(&server.address).ok()?;
+                client.try_send(post_head(&path, &[], 0)).ok()?;
+                let text = client.try_answer(false).ok()??.text();
+                text.strip_prefix("{\"timestamp\":")?.trim_end().strip_suffix('}')?.parse().ok()
+            }
+            Way::Stdio(..) => by_line::timestamp(&mut self.session(uuid)),
+        }
+    }
+
+    /// REMOVE-BEFORE.
+    #[track_caller]
+    pub fn remove_before(self, uuid: &str, key: &str, limit: u64) -> Outcome {
+        match self {
+            Way::Http(_) => self.post(uuid, &format!("remove-before?timestamp={limit}&"), key, None),
+            Way::Stdio(..) => by_line::remove_before(&mut self.session(uuid), key, limit),
         }
     }
 
@@ -66,26 +90,19 @@ impl Way<'_> {
         if let Way::Http(_) = self {
             return self.post(uuid, "put", key, Some(content));
         }
-        let mut session = self.session(uuid);
-        session.send(format!("PUT  {key}\n").as_bytes());
-        match session.line() {
-            Some(line) if line.starts_with("ALREADY-HAVE") => return Outcome::Yes,
-            Some(line) if line == "PUT-FROM 0" => {}
-            other => return failed(other),
-        }
-        session.send(format!("DATA {}\n", content.len()).as_bytes());
-        session.send(content);
-        verdict(session, "VALID\n")
+        by_line::put(&mut self.session(uuid), key, content)
     }
 
     /// GET, whole.
     #[track_caller]
     pub fn get(self, uuid: &str, key: &str) -> Outcome {
-        let Way::Http(server) = self else { return self.get_by_line(uuid, key) };
-        let mut client = server.connect();
-        client.send(format!(
-            "GET /git-annex/{uuid}/v4/key/{key}?clientuuid={CLIENT} HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        ));
+        let Way::Http(server) = self else { return by_line::get(&mut self.session(uuid), key) };
+        let mut client = match Client::try_connect(&server.address) {
+            Ok(client) => client,
+            Err(e) => return Outcome::Failed(e.to_string()),
+        };
+        let path = format!("/git-annex/{uuid}/v4/key/{key}?clientuuid={CLIENT}");
+        let _ = client.try_send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         match client.try_answer(false) {
             Ok(Some(answer)) if answer.status == 200 && answer.body.is_empty() => Outcome::No,
             Ok(Some(answer)) if answer.status == 200 => Outcome::Content(answer.body),
@@ -93,24 +110,6 @@ impl Way<'_> {
             Ok(Some(answer)) => Outcome::Failed(format!("{} {}", answer.status, answer.text())),
             Ok(None) => Outcome::Failed("the connection was closed".into()),
             Err(e) => Outcome::Failed(e.to_string()),
-        }
-    }
-
-    fn get_by_line(self, uuid: &str, key: &str) -> Outcome {
-        let mut session = self.session(uuid);
-        session.send(format!("GET 0  {key}\n").as_bytes());
-        let len = match session.line() {
-            Some(line) if line.starts_with("DATA ") => line[5..].parse::<usize>().expect("a length"),
-            other => return failed(other),
-        };
-        let content = session.bytes(len);
-        if content.len() < len {
-            return Outcome::Failed(format!("{} of {len} bytes", content.len()));
-        }
-        match session.line().as_deref() {
-            Some("VALID") => Outcome::Content(content),
-            Some("INVALID") if len == 0 => Outcome::No,
-            other => Outcome::Failed(format!("{other:?}")),
         }
     }
 
@@ -125,8 +124,12 @@ impl Way<'_> {
     #[track_caller]
     fn post(self, uuid: &str, op: &str, key: &str, content: Option<&[u8]>) -> Outcome {
         let Way::Http(server) = self else { panic!("a server") };
-        let mut client: Client = server.connect();
-        let path = format!("/git-annex/{uuid}/v4/{op}?clientuuid={CLIENT}&key={key}");
+        let mut client = match Client::try_connect(&server.address) {
+            Ok(client) => client,
+            Err(e) => return Outcome::Failed(e.to_string()),
+        };
+        let op = if op.contains('?') { op.to_string() } else { format!("{op}?") };
+        let path = format!("/git-annex/{uuid}/v4/{op}clientuuid={CLIENT}&key={key}");
         let header = length(content.map_or(0, <[u8]>::len));
         let headers: &[&str] = if content.is_some() { &[&header] } else { &[] };
         let body = content.unwrap_or_default();
@@ -152,19 +155,83 @@ impl Way<'_> {
     }
 }
 
-fn verdict(mut session: Session, request: &str) -> Outcome {
-    session.send(request.as_bytes());
-    match session.line() {
-        Some(line) if line.starts_with("SUCCESS") => Outcome::Yes,
-        Some(line) if line.starts_with("FAILURE") => Outcome::No,
-        other => failed(other),
-    }
-}
+/// The same requests by lines, in a session that was greeted.
+pub mod by_line {
+    use super::{Outcome, Session};
 
-fn failed(line: Option<String>) -> Outcome {
-    match line {
-        Some(line) if line.starts_with("ERROR ") => Outcome::Failed(line),
-        Some(line) => panic!("the server says {line:?}"),
-        None => Outcome::Failed("the server left".into()),
+    /// CHECKPRESENT.
+    #[track_caller]
+    pub fn check(session: &mut Session, key: &str) -> Outcome {
+        verdict(session, &format!("CHECKPRESENT {key}\n"))
+    }
+
+    /// REMOVE.
+    #[track_caller]
+    pub fn remove(session: &mut Session, key: &str) -> Outcome {
+        verdict(session, &format!("REMOVE {key}\n"))
+    }
+
+    /// GETTIMESTAMP.
+    #[track_caller]
+    pub fn timestamp(session: &mut Session) -> Option<u64> {
+        session.send(b"GETTIMESTAMP\n");
+        session.line()?.strip_prefix("TIMESTAMP ")?.parse().ok()
+    }
+
+    /// REMOVE-BEFORE.
+    #[track_caller]
+    pub fn remove_before(session: &mut Session, key: &str, limit: u64) -> Outcome {
+        verdict(session, &format!("REMOVE-BEFORE {limit} {key}\n"))
+    }
+
+    /// PUT, of what is not there yet.
+    #[track_caller]
+    pub fn put(session: &mut Session, key: &str, content: &[u8]) -> Outcome {
+        session.send(format!("PUT  {key}\n").as_bytes());
+        let from: usize = match session.line() {
+            Some(line) if line.starts_with("ALREADY-HAVE") => return Outcome::Yes,
+            Some(line) if line.starts_with("PUT-FROM ") => line[9..].parse().expect("an offset"),
+            other => return failed(other),
+        };
+        session.send(format!("DATA {}\n", content.len() - from).as_bytes());
+        session.send(&content[from..]);
+        verdict(session, "VALID\n")
+    }
+
+    /// GET, whole.
+    #[track_caller]
+    pub fn get(session: &mut Session, key: &str) -> Outcome {
+        session.send(format!("GET 0  {key}\n").as_bytes());
+        let len = match session.line() {
+            Some(line) if line.starts_with("DATA ") => line[5..].parse::<usize>().expect("a length"),
+            other => return failed(other),
+        };
+        let content = session.bytes(len);
+        if content.len() < len {
+            return Outcome::Failed(format!("{} of {len} bytes", content.len()));
+        }
+        match session.line().as_deref() {
+            Some("VALID") => Outcome::Content(content),
+            Some("INVALID") if len == 0 => Outcome::No,
+            other => Outcome::Failed(format!("{other:?}")),
+        }
+    }
+
+    #[track_caller]
+    fn verdict(session: &mut Session, request: &str) -> Outcome {
+        session.send(request.as_bytes());
+        match session.line() {
+            Some(line) if line.starts_with("SUCCESS") => Outcome::Yes,
+            Some(line) if line.starts_with("FAILURE") => Outcome::No,
+            other => failed(other),
+        }
+    }
+
+    fn failed(line: Option<String>) -> Outcome {
+        match line {
+            Some(line) if line.starts_with("ERROR ") => Outcome::Failed(line),
+            Some(line) => panic!("the server says {line:?}"),
+            None => Outcome::Failed("the server left".into()),
+        }
     }
 }

@@ -9,7 +9,13 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// A process that was not waited for yet.
+pub fn aim(pid: u32) -> OwnedFd {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the id of a process");
+    pidfd_open(pid, PidfdFlags::empty()).expect("it was not waited for")
+}
 
 /// Directories, and what changes below them.
 pub struct Watch {
@@ -27,11 +33,14 @@ impl Watch {
 
     /// Kills `pid` at the `nth` change; returns how many there were before it ended.
     pub fn kill_at(&mut self, pid: u32, nth: usize) -> usize {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the id of a process");
-        let process = pidfd_open(pid, PidfdFlags::empty()).expect("it was not waited for");
+        self.kill_when(&aim(pid), nth)
+    }
+
+    /// The same for a process that may be waited for meanwhile.
+    pub fn kill_when(&mut self, process: &OwnedFd, nth: usize) -> usize {
         let mut changes = 0;
         loop {
-            let mut fds = [PollFd::new(&self.queue, PollFlags::IN), PollFd::new(&process, PollFlags::IN)];
+            let mut fds = [PollFd::new(&self.queue, PollFlags::IN), PollFd::new(process, PollFlags::IN)];
             let limit = Timespec { tv_sec: 120, tv_nsec: 0 };
             assert!(poll(&mut fds, Some(&limit)).expect("poll works") > 0, "it does nothing, and does not end");
             let ended = !fds[1].revents().is_empty();
@@ -39,7 +48,7 @@ impl Watch {
                 changes += 1;
                 if changes == nth {
                     // It may have ended by itself.
-                    let _ = kill_process(pid, Signal::KILL);
+                    let _ = pidfd_send_signal(process, Signal::KILL);
                 }
                 if let Some(dir) = new {
                     self.add(&dir);
