@@ -437,3 +437,32 @@ fn staging_leaves_no_directory_of_its_own_in_a_tree() {
         assert_eq!(std::fs::read(annex.join("tmp")).expect("there"), b"another");
     });
 }
+
+/// Where both names are there the store tells them apart, and nothing is looked up in lists, which may be behind.
+#[test]
+fn two_files_whose_names_differ_in_case_are_two_where_the_server_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start("webdav", dir.path(), &[]);
+    let context = Context { tree: true, ..quick() };
+    run(async {
+        let store = open("webdav", &options(&server), &context);
+        let (upper, lower) = (ObjectName::new("Case").expect("a name"), ObjectName::new("case").expect("a name"));
+        for round in 0..2 {
+            put(&*store, &upper, &Bytes::from_static(b"1")).await;
+            put(&*store, &lower, &Bytes::from_static(b"22")).await;
+            for (name, len) in [(&upper, 1), (&lower, 2)] {
+                assert_eq!(store.stat(name).await.expect("told").expect("there").len, len, "{round}");
+            }
+            store.remove(&lower).await.expect("removed");
+            assert!(
+                store.stat(&upper).await.expect("told").is_some() && store.stat(&lower).await.expect("told").is_none()
+            );
+            store.rename(&upper, &lower).await.expect("renamed");
+            assert!(
+                store.stat(&upper).await.expect("told").is_none() && store.stat(&lower).await.expect("told").is_some()
+            );
+            store.remove(&lower).await.expect("removed");
+        }
+        assert!(!store.folding().await.expect("told").case);
+    });
+}

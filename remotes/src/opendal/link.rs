@@ -15,7 +15,7 @@ use super::errors;
 use super::service::{Layout, Service};
 use super::staging::Staging;
 use super::transport::{Answers, Client, Transport, Watch};
-use crate::fold::respellings;
+use crate::fold::{Folding, respellings};
 use crate::retry::{Backoff, TRIES};
 use crate::{Context, Error, Kind, Op, Result, Until, late};
 
@@ -44,6 +44,17 @@ pub(super) enum InTheWay {
     Directory,
     /// A file of another name that the service does not tell from this one.
     Twin,
+}
+
+/// How a name is listed that something is found at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    /// As it was asked for.
+    So,
+    /// Under another name that some place takes for it, and not under this one.
+    Otherwise,
+    /// Under neither.
+    Not,
 }
 
 /// An operator whose requests report to a watch.
@@ -232,7 +243,7 @@ impl Link {
     }
 
     /// Whether what was found at `path` of a tree has that very name. Whether the service folds names is tried once for each way
-    /// to do so, on the first name that tells; where something is found, be it a file of its own, names are looked up in lists.
+    /// to do so, on the first name that tells; where it does, names are looked up in lists.
     pub(super) async fn is_exact(&self, op: Op, path: &str) -> Result<bool> {
         if !self.context.tree || self.service.layout == Layout::Flat {
             return Ok(true);
@@ -243,7 +254,9 @@ impl Link {
                 && let Some(other) = other.and_then(|other| String::from_utf8(other).ok())
                 && self.service.keeps(&other).is_ok()
             {
-                known.set(Some(self.meta(op, &other).await?.is_some()));
+                // What is listed under the other name too is another file, and so the two are told apart.
+                let is_found = self.meta(op, &other).await?.is_some();
+                known.set(Some(is_found && self.listed(op, &other).await? != Listed::So));
             }
             folds |= known.get() == Some(true);
         }
@@ -255,29 +268,44 @@ impl Link {
         Ok(self.meta(op, path).await?.is_some())
     }
 
-    /// Whether what is found at `path` has this very name, and the directories above it theirs, as far as the service lists them.
+    /// False where what is found at `path`, or a directory above it, is listed under another spelling and not under this one. A
+    /// list may be behind: where it knows nothing of the kind, what was found is believed.
     async fn is_spelled(&self, op: Op, path: &str) -> Result<bool> {
-        if !self.can().list {
-            return Ok(true);
-        }
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         for end in ends {
-            let part = &path[..end];
-            let dir = part.rfind('/').map_or("/", |at| &part[..=at]);
-            let find = |o: Operator| async move {
-                let mut lister = o.lister(dir).await?;
-                while let Some(entry) = lister.next().await.transpose()? {
-                    if entry.path().trim_end_matches('/') == part {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            };
-            if !self.often(op, find).await? {
+            if self.listed(op, &path[..end]).await? == Listed::Otherwise {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Under which spelling `path` is listed in its directory.
+    async fn listed(&self, op: Op, path: &str) -> Result<Listed> {
+        if !self.can().list {
+            return Ok(Listed::Not);
+        }
+        let dir = path.rfind('/').map_or("/", |at| &path[..=at]);
+        let folded = Folding::ALL.fold(path.as_bytes());
+        let folded = &folded;
+        let find = |o: Operator| async move {
+            let mut lister = o.lister(dir).await?;
+            let mut listed = Listed::Not;
+            while let Some(entry) = lister.next().await.transpose()? {
+                let name = entry.path().trim_end_matches('/');
+                if name == path {
+                    return Ok(Listed::So);
+                }
+                if Folding::ALL.fold(name.as_bytes()) == *folded {
+                    listed = Listed::Otherwise;
+                }
+            }
+            Ok(listed)
+        };
+        match self.often(op, find).await {
+            Err(e) if e.kind() == Kind::NotFound => Ok(Listed::Not),
+            listed => listed,
+        }
     }
 
     /// Removes the file at `path`, if one of that name is there, while there is time.
