@@ -206,7 +206,14 @@ fn the_doctor_tells_what_seaweedfs_can_do() {
         ("server-side copy (renames in exports)", Yes),
         ("CRC32 checksums (checksums=yes)", Yes),
         ("conditional PUT (If-None-Match)", Yes),
+        ("conditional PUT under a race", Yes),
+        ("conditional DELETE (If-Match)", Yes),
+        ("conditional copy (of the source)", Yes),
+        ("conditional copy (If-None-Match)", Yes),
         ("versioning", No),
+        ("tell case apart", Yes),
+        ("tell forms of Unicode apart", Yes),
+        ("tell dots at the end apart", Yes),
         ("remove it", Yes),
     ];
     assert_eq!(verdicts(&findings), expected, "{findings:#?}");
