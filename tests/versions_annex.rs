@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use git_annex_remote_stream::annex::branch::Edit;
-use git_annex_remote_stream::annex::log::{meta, remote_meta_file};
+use git_annex_remote_stream::annex::log::{LogHashing, meta, remote_meta_file};
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::name::{Key, Uuid};
 use support::annex::{LIMIT, Repo};
@@ -212,7 +212,7 @@ fn what_others_recorded_wrongly_gets_no_name_in_the_tree() {
     let id = version.split_once('#').expect("an id and a name").0.to_string();
     let repository = Repository::open(&lab.repo().dir()).unwrap_or_else(|e| panic!("{e}"));
     let uuid = Uuid::parse(lab.uuid.as_bytes()).expect("a uuid");
-    let file = remote_meta_file(&Key::parse(six.as_bytes()).expect("a key"));
+    let file = remote_meta_file(&Key::parse(six.as_bytes()).expect("a key"), LogHashing::TwoLevels);
     for value in [version, format!("{id}#elsewhere"), "#".into(), String::new(), "x#pre/a".into()] {
         let uuid = uuid.clone();
         let add = move |log: &[u8]| meta::with_value(log, &uuid, meta::VERSION, value.as_bytes(), 7);

@@ -164,7 +164,7 @@ impl Store for Fs {
 
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
         let place = self.path(Op::Stat, object)?;
-        match self.off(Op::Stat, move || place.look()).await? {
+        match self.off(Op::Stat, move || place.look().map_err(tree::absent)).await? {
             Ok(m) if m.is_file() => Ok(Some(Stat { len: m.len(), tag: Some(place::tag(&m)), version: None })),
             Ok(_) => Err(Error::new(Op::Stat, Kind::Protocol, "is no plain file").object(object).on(&self.label)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.root_is_there(Op::Stat).await.map(|()| None),
@@ -175,7 +175,7 @@ impl Store for Fs {
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
         let place = self.path(Op::Get, object)?;
         let opened = self.off(Op::Get, move || {
-            let file = place.open()?;
+            let file = place.open().map_err(tree::absent)?;
             let meta = file.metadata()?;
             Ok((file, meta))
         });

@@ -328,8 +328,11 @@ impl Link {
         let mut backoff = Backoff::new(&self.context);
         loop {
             let call = self.call();
-            let begun = !until.is_over();
-            let request = self.once_on(&call, op, |o| async move { o.delete(path).await });
+            let begun = Cell::new(false);
+            let request = async {
+                begun.set(true);
+                self.once_on(&call, op, |o| async move { o.delete(path).await }).await
+            };
             let done = until.within(op, request).await;
             let absent = matches!(call.watch.refusal(), Some(404 | 410));
             match done {
@@ -338,7 +341,7 @@ impl Link {
                 Ok(()) => return Ok(()),
                 Err(e) if e.kind() == Kind::NotFound => return self.place(op).await,
                 Err(e) => {
-                    if begun {
+                    if begun.get() {
                         late::failed(&self.context, &self.label, path, &e);
                     }
                     backoff.pause(e).await.map_err(|e| e.on(&self.label))?;

@@ -1,5 +1,7 @@
 //! Removing an object, and whether that was done.
 
+use std::cell::Cell;
+
 use aws_sdk_s3::error::ProvideErrorMetadata;
 
 use super::answers::Status;
@@ -11,11 +13,15 @@ use crate::{Error, Kind, Op, Result, Until, late};
 pub(super) async fn remove(inner: &Inner, key: &str, until: &Until) -> Result<()> {
     let mut backoff = Backoff::new(&inner.context);
     loop {
-        let begun = !until.is_over();
-        match until.within(Op::Remove, try_remove(inner, key)).await {
+        let begun = Cell::new(false);
+        let request = async {
+            begun.set(true);
+            try_remove(inner, key).await
+        };
+        match until.within(Op::Remove, request).await {
             Ok(()) => return Ok(()),
             Err(e) => {
-                if begun {
+                if begun.get() {
                     late::failed(&inner.context, &inner.label, key, &e);
                 }
                 backoff.pause(e.during(Op::Remove)).await?;

@@ -63,11 +63,14 @@ impl Guard {
     /// Whether the request of `head` may be looked at any further. Errors: [`Foreign`], for 403.
     pub fn admit(&self, head: &Head<'_>) -> Result<(), Foreign> {
         let asked = &head.origins;
-        if self.loopback_names && asked.host.is_some_and(|host| !is_loopback(host)) {
+        // All that changes something, and much that does not, is asked by POST.
+        let reads = matches!(head.method, Method::Get | Method::Head);
+        // A browser tells the origin of every POST, and a page on the web has a name with a dot.
+        let may_be_a_page = |host| reads || asked.origin.is_some() || asked.fetch_site.is_some() || !is_bare(host);
+        if self.loopback_names && asked.host.is_some_and(|host| !is_loopback(host) && may_be_a_page(host)) {
             return Err(Foreign::Name);
         }
-        // All that changes something, and much that does not, is asked by POST.
-        if matches!(head.method, Method::Get | Method::Head) {
+        if reads {
             return Ok(());
         }
         // Another name or port of the same site is another program, or another person's page.
@@ -132,6 +135,11 @@ fn is_loopback(host: &[u8]) -> bool {
                 || IpAddr::from_str(name).is_ok_and(|address| address.is_ipv4() && address.is_loopback())
         }
     }
+}
+
+/// Whether a Host is one word, which nobody on the web can register. Scripts send such.
+fn is_bare(host: &[u8]) -> bool {
+    !host.is_empty() && host.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
 #[cfg(test)]

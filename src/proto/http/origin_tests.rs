@@ -115,6 +115,14 @@ fn an_open_server_on_loopback_answers_for_its_own_names_only() {
             assert_eq!(admitted(PLAIN, method, &[("Host", host)]), Ok(()), "{method} {host:?}");
         }
     }
+    // What no browser sends may name one word; what one may send may not.
+    assert_eq!(admitted(OPEN, "POST", &[("Host", "x")]), Ok(()));
+    for more in [("Origin", "http://x"), ("Sec-Fetch-Site", "same-origin")] {
+        assert_eq!(admitted(OPEN, "POST", &[("Host", "x"), more]), Err(Foreign::Name), "{more:?}");
+    }
+    for (method, host) in [("GET", "x"), ("HEAD", "x"), ("POST", "x:80"), ("POST", "x.y")] {
+        assert_eq!(admitted(OPEN, method, &[("Host", host)]), Err(Foreign::Name), "{method} {host}");
+    }
     // A rebound name is of the same origin as itself.
     let rebound =
         [("Host", "evil.example:9417"), ("Origin", "http://evil.example:9417"), ("Sec-Fetch-Site", "same-origin")];

@@ -137,7 +137,8 @@ impl Worker {
 
     /// Finds out which names the store does not tell apart, and says so.
     ///
-    /// Errors: it is one without directories, where nothing but the names keeps files from replacing each other.
+    /// Errors: it is one without directories that folds case, where nothing but the names keeps files from replacing each other.
+    /// Forms of Unicode alone are told of: few trees have names that differ by them.
     async fn tell_names(&self, job: Job, store: &dyn Store, ready: &Ready) -> Result<()> {
         let can = store.capabilities();
         if can.write == Write::ReadOnly || can.versions {
@@ -148,7 +149,7 @@ impl Worker {
             return Ok(());
         }
         let label = store.label();
-        if ready.scheme.layout == Layout::Flat {
+        if ready.scheme.layout == Layout::Flat && (folding.case || folding.endings) {
             let detail =
                 format!("it does not tell all names apart ({folding}): files of a tree would replace each other");
             return Err(Error::new(Op::Prove, Kind::Unsupported, detail).on(label));
