@@ -393,8 +393,8 @@ mod tests {
                 );
                 (Box::new(big) as Box<dyn Put>).commit().await.expect("stored beside it");
                 fs.rename(&name(text), &name("x")).await.expect("renamed");
-                fs.rename(&name("x"), &name(&format!("{text}/x"))).await.expect("a directory likewise");
-                fs.remove(&name(&format!("{text}/x"))).await.expect("removed");
+                fs.rename(&name("x"), &name(format!("{text}/x"))).await.expect("a directory likewise");
+                fs.remove(&name(format!("{text}/x"))).await.expect("removed");
                 fs.remove(&name("big")).await.expect("removed");
                 assert_eq!(std::fs::read_dir(root.path()).expect("listed").count(), 0, "{text}");
             }

@@ -69,7 +69,8 @@ impl Branch {
                     break;
                 }
                 let parents: Vec<ObjectId> = at.into_iter().collect();
-                if let Some(commit) = self.advance(&workshop, &lock, at, laid.tree, &parents, message, attempt)? {
+                let commit = self.commit_tree(&workshop, laid.tree, &parents, message)?;
+                if self.move_branch(&workshop, &lock, at, commit, attempt)? {
                     self.arrivals().moved_on(at, commit);
                     last = Some(CommitId(commit));
                     break;
@@ -145,21 +146,18 @@ impl Branch {
         }
     }
 
-    /// Commits `tree` and moves the branch there from `at`. `None` where others moved it meanwhile, up to [`TRIES`] times.
-    pub(super) fn advance(
+    /// Commits `tree`, durably, for the branch to be moved there.
+    pub(super) fn commit_tree(
         &self,
         git: &Workshop<'_>,
-        lock: &JournalLock,
-        at: Option<ObjectId>,
         tree: ObjectId,
         parents: &[ObjectId],
         message: &str,
-        attempt: usize,
-    ) -> Result<Option<ObjectId>, BranchError> {
+    ) -> Result<ObjectId, BranchError> {
         let message = self.config.get().value("annex.commitmessage").unwrap_or_else(|| message.as_bytes().to_vec());
         let commit = self.write_commit(git, tree, parents, message)?;
         git.flush()?;
-        Ok(self.move_branch(git, lock, at, commit, attempt)?.then_some(commit))
+        Ok(commit)
     }
 
     /// Makes a commit that no reference names yet.

@@ -116,7 +116,8 @@ impl Branch {
                     let parents: Vec<ObjectId> = at.into_iter().chain(merged.iter().map(|new| new.commit)).collect();
                     let names: Vec<_> = merged.iter().map(|new| short(&new.name).to_str_lossy().into_owned()).collect();
                     let message = format!("merging {} into git-annex", names.join(" "));
-                    (self.advance(&workshop, &lock, at, laid.tree, &parents, &message, attempt)?, laid.files)
+                    let commit = self.commit_tree(&workshop, laid.tree, &parents, &message)?;
+                    (self.move_branch(&git, &lock, at, commit, attempt)?.then_some(commit), laid.files)
                 }
             };
             if let Some(commit) = commit {

@@ -1,7 +1,5 @@
 //! How much one file of the branch may hold. Anybody who may push writes these files, and who reads one holds it in memory.
 
-use std::ops::Add;
-
 use super::is_of_key;
 
 /// The most that a file of the branch is read of. What is beyond it is no log that anybody keeps: it is an error, and never
@@ -30,7 +28,7 @@ impl Limit {
     pub fn allows(self, log: &[u8]) -> bool {
         let is_end = |byte: &u8| usize::from(matches!(byte, b' ' | b'\n' | b'\r'));
         log.len() as u64 <= self.bytes
-            && (log.len() <= self.words || log.iter().map(is_end).fold(0, Add::add) <= self.words)
+            && (log.len() <= self.words || log.iter().map(is_end).sum::<usize>() <= self.words)
     }
 }
 

@@ -40,11 +40,11 @@ impl Tree {
     pub(super) async fn clear(&self, key: &Key, to: &Place) -> Result<Clear, Failure> {
         let name = to.name(key);
         let Answer::There(there) = self.ask_one(&name).await? else { return Ok(Clear::Free) };
-        if let Place::Tree(_) = to {
-            if let Some((_, like)) = self.shadows(BTreeSet::from([name.clone()])).await?.pop() {
-                self.warn_of_alike(&name, &like);
-                return Ok(Clear::Taken);
-            }
+        if let Place::Tree(_) = to
+            && let Some((_, like)) = self.shadows(BTreeSet::from([name.clone()])).await?.pop()
+        {
+            self.warn_of_alike(&name, &like);
+            return Ok(Clear::Taken);
         }
         if self.prove_there(&name, &there, key, None).await? == Known::Right {
             return Ok(Clear::Has);

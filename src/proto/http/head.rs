@@ -206,8 +206,11 @@ fn read<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Refusal> {
     fields.head(method, path, query, version, host)
 }
 
-/// Authority, path and query of a target; only one in absolute form (`http://host/path`) has an authority.
-fn split_target(target: &[u8]) -> Result<(Option<&[u8]>, &[u8], &[u8]), Refusal> {
+/// Authority, path and query.
+type Target<'a> = (Option<&'a [u8]>, &'a [u8], &'a [u8]);
+
+/// Splits a target; only one in absolute form (`http://host/path`) has an authority.
+fn split_target(target: &[u8]) -> Result<Target<'_>, Refusal> {
     let (authority, target) = match target {
         [b'/', ..] | b"*" => (None, target),
         _ => {

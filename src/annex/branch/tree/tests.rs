@@ -138,7 +138,7 @@ fn bomb(dir: &tempfile::TempDir, levels: usize, leaf: &str) -> GitId {
         let made = String::from_utf8(done.expect("sh runs").stdout).expect("text");
         entry = format!("040000 tree {}", made.trim());
     }
-    GitId::parse(entry[12..].as_bytes()).expect("an id")
+    GitId::parse(&entry.as_bytes()[12..]).expect("an id")
 }
 
 #[test]
