@@ -21,8 +21,8 @@ fn names() -> MutexGuard<'static, HashMap<(String, String), Instant>> {
 
 /// Whether a request that failed like this may still be done.
 fn is_open(error: &Error) -> bool {
-    // One that was given up because its time was over may be on its way, too.
-    matches!(error.kind(), Kind::Timeout | Kind::Reset | Kind::TooLate)
+    // One that was given up because its time was over may be on its way, too, and so may one that a server in front was tired of.
+    matches!(error.kind(), Kind::Timeout | Kind::Reset | Kind::TooLate | Kind::Unavailable)
 }
 
 /// A request to change `name` in the store `label` failed.

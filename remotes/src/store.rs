@@ -203,6 +203,10 @@ pub trait Store {
     /// Errors: `TooLate` where the time was over before it was removed as far as is known.
     async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()>;
 
+    /// Waits until nothing can happen to an object any more that this process asked for before and heard no answer to, such as
+    /// a removal that a slow store does late. At once in almost all cases; never longer than [`Context::late`](crate::Context).
+    async fn settled(&self, _object: &ObjectName) {}
+
     /// Makes an object that is there outlive a power cut, whoever put it there: before somebody is told that it need not be
     /// stored again. Places elsewhere see to that by themselves.
     async fn make_lasting(&self, _object: &ObjectName) -> Result<()> {

@@ -87,6 +87,7 @@ impl Special {
             stat.as_ref().map(&fits).transpose()
         };
         let look = async |object: &ObjectName| {
+            self.store.settled(object).await;
             let found = told(self.store.stat(object).await)?;
             if found.is_some() && how.lasting {
                 self.store.make_lasting(object).await.map_err(|e| self.failure(&e))?;

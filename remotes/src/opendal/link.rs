@@ -254,9 +254,12 @@ impl Link {
                 && let Some(other) = other.and_then(|other| String::from_utf8(other).ok())
                 && self.service.keeps(&other).is_ok()
             {
-                // What is listed under the other name too is another file, and so the two are told apart.
+                // What is listed under both names is two files, and so they are told apart.
                 let is_found = self.meta(op, &other).await?.is_some();
-                known.set(Some(is_found && self.listed(op, &other).await? != Listed::So));
+                let are_two = is_found
+                    && self.listed(op, &other).await? == Listed::So
+                    && self.listed(op, path).await? == Listed::So;
+                known.set(Some(is_found && !are_two));
             }
             folds |= known.get() == Some(true);
         }

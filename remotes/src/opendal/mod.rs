@@ -277,6 +277,12 @@ impl Store for OpendalStore {
         Ok(Box::new(put::OpendalPut::open(Rc::clone(&self.link), object, path, len).await?))
     }
 
+    async fn settled(&self, object: &ObjectName) {
+        if let Ok(path) = self.path(Op::Stat, object) {
+            self.link.over(path).await;
+        }
+    }
+
     async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         let path = self.path(Op::Remove, object)?;
         self.read_only(Op::Remove).map_err(|e| e.object(object))?;

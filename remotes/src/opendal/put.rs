@@ -200,6 +200,11 @@ impl OpendalPut {
                 self.littered = true;
                 let done = self.link.watched(Op::Put, &call.watch, writer.close(), |_| {}).await;
                 self.settled = true;
+                if let Err(e) = &done
+                    && self.stage.is_none()
+                {
+                    self.link.may_come_late(&self.path, e);
+                }
                 done.map(|_| ()).map_err(|e| self.about(e))?;
             }
         }

@@ -402,6 +402,12 @@ impl Store for S3 {
         tag.map(|tag| format!("{len}-{}", crate::tree::plain(tag)))
     }
 
+    async fn settled(&self, object: &ObjectName) {
+        if let Ok(key) = self.inner.key(Op::Stat, object) {
+            late::over(&self.inner.label, &key).await;
+        }
+    }
+
     async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         let inner = &self.inner;
         let key = inner.key(Op::Remove, object)?;

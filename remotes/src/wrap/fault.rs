@@ -144,6 +144,10 @@ impl Store for Faults {
         self.inner.remove_until(object, until).await
     }
 
+    async fn settled(&self, object: &ObjectName) {
+        self.inner.settled(object).await;
+    }
+
     async fn make_lasting(&self, object: &ObjectName) -> Result<()> {
         self.inner.make_lasting(object).await
     }

@@ -99,6 +99,10 @@ impl Store for Folds {
         Ok(())
     }
 
+    async fn settled(&self, object: &ObjectName) {
+        self.inner.settled(&self.find(object)).await;
+    }
+
     async fn make_lasting(&self, object: &ObjectName) -> Result<()> {
         if self.is_twin(object) { Ok(()) } else { self.inner.make_lasting(&self.find(object)).await }
     }

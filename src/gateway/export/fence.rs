@@ -57,7 +57,12 @@ impl Tree {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                () = tokio::time::sleep(BEAT) => touch(path).await?,
+                () = tokio::time::sleep(BEAT) => {
+                    // Ending the work here would leave requests that nobody hears the answers to.
+                    if let Err(e) = touch(path).await {
+                        tracing::warn!("remote {}: {e}", self.name);
+                    }
+                }
             }
         }
     }

@@ -109,6 +109,12 @@ impl Tree {
     /// Lets go of the turn. Where an export was cut, the turn stays ours until it is gone on with.
     pub(super) async fn let_go(&self, held: &Held) {
         if held.turn
+            && let Some(left) = remotes::late::left(self.store.label())
+        {
+            // What we asked for and heard no answer to may still be done, to names that the next one fills.
+            tokio::time::sleep(left).await;
+        }
+        if held.turn
             && let Err(e) = self.leave_turn().await
         {
             tracing::warn!("remote {}: other gateways wait until this one has exported again: {e}", self.name);

@@ -108,7 +108,11 @@ impl Tree {
                 biased;
                 noted = noted => {
                     noting = None;
-                    noted?;
+                    if let Err(e) = noted {
+                        // What was sent is heard to its end: dropped, nobody would know that it may still be done.
+                        while running.next().await.is_some() {}
+                        return Err(e);
+                    }
                 }
                 step = running.next() => match step {
                     Some(Ok(told)) => {
