@@ -23,7 +23,7 @@ impl Found {
         match self {
             Self::Absent | Self::Other => false,
             Self::Present(len) => fits(key, *len),
-            Self::Verified(_) => true,
+            Self::Verified(is) => is == key || fits(key, is.content_len()),
         }
     }
 }

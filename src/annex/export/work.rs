@@ -281,7 +281,8 @@ impl Work {
             wished.into_iter().find(|key| keys.contains(*key))
         });
         let outside = || self.keys.iter().find(|key| names::object(key) == name && keys.contains(*key));
-        own.or_else(outside).or_else(|| keys.first()).cloned()
+        // One that nothing here speaks of is no answer: keys of one content are known by the same file.
+        own.or_else(outside).cloned()
     }
 
     /// Whether something is there that may be content of `key`.
