@@ -10,6 +10,9 @@ use super::{Failure, Held, Lost, timestamp};
 /// How long content stays locked after the client is gone, in seconds. Source: the P2P protocol, LOCKCONTENT.
 pub const RETENTION: u64 = 600;
 
+/// Most connections that keep one lock at once: a client has one, and another after a break that nobody saw.
+const MOST_KEEPERS: usize = 4;
+
 /// The name of a lock: a random uuid, which only its client knows.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LeaseId([u8; 36]);
@@ -46,27 +49,30 @@ impl Leases {
 
     /// Holds `lock` for its client. Failures: `Busy` where there is no room; with the lock, since letting go of it touches
     /// files.
-    pub fn add(&self, lock: Held) -> Result<LeaseId, (Failure, Held)> {
+    pub fn add(&self, lock: Held) -> Result<LeaseId, Box<(Failure, Held)>> {
         let id = match LeaseId::random() {
             Ok(id) => id,
-            Err(failure) => return Err((failure, lock)),
+            Err(failure) => return Err(Box::new((failure, lock))),
         };
         let mut table = self.table();
         if table.leases.len() >= table.limit {
-            return Err((Failure::busy("too many locks are held"), lock));
+            return Err(Box::new((Failure::busy("too many locks are held"), lock)));
         }
         table.leases.insert(id.clone(), Lease { lock, until: timestamp() + RETENTION, kept: 0 });
         Ok(id)
     }
 
     /// A connection keeps the lock from now on, and is told when it is lost. `None` where there is no such lock, or none any
-    /// more.
+    /// more, or as many keep it as ever need to.
     pub fn keep(&self, id: &LeaseId) -> Option<Lost> {
         let mut table = self.table();
         let lease = table.leases.get_mut(id)?;
         let lost = lease.lock.lost();
         if lost.is_so() {
             table.leases.remove(id);
+            return None;
+        }
+        if lease.kept >= MOST_KEEPERS {
             return None;
         }
         lease.kept += 1;

@@ -1,8 +1,9 @@
 //! A repository that is served: its content, and the record of where content is.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -33,7 +34,7 @@ impl Served {
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let repository = Arc::new(Repository::open(path)?);
         for (name, why) in settings::unheeded(&repository.settings()) {
-            tracing::warn!("{}: {name} is set in git config, and has no effect here: {why}", path.display());
+            warn_once(format!("{}: {name} is set in git config, and has no effect here: {why}", path.display()));
         }
         let content = Content::new(content_config(&repository));
         // Where it cannot be made, as on a disk that is only read, the first request says what is wrong.
@@ -240,6 +241,15 @@ impl Served {
         // That of others, too: whoever ends the process waits for it.
         self.repository.branch().stop_merging();
         Ok(settled?)
+    }
+}
+
+/// Repositories are opened again and again, by whoever asks for what is not there.
+fn warn_once(words: String) {
+    static SAID: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+    let is_new = SAID.lock().unwrap_or_else(PoisonError::into_inner).insert(words.clone());
+    if is_new {
+        tracing::warn!("{words}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whether one commit is part of the history of another.
 
+use std::cell::Cell;
 use std::collections::{BinaryHeap, HashMap};
 
 use gix::ObjectId;
@@ -13,7 +14,10 @@ use super::tip;
 pub(super) const MOST_COMMITS: usize = 250_000;
 
 /// Longest commit that is read, in bytes.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: u64 = 256 << 10;
+
+/// Bytes of commits that count as one commit more.
+const BYTES: usize = 4096;
 
 /// Whose history a commit is part of, and whether its parents are yet to be looked at.
 #[derive(Clone, Copy, Default)]
@@ -36,6 +40,8 @@ struct Walk<'a> {
     queue: BinaryHeap<(i64, ObjectId)>,
     open: usize,
     most: usize,
+    /// For the bytes of what was read.
+    read: Cell<usize>,
 }
 
 /// Whether `commit` is part of the history of `at`. What cannot be read is no part of it.
@@ -55,28 +61,33 @@ pub(super) fn holds(
         return Ok(Some(true));
     }
     let all = *most;
-    let mut walk = Walk { git, nodes: HashMap::new(), queue: BinaryHeap::new(), open: 0, most: all };
+    let mut walk =
+        Walk { git, nodes: HashMap::new(), queue: BinaryHeap::new(), open: 0, most: all, read: Cell::new(0) };
     walk.add(at, Node { of_at: true, ..Node::default() });
     walk.add(commit, Node { of_commit: true, ..Node::default() });
     while walk.open > 0 {
         if stop() {
             return Err(BranchError::Stopped);
         }
-        if walk.nodes.len() >= all {
+        if walk.cost() >= all {
             *most = 0;
             return Ok((all >= MOST_COMMITS).then_some(false));
         }
         walk.step();
         if walk.nodes.get(&commit).is_some_and(|node| node.of_at) {
-            *most = all.saturating_sub(walk.nodes.len());
+            *most = all.saturating_sub(walk.cost());
             return Ok(Some(true));
         }
     }
-    *most = all.saturating_sub(walk.nodes.len());
+    *most = all.saturating_sub(walk.cost());
     Ok(Some(false))
 }
 
 impl Walk<'_> {
+    fn cost(&self) -> usize {
+        self.nodes.len() + self.read.get() / BYTES
+    }
+
     fn add(&mut self, id: ObjectId, of: Node) {
         let before = self.nodes.get(&id).copied();
         let have = before.unwrap_or_default();
@@ -114,6 +125,9 @@ impl Walk<'_> {
     }
 
     fn read(&self, id: ObjectId) -> Option<Vec<u8>> {
-        tip::object(self.git, id, LONGEST).ok()
+        let data = tip::object(self.git, id, LONGEST).ok()?;
+        // Most commits have a few hundred bytes, and are read twice.
+        self.read.set(self.read.get() + data.len().saturating_sub(BYTES));
+        Some(data)
     }
 }

@@ -31,6 +31,9 @@ use crate::serve::link::{Link, within};
 /// Longest wait for the next request of a connection that is kept.
 const IDLE: Duration = Duration::from_secs(120);
 
+/// Longest time the answer to somebody who may not ask for this may take.
+const REFUSAL: Duration = Duration::from_secs(10);
+
 /// Longest time a head may take from its first byte to its last, where `--timeout` is not shorter.
 const HEAD: Duration = Duration::from_secs(30);
 
@@ -180,12 +183,17 @@ impl Connection {
         let Call { mut asked, prefix, uuid, op, credentials } = call;
         self.shared.metrics.request(name(&op));
         let who = self.shared.access.identify(credentials.as_ref(), self.link.is_secure());
-        self.take_room(matches!(who, Who::Known(_))).await?;
-        match self.shared.access.decide(who, op.action()) {
-            Verdict::Allow => {}
-            Verdict::Authenticate => return self.answer(asked, Response::of(401), b"").await,
-            Verdict::Forbid => return self.answer(asked, Response::of(403), b"").await,
+        let refused = match self.shared.access.decide(who, op.action()) {
+            Verdict::Allow => None,
+            Verdict::Authenticate => Some(401),
+            Verdict::Forbid => Some(403),
+        };
+        if let Some(status) = refused {
+            // Needs no room, so that whoever logs in after the first 401 finds out also when strangers have taken all of theirs.
+            let said = tokio::time::timeout(REFUSAL, self.answer(asked, Response::of(status), b"")).await;
+            return said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         }
+        self.take_room(matches!(who, Who::Known(_))).await?;
         // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
         let node = match self.shared.hub.find(&prefix, &uuid, &self.shared.means).await {
             Ok(node) => node,

@@ -22,7 +22,8 @@ impl Connection {
         let id = match node.lock(key).await {
             Ok(Some(lock)) => match leases.add(lock) {
                 Ok(id) => Some(id),
-                Err((failure, lock)) => {
+                Err(refused) => {
+                    let (failure, lock) = *refused;
                     // What fails in letting go lapses by itself.
                     let _ = blocking(move || drop(lock)).await;
                     return self.fail(asked, &failure).await;
