@@ -19,10 +19,16 @@ fn names() -> MutexGuard<'static, HashMap<(String, String), Instant>> {
     NAMES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A directory and what else may be at its name are one.
+fn entry(label: &str, name: &str) -> (String, String) {
+    (label.to_string(), name.trim_end_matches('/').to_string())
+}
+
 /// Whether a request that failed like this may still be done.
 fn is_open(error: &Error) -> bool {
-    // One that was given up because its time was over may be on its way, too, and so may one that a server in front was tired of.
-    matches!(error.kind(), Kind::Timeout | Kind::Reset | Kind::TooLate | Kind::Unavailable)
+    // One that was given up because its time was over may be on its way, too, and so may one that a server in front was tired
+    // of. An answer that is no answer, such as 202, says nothing of what is done.
+    matches!(error.kind(), Kind::Timeout | Kind::Reset | Kind::TooLate | Kind::Unavailable | Kind::Protocol)
 }
 
 /// A request to change `name` in the store `label` failed.
@@ -31,7 +37,7 @@ pub(crate) fn failed(context: &Context, label: &str, name: &str, error: &Error) 
         let mut names = names();
         let now = Instant::now();
         names.retain(|_, until| *until > now);
-        names.insert((label.to_string(), name.to_string()), now + context.late);
+        names.insert(entry(label, name), now + context.late);
     }
 }
 
@@ -42,7 +48,7 @@ pub(crate) async fn over(label: &str, name: &str) {
         if names.is_empty() {
             return;
         }
-        names.get(&(label.to_string(), name.to_string())).copied()
+        names.get(&entry(label, name)).copied()
     };
     if let Some(until) = until.filter(|until| *until > Instant::now()) {
         let wait = until.duration_since(Instant::now());

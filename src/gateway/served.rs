@@ -11,7 +11,9 @@ use super::proxy::{Proxied, Proxies};
 use super::upload::LocalUpload;
 use super::{Failure, Outgoing, blocking, off_this_thread, timestamp, until};
 use crate::annex::branch;
-use crate::annex::content::{Content, ContentConfig, ContentLock, Glance, Hooks, Opening, Receive, Sharing};
+use crate::annex::content::{
+    Content, ContentConfig, ContentError, ContentLock, Glance, Hooks, Opening, Receive, Sharing,
+};
 use crate::annex::layout::Hashing;
 use crate::annex::log::{Presence, location_file, remote_meta_file};
 use crate::annex::recorder::{Done, Recorder, RecorderConfig, Version};
@@ -131,8 +133,21 @@ impl Served {
             )));
         }
         let (content, wanted, until) = (self.content.clone(), key.clone(), until(before));
-        blocking(move || content.remove(&wanted, || !until.is_over())).await??;
-        self.record(key, self.uuid(), Presence::Missing).await
+        let (done, is_gone) = blocking(move || {
+            let done = content.remove(&wanted, || !until.is_over());
+            // What was erased halfway is no copy any more.
+            let is_gone = match &done {
+                Ok(()) => true,
+                Err(ContentError::Hook { .. }) => content.present(&wanted).is_ok_and(|there| !there),
+                Err(_) => false,
+            };
+            (done, is_gone)
+        })
+        .await?;
+        if is_gone {
+            self.record(key, self.uuid(), Presence::Missing).await?;
+        }
+        Ok(done?)
     }
 
     /// Keeps the content of `key` from being removed, until the lock is dropped; `None` where it is not here.

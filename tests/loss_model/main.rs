@@ -7,7 +7,8 @@
 //!
 //! A failure names its seed. `STREAM_TEST_SEED` begins there (`random`: anywhere), `STREAM_TEST_OPERATIONS` says how many
 //! operations there are, `STREAM_TEST_ONLY=3,7-9` does only those, and `STREAM_TEST_SHRINK=40` leaves out what is not needed, in
-//! so many runs. `STREAM_TEST_TELL` tells of each. `make loss` does 10,000 for each store.
+//! so many runs. `STREAM_TEST_TELL` tells of each. `STREAM_TEST_WORLDS` rounds are done side by side. `make loss` does 10,000
+//! for each store.
 
 mod check;
 mod drive;
@@ -16,6 +17,9 @@ mod operations;
 mod shrink;
 mod trees;
 mod world;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -51,6 +55,36 @@ fn is_wanted(only: &str, nth: usize) -> bool {
     })
 }
 
+/// A round that found something, in the words that repeat it.
+fn round(kind: Kind, seed: u64, length: usize) -> Option<String> {
+    let every = number("STREAM_TEST_EVERY").map_or(EVERY, |every| [every; 2]);
+    let only = variable("STREAM_TEST_ONLY");
+    let mut all: Vec<(usize, Operation)> =
+        operations::operations(seed, length, keys().len(), LARGE).into_iter().enumerate().collect();
+    all.retain(|(nth, _)| only.as_deref().is_none_or(|only| is_wanted(only, *nth)));
+    say(&format!("{kind:?}: STREAM_TEST_SEED={seed} STREAM_TEST_OPERATIONS={length}"));
+    let findings = shrink::run_once(kind, &all, every);
+    let finding = findings.first()?;
+    let last = findings.iter().map(|finding| finding.after).max().unwrap_or_default();
+    all.retain(|(nth, _)| *nth <= last);
+    say(&format!("{kind:?}: seed {seed}: {:?} after {}: {}", finding.class, finding.after, finding.words));
+    if let Some(tries) = number("STREAM_TEST_SHRINK") {
+        all = shrink::shrink(kind, &all, finding.class, every, tries);
+    }
+    let numbers: Vec<String> = all.iter().map(|(nth, _)| nth.to_string()).collect();
+    let steps: Vec<String> = all.iter().map(|(nth, operation)| format!("  {nth}: {operation:?}")).collect();
+    let others: Vec<String> = findings
+        .iter()
+        .map(|finding| format!("{:?} after {}: {}", finding.class, finding.after, finding.words))
+        .collect();
+    Some(format!(
+        "STREAM_TEST_SEED={seed} STREAM_TEST_OPERATIONS={length} STREAM_TEST_ONLY={}\n{}\n{}",
+        numbers.join(","),
+        steps.join("\n"),
+        others.join("\n")
+    ))
+}
+
 fn never_loses(kind: Kind, short: usize) {
     let first: u64 = match variable("STREAM_TEST_SEED").as_deref() {
         Some("random") => unique("").bytes().fold(7, |seed, byte| (seed * 131 + u64::from(byte)) % 1_000_000_007),
@@ -58,43 +92,29 @@ fn never_loses(kind: Kind, short: usize) {
         None => 1,
     };
     let count = number("STREAM_TEST_OPERATIONS").unwrap_or(short);
-    let every = number("STREAM_TEST_EVERY").map_or(EVERY, |every| [every; 2]);
-    let only = variable("STREAM_TEST_ONLY");
     let begun = std::time::Instant::now();
-    let (mut done, mut failed) = (0, Vec::new());
     let rounds = count.div_ceil(ROUND);
-    for (nth, seed) in (first..).take(rounds).enumerate() {
-        let length = ROUND.min(count - nth * ROUND);
-        let mut all: Vec<(usize, Operation)> =
-            operations::operations(seed, length, keys().len(), LARGE).into_iter().enumerate().collect();
-        all.retain(|(nth, _)| only.as_deref().is_none_or(|only| is_wanted(only, *nth)));
-        say(&format!("{kind:?}: STREAM_TEST_SEED={seed} STREAM_TEST_OPERATIONS={length}"));
-        let findings = shrink::run_once(kind, &all, every);
-        done += all.len();
-        let Some(finding) = findings.first() else { continue };
-        let last = findings.iter().map(|finding| finding.after).max().unwrap_or_default();
-        all.retain(|(nth, _)| *nth <= last);
-        say(&format!("{kind:?}: seed {seed}: {:?} after {}: {}", finding.class, finding.after, finding.words));
-        if let Some(tries) = number("STREAM_TEST_SHRINK") {
-            all = shrink::shrink(kind, &all, finding.class, every, tries);
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let world = || {
+        loop {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            if nth >= rounds {
+                return;
+            }
+            if let Some(words) = round(kind, first + nth as u64, ROUND.min(count - nth * ROUND)) {
+                failed.lock().expect("no holder panics").push(words);
+            }
         }
-        let numbers: Vec<String> = all.iter().map(|(nth, _)| nth.to_string()).collect();
-        let steps: Vec<String> = all.iter().map(|(nth, operation)| format!("  {nth}: {operation:?}")).collect();
-        let others: Vec<String> = findings
-            .iter()
-            .map(|finding| format!("{:?} after {}: {}", finding.class, finding.after, finding.words))
-            .collect();
-        failed.push(format!(
-            "STREAM_TEST_SEED={seed} STREAM_TEST_OPERATIONS={length} STREAM_TEST_ONLY={}\n{}\n{}",
-            numbers.join(","),
-            steps.join("\n"),
-            others.join("\n")
-        ));
-    }
+    };
+    // Most of a round is waiting: for what the dead may still do, and for stores that say nothing.
+    std::thread::scope(|scope| {
+        (0..number("STREAM_TEST_WORLDS").unwrap_or(1).clamp(1, rounds.max(1))).for_each(|_| drop(scope.spawn(world)));
+    });
+    let failed = failed.into_inner().expect("no holder panics");
     let took = begun.elapsed();
-    let rate = done as f64 / took.as_secs_f64();
+    let rate = count as f64 / took.as_secs_f64();
     say(&format!(
-        "{kind:?}: {done} operations in {took:?}, {rate:.1} in a second; {} of {rounds} rounds failed",
+        "{kind:?}: {count} operations in {took:?}, {rate:.1} in a second; {} of {rounds} rounds failed",
         failed.len()
     ));
     assert!(failed.is_empty(), "{kind:?}:\n{}", failed.join("\n\n"));

@@ -99,10 +99,12 @@ impl OpendalStore {
         }
         let (source, target) = (self.path(op, from)?, self.path(op, to)?);
         let about = |e: Error| e.during(op).object(from);
+        // Before anybody looks: what is seen is there to stay then.
+        self.link.over(source).await;
+        self.link.over(target).await;
         let before = self.there(op, from).await?;
         let replaced = self.link.look(op, target).await.map_err(about)?;
         self.link.may_replace(op, target).await.map_err(|e| e.object(to))?;
-        self.link.over(target).await;
         let mut backoff = Backoff::new(&self.link.context);
         loop {
             let request = |o: opendal::Operator| async move {

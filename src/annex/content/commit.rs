@@ -3,14 +3,16 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::config::ContentConfig;
 use super::incoming::Incoming;
 use super::{ContentError, hooks, modes, object};
 use crate::annex::layout;
+use crate::name::Key;
 
 /// How often a move is tried again because a removal took the directory away, or something lay in the way.
 const TRIES: usize = 16;
@@ -92,16 +94,33 @@ impl Incoming {
     /// Moves what lies where the content belongs to `bad/`, as git-annex's fsck does. It may be somebody's only copy of
     /// changes to an unlocked file.
     fn set_aside(&self, target: &Path) -> Result<(), ContentError> {
-        let config = self.content.config();
-        let bad = config.annex_dir.join("bad");
-        modes::make_dirs(config, &bad).map_err(ContentError::io("make the directory for bad content"))?;
-        let aside = bad.join(OsStr::from_bytes(&layout::key_file(self.key.as_bytes())));
-        match std::fs::rename(target, &aside) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(ContentError::io("set bad content aside")(e)),
-            _ => Ok(()),
-        }
+        set_aside(self.content.config(), &self.key, target).map(drop)
     }
 }
+
+/// Moves `target`, which is no content of `key`, to `bad/`; returns where it is. What was put there before stays.
+pub(super) fn set_aside(config: &ContentConfig, key: &Key, target: &Path) -> Result<PathBuf, ContentError> {
+    let failed = ContentError::io("set bad content aside");
+    let bad = config.annex_dir.join("bad");
+    modes::make_dirs(config, &bad).map_err(ContentError::io("make the directory for bad content"))?;
+    let name = layout::key_file(key.as_bytes());
+    for nth in 0..MOST_BAD {
+        let mut name = name.clone();
+        if nth > 0 {
+            name.extend_from_slice(format!(".{nth}").as_bytes());
+        }
+        let aside = bad.join(OsStr::from_bytes(&name));
+        match move_new(target, &aside) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+            _ => return Ok(aside),
+        }
+    }
+    Err(failed(io::Error::other(format!("{} has too much of it already", bad.display()))))
+}
+
+/// Most files that are set aside for one key.
+const MOST_BAD: usize = 100;
 
 /// Renames, and fails with `AlreadyExists` rather than replace anything.
 fn move_new(from: &Path, to: &Path) -> io::Result<()> {

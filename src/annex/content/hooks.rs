@@ -5,12 +5,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::ContentError;
 use super::config::ContentConfig;
@@ -71,12 +72,16 @@ fn run(
     };
     // Our stdin and stdout may be a wire.
     let output = io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from);
-    program.current_dir(&config.hooks.cwd).stdin(Stdio::null()).stdout(output);
+    // A group of its own, so that what it started ends with it.
+    program.current_dir(&config.hooks.cwd).stdin(Stdio::null()).stdout(output).process_group(0);
     let mut child = program.spawn().map_err(|e| failed(e.to_string()))?;
     match ended(&child, config.hooks.limit) {
         Ok(true) => {}
         other => {
             // Nothing is to be done about a child that is gone already.
+            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
             let _ = child.kill();
             let _ = child.wait();
             return Err(failed(match other {

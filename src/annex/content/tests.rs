@@ -388,6 +388,32 @@ fn content_that_cannot_be_erased_is_not_removed() {
 }
 
 #[test]
+fn content_that_was_erased_halfway_is_no_copy() {
+    let place = Place::with(|config| config.hooks.erase = Some("printf HELLO 1<>%file; exit 3".to_string()));
+    let digest = key_of(b"hello content");
+    let unproven = Key::parse(b"WORM-s13-m1--hello").expect("a key");
+    for key in [&digest, &unproven] {
+        place.put(key, b"hello content");
+        let error = place.content.remove(key, || true).expect_err("it says that it failed").to_string();
+        assert!(error.contains("exit status: 3") && error.contains("annex/bad/"), "{error}");
+        assert!(!place.content.present(key).expect("looked"), "{key}: it must not count");
+        let bad = std::fs::read(place.content.config().annex_dir.join("bad").join(key.to_string()));
+        assert_eq!(bad.expect("kept"), b"HELLO content");
+        place.put(key, b"hello content");
+        place.content.remove(key, || true).expect_err("again");
+        let second = place.content.config().annex_dir.join("bad").join(format!("{key}.1"));
+        assert!(second.exists(), "what was put aside before stays");
+    }
+    // A tool that ends badly before it has done anything costs nobody a copy, where that can be proven.
+    let place = Place::with(|config| config.hooks.erase = Some("exit 3".to_string()));
+    for (key, stays) in [(&digest, true), (&unproven, false)] {
+        place.put(key, b"hello content");
+        place.content.remove(key, || true).expect_err("it fails");
+        assert_eq!(place.content.present(key).expect("looked"), stays, "{key}");
+    }
+}
+
+#[test]
 fn programs_that_fail_to_freeze_or_thaw_stop_nothing() {
     let place = Place::with(|config| {
         config.hooks.freeze = Some("false".to_string());

@@ -129,6 +129,9 @@ impl Ledgers {
             return Ok(Taken::Busy);
         }
         ledger.read()?;
+        if ledger.adopt()? {
+            ledger.read()?;
+        }
         Ok(Taken::Free(ledger))
     }
 
@@ -172,6 +175,9 @@ impl Ledger {
         }
         if self.corrupt {
             self.set_aside()?;
+        }
+        for left in self.left_behind()? {
+            gone(std::fs::remove_file(left))?;
         }
         let file = self.replace(&bytes)?;
         let begun = Begun {
@@ -235,6 +241,41 @@ impl Ledger {
         placed.inspect_err(|_| drop(std::fs::remove_file(&new)))?;
         File::open(&self.dir)?.sync_all()?;
         Ok(file)
+    }
+
+    /// What was to become the ledger where a process ended before it did. Whoever asks has the lock, so nobody is at it.
+    fn left_behind(&self) -> io::Result<Vec<PathBuf>> {
+        let own = format!("{}.", record::file_name(&self.remote, &self.key));
+        let mut left = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with(&own) && name.ends_with(".new")) {
+                left.push(self.dir.join(name));
+            }
+        }
+        Ok(left)
+    }
+
+    /// Puts what was left behind in place of the ledger where it tells what the ledger does not: what the store calls the
+    /// upload. True where it did.
+    fn adopt(&mut self) -> io::Result<bool> {
+        let mut adopted = false;
+        for left in self.left_behind()? {
+            let image = record::read(&File::open(&left)?)?.filter(|image| self.is_of(image));
+            let is_named = |image: &Image| {
+                let known = self.begun().map(|begun| (begun.token.is_empty(), begun.created));
+                !image.begun.token.is_empty()
+                    && known.is_some_and(|(unnamed, created)| unnamed && created <= image.begun.created)
+            };
+            match image.is_some_and(|image| is_named(&image)) {
+                true => {
+                    std::fs::rename(&left, &self.path)?;
+                    adopted = true;
+                }
+                false => gone(std::fs::remove_file(&left))?,
+            }
+        }
+        Ok(adopted)
     }
 
     /// False where another process has it.

@@ -284,3 +284,42 @@ proptest! {
         }
     }
 }
+
+/// What `ledger` says now, as if the process had ended before it became the ledger.
+fn leave(dir: &Path, ledger: &Ledger) -> PathBuf {
+    let left = ledger.path.with_added_extension(format!("{:032x}.new", files(dir).len()));
+    std::fs::copy(&ledger.path, &left).expect("copied");
+    left
+}
+
+#[test]
+fn what_a_killed_process_was_about_to_remember_is_remembered_or_gone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ledgers = Ledgers::new(dir.path());
+    // Killed before anything was begun in the store, and before it knew what the store calls it.
+    let mut ledger = free(&ledgers, "WORM--x");
+    ledger.begin(b"x", 100, b"", 0).expect("begun");
+    leave(dir.path(), &ledger);
+    ledger.remove().expect("nothing was begun");
+    let mut ledger = free(&ledgers, "WORM--x");
+    ledger.begin(b"x", 100, b"named", 8).expect("begun");
+    assert_eq!(ledgers.list().expect("read").len(), 1, "what was left is gone: {:?}", files(dir.path()));
+    let left = leave(dir.path(), &ledger);
+    ledger.begin(b"x", 100, b"", 0).expect("begun");
+    assert!(!left.exists(), "and whoever begins leaves nothing of the others");
+    // Killed when it knew: nothing else tells how to undo it.
+    drop(ledger);
+    let mut ledger = free(&ledgers, "WORM--x");
+    let unnamed = std::fs::read(&ledger.path).expect("read");
+    ledger.begin(b"x", 100, b"named", 8).expect("begun");
+    leave(dir.path(), &ledger);
+    std::fs::write(&ledger.path, unnamed).expect("as it was");
+    let torn = ledger.path.with_added_extension("ff.new");
+    std::fs::write(&torn, b"torn").expect("written");
+    drop(ledger);
+    let ledger = free(&ledgers, "WORM--x");
+    assert_eq!(ledger.begun().map(|begun| begun.token.clone()), Some(b"named".to_vec()));
+    assert_eq!(ledgers.list().expect("read").len(), 1, "{:?}", files(dir.path()));
+    ledger.remove().expect("removed");
+    assert!(files(dir.path()).is_empty(), "{:?}", files(dir.path()));
+}

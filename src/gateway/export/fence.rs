@@ -20,12 +20,20 @@ const BEAT: Duration = Duration::from_secs(1);
 /// That we change names: a file which says so for as long as it is there.
 pub(super) struct Fence(PathBuf);
 
+pub(super) enum Fencing {
+    /// No request can outlive its process.
+    Needless,
+    Up(Fence),
+    /// What others left may still happen, for longer than one may wait.
+    Waits,
+}
+
 impl Tree {
-    /// Says that we begin to change names; waits before for what those may have left who were cut. `None` where no request can
-    /// outlive its process. Nobody else may export.
-    pub(super) async fn fence(&self) -> Result<Option<Fence>, Failure> {
+    /// Says that we begin to change names; waits before for what those may have left who were cut, if that is over within
+    /// `limit`. Nobody else may export.
+    pub(super) async fn fence(&self, limit: Duration) -> Result<Fencing, Failure> {
         if self.store.capabilities().local {
-            return Ok(None);
+            return Ok(Fencing::Needless);
         }
         let (home, uuid, late) = (Arc::clone(&self.home), self.uuid.clone(), self.context.late);
         let found = blocking(move || {
@@ -33,6 +41,9 @@ impl Tree {
             Ok((left(&path, late)?, path))
         });
         let (left, path) = found.await?.map_err(|e: io::Error| failed(e))?;
+        if left > limit {
+            return Ok(Fencing::Waits);
+        }
         if !left.is_zero() {
             tracing::warn!(
                 "remote {}: an export was cut, and the store may still do what it was asked for; going on in {} s",
@@ -42,7 +53,12 @@ impl Tree {
             tokio::time::sleep(left).await;
         }
         touch(&path).await?;
-        Ok(Some(Fence(path)))
+        Ok(Fencing::Up(Fence(path)))
+    }
+
+    /// The longest that [`fence`](Self::fence) ever waits, but for clocks that were set back.
+    pub(super) fn longest_fence(&self) -> Duration {
+        if self.store.capabilities().local { Duration::ZERO } else { all(self.context.late) }
     }
 
     /// Does `work` behind a fence.
@@ -86,9 +102,13 @@ fn left(path: &Path, late: Duration) -> io::Result<Duration> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Duration::ZERO),
         found => found?.modified()?,
     };
-    // Zero: whoever runs this knows that the store does nothing late. A clock that was set back tells nothing.
-    let all = if late.is_zero() { late } else { late + 2 * BEAT };
-    Ok(all.saturating_sub(SystemTime::now().duration_since(changed).unwrap_or_default()))
+    // A clock that was set back tells nothing.
+    Ok(all(late).saturating_sub(SystemTime::now().duration_since(changed).unwrap_or_default()))
+}
+
+fn all(late: Duration) -> Duration {
+    // Zero: whoever runs this knows that the store does nothing late.
+    if late.is_zero() { late } else { late + 2 * BEAT }
 }
 
 async fn touch(path: &Path) -> Result<(), Failure> {

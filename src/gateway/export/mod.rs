@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use remotes::pump::Budget;
 use remotes::{Context, ObjectName, Store};
 
+use self::fence::Fencing;
 use super::{Failure, Served, blocking};
 use crate::annex::export::db::{DbError, ExportDb, ExportLock};
 use crate::annex::export::tracking::Tracking;
@@ -103,8 +104,13 @@ impl Tree {
         limit: Duration,
         work: impl AsyncFnOnce(&Held) -> Result<T, Failure>,
     ) -> Result<Option<T>, Failure> {
+        let begun = Instant::now();
         let Some(mut held) = self.hold(limit).await? else { return Ok(None) };
-        let fence = self.fence().await?;
+        let fence = match self.fence(limit.saturating_sub(begun.elapsed())).await? {
+            Fencing::Waits => return Ok(None),
+            Fencing::Needless => None,
+            Fencing::Up(fence) => Some(fence),
+        };
         let done = self.fenced(fence.as_ref(), async {
             held.turn = self.take_turn().await?;
             let done = work(&held).await;
@@ -119,7 +125,7 @@ impl Tree {
 
     /// The same where it has to be.
     async fn surely_alone<T>(&self, work: impl AsyncFnOnce(&Held) -> Result<T, Failure>) -> Result<T, Failure> {
-        let done = self.alone(self.context.idle, work).await?;
+        let done = self.alone(self.context.idle + self.longest_fence(), work).await?;
         done.ok_or_else(|| Failure::busy(&format!("a tree is being exported to remote {}", self.name)))
     }
 

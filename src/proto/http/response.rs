@@ -138,7 +138,10 @@ impl Response {
         out.extend_from_slice(concat!("\r\nServer: git-annex-remote-stream/", env!("CARGO_PKG_VERSION")).as_bytes());
         out.extend_from_slice(match self.media {
             Some(Media::Json) => b"\r\nContent-Type: application/json;charset=utf-8",
-            Some(Media::Content) => b"\r\nContent-Type: application/octet-stream",
+            // A browser must not make a page of it.
+            Some(Media::Content) => {
+                b"\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff".as_slice()
+            }
             Some(Media::Text) => b"\r\nContent-Type: text/plain; charset=utf-8",
             None => b"",
         });
@@ -251,7 +254,7 @@ mod tests {
             written(all),
             "HTTP/1.1 206 Partial Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Server: git-annex-remote-stream/VERSION\r\nContent-Type: application/octet-stream\r\n\
-             Content-Length: 3\r\nX-git-annex-data-length: 3\r\nContent-Range: bytes 2-4/11\r\nAccept-Ranges: bytes\r\n\
+             X-Content-Type-Options: nosniff\r\nContent-Length: 3\r\nX-git-annex-data-length: 3\r\nContent-Range: bytes 2-4/11\r\nAccept-Ranges: bytes\r\n\
              Retry-After: 30\r\nConnection: close\r\n\r\n"
         );
     }
