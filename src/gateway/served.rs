@@ -103,7 +103,10 @@ impl Served {
         self.recordable(key)?;
         let (content, wanted, client) = (self.content.clone(), key.clone(), client.clone());
         match blocking(move || content.receive(&wanted, &client)).await?? {
-            Receive::AlreadyHave => Ok(None),
+            Receive::AlreadyHave => {
+                self.record_again(key).await?;
+                Ok(None)
+            }
             Receive::Incoming(incoming) => Ok(Some(LocalUpload::new(Arc::clone(self), key, incoming))),
         }
     }
@@ -112,12 +115,31 @@ impl Served {
     /// good. Failures: those of [`put`](Self::put).
     pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
         self.recordable(key)?;
-        let (content, key) = (self.content.clone(), key.clone());
+        let (content, key, known) = (self.content.clone(), key.clone(), key.clone());
         let look = move || match content.has_for_good(&key)? {
             true => Ok(None),
             false => content.offset(&key).map(Some),
         };
-        Ok(blocking(look).await??)
+        let offset = blocking(look).await??;
+        if offset.is_none() {
+            self.record_again(&known).await?;
+        }
+        Ok(offset)
+    }
+
+    /// Content of `key` is here that somebody wanted to store: sees that it is recorded. Whoever stored it may have been killed
+    /// before that, and nobody else would ever come to do it.
+    async fn record_again(&self, key: &Key) -> Result<(), Failure> {
+        let (repository, wanted) = (Arc::clone(&self.repository), key.clone());
+        let is_recorded = blocking(move || {
+            let locations = repository.branch().locations(&wanted);
+            locations.is_ok_and(|log| log.presence(repository.uuid()) == Some(Presence::Present))
+        });
+        match is_recorded.await? {
+            true => Ok(()),
+            // Also where that cannot be read: to record it tells what is wrong.
+            false => self.record(key, self.uuid(), Presence::Present).await,
+        }
     }
 
     /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it. Content
