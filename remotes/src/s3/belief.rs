@@ -17,8 +17,14 @@ const SEEN: u32 = 3;
 /// Of so many copies one is looked at all the same.
 const SAMPLE: u32 = 64;
 
-/// Most objects whose ETags are remembered.
-const MOST: usize = 10_000;
+/// Most objects whose ETags are remembered, some 250 bytes each.
+const MOST: usize = 50_000;
+
+/// So many objects are asked about one by one before a page of the names that come next is listed.
+const ONE_BY_ONE: u32 = 8;
+
+/// So many of a page have to be asked for, or the next page comes later.
+const WORTH: u32 = 16;
 
 /// An ETag that no object has.
 pub(super) const NO_SUCH_TAG: &str = "\"00000000000000000000000000000000\"";
@@ -61,6 +67,24 @@ pub(super) struct Belief {
     believed: Cell<u32>,
     lied: Cell<bool>,
     known: RefCell<HashMap<String, Known>>,
+    ahead: RefCell<Ahead>,
+}
+
+/// What a listing told of names that may come next: renames go through a tree in order.
+struct Ahead {
+    page: HashMap<String, Known>,
+    /// Objects of the page that were asked for.
+    used: u32,
+    /// Objects that nothing was known of, since the page.
+    unknown: u32,
+    /// After how many of those another page is listed.
+    patience: u32,
+}
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Self { page: HashMap::new(), used: WORTH, unknown: 0, patience: ONE_BY_ONE }
+    }
 }
 
 impl Belief {
@@ -86,6 +110,7 @@ impl Belief {
     pub(super) fn lied(&self) {
         self.lied.set(true);
         self.known.borrow_mut().clear();
+        self.ahead.borrow_mut().page.clear();
     }
 
     /// Whether it is time to try conditions: one copy alone is not worth it.
@@ -96,22 +121,54 @@ impl Belief {
     /// What is known of an object. It may have been replaced: the copy has to ask for this ETag, which is why nothing is known
     /// where that is not honoured.
     pub(super) fn of(&self, object: Of<'_>) -> Option<Known> {
-        let may = object.version.is_none() && self.source.get() == Condition::Holds && !self.lied.get();
-        if may { self.known.borrow().get(object.key).cloned() } else { None }
+        if !self.may_know(object) {
+            return None;
+        }
+        let made = self.known.borrow().get(object.key).cloned();
+        made.or_else(|| {
+            let mut ahead = self.ahead.borrow_mut();
+            let known = ahead.page.remove(object.key)?;
+            ahead.used += 1;
+            Some(known)
+        })
+    }
+
+    fn may_know(&self, object: Of<'_>) -> bool {
+        object.version.is_none() && self.source.get() == Condition::Holds && !self.lied.get()
+    }
+
+    /// Nothing is known of an object: whether it is time to list what comes from there on.
+    pub(super) fn is_worth_a_page(&self, object: Of<'_>) -> bool {
+        let mut ahead = self.ahead.borrow_mut();
+        ahead.unknown += 1;
+        if !self.may_know(object) || ahead.unknown < ahead.patience {
+            return false;
+        }
+        if ahead.used < WORTH {
+            ahead.patience = ahead.patience.saturating_mul(4);
+        }
+        (ahead.unknown, ahead.used) = (0, 0);
+        true
+    }
+
+    /// A page was listed.
+    pub(super) fn foresee(&self, page: HashMap<String, Known>) {
+        self.ahead.borrow_mut().page = page;
     }
 
     /// What was made, or seen.
     pub(super) fn learn(&self, key: &str, known: Known) {
         let mut all = self.known.borrow_mut();
-        if all.len() >= MOST {
-            all.clear();
+        // What is renamed first is asked for first.
+        if all.len() < MOST || all.contains_key(key) {
+            all.insert(key.to_string(), known);
         }
-        all.insert(key.to_string(), known);
     }
 
     /// The object was removed, or is another.
     pub(super) fn forget(&self, key: &str) {
         self.known.borrow_mut().remove(key);
+        self.ahead.borrow_mut().page.remove(key);
     }
 }
 
@@ -161,5 +218,24 @@ mod tests {
         assert_eq!(belief.of("a".into()), None);
         (0..=MOST).for_each(|n| belief.learn(&n.to_string(), known.clone()));
         assert!(belief.known.borrow().len() <= MOST);
+    }
+
+    #[test]
+    fn pages_are_listed_where_they_are_of_use() {
+        let known = Known { len: 1, tag: "x".into(), class: None };
+        let belief = Belief::default();
+        assert!((0..100).all(|_| !belief.is_worth_a_page("a".into())), "a copy could not ask for what it lists");
+        let belief = Belief::default();
+        belief.source.set(Condition::Holds);
+        let after = |belief: &Belief| (1..1000).find(|_| belief.is_worth_a_page("a".into()));
+        assert_eq!(after(&belief), Some(ONE_BY_ONE));
+        belief.foresee((0..100).map(|n| (n.to_string(), known.clone())).collect());
+        assert_eq!((0..20).filter(|n| belief.of((&*n.to_string()).into()).is_some()).count(), 20);
+        assert_eq!(belief.of("7".into()), None, "it may be there once");
+        assert_eq!(after(&belief), Some(ONE_BY_ONE), "that page was of use");
+        belief.foresee((200..300).map(|n| (n.to_string(), known.clone())).collect());
+        assert_eq!(belief.of("70".into()), None, "of an earlier page");
+        assert_eq!(after(&belief), Some(ONE_BY_ONE), "nobody knows yet");
+        assert_eq!(after(&belief), Some(4 * ONE_BY_ONE), "that one was not");
     }
 }

@@ -56,7 +56,12 @@ impl Copy<'_> {
     pub(super) async fn run_known(&self) -> Result<(Stored, Known)> {
         let belief = &self.inner.belief;
         let asked = |known: &Known| self.from != Of::from(self.to) && self.tag.is_none_or(|tag| tag == known.tag);
-        if let Some(known) = belief.of(self.from).filter(asked) {
+        let mut known = belief.of(self.from);
+        if known.is_none() && self.op == Op::Rename && belief.is_worth_a_page(self.from) {
+            self.look_ahead().await;
+            known = belief.of(self.from);
+        }
+        if let Some(known) = known.filter(asked) {
             match self.copy(&known, None).await {
                 // It is another object by now, or is gone.
                 Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::NotFound) => belief.forget(self.from.key),
@@ -78,6 +83,27 @@ impl Copy<'_> {
             return Ok((Stored { len, tag: Some(known.tag.clone()), version }, known));
         }
         self.copy(&known, Some(&head)).await.map(|stored| (stored, known))
+    }
+
+    /// Lists what comes from the original on. Where that fails, each is asked for.
+    async fn look_ahead(&self) {
+        let inner = self.inner;
+        let page = async {
+            let request = inner.client.sdk().await?.list_objects_v2().bucket(&inner.config.bucket);
+            let mut before = self.from.key.to_string();
+            before.pop();
+            let request = request.max_keys(PAGE as i32).set_start_after((!before.is_empty()).then_some(before));
+            request.send().await.map_err(|e| errors::from_sdk(self.op, &e))
+        };
+        let Ok(page) = page.await else { return };
+        let known = page.contents().iter().filter_map(|object| {
+            let tag = object.e_tag().filter(|tag| !tag.is_empty())?.to_string();
+            let len = u64::try_from(object.size()?).ok().filter(|len| !self.goes_in_parts(*len))?;
+            // As HEAD tells it.
+            let class = object.storage_class().map(|class| class.as_str()).filter(|class| *class != "STANDARD");
+            Some((object.key()?.to_string(), Known { len, tag, class: class.map(StorageClass::from) }))
+        });
+        inner.belief.foresee(known.collect());
     }
 
     /// Copies what is known. `head` is needed where it is copied in parts.

@@ -354,9 +354,11 @@ fn answer(state: &mut State, request: &Request, body: Vec<u8>) -> Vec<u8> {
         },
         "ListObjects" => {
             let one = |(key, content): (&String, &Vec<u8>)| {
-                format!("<Contents><Key>{key}</Key><Size>{}</Size><ETag>x</ETag></Contents>", content.len())
+                let (len, tag) = (content.len(), etag(content));
+                format!("<Contents><Key>{key}</Key><Size>{len}</Size><ETag>{tag}</ETag></Contents>")
             };
-            let all: String = state.objects.iter().map(one).collect();
+            let after = request.query.split('&').find_map(|pair| pair.strip_prefix("start-after=")).unwrap_or("");
+            let all: String = state.objects.iter().filter(|(key, _)| key.as_str() > after).map(one).collect();
             let told = format!("<ListBucketResult>{all}<IsTruncated>false</IsTruncated></ListBucketResult>");
             say("200 OK", "", told.as_bytes())
         }
