@@ -87,9 +87,10 @@ enum Command {
     /// Brings trees on special remotes up to date with the branches that were pushed: for the hook post-receive.
     ///
     /// For proxied remotes with exporttree=yes annexobjects=yes and remote.NAME.annex-tracking-branch, in the repository of the
-    /// current directory. Reads what was pushed from stdin, as git gives it to the hook.
+    /// current directory. Reads what was pushed from stdin, as git gives it to the hook. With --repair it looks at every file of
+    /// these trees, and puts right what is damaged.
     #[command(after_help = post_receive::EXAMPLES)]
-    PostReceive,
+    PostReceive(post_receive::PostReceive),
     /// Records which remotes this repository proxies, so that its clients find them.
     ///
     /// Does what git annex updateproxy does, in the repository of the current directory.
@@ -135,7 +136,7 @@ pub fn main() -> ExitCode {
         Command::P2phttp(args) => return p2phttp::main(*args),
         Command::Shell { arguments } => return shell(arguments),
         Command::Gc(args) => return gc::main(&args),
-        Command::PostReceive => return post_receive::main(),
+        Command::PostReceive(args) => return post_receive::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "git-annex-remote-stream", &mut io::stdout());

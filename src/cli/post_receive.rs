@@ -1,10 +1,16 @@
 //! `post-receive`: for git's hook of that name.
 
-use std::io::{BufRead, Read, Write};
+use std::cell::Cell;
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
 
 use super::here;
-use crate::serve::hook;
+use crate::gateway::{Damage, Damaged, Exported, Progress};
+use crate::serve::hook::{self, Done, Followed, Wish};
 
 pub(super) const EXAMPLES: &str = "\
 Publish a branch as a readable tree in a bucket that only this server can write to. In the repository on the server:
@@ -24,14 +30,73 @@ bucket; content that left the tree stays in it, below .git/annex/objects.
 Without a hook, or after this was killed, the next upload through here or the next run brings the tree up to date. Without a
 push it does so by hand: git-annex-remote-stream post-receive </dev/null
 
+Files that somebody has truncated, replaced or removed behind its back are put right when their content is sent again (git annex
+fsck --from bucket, then copy --to), when a push names them, and by:
+
+  git-annex-remote-stream post-receive --repair
+
+That looks at every file of the trees, reads those that are not known by what the store calls them, puts aside what does not
+belong there (below .git/annex/bad/), and fills the names from wherever the content is. What is gone is recorded to be gone; git
+annex copy --to bucket sends it again.
+
 The exit status is 1 where a tree could not be brought up to date. The push was taken all the same.";
+
+/// How often progress is told where it does not go to a terminal.
+const PAUSE: Duration = Duration::from_secs(10);
+
+#[derive(Args)]
+pub(super) struct PostReceive {
+    /// Look at every file of all trees, and put right what is damaged. Nothing is read from stdin.
+    #[arg(long)]
+    repair: bool,
+    /// Print JSON instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of one remote, for JSON. Bytes that are no text are shown as U+FFFD.
+#[derive(Serialize)]
+struct Shown {
+    remote: String,
+    branch: String,
+    /// `done`, `busy` where somebody else is at it, or `failed`.
+    state: &'static str,
+    error: Option<String>,
+    /// The tree it holds.
+    tree: Option<String>,
+    renamed: usize,
+    copied: usize,
+    stored: usize,
+    removed: usize,
+    waiting: usize,
+    left_out: usize,
+    repair: Option<ShownRepair>,
+}
+
+#[derive(Serialize)]
+struct ShownRepair {
+    looked: usize,
+    read: usize,
+    untold: usize,
+    unknown: usize,
+    damaged: Vec<ShownDamage>,
+}
+
+#[derive(Serialize)]
+struct ShownDamage {
+    name: String,
+    key: String,
+    /// Bytes that were there; null where nothing was.
+    found: Option<u64>,
+    repaired: bool,
+}
 
 /// Most bytes that are read of what was pushed.
 const MOST: u64 = 64 << 20;
 
 /// Reads what was pushed from stdin and brings the trees up to date.
-pub(super) fn main() -> ExitCode {
-    match follow() {
+pub(super) fn main(args: &PostReceive) -> ExitCode {
+    match follow(args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
@@ -41,16 +106,106 @@ pub(super) fn main() -> ExitCode {
     }
 }
 
-fn follow() -> Result<bool, String> {
+fn follow(args: &PostReceive) -> Result<bool, String> {
     let repository = here::repository()?;
-    let pushed = pushed(&mut std::io::stdin().lock()).map_err(|e| format!("stdin: {e}"))?;
-    let mut all = true;
-    hook::follow(repository.path(), &pushed, |followed| {
-        all &= followed.done.is_ok();
-        // git shows it to whoever pushed, who may have gone.
-        let _ = writeln!(std::io::stdout(), "{followed}");
+    let pushed = match args.repair {
+        true => Vec::new(),
+        false => pushed(&mut std::io::stdin().lock()).map_err(|e| format!("stdin: {e}"))?,
+    };
+    let wish = if args.repair { Wish::Repair } else { Wish::Pushed(&pushed) };
+    let (mut all, mut shown, meter) = (true, Vec::new(), Meter::new());
+    let far = |remote: &str, progress: Progress| meter.show(remote, progress);
+    hook::follow(repository.path(), wish, &far, |followed| {
+        all &= followed.is_well();
+        meter.clear();
+        if args.json {
+            shown.push(Shown::of(&followed));
+        } else {
+            // git shows it to whoever pushed, who may have gone.
+            let _ = writeln!(std::io::stdout(), "{followed}");
+        }
     })?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&shown).expect("strings and numbers");
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
     Ok(all)
+}
+
+/// Tells on stderr how far a look is: on one line of a terminal, or now and then.
+struct Meter {
+    is_terminal: bool,
+    told: Cell<Instant>,
+}
+
+impl Meter {
+    fn new() -> Self {
+        Self { is_terminal: std::io::stderr().is_terminal(), told: Cell::new(Instant::now()) }
+    }
+
+    fn show(&self, remote: &str, Progress { looked, total }: Progress) {
+        let pause = if self.is_terminal { PAUSE / 100 } else { PAUSE };
+        if self.told.get().elapsed() < pause {
+            return;
+        }
+        self.told.set(Instant::now());
+        let words = format!("{remote}: {looked} of {total} files looked at");
+        let _ = match self.is_terminal {
+            true => write!(std::io::stderr(), "\r\x1b[K{words}"),
+            false => writeln!(std::io::stderr(), "{words}"),
+        };
+    }
+
+    fn clear(&self) {
+        if self.is_terminal {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+impl Shown {
+    fn of(followed: &Followed) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (state, error) = match &followed.done {
+            Ok(Some(_)) => ("done", None),
+            Ok(None) => ("busy", None),
+            Err(failure) => ("failed", Some(failure.to_string())),
+        };
+        let (exported, repair) = match &followed.done {
+            Ok(Some(Done::Exported(exported))) => (exported.clone(), None),
+            Ok(Some(Done::Repaired(repaired))) => (repaired.exported.clone(), Some(repaired)),
+            _ => (Exported::default(), None),
+        };
+        let damaged = |one: &Damaged| ShownDamage {
+            name: text(&one.name),
+            key: text(one.key.as_bytes()),
+            found: match one.damage {
+                Damage::Missing => None,
+                Damage::Other(len) => Some(len),
+            },
+            repaired: one.is_repaired,
+        };
+        Self {
+            remote: followed.remote.clone(),
+            branch: followed.branch.clone(),
+            state,
+            error,
+            tree: exported.tree.map(|tree| tree.to_string()),
+            renamed: exported.renamed,
+            copied: exported.copied,
+            stored: exported.stored,
+            removed: exported.removed,
+            waiting: exported.waiting,
+            left_out: exported.impossible + exported.refused.len(),
+            repair: repair.map(|repaired| ShownRepair {
+                looked: repaired.looked,
+                read: repaired.read,
+                untold: repaired.untold,
+                unknown: repaired.unknown,
+                damaged: repaired.damaged.iter().map(damaged).collect(),
+            }),
+        }
+    }
 }
 
 /// The references of lines as git gives them to the hook: `OLD NEW REFERENCE`.

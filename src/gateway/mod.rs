@@ -24,7 +24,7 @@ mod special;
 mod upload;
 mod walk;
 
-pub use export::Exported;
+pub use export::{Damage, Damaged, Exported, Progress, Repaired};
 pub use failure::{Failure, FailureKind};
 pub use held::{Held, Lost};
 pub use hub::{Hub, Place, Unserved};

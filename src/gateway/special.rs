@@ -7,7 +7,7 @@ use std::time::Duration;
 use remotes::retry::Backoff;
 use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Stored, Until};
 
-use super::export::{Exported, Tree, Word};
+use super::export::{Exported, Progress, Repaired, Tree, Word};
 use super::outgoing::Outgoing;
 use super::upload::StoreUpload;
 use super::{Failure, Served, blocking};
@@ -60,9 +60,10 @@ impl Special {
         &self.name
     }
 
-    /// Whether the store has the content of `key`. Content of another length is none, but not absent either.
+    /// Whether the store has the content of `key`. Content of another length is none; outside trees, where nobody but git-annex
+    /// puts anything, it is not absent either.
     pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
-        self.is_there(key, How { old: true, lasting: false }, |stat| self.whole(key, stat.len)).await
+        self.is_there(key, How { old: true, lasting: false }, |stat| self.fits(key, stat.len)).await
     }
 
     /// Whether its content is there for good, so that whoever asks will not send it: in a tree, where people put files too, for
@@ -70,8 +71,8 @@ impl Special {
     async fn is_at_a_name(&self, key: &Key) -> Result<bool, Failure> {
         let how = How { old: false, lasting: true };
         match &self.tree {
-            Some(tree) => Ok(self.is_there(key, how, |_| Ok(())).await? && tree.has(key).await?),
-            None => self.is_there(key, how, |stat| self.whole(key, stat.len)).await,
+            Some(tree) => Ok(self.is_there(key, how, |_| Ok(true)).await? && tree.has(key).await?),
+            None => self.is_there(key, how, |stat| self.fits(key, stat.len)).await,
         }
     }
 
@@ -80,11 +81,12 @@ impl Special {
         &self,
         key: &Key,
         how: How,
-        fits: impl Fn(&Stat) -> Result<(), Failure>,
+        fits: impl Fn(&Stat) -> Result<bool, Failure>,
     ) -> Result<bool, Failure> {
         let told = |stat: remotes::Result<Option<Stat>>| {
             let stat = stat.map_err(|e| self.failure(&e))?;
-            stat.as_ref().map(&fits).transpose()
+            let fits = stat.as_ref().map(&fits).transpose()?;
+            Ok(fits.filter(|fits| *fits).map(drop))
         };
         let look = async |object: &ObjectName| {
             self.store.settled(object).await;
@@ -127,10 +129,7 @@ impl Special {
         let mut backoff = Backoff::new(&self.context);
         loop {
             match get().await {
-                Ok(get) => {
-                    self.whole(key, get.total)?;
-                    return Ok(Some(get));
-                }
+                Ok(get) => return Ok(self.fits(key, get.total)?.then_some(get)),
                 Err(e) if e.kind() == Kind::NotFound => return Ok(None),
                 // What the store has tried itself need not be tried again.
                 Err(e) if e.tries() > 1 => return Err(self.failure(&e)),
@@ -200,10 +199,20 @@ impl Special {
         }
     }
 
+    /// Looks at all files of the tree it holds, and puts right what is damaged; `told` hears how far that is. Waits up to `limit`
+    /// for others who export to it; `None` where they are still at it then, or where it follows no branch.
+    pub async fn repair(&self, limit: Duration, told: &dyn Fn(Progress)) -> Result<Option<Repaired>, Failure> {
+        self.writable()?;
+        match &self.tree {
+            Some(tree) => tree.repair(limit, told).await,
+            None => Ok(None),
+        }
+    }
+
     /// The client has stored the content of `key` there by another way: looks, and records it. False where it is not there.
     pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
         self.home.recordable(key)?;
-        if !self.is_there(key, How { old: true, lasting: true }, |stat| self.whole(key, stat.len)).await? {
+        if !self.is_there(key, How { old: true, lasting: true }, |stat| self.fits(key, stat.len)).await? {
             return Ok(false);
         }
         self.record(key, Presence::Present).await?;
@@ -237,7 +246,7 @@ impl Special {
         };
         if let Err(failure) = removed {
             // It may have been gone before, or be gone by what was tried in time.
-            if !until.is_over() || self.is_there(key, How { old: true, lasting: false }, |_| Ok(())).await? {
+            if !until.is_over() || self.is_there(key, How { old: true, lasting: false }, |_| Ok(true)).await? {
                 return Err(failure);
             }
         }
@@ -297,15 +306,18 @@ impl Special {
         }
     }
 
-    fn whole(&self, key: &Key, len: u64) -> Result<(), Failure> {
+    /// Whether something of this length may be the content of `key`. Failures: it is not, and is in the way where nothing else
+    /// has a place. In a tree it is put aside once that content comes.
+    fn fits(&self, key: &Key, len: u64) -> Result<bool, Failure> {
         match key.size() {
+            Some(_) if self.tree.is_some() => Ok(key.content_len().is_none_or(|wanted| wanted == len)),
             Some(size) if size != len => {
                 let detail = format!(
                     "it has {len} bytes, and the key {key} says {size}; drop it there and copy it again from elsewhere"
                 );
                 Err(self.failure(&Error::new(Op::Get, Kind::Corrupt, detail).on(self.store.label())))
             }
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 }

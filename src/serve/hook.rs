@@ -9,7 +9,7 @@ use remotes::pump::Budget;
 
 use super::special::Settings;
 use crate::annex::export::tracking::Tracking;
-use crate::gateway::{Exported, Failure, Means, Node, Served};
+use crate::gateway::{Damage, Exported, Failure, Means, Node, Progress, Repaired, Served, Special};
 
 /// What became of one remote. Displayed as a line for whoever pushed.
 #[derive(Debug)]
@@ -19,7 +19,26 @@ pub struct Followed {
     /// What it follows.
     pub branch: String,
     /// What was done; `None` where others are at it, who will see to the rest.
-    pub done: Result<Option<Exported>, Failure>,
+    pub done: Result<Option<Done>, Failure>,
+}
+
+/// What was done at one remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// It was made to hold the tree of its branch.
+    Exported(Exported),
+    /// And all its files were looked at.
+    Repaired(Repaired),
+}
+
+/// Which trees are to be seen to, and how.
+#[derive(Debug, Clone, Copy)]
+pub enum Wish<'a> {
+    /// Those whose branch is among these, as `refs/heads/NAME`, and those that an earlier push left behind; all where nothing
+    /// was pushed.
+    Pushed(&'a [Vec<u8>]),
+    /// Every file of all of them is looked at, and put right where it is damaged.
+    Repair,
 }
 
 /// Files that are refused for their names and named.
@@ -28,12 +47,17 @@ const NAMED: usize = 20;
 /// Longest wait for others who export to the same remote. They look for more to do before they end.
 const WAIT: Duration = Duration::from_secs(600);
 
-/// Makes the proxied special remotes of the repository at `path` that hold a tree follow their branches: those whose branch is
-/// among `pushed`, as `refs/heads/NAME`, and those that an earlier push left behind; all where nothing was pushed. Calls
-/// `told` for each, once it is done. Pushed versions of the git-annex branch are merged first.
+/// Makes the proxied special remotes of the repository at `path` that hold a tree follow their branches, as `wish` says. Calls
+/// `told` for each, once it is done, and `far` with its name meanwhile, where its files are looked at. Pushed versions of the
+/// git-annex branch are merged first.
 ///
 /// Errors: the repository or its configuration cannot be read. What goes wrong at one remote is told of it alone.
-pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -> Result<(), String> {
+pub fn follow(
+    path: &Path,
+    wish: Wish<'_>,
+    far: &dyn Fn(&str, Progress),
+    mut told: impl FnMut(Followed),
+) -> Result<(), String> {
     super::warnings::start(|words| eprintln!("git-annex-remote-stream: {words}"));
     let settings = Settings::from_env(&|name| std::env::var_os(name))?;
     let served = Served::open(path).map_err(|e| e.to_string()).map(Arc::new)?;
@@ -53,7 +77,6 @@ pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -
                 }
             };
             let Some(branch) = special.tracking().map(Tracking::to_string) else { continue };
-            let is_pushed = |tracking: &Tracking| pushed.iter().any(|reference| tracking.is_of(reference));
             if let Some(tracking) = special.tracking().filter(|tracking| has_diverged(tracking, &served)) {
                 let (name, branch) = (special.name(), tracking.branch());
                 tracing::warn!(
@@ -61,11 +84,14 @@ pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -
                      repository on the server merges them"
                 );
             }
-            if pushed.is_empty()
-                || special.tracking().is_some_and(is_pushed)
-                || special.is_behind().await.unwrap_or(true)
-            {
-                let done = special.export(WAIT).await;
+            if is_wished(&special, wish).await {
+                let done = match wish {
+                    Wish::Pushed(_) => special.export(WAIT).await.map(|done| done.map(Done::Exported)),
+                    Wish::Repair => {
+                        let done = special.repair(WAIT, &|progress| far(special.name(), progress)).await;
+                        done.map(|done| done.map(Done::Repaired))
+                    }
+                };
                 told(Followed { remote: special.name().to_string(), branch, done });
             }
         }
@@ -76,52 +102,109 @@ pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -
     worked.map_err(|e| e.to_string())?.and(settled).map_err(|e| e.to_string())
 }
 
+async fn is_wished(special: &Special, wish: Wish<'_>) -> bool {
+    let Wish::Pushed(pushed) = wish else { return true };
+    let is_pushed = |tracking: &Tracking| pushed.iter().any(|reference| tracking.is_of(reference));
+    pushed.is_empty() || special.tracking().is_some_and(is_pushed) || special.is_behind().await.unwrap_or(true)
+}
+
 fn has_diverged(tracking: &Tracking, served: &Served) -> bool {
     // What cannot be read is told by the export.
     tracking.has_diverged(served.repository().branch()).unwrap_or(false)
 }
 
+impl Followed {
+    /// Whether all is as it should be, as far as it can be told here.
+    pub fn is_well(&self) -> bool {
+        match &self.done {
+            Err(_) => false,
+            Ok(Some(Done::Repaired(repaired))) => repaired.unknown == 0,
+            Ok(_) => true,
+        }
+    }
+}
+
 impl std::fmt::Display for Followed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "export {} to {}: ", self.branch, self.remote)?;
+        let what = if let Ok(Some(Done::Repaired(_))) = &self.done { "repair" } else { "export" };
+        write!(f, "{what} {} to {}: ", self.branch, self.remote)?;
         let done = match &self.done {
             Err(failure) => return write!(f, "failed: {failure}; the next push goes on with it"),
             Ok(None) => return f.write_str("somebody else is at it"),
             Ok(Some(done)) => done,
         };
-        let counts =
-            [(done.renamed, "renamed"), (done.copied, "copied"), (done.stored, "stored"), (done.removed, "removed")];
+        let exported = match done {
+            Done::Exported(exported) => exported,
+            Done::Repaired(repaired) => &repaired.exported,
+        };
+        let counts = [
+            (exported.renamed, "renamed"),
+            (exported.copied, "copied"),
+            (exported.stored, "stored"),
+            (exported.removed, "removed"),
+        ];
         let words: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-        match (&words[..], done.tree) {
+        match (&words[..], exported.tree) {
             (_, None) => f.write_str("there is no such branch or directory")?,
             ([], Some(_)) => f.write_str("ok")?,
             (words, Some(_)) => write!(f, "ok, {}", words.join(", "))?,
         }
-        if done.waiting > 0 {
-            write!(f, "; content of {} not here yet, git annex copy it to {}", files(done.waiting), self.remote)?;
+        if let Done::Repaired(repaired) = done {
+            show_repaired(repaired, f)?;
         }
-        if done.impossible > 0 {
-            write!(f, "; {} left out, whose names it cannot have", files(done.impossible))?;
+        if exported.waiting > 0 {
+            write!(f, "; content of {} not here yet, git annex copy it to {}", files(exported.waiting), self.remote)?;
         }
-        if !done.refused.is_empty() {
-            let named = done.refused.iter().take(NAMED);
+        if exported.impossible > 0 {
+            write!(f, "; {} left out, whose names it cannot have", files(exported.impossible))?;
+        }
+        if !exported.refused.is_empty() {
+            let named = exported.refused.iter().take(NAMED);
             let named: Vec<String> =
                 named.map(|(name, other)| format!("{} (as {})", name.escape_ascii(), other.escape_ascii())).collect();
-            let rest = done.refused.len() - named.len();
+            let rest = exported.refused.len() - named.len();
             let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
             write!(
                 f,
                 "; {} left out, whose names {} does not tell from others, rename them: {}{rest}",
-                files(done.refused.len()),
+                files(exported.refused.len()),
                 self.remote,
                 named.join(", ")
             )?;
         }
-        if done.has_wishes {
+        if exported.has_wishes {
             f.write_str("; all files, since its preferred content is not asked here")?;
         }
         Ok(())
+    }
+}
+
+fn show_repaired(repaired: &Repaired, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    let Repaired { looked, read, untold, unknown, damaged, exported: _ } = repaired;
+    write!(f, "; {} looked at, {read} read", files(*looked))?;
+    if *untold > 0 {
+        write!(f, ", {untold} of which only the length was compared, since their keys have no digest")?;
+    }
+    if *unknown > 0 {
+        write!(f, "; what {} holds could not be found out", files(*unknown))?;
+    }
+    if damaged.is_empty() {
+        return f.write_str(", none damaged");
+    }
+    write!(f, "; {} damaged: ", files(damaged.len()))?;
+    for (nth, one) in damaged.iter().take(NAMED).enumerate() {
+        let was = match one.damage {
+            Damage::Missing => "was not there".to_string(),
+            Damage::Other(len) => format!("was another, of {len} bytes"),
+        };
+        let is = if one.is_repaired { "is repaired" } else { "has to come again" };
+        let comma = if nth == 0 { "" } else { ", " };
+        write!(f, "{comma}{} ({was}, {is})", one.name.escape_ascii())?;
+    }
+    match damaged.len().saturating_sub(NAMED) {
+        0 => Ok(()),
+        rest => write!(f, " and {rest} more"),
     }
 }
 
@@ -138,10 +221,11 @@ mod tests {
     fn whoever_pushed_reads_what_was_done() {
         let line = |done| Followed { remote: "bucket".into(), branch: "main".into(), done }.to_string();
         let done = Exported { tree: Some(GitId::EMPTY_TREE), ..Exported::default() };
-        assert_eq!(line(Ok(Some(done.clone()))), "export main to bucket: ok");
+        let exported = |done| Ok(Some(Done::Exported(done)));
+        assert_eq!(line(exported(done.clone())), "export main to bucket: ok");
         let much = Exported { renamed: 2, stored: 1, waiting: 1, impossible: 2, ..done };
         assert_eq!(
-            line(Ok(Some(much))),
+            line(exported(much)),
             "export main to bucket: ok, 2 renamed, 1 stored; content of 1 file not here yet, git annex copy it to bucket; \
              2 files left out, whose names it cannot have"
         );
@@ -150,15 +234,46 @@ mod tests {
         let refused =
             Exported { refused: twins.to_vec(), ..Exported { tree: Some(GitId::EMPTY_TREE), ..Exported::default() } };
         assert_eq!(
-            line(Ok(Some(refused))),
+            line(exported(refused)),
             "export main to bucket: ok; 2 files left out, whose names bucket does not tell from others, rename them: A (as a), \
              caf\\xc3\\xa9 (as cafe\\xcc\\x81)"
         );
-        assert_eq!(line(Ok(Some(Exported::default()))), "export main to bucket: there is no such branch or directory");
+        assert_eq!(line(exported(Exported::default())), "export main to bucket: there is no such branch or directory");
         assert_eq!(line(Ok(None)), "export main to bucket: somebody else is at it");
         assert_eq!(
             line(Err(Failure::busy("x"))),
             "export main to bucket: failed: x; try again later; the next push goes on with it"
         );
+    }
+
+    #[test]
+    fn whoever_repairs_reads_what_was_damaged_and_what_became_of_it() {
+        let key = crate::name::Key::parse(b"SHA256-s1--x").expect("a key");
+        let damaged = |name: &str, damage, is_repaired| crate::gateway::Damaged {
+            name: name.into(),
+            key: key.clone(),
+            damage,
+            is_repaired,
+        };
+        let exported = Exported { tree: Some(GitId::EMPTY_TREE), stored: 1, waiting: 1, ..Exported::default() };
+        let none = Repaired {
+            looked: 3,
+            exported: Exported { stored: 0, waiting: 0, ..exported.clone() },
+            ..Repaired::default()
+        };
+        let line = |repaired| {
+            let done = Ok(Some(Done::Repaired(repaired)));
+            let followed = Followed { remote: "bucket".into(), branch: "main".into(), done };
+            (followed.is_well(), followed.to_string())
+        };
+        let expected = "repair main to bucket: ok; 3 files looked at, 0 read, none damaged";
+        assert_eq!(line(none.clone()), (true, expected.into()));
+        let (one, two) = (damaged("a\n", Damage::Other(7), true), damaged("b", Damage::Missing, false));
+        let some = Repaired { read: 2, untold: 1, unknown: 1, damaged: vec![one, two], exported, ..none };
+        let expected = "repair main to bucket: ok, 1 stored; 3 files looked at, 2 read, 1 of which only the length was \
+                        compared, since their keys have no digest; what 1 file holds could not be found out; 2 files \
+                        damaged: a\\n (was another, of 7 bytes, is repaired), b (was not there, has to come again); content \
+                        of 1 file not here yet, git annex copy it to bucket";
+        assert_eq!(line(some), (false, expected.into()));
     }
 }

@@ -1,10 +1,12 @@
 //! Trees exported by the real git-annex: the same on every kind of place as on git-annex's own `directory` remote, commit by
 //! commit.
 
+mod heals;
 mod hooks;
 mod pushed;
 #[path = "../support/mod.rs"]
 mod support;
+mod whereis;
 
 use std::path::Path;
 

@@ -7,6 +7,7 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use super::belief::NO_SUCH_TAG;
 use super::{Inner, config, errors};
 use crate::doctor::{Finding, Verdict};
 use crate::{Error, Kind, Op, Result};
@@ -54,8 +55,6 @@ where
 fn ignored(op: Op) -> Error {
     Error::new(op, Kind::Unsupported, "the condition is ignored")
 }
-
-const NO_SUCH_TAG: &str = "\"00000000000000000000000000000000\"";
 
 impl Trial<'_> {
     async fn put(&self, content: &'static [u8]) -> Result<()> {

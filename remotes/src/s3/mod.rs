@@ -5,6 +5,7 @@
 //! under a presigned request ([`wire`]), so that the kernel can move them; under TLS they go through the SDK.
 
 mod answers;
+mod belief;
 mod client;
 mod conditions;
 mod config;
@@ -45,6 +46,7 @@ use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
     Store, Stored, Trees, Until, Write, late,
 };
+use belief::Belief;
 use client::Client;
 use version::Of;
 
@@ -72,6 +74,7 @@ struct Inner {
     bucket_seen: Cell<Option<Instant>>,
     /// Most bytes that one request copies on the server.
     copy_max: u64,
+    belief: Belief,
 }
 
 impl S3 {
@@ -97,7 +100,16 @@ impl S3 {
         let address = config.plain_address().filter(|_| pool);
         let pool = address.map(|(host, port)| wire::Pool::new(host, port, context));
         let bucket_seen = Cell::new(None);
-        let inner = Inner { config, label, context: context.clone(), client, pool, bucket_seen, copy_max };
+        let inner = Inner {
+            config,
+            label,
+            context: context.clone(),
+            client,
+            pool,
+            bucket_seen,
+            copy_max,
+            belief: Belief::default(),
+        };
         Ok(Self { inner: Rc::new(inner) })
     }
 }
@@ -354,11 +366,11 @@ impl Store for S3 {
         let about = self.inner.name(from);
         let (source, target) = (self.inner.key(Op::Rename, from)?, self.inner.writable(to)?);
         let copy = tree::Copy { inner: &self.inner, op: Op::Rename, from: Of::from(&*source), to: &target, tag: None };
-        copy.run().await.map_err(&about)?;
+        let (_, copied) = copy.run_known().await.map_err(&about)?;
         if source == target {
             return Ok(());
         }
-        remove::remove(&self.inner, &source, &Until::ever()).await.map_err(|e| about(e.during(Op::Rename)))
+        remove::remove_this(&self.inner, &source, &copied.tag).await.map_err(|e| about(e.during(Op::Rename)))
     }
 
     async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {

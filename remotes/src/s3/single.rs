@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 
+use super::belief::bare;
 use super::multipart::Part;
 use super::{Inner, client, errors, get, limit, sdk_body};
 use crate::pump::Meter;
@@ -94,8 +95,6 @@ pub(super) enum Receipt {
 impl Receipt {
     /// Whether an object with this ETag is the one.
     fn fits(&self, found: Option<&str>) -> bool {
-        // Not every server quotes them everywhere.
-        let bare = |tag: &str| tag.trim_matches('"').to_string();
         let Some(found) = found.map(bare) else { return false };
         match self {
             Receipt::Tag(tag) => bare(tag) == found,

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
 
+use super::belief::{Condition, Known, NO_SUCH_TAG};
 use super::multipart::Multipart;
 use super::plan::PART_MAX;
 use super::prove::MARKER;
@@ -39,35 +40,155 @@ pub(super) struct Copy<'a> {
     pub(super) tag: Option<&'a str>,
 }
 
+/// A copy, as the server tells of it.
+struct Made {
+    tag: String,
+    version: Option<String>,
+}
+
 impl Copy<'_> {
     /// Copies the object and sees that the copy is whole.
     pub(super) async fn run(&self) -> Result<Stored> {
+        self.run_known().await.map(|(stored, _)| stored)
+    }
+
+    /// The same; with what was copied.
+    pub(super) async fn run_known(&self) -> Result<(Stored, Known)> {
+        let belief = &self.inner.belief;
+        let asked = |known: &Known| self.from != Of::from(self.to) && self.tag.is_none_or(|tag| tag == known.tag);
+        let mut known = belief.of(self.from);
+        if known.is_none() && self.op == Op::Rename && belief.is_worth_a_page(self.from) {
+            self.look_ahead().await;
+            known = belief.of(self.from);
+        }
+        if let Some(known) = known.filter(asked) {
+            match self.copy(&known, None).await {
+                // It is another object by now, or is gone.
+                Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::NotFound) => belief.forget(self.from.key),
+                copied => return copied.map(|stored| (stored, known)),
+            }
+        }
         let head = self.head().await?;
         let len = head.content_length().and_then(|len| u64::try_from(len).ok());
-        let (Some(len), Some(_)) = (len, head.e_tag().filter(|tag| !tag.is_empty())) else {
+        let (Some(len), Some(tag)) = (len, head.e_tag().filter(|tag| !tag.is_empty())) else {
             let detail = "the endpoint tells of an object without its length or ETag: it is no S3";
             return Err(Error::new(self.op, Kind::Protocol, detail));
         };
-        if self.tag.is_some() && head.e_tag() != self.tag {
+        if self.tag.is_some_and(|wanted| wanted != tag) {
             return Err(Error::new(self.op, Kind::Corrupt, "the object was replaced before it was copied"));
         }
+        let known = Known { len, tag: tag.to_string(), class: head.storage_class().cloned() };
         if self.from == Of::from(self.to) {
             let version = self.inner.version(self.to, head.version_id());
-            return Ok(Stored { len, tag: head.e_tag().map(str::to_string), version });
+            return Ok((Stored { len, tag: Some(known.tag.clone()), version }, known));
         }
-        late::over(&self.inner.label, self.to).await;
-        let receipt = if len > self.inner.copy_max.min(PART_MAX) {
-            self.in_parts(&head, len).await?
-        } else {
-            Receipt::Tag(self.often(|| self.at_once(&head, len)).await?)
+        self.copy(&known, Some(&head)).await.map(|stored| (stored, known))
+    }
+
+    /// Lists what comes from the original on. Where that fails, each is asked for.
+    async fn look_ahead(&self) {
+        let inner = self.inner;
+        let page = async {
+            let request = inner.client.sdk().await?.list_objects_v2().bucket(&inner.config.bucket);
+            let mut before = self.from.key.to_string();
+            before.pop();
+            let request = request.max_keys(PAGE as i32).set_start_after((!before.is_empty()).then_some(before));
+            request.send().await.map_err(|e| errors::from_sdk(self.op, &e))
         };
-        let copy = super::single::read_back(self.inner, self.to, len, Some(&receipt)).await;
-        let copy = copy.map_err(|e| e.during(self.op))?;
+        let Ok(page) = page.await else { return };
+        let known = page.contents().iter().filter_map(|object| {
+            let tag = object.e_tag().filter(|tag| !tag.is_empty())?.to_string();
+            let len = u64::try_from(object.size()?).ok().filter(|len| !self.goes_in_parts(*len))?;
+            // As HEAD tells it.
+            let class = object.storage_class().map(|class| class.as_str()).filter(|class| *class != "STANDARD");
+            Some((object.key()?.to_string(), Known { len, tag, class: class.map(StorageClass::from) }))
+        });
+        inner.belief.foresee(known.collect());
+    }
+
+    /// Copies what is known. `head` is needed where it is copied in parts.
+    async fn copy(&self, known: &Known, head: Option<&HeadObjectOutput>) -> Result<Stored> {
+        let belief = &self.inner.belief;
+        late::over(&self.inner.label, self.to).await;
+        let receipt = match head.filter(|_| self.goes_in_parts(known.len)) {
+            Some(head) => self.in_parts(head, known.len).await?,
+            None => {
+                let Made { tag, version } = self.in_one(known).await?;
+                if belief.is_proof(&known.tag, &tag) && (version.is_some() || !self.inner.config.versioning) {
+                    self.learn(known, Some(&tag));
+                    return Ok(Stored { len: known.len, tag: Some(tag), version });
+                }
+                Receipt::Tag(tag)
+            }
+        };
+        let copy = self.read_back(known.len, &receipt).await?;
+        belief.saw();
+        if belief.is_curious(&belief.source) && !self.goes_in_parts(known.len) && !self.try_conditions(known).await {
+            // It has copied again, and perhaps something else.
+            return self.read_back(known.len, &receipt).await;
+        }
+        self.learn(known, copy.tag.as_deref());
+        Ok(copy)
+    }
+
+    fn goes_in_parts(&self, len: u64) -> bool {
+        len > self.inner.copy_max.min(PART_MAX)
+    }
+
+    fn learn(&self, of: &Known, tag: Option<&str>) {
+        if let Some(tag) = tag.filter(|_| !self.goes_in_parts(of.len)) {
+            let class = of.class.clone().or_else(|| self.inner.config.storage_class.as_deref().map(Into::into));
+            self.inner.belief.learn(self.to, Known { len: of.len, tag: tag.into(), class });
+        }
+    }
+
+    async fn read_back(&self, len: u64, receipt: &Receipt) -> Result<Stored> {
+        let copy = super::single::read_back(self.inner, self.to, len, Some(receipt)).await;
+        let copy = copy.map_err(|e| {
+            if matches!(e.kind(), Kind::Corrupt | Kind::Protocol) {
+                self.inner.belief.lied();
+            }
+            e.during(self.op)
+        })?;
         // Who may not look at the copy must not remove the original for it.
         if copy.tag.is_none() {
             return Err(Error::new(self.op, Kind::Denied, "the copy cannot be looked at"));
         }
         Ok(copy)
+    }
+
+    /// In one request. Where somebody may have come late with another it is made where nothing is, if the store can.
+    async fn in_one(&self, known: &Known) -> Result<Made> {
+        let target = &self.inner.belief.target;
+        if target.get() == Condition::Holds {
+            match self.often(|| self.at_once(known, &known.tag, Some("*"))).await {
+                // Something is there, which is replaced; or the original is another.
+                Err(e) if e.kind() == Kind::Corrupt => {}
+                made => return made,
+            }
+        }
+        self.often(|| self.at_once(known, &known.tag, None)).await
+    }
+
+    /// Copies once more under conditions that do not hold, where the copy is already. False where that was done all the same,
+    /// or may have been.
+    async fn try_conditions(&self, known: &Known) -> bool {
+        let belief = &self.inner.belief;
+        let mut was_done = false;
+        for (condition, tag, none) in [(&belief.source, NO_SUCH_TAG, None), (&belief.target, &*known.tag, Some("*"))] {
+            let is_refused = match self.at_once(known, tag, none).await {
+                Err(e) => {
+                    was_done |= e.kind().retry();
+                    e.kind() == Kind::Corrupt
+                }
+                Ok(_) => {
+                    was_done = true;
+                    false
+                }
+            };
+            condition.set(if is_refused { Condition::Holds } else { Condition::Ignored });
+        }
+        !was_done
     }
 
     async fn often<T, F: Future<Output = Result<T>>>(&self, mut request: impl FnMut() -> F) -> Result<T> {
@@ -104,8 +225,8 @@ impl Copy<'_> {
     }
 
     /// The class of the original; a copy would be of the standard class otherwise.
-    fn class(&self, head: &HeadObjectOutput) -> Option<StorageClass> {
-        head.storage_class().cloned().or_else(|| self.inner.config.storage_class.as_deref().map(Into::into))
+    fn class(&self, of: Option<&StorageClass>) -> Option<StorageClass> {
+        of.cloned().or_else(|| self.inner.config.storage_class.as_deref().map(Into::into))
     }
 
     fn limit(&self, len: u64) -> Duration {
@@ -117,21 +238,22 @@ impl Copy<'_> {
         tokio::time::timeout(self.limit(len), request).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// Gives the ETag of the copy as the server tells it.
-    async fn at_once(&self, head: &HeadObjectOutput, len: u64) -> Result<String> {
+    /// Gives what the server tells of the copy: of an object with this ETag, and, with `none`, where nothing is.
+    async fn at_once(&self, known: &Known, tag: &str, none: Option<&str>) -> Result<Made> {
         let config = &self.inner.config;
         let request = self.inner.client.sdk().await?.copy_object().bucket(&config.bucket).key(self.to);
-        let mut request = request.copy_source(self.source()).set_storage_class(self.class(head));
-        request = request.set_copy_source_if_match(head.e_tag().map(str::to_string));
+        let mut request = request.copy_source(self.source()).set_storage_class(self.class(known.class.as_ref()));
+        request = request.copy_source_if_match(tag).set_if_none_match(none.map(str::to_string));
         if config.public {
             request = request.acl(ObjectCannedAcl::PublicRead);
         }
         let send = async {
             let sent = request.customize().config_override(client::patient()).send().await;
             let answer = sent.map_err(|e| errors::from_sdk(self.op, &e))?;
-            self.receipt(answer.copy_object_result().and_then(|result| result.e_tag()))
+            let tag = self.receipt(answer.copy_object_result().and_then(|result| result.e_tag()))?;
+            Ok(Made { tag, version: self.inner.version(self.to, answer.version_id()) })
         };
-        self.within(len, send).await.inspect_err(|e| self.inner.may_come_late(self.to, e))
+        self.within(known.len, send).await.inspect_err(|e| self.inner.may_come_late(self.to, e))
     }
 
     /// Without the ETag of what was made, a 200 tells nothing: S3 sends it before it begins to copy.
@@ -144,7 +266,7 @@ impl Copy<'_> {
     async fn in_parts(&self, head: &HeadObjectOutput, len: u64) -> Result<Receipt> {
         let part = self.inner.copy_max.clamp(super::plan::PART_MIN, PART).max(len.div_ceil(super::plan::PARTS_MAX));
         let count = usize::try_from(len.div_ceil(part)).unwrap_or(usize::MAX);
-        let upload = Multipart::create_like(self.inner, self.to, count, head, self.class(head)).await?;
+        let upload = Multipart::create_like(self.inner, self.to, count, head, self.class(head.storage_class())).await?;
         match self.parts(&upload, head, len, part).await {
             Ok(tags) => upload.complete(tags).await.map_err(|e| e.during(self.op)),
             Err(e) => {

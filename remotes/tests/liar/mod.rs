@@ -84,6 +84,8 @@ struct State {
     objects: BTreeMap<String, Vec<u8>>,
     uploads: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
     asked: Vec<Request>,
+    /// Conditions are not looked at.
+    careless: bool,
 }
 
 /// The server. Ends with the process.
@@ -116,6 +118,13 @@ impl Liar {
             }
         });
         liar
+    }
+
+    /// The same, but it looks at no condition.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn careless(self) -> Self {
+        self.state.lock().expect("no panic").careless = true;
+        self
     }
 
     /// Puts an object there.
@@ -232,6 +241,22 @@ fn answer(state: &mut State, request: &Request, body: Vec<u8>) -> Vec<u8> {
         objects.get(&source).cloned()
     };
     let key = request.key.clone();
+    let has = |key: &str, tag: &str| tag == "*" || state.objects.get(key).is_some_and(|content| etag(content) == tag);
+    let is_there = state.objects.contains_key(&key);
+    let refused = match request.operation() {
+        "CopyObject" => {
+            let replaced = || source(&state.objects).map(|content| etag(&content));
+            request.header("if-none-match").is_some_and(|_| is_there)
+                || request
+                    .header("x-amz-copy-source-if-match")
+                    .is_some_and(|tag| replaced().is_some_and(|is| is != tag))
+        }
+        "DeleteObject" => is_there && request.header("if-match").is_some_and(|tag| !has(&key, tag)),
+        _ => false,
+    };
+    if refused && !state.careless {
+        return refuse("412 Precondition Failed", "PreconditionFailed");
+    }
     match request.operation() {
         "HeadObject" => match state.objects.get(&key) {
             Some(content) => say("200 OK", &tagged(content), content),
@@ -329,9 +354,11 @@ fn answer(state: &mut State, request: &Request, body: Vec<u8>) -> Vec<u8> {
         },
         "ListObjects" => {
             let one = |(key, content): (&String, &Vec<u8>)| {
-                format!("<Contents><Key>{key}</Key><Size>{}</Size><ETag>x</ETag></Contents>", content.len())
+                let (len, tag) = (content.len(), etag(content));
+                format!("<Contents><Key>{key}</Key><Size>{len}</Size><ETag>{tag}</ETag></Contents>")
             };
-            let all: String = state.objects.iter().map(one).collect();
+            let after = request.query.split('&').find_map(|pair| pair.strip_prefix("start-after=")).unwrap_or("");
+            let all: String = state.objects.iter().filter(|(key, _)| key.as_str() > after).map(one).collect();
             let told = format!("<ListBucketResult>{all}<IsTruncated>false</IsTruncated></ListBucketResult>");
             say("200 OK", "", told.as_bytes())
         }

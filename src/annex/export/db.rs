@@ -146,6 +146,11 @@ impl ExportDb {
         )
     }
 
+    /// The paths of [`tree`](Self::tree) with their keys, in no order.
+    pub fn tree_files(&self, each: impl FnMut(Vec<u8>, Key)) -> Result<(), DbError> {
+        self.pairs("SELECT file, key FROM export_tree", each)
+    }
+
     /// The keys of plain files of git that are noted to lie outside the tree, where an export that was cut left them.
     pub fn blobs_outside(&self, mut each: impl FnMut(Key)) -> Result<(), DbError> {
         let sql = "SELECT file, key FROM exported WHERE key >= CAST('GIT--' AS BLOB) AND key < CAST('GIT-.' AS BLOB) \

@@ -86,6 +86,24 @@ impl Proofs {
         read().map_err(|e: rusqlite::Error| DbError::new("read", &self.path, e.to_string()))
     }
 
+    /// Whether content was proven to be that of `key`, and none that the store calls `identity`.
+    pub fn is_another(&self, identity: &str, key: &Key) -> Result<bool, DbError> {
+        let read = || {
+            let mut asked = self.connection.prepare_cached("SELECT identity, \"is\" FROM proof WHERE key=?1")?;
+            let mut rows = asked.query([key.as_bytes()])?;
+            let mut others = false;
+            while let Some(row) = rows.next()? {
+                let is: bool = row.get(1)?;
+                if row.get::<_, String>(0)? == identity {
+                    return Ok(!is);
+                }
+                others |= is;
+            }
+            Ok(others)
+        };
+        read().map_err(|e: rusqlite::Error| DbError::new("read", &self.path, e.to_string()))
+    }
+
     /// Keeps `proofs`, all or none.
     pub fn keep(&mut self, proofs: &[Proof]) -> Result<(), DbError> {
         let write = |connection: &mut Connection| {
@@ -139,6 +157,15 @@ mod tests {
         let found = of(&proofs);
         assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(found["a"], Proven { is: [key(1)].into(), is_not: [key(2)].into() });
+        for (identity, n, another) in
+            [("a", 1, false), ("a", 2, true), ("b", 2, false), ("c", 1, true), ("c", 2, true), ("c", 3, false)]
+        {
+            assert_eq!(
+                proofs.is_another(identity, &key(n)).unwrap_or_else(|e| panic!("{e}")),
+                another,
+                "{identity} {n}"
+            );
+        }
         proofs.forget(&key(2)).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(of(&proofs).keys().collect::<Vec<_>>(), ["a"]);
         drop(proofs);

@@ -9,6 +9,7 @@ use remotes::{ObjectName, Until};
 use super::{Held, PAUSE, Tree, Why};
 use crate::annex::branch::GitId;
 use crate::annex::export::db::{DbError, ExportDb, Note};
+use crate::annex::export::look::fits;
 use crate::annex::export::{names, record};
 use crate::gateway::export::proof::Known;
 use crate::gateway::export::questions::Answer;
@@ -62,7 +63,8 @@ impl Tree {
             let mut unnoted = false;
             for name in &names.unfilled {
                 let Answer::There(there) = self.ask_one(name).await? else { continue };
-                let is_other = there.identity.is_some_and(|identity| others.contains(&(name.clone(), identity)));
+                let is_other = !fits(key, Some(there.len))
+                    || there.identity.is_some_and(|identity| others.contains(&(name.clone(), identity)));
                 unnoted |= !is_other;
             }
             if names.held.is_empty() && !unnoted {
@@ -187,10 +189,13 @@ impl Tree {
         let (in_tree, mut names) =
             held.with(move |book| Ok::<_, DbError>((book.db.in_tree(&wanted)?, book.db.holding(&wanted)?))).await?;
         if !in_tree.is_empty() {
-            // git-annex's own words.
-            let why = "proxied special remote reports: This key is part of the exported tree, so can only be removed by \
-                       exporting a tree that does not include it.";
-            return Err(Failure::refused(why.into()));
+            if !self.is_lost(held, key, &in_tree).await? {
+                // git-annex's own words.
+                let why = "proxied special remote reports: This key is part of the exported tree, so can only be removed \
+                           by exporting a tree that does not include it.";
+                return Err(Failure::refused(why.into()));
+            }
+            return self.forget(key).await;
         }
         if let Some(why) = self.keeps(key).await? {
             return Err(why);
@@ -208,5 +213,42 @@ impl Tree {
             held.with(move |book| book.db.note(&book.lock, &[note])).await?;
         }
         self.forget(key).await
+    }
+
+    /// Whether the content of `key`, which belongs at `in_tree`, is nowhere there, for sure. What is in its place is put aside,
+    /// so that it can come again; and where it is somewhere still, its other names are filled from there.
+    async fn is_lost(&self, held: &Held, key: &Key, in_tree: &[Vec<u8>]) -> Result<bool, Failure> {
+        let mut names: BTreeSet<Vec<u8>> = in_tree.iter().cloned().collect();
+        names.extend(self.held(key).await?);
+        names.insert(names::object(key));
+        let (mut wrong, mut notes, mut is_lost) = (Vec::new(), Vec::new(), true);
+        for name in names {
+            match self.prove(&name, key, Some(self.context.idle)).await {
+                Ok(Known::Right | Known::Untold) => {
+                    is_lost = false;
+                    continue;
+                }
+                Ok(Known::Wrong) => wrong.push(name.clone()),
+                Ok(Known::Absent) => {}
+                Err(e) => {
+                    tracing::warn!("remote {}: what is at {} is not known: {e}", self.name, name.escape_ascii());
+                    is_lost = false;
+                    continue;
+                }
+            }
+            notes.push(Note { name, key: key.clone(), holds: false });
+        }
+        if notes.is_empty() {
+            return Ok(false);
+        }
+        held.with(move |book| book.db.note(&book.lock, &notes)).await?;
+        for name in wrong {
+            self.put_aside(&name).await?;
+        }
+        // A twin, an old version or this repository may have it.
+        if let Err(e) = self.run(held).await {
+            self.warn(&e);
+        }
+        Ok(is_lost && !self.store.capabilities().versions && self.held(key).await?.is_empty())
     }
 }

@@ -13,6 +13,7 @@ mod moves;
 mod others;
 mod proof;
 mod questions;
+mod repair;
 mod run;
 mod steps;
 mod versions;
@@ -32,6 +33,7 @@ use crate::annex::export::work::WorkError;
 use crate::name::Uuid;
 
 pub(super) use arrived::Word;
+pub use repair::{Damage, Damaged, Progress, Repaired};
 pub use run::Exported;
 
 /// The tree of a special remote, on a data thread.

@@ -16,6 +16,7 @@ use super::questions::Answer;
 use super::run::Exported;
 use super::steps::Told;
 use crate::annex::export::db::Note;
+use crate::annex::export::look::fits;
 use crate::annex::export::names;
 use crate::annex::export::plan::Place;
 use crate::gateway::Failure;
@@ -51,6 +52,28 @@ impl Tree {
         }
         self.put_aside(&name).await?;
         Ok(Clear::Free)
+    }
+
+    /// Whether what is at `name` is not the content of `key` any more, which was noted to be there. It is read only where it is
+    /// another than the one that was proven, by what the store calls it: to read all that moves would take days.
+    pub(super) async fn is_damaged(&self, key: &Key, name: &[u8]) -> Result<bool, Failure> {
+        let Answer::There(there) = self.ask_one(name).await? else { return Ok(false) };
+        if !fits(key, Some(there.len)) {
+            return Ok(true);
+        }
+        let Some(identity) = &there.identity else { return Ok(false) };
+        if !self.is_another(identity, key).await? {
+            return Ok(false);
+        }
+        Ok(self.prove_there(name, &there, key, None).await? == Known::Wrong)
+    }
+
+    /// Puts aside what is [damaged](Self::is_damaged), and notes that the content of `key` is not there: there is more to do.
+    pub(super) async fn drop_damaged(&self, key: &Key, from: &Place) -> Result<Told, Failure> {
+        let name = from.name(key);
+        self.put_aside(&name).await?;
+        let notes = vec![Note { name, key: key.clone(), holds: false }];
+        Ok(Told { notes, did: Exported { again: true, ..Exported::default() } })
     }
 
     /// Gives content of `key` another place, at which nothing is. False where nothing is at the first either.

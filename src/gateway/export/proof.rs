@@ -69,6 +69,12 @@ impl Tree {
         self.with_proofs(move |proofs| proofs.of(&identities)).await
     }
 
+    /// Whether content of `key` was proven here, and none that the store calls so.
+    pub(super) async fn is_another(&self, identity: &str, key: &Key) -> Result<bool, Failure> {
+        let (identity, key) = (identity.to_string(), key.clone());
+        self.with_proofs(move |proofs| proofs.is_another(&identity, &key)).await
+    }
+
     async fn keep(&self, proofs: Vec<Proof>) -> Result<(), Failure> {
         if proofs.is_empty() {
             return Ok(());

@@ -287,7 +287,7 @@ impl Tree {
 
 impl Exported {
     /// What was done in all, after `before`.
-    fn after(self, before: Option<Self>) -> Self {
+    pub(super) fn after(self, before: Option<Self>) -> Self {
         let before = before.unwrap_or_default();
         Self {
             renamed: before.renamed + self.renamed,

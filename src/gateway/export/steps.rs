@@ -133,6 +133,11 @@ impl Tree {
 
     async fn do_step(&self, step: &Step) -> Result<Told, Failure> {
         let mut told = Told { notes: step.notes(), did: Exported::default() };
+        if let Step::Rename { key, from: from @ Place::Tree(_), .. } | Step::Copy { key, from, .. } = step
+            && self.is_damaged(key, &from.name(key)).await?
+        {
+            return self.drop_damaged(key, from).await;
+        }
         match step {
             Step::Rename { key, from, to } => match self.clear(key, to).await? {
                 Clear::Free => told = self.move_on(key, from, to, told).await?,

@@ -12,6 +12,7 @@
 //! | `worker` | one request at a store |
 //! | `tree` | likewise, where it is about a tree |
 //! | `twins` | content that is in the tree twice |
+//! | `names` | where a tree has content, for WHEREIS |
 //! | `place` | the stores of a remote and the names in them |
 //! | `local` | the file on this side of a transfer |
 //! | `verdict` | the table from errors to replies |
@@ -20,6 +21,7 @@
 
 mod data;
 mod local;
+mod names;
 mod place;
 mod port;
 mod settings;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use remotes::{Capabilities, Context, ObjectName, Store, Write, registry};
 
 use super::data::{At, Data, Task, Work};
+use super::names::{Inquiry, Next, Places};
 use super::port::{self, Port, say};
 use super::verdict::{self, Asked};
 use super::{Settings, environment};
@@ -25,7 +26,15 @@ pub(super) fn run(settings: Settings) -> ExitCode {
     };
     let port = Arc::new(Port::new(Session::new(options)));
     port.with(|_| ());
-    let mut talk = Talk { port: Arc::clone(&port), settings, setups: BTreeMap::new(), ready: None, data: None };
+    let mut talk = Talk {
+        port: Arc::clone(&port),
+        settings,
+        setups: BTreeMap::new(),
+        ready: None,
+        data: None,
+        wheres: BTreeMap::new(),
+        places: None,
+    };
     let mut buf = vec![0; 16 * 1024];
     let mut code = ExitCode::SUCCESS;
     loop {
@@ -71,6 +80,10 @@ struct Talk {
     setups: BTreeMap<Job, Setup>,
     ready: Option<Prepared>,
     data: Option<Data>,
+    /// WHEREIS that wait for an answer.
+    wheres: BTreeMap<Job, (Key, Inquiry)>,
+    /// Where the remote has content, once that was asked.
+    places: Option<Places>,
 }
 
 /// What PREPARE settled.
@@ -87,6 +100,8 @@ impl Talk {
             Event::Answer { job, answer } => {
                 if let Some(setup) = self.setups.remove(&job) {
                     self.advance(session, job, setup, Some(answer));
+                } else if let Some((key, inquiry)) = self.wheres.remove(&job) {
+                    self.inquire(session, job, key, inquiry, Some(answer));
                 }
             }
             Event::PeerError { message } => {
@@ -108,6 +123,9 @@ impl Talk {
             Request::GetOrdered => Reply::Ordered(true),
             Request::GetAvailability => Reply::Availability(self.availability()),
             Request::GetInfo => Reply::Info(self.info()),
+            Request::WhereIs { key } if self.places.is_none() && self.ready.is_some() => {
+                return self.inquire(session, job, key, Inquiry::default(), None);
+            }
             Request::WhereIs { key } => Reply::WhereIs(self.whereis(&key)),
             Request::ClaimUrl { .. } => Reply::Claim(false),
             Request::CheckUrl { .. } => Reply::Unsupported,
@@ -207,8 +225,27 @@ impl Talk {
         fields.map(|(name, value)| (name.into(), value.into_bytes())).collect()
     }
 
-    fn whereis(&self, key: &Key) -> Option<Vec<u8>> {
+    /// Finds out whether the remote has a tree, then answers WHEREIS.
+    fn inquire(&mut self, session: &mut Session, job: Job, key: Key, mut inquiry: Inquiry, answer: Option<Answer>) {
+        match inquiry.next(answer) {
+            Next::Ask(query) => match session.ask(job, query) {
+                Ok(()) => drop(self.wheres.insert(job, (key, inquiry))),
+                Err(Misuse::Ended) => {}
+                Err(misuse) => say(session, job, Reply::Failure(misuse.to_string().into_bytes())),
+            },
+            Next::Done(places) => {
+                self.places = Some(places);
+                let told = self.whereis(&key);
+                say(session, job, Reply::WhereIs(told));
+            }
+        }
+    }
+
+    fn whereis(&mut self, key: &Key) -> Option<Vec<u8>> {
         let prepared = self.ready.as_ref()?;
+        if let Some(Places::Tree(tree)) = &mut self.places {
+            return tree.locate(&prepared.ready, key.as_bytes()).map(String::into_bytes);
+        }
         let name = ObjectName::new(prepared.ready.name(key)).ok()?;
         prepared.store.locate(&name).map(String::into_bytes)
     }

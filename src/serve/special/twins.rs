@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
@@ -110,7 +111,7 @@ impl Twins {
 fn exported() -> HashMap<[u8; 20], Vec<u8>> {
     let mut names = HashMap::new();
     let mut lines = Vec::new();
-    git(&["cat-file", "blob", "git-annex:export.log"], b'\n', |line| {
+    git(&["cat-file", "blob", "git-annex:export.log"].map(OsStr::new), b'\n', |line| {
         lines.push(line.to_vec());
         lines.len() < RECENT
     });
@@ -122,20 +123,26 @@ fn exported() -> HashMap<[u8; 20], Vec<u8>> {
         if tree.len() != 40 || !tree.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             continue;
         }
-        git(&["ls-tree", "-r", "-z", tree], 0, |entry| {
-            // MODE SP "blob" SP HASH TAB NAME
-            let tab = entry.iter().position(|byte| *byte == b'\t').unwrap_or(0);
-            if let Some(hash) = entry[..tab].rsplit(|byte| *byte == b' ').next().and_then(unhex) {
-                names.entry(hash).or_insert_with(|| entry[tab + 1..].to_vec());
-            }
+        entries(&["ls-tree", "-r", "-z", tree].map(OsStr::new), |blob, name| {
+            names.entry(blob).or_insert_with(|| name.to_vec());
             names.len() < EXPORTED
         });
     }
     names
 }
 
+/// The blobs and names that `git ls-tree -z` says, until `take` has enough. Nothing where it cannot.
+pub(super) fn entries(words: &[&OsStr], mut take: impl FnMut([u8; 20], &[u8]) -> bool) {
+    git(words, 0, |entry| {
+        // MODE SP "blob" SP HASH TAB NAME
+        let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { return true };
+        let hash = entry[..tab].rsplit(|byte| *byte == b' ').next().and_then(unhex);
+        hash.is_none_or(|hash| take(hash, &entry[tab + 1..]))
+    });
+}
+
 /// What git says, piece by piece, until `take` has enough. Nothing where it cannot.
-fn git(words: &[&str], end: u8, mut take: impl FnMut(&[u8]) -> bool) {
+pub(super) fn git(words: &[&OsStr], end: u8, mut take: impl FnMut(&[u8]) -> bool) {
     let mut command = Command::new("git");
     command.args(words).stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
     let Ok(mut child) = command.spawn() else { return };
@@ -156,7 +163,7 @@ fn unhex(hex: &[u8]) -> Option<[u8; 20]> {
 }
 
 /// The blobs by which git knows an annexed file: as a pointer, and as a link from directories of every depth.
-fn blobs(key: &[u8]) -> Vec<[u8; 20]> {
+pub(super) fn blobs(key: &[u8]) -> Vec<[u8; 20]> {
     let file = layout::key_file(key);
     let blob = |content: &[u8]| -> [u8; 20] {
         let mut hasher = Sha1::new();

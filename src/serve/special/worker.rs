@@ -96,7 +96,7 @@ impl Worker {
                 let stat = cancellable(stop, Op::Stat, opened.store.stat(&object)).await?;
                 let Some(stat) = stat else { return Ok(Reply::Absent) };
                 match at {
-                    At::Own => whole(Op::Stat, &*opened.store, &object, &key, stat.len)?,
+                    At::Own => whole(Op::Stat, &*opened.store, &object, &key, stat.len, &at)?,
                     // A file of another length is another file: what was there under this name was replaced.
                     At::Exported(_) | At::Imported(_) => {
                         if Fields::of(key.as_bytes()).stored_len().is_some_and(|len| len != stat.len) {
@@ -248,7 +248,7 @@ impl Worker {
             sink.leave(file);
             named(error)
         })?;
-        whole(Op::Get, &**store, &object, key, fetched.total)?;
+        whole(Op::Get, &**store, &object, key, fetched.total, at)?;
         let note = format!(" lane={}", fetched.lane);
         Ok(Moved { bytes: fetched.total.saturating_sub(fetched.resumed), note })
     }
@@ -283,13 +283,16 @@ impl Worker {
 }
 
 /// Fails where the key tells another length than the store: what is there is not what was put there.
-fn whole(op: Op, store: &dyn Store, object: &ObjectName, key: &Key, len: u64) -> Result<()> {
+fn whole(op: Op, store: &dyn Store, object: &ObjectName, key: &Key, len: u64, at: &At) -> Result<()> {
     match Fields::of(key.as_bytes()).stored_len() {
         Some(wanted) if wanted != len => {
             let (kind, what) = if len < wanted { (Kind::Truncated, "truncated") } else { (Kind::Corrupt, "too long") };
-            let detail = format!(
-                "{what} on the store: it has {len} bytes, and the key says {wanted}; drop it there and copy it again"
-            );
+            let advice = match at {
+                At::Own => "drop it there and copy it again",
+                At::Exported(_) => "git annex fsck --from it, then export again",
+                At::Imported(_) => "import again",
+            };
+            let detail = format!("{what} on the store: it has {len} bytes, and the key says {wanted}; {advice}");
             Err(Error::new(op, kind, detail).object(object).on(store.label()))
         }
         _ => Ok(()),
