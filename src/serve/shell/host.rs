@@ -1,5 +1,6 @@
 //! Repositories on this computer's disk, as git-annex-shell serves them.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -38,7 +39,13 @@ impl Host for LocalHost {
     }
 
     fn initialise(&self, directory: &Path) -> Result<Uuid, String> {
-        // What a new repository needs is git-annex's to decide.
+        // What a new repository needs is git-annex's to decide, where it is there.
+        if !is_installed("git-annex") {
+            return match Repository::initialise(directory) {
+                Ok(repository) => Ok(repository.uuid().clone()),
+                Err(e) => Err(e.to_string()),
+            };
+        }
         let status = Command::new("git")
             .arg("-C")
             .arg(directory)
@@ -76,6 +83,13 @@ fn on_served<T>(
     let done = remotes::sys::run(false, f(&served)).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     served.settle().map_err(|e| e.to_string())?;
     Ok(done)
+}
+
+/// Whether a program is in the PATH.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_program = |path: PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0);
+    std::env::split_paths(&path).any(|dir| is_program(dir.join(program)))
 }
 
 /// Whether any git-annex branch is there. Where git cannot tell, none is.
