@@ -43,15 +43,16 @@ pub fn follow(path: &Path, pushed: &[Vec<u8>], mut told: impl FnMut(Followed)) -
     let means = Means { budget: Budget::new(settings.memory), idle: settings.idle };
     let work = async {
         for uuid in served.proxied_uuids()? {
-            let special = match Node::find(&served, &uuid, &means).await {
-                Ok(Some(Node::Special(special))) => special,
-                Ok(_) => continue,
+            let node = match Node::find(&served, &uuid, &means).await {
+                Ok(Some(node)) => node,
+                Ok(None) => continue,
                 Err(done) => {
                     // Which remote that is, and that it is not reached, was said where it is served.
                     tracing::warn!("remote {uuid}: {done}");
                     continue;
                 }
             };
+            let Some(special) = node.special() else { continue };
             let Some(branch) = special.tracking().map(Tracking::to_string) else { continue };
             let is_pushed = |tracking: &Tracking| pushed.iter().any(|reference| tracking.is_of(reference));
             if let Some(tracking) = special.tracking().filter(|tracking| has_diverged(tracking, &served)) {
