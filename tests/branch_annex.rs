@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use git_annex_remote_stream::annex::branch::SkipReason;
 use git_annex_remote_stream::annex::log::{LocationLog, LogHashing, Presence, location_file};
 use git_annex_remote_stream::annex::recorder::{Recorder, RecorderConfig};
 use git_annex_remote_stream::annex::repository::Repository;
@@ -74,6 +75,32 @@ fn repositories_with_tuned_branches_are_shared_too() {
     assert_eq!(told(&a), Some(0), "from the branch");
     let files = repo.git(&["ls-tree", "-r", "--name-only", "git-annex"]).ok().stdout;
     assert_eq!(files.lines().filter(|file| file.contains(&key.to_string())).count(), 1, "{files}");
+}
+
+/// git-annex merges nothing while such a branch is there; we leave that one alone and merge the other.
+#[test]
+fn a_pushed_branch_that_is_tuned_otherwise_is_merged_by_neither() {
+    let (server, tuned) = (Repo::bare(), Repo::tuned(&["annex.tune.branchhash1=true"]));
+    let plain = Repo::clone_of(&server);
+    let dir = server.dir().display().to_string();
+    let (a, key) = ("00000000-0000-4000-8000-00000000000a", key("x").to_string());
+    for (repo, name) in [(&tuned, "tuned"), (&plain, "plain")] {
+        repo.annex(&["setpresentkey", &key, a, "1"]).ok();
+        // That leaves it in the journal.
+        repo.annex(&["merge", "--quiet"]).ok();
+        let to = format!("refs/heads/git-annex:refs/heads/{name}/git-annex");
+        repo.git(&["push", "--quiet", &dir, &to]).ok();
+    }
+    let refused = server.annex(&["merge"]).failed().all();
+    assert!(refused.contains("tuned in incompatible way"), "{refused}");
+    let repository = open(&server);
+    let report = repository.branch().merge_arrived().unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(report.skipped, [(b"refs/heads/tuned/git-annex".to_vec(), SkipReason::TunedOtherwise)]);
+    assert_eq!(report.merged, [b"refs/heads/plain/git-annex".to_vec()]);
+    server.git(&["update-ref", "-d", "refs/heads/tuned/git-annex"]).ok();
+    assert_eq!(server.annex(&["readpresentkey", &key, a]).status.code(), Some(0), "git-annex finds it merged");
+    let files = server.git(&["ls-tree", "-r", "--name-only", "git-annex"]).ok().stdout;
+    assert_eq!(files.lines().filter(|file| file.contains(&key)).count(), 1, "{files}");
 }
 
 #[test]

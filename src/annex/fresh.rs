@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::name::Uuid;
+
 /// `what.` and 32 digits by chance.
 ///
 /// Errors: the system gives no random bytes.
@@ -24,6 +26,25 @@ pub fn name(what: &str) -> io::Result<String> {
         let _ = write!(name, "{byte:02x}");
     }
     Ok(name)
+}
+
+/// A uuid that nobody has, of the random kind.
+///
+/// Errors: as those of [`name`].
+pub fn uuid() -> io::Result<Uuid> {
+    let digits = name("")?.into_bytes();
+    let mut text = Vec::with_capacity(36);
+    for (index, digit) in digits.iter().skip(1).enumerate() {
+        if matches!(index, 8 | 12 | 16 | 20) {
+            text.push(b'-');
+        }
+        text.push(match index {
+            12 => b'4',
+            16 => b"89ab"[usize::from(*digit) % 4],
+            _ => *digit,
+        });
+    }
+    Uuid::parse(&text).map_err(io::Error::other)
 }
 
 /// Makes an empty file in `dir` that nobody else has, for reading and writing.

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod lock;
 pub mod log;
 pub mod object;
+pub mod program;
 pub mod recorder;
 pub mod remote;
 pub mod repository;

@@ -2,6 +2,7 @@
 
 mod config;
 pub mod settings;
+mod setup;
 pub mod size;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use config::Config;
+pub use setup::SetupError;
 
 use super::branch::Branch;
 use super::content::ContentConfig;
@@ -41,6 +43,9 @@ pub enum OpenError {
     NoUuid(PathBuf),
     /// Its `annex.version` is not one of [`Repository::VERSIONS`].
     Version(PathBuf, Vec<u8>),
+    /// Its git-annex branch has the logs of keys where `annex.tune.branchhash1` puts them, and git config does not say so: what
+    /// would be recorded, nobody would find.
+    Tuned(PathBuf),
     /// `annex.pidlock` is set: git-annex then guards nothing with the lock files we would take.
     PidLock(PathBuf),
 }
@@ -74,6 +79,11 @@ impl Repository {
         let work_tree = git.workdir().map(absolute);
         let config = Arc::new(CurrentConfig(RwLock::new(Arc::new(config))));
         let branch = Branch::new(safe, annex_dir.clone(), Arc::clone(&config));
+        // What cannot be read now is told of by whoever needs it.
+        let moves_logs = branch.recorded_tunings().is_ok_and(|recorded| recorded.moves_logs());
+        if moves_logs && !branch.tunings().moves_logs() {
+            return Err(OpenError::Tuned(path.to_path_buf()));
+        }
         Ok(Self { path: path.to_path_buf(), git_dir, annex_dir, work_tree, uuid, config, branch })
     }
 
@@ -286,6 +296,15 @@ impl fmt::Display for OpenError {
                     found.escape_ascii(),
                     Repository::VERSIONS.start(),
                     Repository::VERSIONS.end()
+                )
+            }
+            Self::Tuned(path) => {
+                write!(
+                    f,
+                    "{}: its git-annex branch is of repositories with annex.tune.branchhash1, and git config here does not say \
+                     so; where nothing was recorded here yet: git config annex.tune.branchhash1 true, and the other annex.tune.* \
+                     settings of the repository it came from",
+                    path.display()
                 )
             }
             Self::PidLock(path) => {

@@ -2,6 +2,7 @@
 
 use tokio::sync::{oneshot, watch};
 
+use super::commands::InUse;
 use super::peer::PeerLock;
 use crate::annex::content::ContentLock;
 
@@ -16,6 +17,8 @@ pub enum Held {
         /// Closed when the lock is lost.
         held: watch::Receiver<()>,
     },
+    /// On a remote that is in use for as long.
+    InUse(Box<Held>, InUse),
 }
 
 /// Nobody is to be told: content stays locked for its time.
@@ -48,6 +51,7 @@ impl Held {
         match self {
             Self::Content(_) => Lost(None),
             Self::Elsewhere { held, .. } => Lost(Some(held.clone())),
+            Self::InUse(held, _) => held.lost(),
         }
     }
 
@@ -57,6 +61,7 @@ impl Held {
             Self::Content(lock) => lock.leave(),
             // It may have been lost in this moment.
             Self::Elsewhere { let_go, .. } => drop(let_go.send(Leave)),
+            Self::InUse(held, _in_use) => held.leave(),
         }
     }
 }

@@ -145,6 +145,9 @@ impl Hub {
             // What is not committed stays in the journal.
             let _ = served.settle();
         }
+        for served in self.opened() {
+            served.rest();
+        }
         for served in self.opened().iter().filter(|served| served.idle() < RECENT) {
             served.merge_beside();
         }

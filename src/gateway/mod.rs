@@ -4,6 +4,7 @@
 //! business. Everything here runs on a data thread: what may block goes to pool threads.
 
 mod catalogue;
+mod commands;
 mod export;
 mod failure;
 mod held;
@@ -15,12 +16,14 @@ mod metrics;
 mod neighbour;
 mod node;
 mod outgoing;
+mod pace;
 pub mod peer;
 mod proxy;
 pub mod remote;
 mod rounds;
 mod served;
 mod special;
+mod trashbin;
 mod upload;
 mod walk;
 
@@ -33,6 +36,7 @@ pub use metrics::{Counter, Metrics};
 pub use neighbour::Neighbour;
 pub use node::{Means, Node};
 pub use outgoing::{Outgoing, Sent};
+pub use pace::Pace;
 pub use proxy::Proxied;
 pub use served::Served;
 pub use special::Special;

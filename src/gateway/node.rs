@@ -7,18 +7,28 @@ use std::time::Duration;
 use remotes::Context;
 use remotes::pump::Budget;
 
+use super::commands::InUse;
 use super::held::Held;
 use super::kept::kept;
 use super::peer::{Location, Peer, PeerSettings};
-use super::proxy::Way;
+use super::proxy::{Proxied, Way, open_here};
 use super::upload::{Offer, Upload};
-use super::{Failure, Neighbour, Outgoing, Served, Special, timestamp, until};
+use super::{Failure, Neighbour, Outgoing, Pace, Served, Special, blocking, timestamp, until};
 use crate::annex::log::Presence;
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
 
 /// Where content is asked for, opened on a data thread. Cheap to make.
-pub enum Node {
+pub struct Node {
+    at: At,
+    /// How it is used, where it is a remote.
+    remote: Option<Arc<Proxied>>,
+    /// As long as this is there, what was started for it is not stopped.
+    in_use: Option<InUse>,
+}
+
+/// What it is.
+enum At {
     /// A repository that is served.
     Own(Arc<Served>),
     /// A repository on this computer behind the one that is served.
@@ -66,18 +76,40 @@ impl Node {
     /// Failures: it is a proxy for it, and cannot reach it as things are.
     pub async fn find(home: &Arc<Served>, uuid: &Uuid, means: &Means) -> Result<Option<Self>, Failure> {
         if home.uuid() == uuid {
-            return Ok(Some(Self::Own(Arc::clone(home))));
+            return Ok(Some(Self { at: At::Own(Arc::clone(home)), remote: None, in_use: None }));
         }
-        let Some(proxied) = home.proxied(uuid).await? else { return Ok(None) };
-        Ok(Some(match proxied.way.as_ref().map_err(Clone::clone)? {
-            Way::Here(served) => Self::Behind { home: Arc::clone(home), served: Arc::clone(served) },
+        match home.proxied(uuid).await? {
+            Some(remote) => Self::of(home, &remote, means).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A remote of `home`. Failures: it cannot be reached as things are, or its start command failed.
+    pub(super) async fn of(home: &Arc<Served>, remote: &Arc<Proxied>, means: &Means) -> Result<Self, Failure> {
+        let way = remote.way.as_ref().map_err(Clone::clone)?;
+        let in_use = match &remote.commands {
+            Some(commands) => Some(commands.enter().await?),
+            None => None,
+        };
+        // What is to be stopped is not kept open for later.
+        let keeps = in_use.is_none();
+        let uuid = &remote.uuid;
+        let at = match way {
+            Way::Here(served) => At::Behind { home: Arc::clone(home), served: Arc::clone(served) },
+            Way::Startable(path) => {
+                let (path, uuid) = (path.clone(), uuid.clone());
+                let served = blocking(move || open_here(&path, &uuid)).await??;
+                At::Behind { home: Arc::clone(home), served }
+            }
             Way::Store(shelf) => {
                 let context = Context { reserve: shelf.reserve, ..means.context() };
-                let store = kept(shelf, || shelf.config.open(&context).map_err(|e| Failure::remote(&e)))?;
-                Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store, context)))
+                let open = || shelf.config.open(&context).map_err(|e| Failure::remote(&e));
+                let store = if keeps { kept(shelf, open)? } else { open()? };
+                let pace = remote.upload.clone();
+                At::Special(Rc::new(Special::new(home, uuid, &remote.name, shelf, store, context, pace)))
             }
             Way::Elsewhere(location) => {
-                let peer = kept(location, || {
+                let open = || {
                     let settings = PeerSettings {
                         idle: means.idle,
                         connect: means.context().connect,
@@ -85,23 +117,38 @@ impl Node {
                         directory: Some(home.repository().path().to_path_buf()),
                     };
                     Ok(Rc::new(Peer::new(Location::clone(location), uuid.clone(), home.uuid().clone(), settings)))
-                })?;
-                Self::Neighbour(Rc::new(Neighbour::new(home, uuid, peer)))
+                };
+                let peer = if keeps { kept(location, open)? } else { open()? };
+                At::Neighbour(Rc::new(Neighbour::new(home, uuid, peer)))
             }
-        }))
+        };
+        Ok(Self { at, remote: Some(Arc::clone(remote)), in_use })
+    }
+
+    /// The special remote, where it is one.
+    pub fn special(&self) -> Option<&Rc<Special>> {
+        match &self.at {
+            At::Special(special) => Some(special),
+            _ => None,
+        }
+    }
+
+    /// How fast content may be taken for it, where that is limited: [`Pace::turn`] is to be waited for before each piece.
+    pub fn upload_pace(&self) -> Option<&Pace> {
+        self.remote.as_ref()?.upload.as_deref()
     }
 
     /// Whether content lies on this computer's disk, to be opened at no cost.
     pub fn is_here(&self) -> bool {
-        matches!(self, Self::Own(_) | Self::Behind { .. })
+        matches!(self.at, At::Own(_) | At::Behind { .. })
     }
 
     /// Whether the content of `key` is there.
     pub async fn check(&self, key: &Key) -> Result<bool, Failure> {
-        match self {
-            Self::Own(served) | Self::Behind { served, .. } => served.check(key).await,
-            Self::Special(special) => special.check(key).await,
-            Self::Neighbour(neighbour) => neighbour.check(key).await,
+        match &self.at {
+            At::Own(served) | At::Behind { served, .. } => served.check(key).await,
+            At::Special(special) => special.check(key).await,
+            At::Neighbour(neighbour) => neighbour.check(key).await,
         }
     }
 
@@ -113,35 +160,37 @@ impl Node {
         from: u64,
         len: Option<u64>,
     ) -> Result<Option<Outgoing>, Failure> {
-        match self {
-            Self::Own(served) | Self::Behind { served, .. } => served.get(key).await,
-            Self::Special(special) => special.get(key, from, len).await,
-            Self::Neighbour(neighbour) => neighbour.get(key, file, from).await,
-        }
+        let found = match &self.at {
+            At::Own(served) | At::Behind { served, .. } => served.get(key).await?,
+            At::Special(special) => special.get(key, from, len).await?,
+            At::Neighbour(neighbour) => neighbour.get(key, file, from).await?,
+        };
+        let pace = self.remote.as_ref().and_then(|remote| remote.download.as_ref());
+        Ok(found.map(|found| found.at(pace)))
     }
 
     /// Gets ready to take the content of `key` from the repository `client`.
     pub async fn put(&self, key: &Key, file: &AssociatedFile, client: &Uuid) -> Result<Offer, Failure> {
-        match self {
-            Self::Own(served) => Ok(offer(served.put(key, client).await?.map(Upload::Local))),
-            Self::Behind { home, served } => {
+        match &self.at {
+            At::Own(served) => Ok(offer(served.put(key, client).await?.map(Upload::Local))),
+            At::Behind { home, served } => {
                 let upload = served.put(key, client).await?.map(|upload| Upload::Local(upload.recorded_in(home)));
                 if upload.is_none() {
                     home.record(key, served.uuid(), Presence::Present).await?;
                 }
                 Ok(offer(upload))
             }
-            Self::Special(special) => Ok(offer(special.put(key).await?.map(Upload::Store))),
-            Self::Neighbour(neighbour) => neighbour.put(key, file).await,
+            At::Special(special) => Ok(offer(special.put(key).await?.map(Upload::Store))),
+            At::Neighbour(neighbour) => neighbour.put(key, file).await,
         }
     }
 
     /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there.
     pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
-        match self {
-            Self::Own(served) | Self::Behind { served, .. } => served.offset(key).await,
-            Self::Special(special) => special.offset(key).await,
-            Self::Neighbour(neighbour) => neighbour.offset(key).await,
+        match &self.at {
+            At::Own(served) | At::Behind { served, .. } => served.offset(key).await,
+            At::Special(special) => special.offset(key).await,
+            At::Neighbour(neighbour) => neighbour.offset(key).await,
         }
     }
 
@@ -149,49 +198,53 @@ impl Node {
     /// it. Content that is not there is removed.
     ///
     /// Failures: of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
-    pub async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
-        match self {
-            Self::Own(served) => served.remove(key, before).await,
-            Self::Behind { home, served } => {
-                served.remove(key, before).await?;
+    pub async fn remove(&self, key: &Key, before: Option<i64>, means: &Means) -> Result<(), Failure> {
+        match &self.at {
+            At::Own(served) => served.remove(key, before, means).await,
+            At::Behind { home, served } => {
+                served.remove(key, before, means).await?;
                 home.record(key, served.uuid(), Presence::Missing).await
             }
-            Self::Special(special) => special.remove(key, &until(before)).await,
-            Self::Neighbour(neighbour) => neighbour.remove(key, before).await,
+            At::Special(special) => special.remove(key, &until(before)).await,
+            At::Neighbour(neighbour) => neighbour.remove(key, before).await,
         }
     }
 
     /// Keeps the content of `key` from being removed, until the lock is dropped; `None` where it is not there, or where
     /// nothing can be locked: a special remote may be written to by others.
     pub async fn lock(&self, key: &Key) -> Result<Option<Held>, Failure> {
-        match self {
-            Self::Own(served) | Self::Behind { served, .. } => Ok(served.lock(key).await?.map(Held::Content)),
-            Self::Special(_) => Ok(None),
-            Self::Neighbour(neighbour) => Ok(neighbour.lock(key).await?.map(Held::elsewhere)),
-        }
+        let held = match &self.at {
+            At::Own(served) | At::Behind { served, .. } => served.lock(key).await?.map(Held::Content),
+            At::Special(_) => None,
+            At::Neighbour(neighbour) => neighbour.lock(key).await?.map(Held::elsewhere),
+        };
+        Ok(match &self.in_use {
+            Some(in_use) => held.map(|held| Held::InUse(Box::new(held), in_use.clone())),
+            None => held,
+        })
     }
 
     /// The client has stored the content of `key` there by another way: looks, and records it. False where it is not there.
     pub async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
-        match self {
-            Self::Own(served) => served.take_note(key).await,
-            Self::Behind { home, served } => {
+        match &self.at {
+            At::Own(served) => served.take_note(key).await,
+            At::Behind { home, served } => {
                 let noted = served.take_note(key).await?;
                 if noted {
                     home.record(key, served.uuid(), Presence::Present).await?;
                 }
                 Ok(noted)
             }
-            Self::Special(special) => special.take_note(key).await,
-            Self::Neighbour(neighbour) => neighbour.take_note(key).await,
+            At::Special(special) => special.take_note(key).await,
+            At::Neighbour(neighbour) => neighbour.take_note(key).await,
         }
     }
 
     /// Seconds of the clock that [`remove`](Self::remove) is held against.
     pub async fn timestamp(&self) -> Result<u64, Failure> {
-        match self {
-            Self::Own(_) | Self::Behind { .. } | Self::Special(_) => Ok(timestamp()),
-            Self::Neighbour(neighbour) => neighbour.timestamp().await,
+        match &self.at {
+            At::Own(_) | At::Behind { .. } | At::Special(_) => Ok(timestamp()),
+            At::Neighbour(neighbour) => neighbour.timestamp().await,
         }
     }
 }

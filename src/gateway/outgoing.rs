@@ -6,6 +6,7 @@ use std::sync::Arc;
 use remotes::Get;
 use remotes::pump::{FileSource, Source};
 
+use super::pace::Pace;
 use super::peer::{PeerEnd, PeerGet};
 use crate::annex::content::OpenContent;
 
@@ -16,6 +17,7 @@ pub struct Outgoing {
     from: u64,
     source: Source,
     proof: Proof,
+    pace: Option<Arc<Pace>>,
 }
 
 /// How to find out whether what was sent was the content.
@@ -33,15 +35,25 @@ impl Outgoing {
         let file = Arc::new(content.file.try_clone()?);
         let total = content.len;
         let source = Source::File(FileSource { file, at: 0, len: total });
-        Ok(Self { total, from: 0, source, proof: Proof::File(content) })
+        Ok(Self { total, from: 0, source, proof: Proof::File(content), pace: None })
     }
 
     pub(super) fn from_store(get: Get, from: u64) -> Self {
-        Self { total: get.total, from: from.min(get.total), source: get.source, proof: Proof::Given }
+        Self { total: get.total, from: from.min(get.total), source: get.source, proof: Proof::Given, pace: None }
     }
 
     pub(super) fn from_peer(get: PeerGet, from: u64) -> Self {
-        Self { total: from.saturating_add(get.len), from, source: get.source, proof: Proof::Peer(get.end) }
+        Self { total: from.saturating_add(get.len), from, source: get.source, proof: Proof::Peer(get.end), pace: None }
+    }
+
+    /// The same, at this pace.
+    pub(super) fn at(self, pace: Option<&Arc<Pace>>) -> Self {
+        Self { pace: pace.cloned(), ..self }
+    }
+
+    /// How fast it may be sent, where that is limited.
+    pub fn pace(&self) -> Option<Arc<Pace>> {
+        self.pace.clone()
     }
 
     /// Length of all of it in bytes.

@@ -4,17 +4,20 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Mutex;
 
+use super::commands::{AllCommands, Commands};
+use super::pace::Pace;
 use super::peer::{Location, SshProgram, SshWays};
 use super::remote::{self, Destination, GitPlace, StoreConfig};
-use super::{Failure, Served};
-use crate::annex::remote::{Remote, proxied};
-use crate::annex::repository::Repository;
+use super::{Failure, Served, blocking};
+use crate::annex::remote::{Remote, RemoteError, proxied, remotes_of as all_remotes};
+use crate::annex::repository::{Config, Repository};
 use crate::name::Uuid;
 
 /// A remote that a repository is a proxy for.
@@ -25,6 +28,11 @@ pub struct Proxied {
     pub name: String,
     /// Where it is; or why it cannot be reached through here.
     pub(super) way: Result<Way, Failure>,
+    /// How fast content moves to it, and from it.
+    pub(super) upload: Option<Arc<Pace>>,
+    pub(super) download: Option<Arc<Pace>>,
+    /// What is to be run before it is used, and after.
+    pub(super) commands: Option<Arc<Commands>>,
 }
 
 /// Where a remote is.
@@ -32,6 +40,8 @@ pub(super) enum Way {
     Store(Arc<Shelf>),
     /// A repository on this computer.
     Here(Arc<Served>),
+    /// The same, which may be there only once its start command was run.
+    Startable(PathBuf),
     Elsewhere(Arc<Location>),
 }
 
@@ -49,6 +59,9 @@ pub(super) struct Shelf {
 pub(super) struct Proxies {
     /// Locked to take the pointer or to put another there, never over IO.
     current: RwLock<Option<Arc<Table>>>,
+    /// Those of all remotes that were ever looked up.
+    commands: AllCommands,
+    fresh: Fresh,
     /// Held by whoever looks them up, with what went wrong the last time, and when that began. Data threads await it.
     turn: Arc<Mutex<Option<(Instant, Failure)>>>,
 }
@@ -58,7 +71,14 @@ struct Table {
     /// When the look began.
     begun: Instant,
     state: Arc<State>,
-    remotes: Arc<HashMap<Uuid, Arc<Proxied>>>,
+    found: Arc<Found>,
+}
+
+/// What was found.
+struct Found {
+    remotes: HashMap<Uuid, Arc<Proxied>>,
+    /// What `annex.trashbin` names, where it is set; the name alone where no remote has it.
+    trashbin: Option<Result<Arc<Proxied>, String>>,
 }
 
 /// Longest wait for somebody to look them up: logs may be long, and git-annex may hold its lock.
@@ -66,13 +86,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// When the files that the answer depends on were written: a few system calls, so they can be asked for each request.
 #[derive(PartialEq, Eq)]
-struct Stamps([Option<(SystemTime, u64, u64)>; 6]);
+struct Stamps([Option<(SystemTime, u64, u64)>; 5]);
 
 impl Stamps {
     fn of(repository: &Repository) -> Self {
         let (git, annex) = (repository.git_dir(), repository.annex_dir());
         let files = [
-            git.join("config"),
             annex.join("verified-remote.log"),
             git.join("refs/heads/git-annex"),
             git.join("packed-refs"),
@@ -87,43 +106,70 @@ impl Stamps {
 }
 
 /// What the answer depends on: git config, what is verified here, and the git-annex branch.
-#[derive(PartialEq, Eq)]
 struct State {
-    written: [Option<SystemTime>; 2],
+    config: Arc<Config>,
+    verified: Option<SystemTime>,
     logs: [Option<Vec<u8>>; 2],
 }
 
 impl State {
     fn of(repository: &Repository) -> Self {
         let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        let written = [repository.git_dir().join("config"), repository.annex_dir().join("verified-remote.log")];
         let logs = ["proxy.log", "remote.log"];
         Self {
-            written: written.map(|path| modified(&path)),
+            config: repository.settings(),
+            verified: modified(&repository.annex_dir().join("verified-remote.log")),
             logs: logs.map(|name| repository.branch().read(name.as_bytes()).ok()),
         }
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        // A configuration is read anew only where one of its files changed.
+        Arc::ptr_eq(&self.config, &other.config) && (self.verified, &self.logs) == (other.verified, &other.logs)
     }
 }
 
 impl Proxies {
     /// The remote `uuid`.
     pub(super) async fn find(&self, home: &Arc<Served>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
+        Ok(self.now(home).await?.found.remotes.get(uuid).cloned())
+    }
+
+    /// What `annex.trashbin` names; the name alone where no remote has it. `None` where it is not set.
+    pub(super) async fn trashbin(&self, home: &Arc<Served>) -> Result<Option<Result<Arc<Proxied>, String>>, Failure> {
+        // Nothing else need be looked up, or can fail, for what is removed from a repository without one.
+        if self.fresh.config(home).await?.value("annex.trashbin").is_none() {
+            return Ok(None);
+        }
+        Ok(self.now(home).await?.found.trashbin.clone())
+    }
+
+    /// What is to be run before remotes are used, and after.
+    pub(super) fn commands(&self) -> &AllCommands {
+        &self.commands
+    }
+
+    async fn now(&self, home: &Arc<Served>) -> Result<Arc<Table>, Failure> {
         let asked = Instant::now();
+        let config = self.fresh.config(home).await?;
         let stamps = Stamps::of(home.repository());
-        let table = match self.current().filter(|table| table.stamps == stamps) {
-            Some(table) => table,
-            None => {
-                let looked = tokio::time::timeout(PATIENCE, self.look_once(home, &stamps, asked)).await;
-                looked.unwrap_or_else(|_| Err(Failure::busy("what is proxied is still being looked up")))?
-            }
-        };
-        Ok(table.remotes.get(uuid).cloned())
+        let is_current = |table: &Arc<Table>| table.stamps == stamps && Arc::ptr_eq(&table.state.config, &config);
+        if let Some(table) = self.current().filter(is_current) {
+            return Ok(table);
+        }
+        let looked = tokio::time::timeout(PATIENCE, self.look_once(home, &stamps, asked)).await;
+        looked.unwrap_or_else(|_| Err(Failure::busy("what is proxied is still being looked up")))
     }
 
     /// What somebody found who began after `asked`, or who saw files as in `stamps`; looks where nobody has.
     async fn look_once(&self, home: &Arc<Served>, stamps: &Stamps, asked: Instant) -> Result<Arc<Table>, Failure> {
         let mut turn = Arc::clone(&self.turn).lock_owned().await;
-        if let Some(table) = self.current().filter(|table| table.begun >= asked || table.stamps == *stamps) {
+        let config = home.repository().settings();
+        let is_same = |table: &Table| table.stamps == *stamps && Arc::ptr_eq(&table.state.config, &config);
+        let will_do = |table: &Arc<Table>| table.begun >= asked || is_same(table);
+        if let Some(table) = self.current().filter(will_do) {
             return Ok(table);
         }
         if let Some((_, failure)) = turn.as_ref().filter(|(begun, _)| *begun >= asked) {
@@ -142,20 +188,26 @@ impl Proxies {
     }
 
     /// All of them, looked up now. Blocks.
-    pub(super) fn all(&self, repository: &Repository) -> Result<Arc<HashMap<Uuid, Arc<Proxied>>>, Failure> {
-        Ok(Arc::clone(&self.look(repository)?.remotes))
+    pub(super) fn all(&self, repository: &Repository) -> Result<Vec<Uuid>, Failure> {
+        let found = Arc::clone(&self.look(repository)?.found);
+        Ok(found.remotes.keys().cloned().collect())
     }
 
     /// Looks them up; what did not change stays the same. Blocks.
     fn look(&self, repository: &Repository) -> Result<Arc<Table>, Failure> {
         // Taken first: what is written meanwhile is seen as new the next time.
-        let (begun, stamps, state) = (Instant::now(), Stamps::of(repository), State::of(repository));
+        let (begun, stamps) = (Instant::now(), Stamps::of(repository));
+        repository.reload_config();
+        let state = State::of(repository);
         let same = self.current().filter(|table| *table.state == state);
-        let (state, remotes) = match same {
-            Some(table) => (Arc::clone(&table.state), Arc::clone(&table.remotes)),
-            None => (Arc::new(state), Arc::new(remotes_of(repository)?)),
+        let (state, found) = match same {
+            Some(table) => (Arc::clone(&table.state), Arc::clone(&table.found)),
+            None => {
+                let found = Arc::new(found(repository, &state.config, &self.commands)?);
+                (Arc::new(state), found)
+            }
         };
-        let table = Arc::new(Table { stamps, begun, state, remotes });
+        let table = Arc::new(Table { stamps, begun, state, found });
         let old = self.current.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(&table));
         // Not under the lock: it may be the last to hold on to repositories.
         drop(old);
@@ -167,27 +219,100 @@ impl Proxies {
     }
 }
 
-/// What `repository` is a proxy for now, by what is written. Blocks.
-fn remotes_of(repository: &Repository) -> Result<HashMap<Uuid, Arc<Proxied>>, Failure> {
-    repository.reload_config();
-    let found = proxied(repository).map_err(|e| Failure::internal(format!("look up what is proxied: {e}")))?;
-    let blocked = found.blocked_by().map(|name| {
+/// Keeps the configuration new.
+///
+/// The repository's own file is looked at each time. The others may lie where a look takes long: some time is between two looks
+/// at them, one thread looks at a time, and who finds one at it goes on with what is known.
+#[derive(Default)]
+struct Fresh {
+    looked: StdMutex<Option<Instant>>,
+    is_looking: Arc<AtomicBool>,
+}
+
+/// Time between two looks at files elsewhere.
+const LAG: Duration = Duration::from_millis(100);
+
+/// Longest wait for such a look.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Fresh {
+    /// The configuration as it is now, but for what changed elsewhere in the last moment.
+    async fn config(&self, home: &Arc<Served>) -> Result<Arc<Config>, Failure> {
+        let config = home.repository().settings();
+        if config.is_own_stale() || self.is_stale_elsewhere(&config).await {
+            let home = Arc::clone(home);
+            blocking(move || home.repository().reload_config()).await?;
+        }
+        Ok(home.repository().settings())
+    }
+
+    async fn is_stale_elsewhere(&self, config: &Arc<Config>) -> bool {
+        {
+            let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked.is_some_and(|at| at.elapsed() < LAG) || self.is_looking.swap(true, Ordering::Relaxed) {
+                return false;
+            }
+            *looked = Some(Instant::now());
+        }
+        let (config, is_looking) = (Arc::clone(config), Arc::clone(&self.is_looking));
+        // Not among the pool threads that are counted: a disk that does not answer must not keep them from others.
+        let look = tokio::task::spawn_blocking(move || {
+            let is_stale = config.is_stale();
+            is_looking.store(false, Ordering::Relaxed);
+            is_stale
+        });
+        matches!(tokio::time::timeout(LOOK, look).await, Ok(Ok(true)))
+    }
+}
+
+/// What `repository` is a proxy for now, by what is written, and its trashbin. Blocks.
+fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Result<Found, Failure> {
+    let failed = |e: RemoteError| Failure::internal(format!("look up what is proxied: {e}"));
+    let proxied = proxied(repository).map_err(failed)?;
+    let blocked = proxied.blocked_by().map(|name| {
         // git-annex's own words.
         let name = name.escape_ascii();
         format!(
             "Write prevented due to an unverified special remote. Run this command to verify it: git-annex verifyremote {name}"
         )
     });
-    let ssh = repository.config("core.sshCommand").map(OsString::from_vec);
+    let ssh = config.value("core.sshCommand").map(OsString::from_vec);
     let reserve = repository.reserve();
-    let tuned = repository.config_bool("annex.tune.objecthash1") == Some(true);
-    let reached = |remote: &Remote| Arc::new(reach(remote, blocked.as_deref(), reserve, tuned, &ssh));
-    Ok(found.iter().map(|remote| (remote.uuid.clone(), reached(remote))).collect())
+    let tuned = config.bool("annex.tune.objecthash1") == Some(true);
+    let reached = |remote: &Remote| {
+        let commands = commands.of(repository, config, &remote.name, &remote.uuid);
+        let pace = |direction: &str| Pace::of(config, &remote.name, direction).map(Arc::new);
+        let way = reach(remote, blocked.as_deref(), reserve, tuned, &ssh, commands.is_some());
+        let name = String::from_utf8_lossy(&remote.name).into_owned();
+        let uuid = remote.uuid.clone();
+        Arc::new(Proxied { uuid, name, way, upload: pace("upload"), download: pace("download"), commands })
+    };
+    let remotes: HashMap<_, _> = proxied.iter().map(|remote| (remote.uuid.clone(), reached(remote))).collect();
+    let trashbin = match config.value("annex.trashbin") {
+        None => None,
+        Some(name) => {
+            let all = all_remotes(repository).map_err(failed)?;
+            let bin = all.iter().find(|remote| remote.name == name);
+            let bin = bin.map(|bin| match remotes.get(&bin.uuid) {
+                Some(known) if known.name.as_bytes() == bin.name => Arc::clone(known),
+                _ => reached(bin),
+            });
+            Some(bin.ok_or_else(|| String::from_utf8_lossy(&name).into_owned()))
+        }
+    };
+    Ok(Found { remotes, trashbin })
 }
 
-fn reach(remote: &Remote, blocked: Option<&str>, reserve: u64, tuned: bool, ssh: &Option<OsString>) -> Proxied {
+fn reach(
+    remote: &Remote,
+    blocked: Option<&str>,
+    reserve: u64,
+    tuned: bool,
+    ssh: &Option<OsString>,
+    is_started: bool,
+) -> Result<Way, Failure> {
     let name = String::from_utf8_lossy(&remote.name).into_owned();
-    let way = match remote::destination(remote, remote::environment) {
+    match remote::destination(remote, remote::environment) {
         // git-annex has the objects of such a tree in other directories there, and would not find ours.
         Ok(Destination::Store(config)) if config.tree.is_some() && tuned => Err(Failure::refused(format!(
             "remote {name} has exporttree=yes, which is not proxied in a repository with annex.tune.objecthash1"
@@ -200,7 +325,8 @@ fn reach(remote: &Remote, blocked: Option<&str>, reserve: u64, tuned: bool, ssh:
             };
             Ok(Way::Store(Arc::new(Shelf { config, readonly, reserve })))
         }
-        Ok(Destination::Git(GitPlace::Path(path))) => open(&path, &remote.uuid),
+        Ok(Destination::Git(GitPlace::Path(path))) if is_started => Ok(Way::Startable(path)),
+        Ok(Destination::Git(GitPlace::Path(path))) => open_here(&path, &remote.uuid).map(Way::Here),
         Ok(Destination::Git(GitPlace::Url { url, shell, ssh_options })) => {
             let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let ways = SshWays {
@@ -214,15 +340,15 @@ fn reach(remote: &Remote, blocked: Option<&str>, reserve: u64, tuned: bool, ssh:
             }
         }
         Err(refusal) => Err(Failure::refused(refusal.to_string())),
-    };
-    Proxied { uuid: remote.uuid.clone(), name, way }
+    }
 }
 
-fn open(path: &Path, uuid: &Uuid) -> Result<Way, Failure> {
+/// The repository `uuid` on this computer. Blocks.
+pub(super) fn open_here(path: &Path, uuid: &Uuid) -> Result<Arc<Served>, Failure> {
     let served = Served::open(path).map_err(|e| Failure::internal(e.to_string()))?;
     if served.uuid() != uuid {
         let words = format!("the repository in {} is {}, not {uuid}", path.display(), served.uuid());
         return Err(Failure::refused(words));
     }
-    Ok(Way::Here(Arc::new(served)))
+    Ok(Arc::new(served))
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::proxy::{Proxied, Proxies};
 use super::upload::LocalUpload;
-use super::{Failure, Outgoing, blocking, off_this_thread, timestamp, until};
+use super::{Failure, Means, Outgoing, blocking, off_this_thread, timestamp, trashbin, until};
 use crate::annex::branch;
 use crate::annex::content::{
     Content, ContentConfig, ContentError, ContentLock, Glance, Hooks, Opening, Receive, Sharing,
@@ -146,15 +146,12 @@ impl Served {
     /// that is not here is removed.
     ///
     /// Failures: of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
-    pub async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
-        if let Some(bin) = self.repository.config("annex.trashbin").filter(|bin| !bin.is_empty()) {
-            let bin = bin.escape_ascii();
-            return Err(Failure::refused(format!(
-                "annex.trashbin is {bin}, and content is not moved there by this server; git annex drop in the repository \
-                 itself does it"
-            )));
+    pub async fn remove(self: &Arc<Self>, key: &Key, before: Option<i64>, means: &Means) -> Result<(), Failure> {
+        let until = until(before);
+        if !until.is_over() {
+            trashbin::fill(self, key, means).await?;
         }
-        let (content, wanted, until) = (self.content.clone(), key.clone(), until(before));
+        let (content, wanted) = (self.content.clone(), key.clone());
         let (done, is_gone) = blocking(move || {
             let done = content.remove(&wanted, || !until.is_over());
             // What was erased halfway is no copy any more.
@@ -196,7 +193,17 @@ impl Served {
 
     /// All that it is a proxy for. Blocks.
     pub fn proxied_uuids(&self) -> Result<Vec<Uuid>, Failure> {
-        Ok(self.proxies.all(&self.repository)?.keys().cloned().collect())
+        self.proxies.all(&self.repository)
+    }
+
+    /// What `annex.trashbin` names; the name alone where no remote has it. `None` where it is not set.
+    pub(super) async fn trashbin(self: &Arc<Self>) -> Result<Option<Result<Arc<Proxied>, String>>, Failure> {
+        self.proxies.trashbin(self).await
+    }
+
+    /// Stops remotes that nobody used for a while, beside whoever calls this.
+    pub(super) fn rest(&self) {
+        self.proxies.commands().tidy();
     }
 
     pub(super) fn proxies(&self) -> &Proxies {
@@ -271,8 +278,10 @@ impl Served {
         timestamp().saturating_sub(self.used.load(Ordering::Relaxed))
     }
 
-    /// Commits what was recorded and ends the recorder, which a new record starts again. Blocks.
+    /// Commits what was recorded and ends the recorder, which a new record starts again; stops the remotes that were started.
+    /// Blocks.
     pub fn settle(&self) -> Result<(), Failure> {
+        self.proxies.commands().end();
         let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take();
         let settled = recorder.map_or(Ok(()), Recorder::shutdown);
         // That of others, too: whoever ends the process waits for it.

@@ -9,6 +9,7 @@ use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Sto
 
 use super::export::{Exported, Progress, Repaired, Tree, Word};
 use super::outgoing::Outgoing;
+use super::pace::Pace;
 use super::upload::StoreUpload;
 use super::{Failure, Served, blocking};
 use crate::annex::export::tracking::Tracking;
@@ -47,10 +48,11 @@ impl Special {
         shelf: &Arc<Shelf>,
         store: Rc<dyn Store>,
         context: Context,
+        pace: Option<Arc<Pace>>,
     ) -> Self {
         let exports = shelf.config.tree.as_ref();
         let tree = exports.map(|exports| Tree::new(home, uuid, name, exports.tracking.as_ref(), &store, &context));
-        let tree = tree.map(Rc::new);
+        let tree = tree.map(|tree| Rc::new(tree.at(pace)));
         let (home, shelf) = (Arc::clone(home), Arc::clone(shelf));
         Self { home, uuid: uuid.clone(), name: name.into(), shelf, store, context, tree }
     }

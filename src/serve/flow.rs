@@ -11,6 +11,7 @@ use remotes::pump::{BLOCK, Blocks, Budget, Meter, Needs, SinkKind, SocketSource,
 use remotes::sys::{Engine, Idle, Pipe};
 
 use super::link::{Link, within};
+use crate::gateway::Pace;
 
 /// What is left of a source.
 pub(crate) struct Flow {
@@ -20,12 +21,18 @@ pub(crate) struct Flow {
     left: u64,
     /// How long the source may be silent.
     idle: Duration,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Flow {
     /// The `len` bytes of `source`, which is silent for no longer than `idle`.
     pub(crate) fn new(source: Source, len: u64, idle: Duration) -> Self {
-        Self { source, rest: Bytes::new(), left: len, idle }
+        Self { source, rest: Bytes::new(), left: len, idle, pace: None }
+    }
+
+    /// The same, at this pace.
+    pub(crate) fn at(self, pace: Option<Arc<Pace>>) -> Self {
+        Self { pace, ..self }
     }
 
     /// How it travels to `link`, for the log: a lane, or `tls` where it is encrypted on the way.
@@ -101,7 +108,25 @@ impl Link {
         budget: &Budget,
         idle: Duration,
     ) -> Result<(), Broken> {
-        let len = len.min(flow.left);
+        let mut left = len.min(flow.left);
+        let pace = flow.pace.clone();
+        while left > 0 {
+            let piece = match &pace {
+                Some(pace) => {
+                    let piece = left.min(pace.piece() as u64);
+                    // Nothing is read ahead meanwhile, so no memory is kept.
+                    pace.turn(piece as usize).await;
+                    piece
+                }
+                None => left,
+            };
+            self.pass_piece(flow, piece, budget, idle).await?;
+            left -= piece;
+        }
+        Ok(())
+    }
+
+    async fn pass_piece(&mut self, flow: &mut Flow, len: u64, budget: &Budget, idle: Duration) -> Result<(), Broken> {
         match &mut flow.source {
             Source::File(file) => {
                 self.send(&file.part(0, len), budget, idle).await.map_err(Broken::Sink)?;

@@ -67,15 +67,16 @@ pub fn follow(
     let means = Means { budget: Budget::new(settings.memory), idle: settings.idle };
     let work = async {
         for uuid in served.proxied_uuids()? {
-            let special = match Node::find(&served, &uuid, &means).await {
-                Ok(Some(Node::Special(special))) => special,
-                Ok(_) => continue,
+            let node = match Node::find(&served, &uuid, &means).await {
+                Ok(Some(node)) => node,
+                Ok(None) => continue,
                 Err(done) => {
                     // Which remote that is, and that it is not reached, was said where it is served.
                     tracing::warn!("remote {uuid}: {done}");
                     continue;
                 }
             };
+            let Some(special) = node.special() else { continue };
             let Some(branch) = special.tracking().map(Tracking::to_string) else { continue };
             if let Some(tracking) = special.tracking().filter(|tracking| has_diverged(tracking, &served)) {
                 let (name, branch) = (special.name(), tracking.branch());

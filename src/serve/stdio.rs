@@ -12,7 +12,7 @@ use remotes::pump::{BLOCK, Budget};
 use super::flow::Flow;
 use super::link::{self, Link, within};
 use super::special::Settings;
-use crate::gateway::{Failure, Held, Means, Node, Offer, Served, Settled, Upload};
+use crate::gateway::{Failure, Held, Means, Node, Offer, Pace, Served, Settled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::{Access, AssociatedFile, Close, Event, Reply, Request, Server};
 
@@ -35,23 +35,19 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
         Ok(served) => Arc::new(served),
         Err(error) => return complain(&error.to_string()),
     };
-    // Nobody may have stopped what is behind this repository, so that is waited for as a special remote waits for it.
-    let store_idle = match Settings::from_env(&|name| std::env::var_os(name)) {
-        Ok(settings) => settings.idle,
+    let means = match means() {
+        Ok(means) => means,
         Err(words) => return complain(&words),
     };
     let wanted = uuid.unwrap_or(served.uuid()).clone();
-    let budget = Budget::new(MEMORY);
     let talk = async {
-        let means = Means { budget: budget.clone(), idle: store_idle };
         let node = Node::find(&served, &wanted, &means).await.map_err(io::Error::other)?;
         let Some(node) = node else {
             let words = format!("expected repository UUID {wanted} but found UUID {}", served.uuid());
             return Err(io::Error::other(words));
         };
         let (link, _restore) = link::stdio()?;
-        let session =
-            Session { node, uuid: wanted.clone(), client: client.clone(), link, budget: budget.clone(), store_idle };
+        let session = Session { node, uuid: wanted.clone(), client: client.clone(), link, means };
         session.run(access).await
     };
     let close = remotes::sys::run(std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"), talk);
@@ -70,6 +66,13 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
     }
 }
 
+/// What stores get. Errors: the environment makes no sense.
+pub(super) fn means() -> Result<Means, String> {
+    // Nobody may have stopped what is behind this repository, so that is waited for as a special remote waits for it.
+    let idle = Settings::from_env(&|name| std::env::var_os(name))?.idle;
+    Ok(Means { budget: Budget::new(MEMORY), idle })
+}
+
 fn complain(words: &str) -> ExitCode {
     eprintln!("git-annex-shell: {words}");
     ExitCode::FAILURE
@@ -80,8 +83,7 @@ struct Session {
     uuid: Uuid,
     client: Uuid,
     link: Link,
-    budget: Budget,
-    store_idle: Duration,
+    means: Means,
 }
 
 impl Session {
@@ -186,8 +188,10 @@ impl Session {
                 Ok(None) => Reply::Failure(Vec::new()),
                 Err(failure) => refusal(&failure),
             },
-            Request::Remove(key) => removal(self.node.remove(&key, None).await),
-            Request::RemoveBefore { timestamp, key } => removal(self.node.remove(&key, Some(timestamp)).await),
+            Request::Remove(key) => removal(self.node.remove(&key, None, &self.means).await),
+            Request::RemoveBefore { timestamp, key } => {
+                removal(self.node.remove(&key, Some(timestamp), &self.means).await)
+            }
             Request::Timestamp => match self.node.timestamp().await {
                 Ok(now) => Reply::Timestamp(now),
                 Err(failure) => error(&failure),
@@ -218,11 +222,12 @@ impl Session {
             said(server.reply(Reply::Data(0)))?;
             return said(server.sent(false));
         };
+        let pace = content.pace();
         let (source, len, proof) = content.part(offset, u64::MAX);
         said(server.reply(Reply::Data(len)))?;
         self.link.write(&server.take_output(), IDLE).await?;
-        let mut flow = Flow::new(source, len, self.store_idle);
-        self.link.pass(&mut flow, len, &self.budget, IDLE).await.map_err(io::Error::other)?;
+        let mut flow = Flow::new(source, len, self.means.idle).at(pace);
+        self.link.pass(&mut flow, len, &self.means.budget, IDLE).await.map_err(io::Error::other)?;
         flow.finish();
         said(server.sent(proof.is_content().await))
     }
@@ -256,10 +261,15 @@ impl Session {
             }
         }
         while server.payload_due() > 0 {
-            let lease = Arc::new(self.budget.lease(BLOCK as u64).await);
-            let mut block = self.budget.block().under(&lease);
-            while !block.is_full() && server.payload_due() > 0 {
-                let want = usize::try_from(server.payload_due()).unwrap_or(usize::MAX).min(block.spare().len());
+            let pace = self.node.upload_pace();
+            let most = usize::try_from(server.payload_due()).unwrap_or(BLOCK).min(pace.map_or(BLOCK, Pace::piece));
+            if let Some(pace) = pace {
+                pace.turn(most).await;
+            }
+            let lease = Arc::new(self.means.budget.lease(BLOCK as u64).await);
+            let mut block = self.means.budget.block().under(&lease);
+            while block.len() < most {
+                let want = block.spare().len().min(most - block.len());
                 let n = match within(PAUSE, self.link.read(&mut block.spare()[..want])).await {
                     Err(e) if e.kind() == io::ErrorKind::TimedOut => {
                         // Read into the block that is being filled: a client has this process for itself.

@@ -28,7 +28,12 @@ pub struct Lab {
 
 impl Lab {
     pub fn new(remotes: &[&str]) -> Lab {
-        let (repo, places) = (Repo::new(), tempfile::tempdir().expect("a directory"));
+        Lab::of(Repo::new(), remotes)
+    }
+
+    /// The same in this repository.
+    pub fn of(repo: Repo, remotes: &[&str]) -> Lab {
+        let places = tempfile::tempdir().expect("a directory");
         for (name, value) in [("user.name", "T"), ("user.email", "t@example.org"), ("annex.thin", "false")] {
             repo.git(&["config", name, value]).ok();
         }

@@ -37,7 +37,15 @@ fn each_commit_of_a_season_gives_the_tree_that_git_annex_gives() {
 
 #[test]
 fn git_annex_and_we_export_in_turns() {
-    let lab = Lab::new(&["theirs", "both"]);
+    in_turns(Lab::new(&["theirs", "both"]));
+}
+
+#[test]
+fn git_annex_and_we_export_in_turns_in_a_repository_of_sha256() {
+    in_turns(Lab::of(Repo::sha256(false), &["theirs", "both"]));
+}
+
+fn in_turns(lab: Lab) {
     for (nth, (what, script)) in season().into_iter().enumerate() {
         act(&lab.repo, &script);
         lab.theirs("theirs");

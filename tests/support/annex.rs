@@ -51,6 +51,21 @@ impl Repo {
         repo.settle("bare-of-test")
     }
 
+    /// A new repository whose objects git names by SHA-256, with a work tree or without.
+    pub fn sha256(bare: bool) -> Repo {
+        let repo = Repo::bare_home();
+        let words = ["init", "--quiet", "--initial-branch=main", "--object-format=sha256", ".", "--bare"];
+        repo.git(&words[..words.len() - usize::from(!bare)]).ok();
+        repo.settle("sha256-of-test")
+    }
+
+    /// A new repository without a work tree in which git-annex was never used.
+    pub fn untouched() -> Repo {
+        let repo = Repo::bare_home();
+        repo.git(&["init", "--quiet", "--bare", "--initial-branch=main", "."]).ok();
+        repo
+    }
+
     /// A new repository initialised with settings, `annex.tune.NAME=VALUE`, that hold for good.
     pub fn tuned(settings: &[&str]) -> Repo {
         let repo = Repo::bare_home();

@@ -8,15 +8,19 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::annex::Repo;
+use super::annex::{LIMIT, Repo};
 use super::gateway::eventually;
 use super::place::Whose;
+use super::run::run;
 
 /// The last word is the command. `$0` is in the directory where all is kept.
 const SCRIPT: &str = r#"#!/bin/sh
 dir=$(dirname "$0")
 for command; do :; done
 echo "$command" >> "$dir/calls"
+if [ -n "$PRETEND_PATH" ]; then
+  PATH=$PRETEND_PATH
+fi
 if [ -n "$PRETEND_FORCED" ]; then
   exec git-annex-shell -c "$command"
 fi
@@ -76,6 +80,17 @@ impl Ssh {
         // On the other side our git-annex-shell comes before the real one, and git-annex itself is there for git's hooks.
         let path = format!("{}:{}", self.dir.path().join("bin").display(), client.get("PATH"));
         client.set("PATH", path);
+    }
+
+    /// From now on the other side of `client` has git and our git-annex-shell, and nothing of git-annex.
+    #[track_caller]
+    pub fn leave_out_git_annex(&self, client: &mut Repo) {
+        let bin = self.dir.path().join("bin");
+        for program in ["git", "git-receive-pack", "git-upload-pack", "git-shell", "sh", "cat", "dirname"] {
+            let found = run(client.command(Path::new("sh")).args(["-c", &format!("command -v {program}")]), LIMIT).ok();
+            symlink(found.stdout.trim(), bin.join(program)).expect("a link");
+        }
+        client.set("PRETEND_PATH", bin.display().to_string());
     }
 
     /// The url of `server` for those that are led here.

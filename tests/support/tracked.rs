@@ -54,7 +54,12 @@ impl Tracked {
     /// A gateway whose remote holds what of `tracked`, a branch or BRANCH:DIRECTORY, is pushed.
     #[track_caller]
     pub fn new(server: Whose, place: Place, remote: Whose, tracked: &str, wire: Wire) -> Tracked {
-        let repo = Repo::bare();
+        Tracked::of(Repo::bare(), server, place, remote, tracked, wire)
+    }
+
+    /// The same of this repository.
+    #[track_caller]
+    pub fn of(repo: Repo, server: Whose, place: Place, remote: Whose, tracked: &str, wire: Wire) -> Tracked {
         repo.initremote(NAME, &place, remote, &["exporttree=yes", "annexobjects=yes"]).ok();
         for (name, value) in [("annex-proxy", "true"), ("annex-tracking-branch", tracked)] {
             repo.git(&["config", &format!("remote.{NAME}.{name}"), value]).ok();

@@ -12,7 +12,7 @@ use super::ancestry::{MOST_COMMITS, holds};
 use super::error::BranchError;
 use super::tip;
 use crate::annex::log::union::union;
-use crate::annex::log::{Limit, TRANSITIONS_LOG};
+use crate::annex::log::{DIFFERENCE_LOG, Limit, TRANSITIONS_LOG, Tunings};
 
 /// Why a branch that arrived is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum SkipReason {
     Unreadable,
     /// There is more in it than anybody could have recorded.
     TooLarge,
+    /// Its repositories are tuned otherwise than ours, so it tells of keys where nobody here looks.
+    TunedOtherwise,
 }
 
 /// A branch that arrived and is not part of ours.
@@ -52,6 +54,7 @@ pub(super) struct Arrivals {
 #[derive(Clone)]
 struct Judged {
     transitions: Arc<BTreeSet<Vec<u8>>>,
+    tunings: Arc<Tunings>,
     /// Why it is not merged, and until when that is not tried again.
     refused: Option<(SkipReason, Instant)>,
     /// That it is left alone was told.
@@ -65,7 +68,7 @@ const FRESH: Duration = Duration::from_secs(1);
 const SHARE: u32 = 10;
 
 /// Most branches that are merged at once. Until they are, each costs every reading a look into it; further ones come next.
-const MOST_WAITING: usize = 16;
+pub(super) const MOST_WAITING: usize = 16;
 
 /// Most commits that something is remembered of. A pusher may make any number.
 const MOST_KNOWN: usize = 100_000;
@@ -123,7 +126,7 @@ impl Branch {
         let mut waiting: Vec<Arrived> = Vec::new();
         if self.config.get().bool("annex.merge-annex-branches") != Some(false) {
             let at = tip::local(git)?;
-            let ours = self.transitions(git, at)?;
+            let (ours, tuned) = (self.transitions(git, at)?, self.tunings());
             let (mut most, mut mergeable) = (MOST_COMMITS, 0);
             for (name, commit) in references(git)? {
                 if mergeable >= MOST_WAITING || waiting.len() >= MOST_KNOWN {
@@ -143,7 +146,7 @@ impl Branch {
                 }
                 let judged = self.arrivals().judged.get(&commit).filter(|judged| judged.is_valid()).cloned();
                 let judged = judged.unwrap_or_else(|| Judged::of(git, commit));
-                let skip = judged.skip(&ours);
+                let skip = judged.skip(&ours, &tuned);
                 mergeable += usize::from(skip.is_none());
                 waiting.push(Arrived { name, commit, skip });
                 self.arrivals().judge(commit, judged);
@@ -192,8 +195,10 @@ impl Branch {
         let mut arrivals = self.arrivals();
         let Some(judged) = arrivals.judged.get_mut(&arrived.commit).filter(|judged| !judged.is_told) else { return };
         judged.is_told = true;
+        let theirs = Arc::clone(&judged.tunings);
         drop(arrivals);
         let (name, commit) = (arrived.name.as_bstr(), arrived.commit);
+        let tuned;
         let (words, advice) = match why {
             SkipReason::Rewritten => {
                 ("it was rewritten, as by git annex forget", "git annex sync here does the same to ours")
@@ -205,6 +210,14 @@ impl Branch {
             SkipReason::Unreadable => ("it cannot be read", "git fsck here tells why"),
             SkipReason::TooLarge => {
                 ("there is more in it than anybody could have recorded", "find out who pushed it, and delete it")
+            }
+            SkipReason::TunedOtherwise => {
+                tuned = format!("its repositories have {theirs}, and this one has {}, for good", self.tunings());
+                (
+                    tuned.as_str(),
+                    "make the clone it came from anew from this repository; or this one anew, with the same settings in git \
+                     config before anything is in it",
+                )
             }
         };
         tracing::warn!(annex = %self.journal.annex_dir().display(), "{name} ({commit}) is not merged: {words}; {advice}");
@@ -259,15 +272,18 @@ impl Arrivals {
 
 impl Judged {
     fn of(git: &gix::Repository, commit: ObjectId) -> Self {
-        match tip::file_in(git, commit, TRANSITIONS_LOG) {
-            Ok(log) => Self { transitions: Arc::new(lines(&log.unwrap_or_default())), refused: None, is_told: false },
+        let read = |file| Ok(tip::file_in(git, commit, file)?.unwrap_or_default());
+        match read(TRANSITIONS_LOG).and_then(|log| Ok((lines(&log), Tunings::parse(&read(DIFFERENCE_LOG)?)))) {
+            Ok((transitions, tunings)) => {
+                Self { transitions: Arc::new(transitions), tunings: Arc::new(tunings), refused: None, is_told: false }
+            }
             Err(BranchError::TooLong { .. }) => Self::refused(SkipReason::TooLarge),
             Err(_) => Self::refused(SkipReason::Unreadable),
         }
     }
 
     fn refused(why: SkipReason) -> Self {
-        let mut judged = Self { transitions: Arc::default(), refused: None, is_told: false };
+        let mut judged = Self { transitions: Arc::default(), tunings: Arc::default(), refused: None, is_told: false };
         judged.refuse(why);
         judged
     }
@@ -281,11 +297,14 @@ impl Judged {
         self.refused.is_none_or(|(_, until)| Instant::now() < until)
     }
 
-    fn skip(&self, ours: &BTreeSet<Vec<u8>>) -> Option<SkipReason> {
+    fn skip(&self, ours: &BTreeSet<Vec<u8>>, tuned: &Tunings) -> Option<SkipReason> {
         if let Some((why, _)) = self.refused {
             return Some(why);
         }
-        if !self.transitions.is_subset(ours) {
+        // git-annex asks this of a branch before all else, and merges nothing then.
+        if *self.tunings != *tuned {
+            Some(SkipReason::TunedOtherwise)
+        } else if !self.transitions.is_subset(ours) {
             Some(SkipReason::Rewritten)
         } else if *self.transitions != *ours {
             Some(SkipReason::NotRewritten)
@@ -296,7 +315,7 @@ impl Judged {
 }
 
 /// All references named git-annex but ours, sorted by name.
-fn references(git: &gix::Repository) -> Result<Vec<(Vec<u8>, ObjectId)>, BranchError> {
+pub(super) fn references(git: &gix::Repository) -> Result<Vec<(Vec<u8>, ObjectId)>, BranchError> {
     let what = "list references";
     let platform = git.references().map_err(BranchError::git(what))?;
     let mut found = Vec::new();

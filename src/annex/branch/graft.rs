@@ -33,7 +33,7 @@ impl Branch {
                 }
             };
             let mut editor = workshop.edit_tree(plain).map_err(BranchError::git("edit a tree"))?;
-            editor.upsert(PLACE, EntryKind::Tree, object_id(tree)).map_err(BranchError::git("edit a tree"))?;
+            editor.upsert(PLACE, EntryKind::Tree, object_id(&git, tree)?).map_err(BranchError::git("edit a tree"))?;
             let with = editor.write().map_err(BranchError::git("write a tree"))?.detach();
             let parents: Vec<ObjectId> = at.into_iter().collect();
             let first = self.write_commit(&workshop, with, &parents, b"graft".to_vec())?;

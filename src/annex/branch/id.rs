@@ -3,11 +3,22 @@
 use gix::ObjectId;
 
 use super::GitId;
+use super::error::BranchError;
 
 pub(super) fn id_of(id: &gix::oid) -> Option<GitId> {
-    Some(GitId::from_bytes(id.as_bytes().try_into().ok()?))
+    GitId::from_bytes(id.as_bytes())
 }
 
-pub(super) fn object_id(id: GitId) -> ObjectId {
-    ObjectId::Sha1(id.to_bytes())
+/// The object of `git` that `id` names. Errors: its objects are named by another hash, so there can be none.
+pub(super) fn object_id(git: &gix::Repository, id: GitId) -> Result<ObjectId, BranchError> {
+    if id == GitId::EMPTY_TREE {
+        return Ok(ObjectId::empty_tree(git.object_hash()));
+    }
+    match ObjectId::try_from(id.as_bytes()) {
+        Ok(object) if object.kind() == git.object_hash() => Ok(object),
+        _ => Err(BranchError::Git {
+            what: "find an object",
+            why: format!("{id} is no name by {}, which this repository names its objects by", git.object_hash()),
+        }),
+    }
 }

@@ -41,7 +41,7 @@ pub use tree::{Room, TreeChange};
 
 use super::log::onto::onto;
 use super::log::union::union;
-use super::log::{Limit, LocationLog, LogHashing, location_file};
+use super::log::{DIFFERENCE_LOG, Limit, LocationLog, LogHashing, Tunings, location_file};
 use super::repository::{CurrentConfig, open_with};
 use crate::name::Key;
 use arrived::Arrivals;
@@ -164,6 +164,30 @@ impl Branch {
             Some(true) => LogHashing::OneLevel,
             _ => LogHashing::TwoLevels,
         }
+    }
+
+    /// How this repository is tuned, by git config.
+    pub(super) fn tunings(&self) -> Tunings {
+        let config = self.config.get();
+        Tunings::of(|setting| config.bool(setting) == Some(true))
+    }
+
+    /// How the repositories are tuned that the branch itself tells of, without branches that arrived. Errors: that is unknown.
+    pub(super) fn recorded_tunings(&self) -> Result<Tunings, BranchError> {
+        Ok(Tunings::parse(&self.read_public(&self.git(), DIFFERENCE_LOG)?))
+    }
+
+    /// The same of branches that arrived, where there is none of ours yet.
+    pub(super) fn tunings_of_all(&self) -> Result<Tunings, BranchError> {
+        let git = self.git();
+        if tip::local(&git)?.is_some() {
+            return self.recorded_tunings();
+        }
+        let mut all = Vec::new();
+        for (_, commit) in arrived::references(&git)?.into_iter().take(arrived::MOST_WAITING) {
+            all.extend(tip::file_in(&git, commit, DIFFERENCE_LOG)?.unwrap_or_default());
+        }
+        Ok(Tunings::parse(&all))
     }
 
     /// Makes `edits`, all under one hold of git-annex's lock, each on what the ones before it left. When this returns they

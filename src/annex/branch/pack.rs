@@ -17,6 +17,7 @@ use gix::objs::{Kind, Write as _};
 use gix::zlib::Compression;
 use gix::zlib::stream::deflate;
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 
 use super::error::BranchError;
 use crate::annex::fresh;
@@ -76,9 +77,9 @@ impl<'a> Workshop<'a> {
         self.held.set(0);
         let Some(made) = self.memory.objects.reset_object_memory() else { return Ok(()) };
         let dir = self.plain.objects.store_ref().path().join("pack");
-        if made.len() >= FEWEST && packs(&dir) < MOST_PACKS && self.plain.object_hash() == gix::hash::Kind::Sha1 {
+        if made.len() >= FEWEST && packs(&dir) < MOST_PACKS {
             let objects: Vec<_> = made.iter().map(|(id, (kind, data))| (*id, *kind, data.as_slice())).collect();
-            return write(&dir, objects).map_err(BranchError::io("write a pack into", &dir));
+            return write(&dir, objects, self.plain.object_hash()).map_err(BranchError::io("write a pack into", &dir));
         }
         for (_, (kind, data)) in made.iter() {
             self.plain.objects.write_buf(*kind, data).map_err(BranchError::git("write an object"))?;
@@ -108,7 +109,7 @@ struct Place {
 }
 
 /// Writes a pack of `objects`, each in full, and its index.
-fn write(dir: &Path, objects: Vec<(ObjectId, Kind, &[u8])>) -> io::Result<()> {
+fn write(dir: &Path, objects: Vec<(ObjectId, Kind, &[u8])>, hash: gix::hash::Kind) -> io::Result<()> {
     let too_large = || io::Error::from(io::ErrorKind::FileTooLarge);
     let count = u32::try_from(objects.len()).map_err(|_| too_large())?;
     let mut pack = [&b"PACK\0\0\0\x02"[..], &count.to_be_bytes()].concat();
@@ -124,10 +125,10 @@ fn write(dir: &Path, objects: Vec<(ObjectId, Kind, &[u8])>) -> io::Result<()> {
         drop(deflate);
         places.push(Place { id, offset, checksum: crc32(&pack[start..]) });
     }
-    let sum = Sha1::digest(&pack);
+    let sum = digest(&pack, hash);
     pack.extend_from_slice(&sum);
     places.sort_unstable_by_key(|place| place.id);
-    let index = index(&places, &sum);
+    let index = index(&places, &sum, hash);
     let name: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
     fs::create_dir_all(dir)?;
     // The index is what makes git look at the pack, so it comes last.
@@ -154,7 +155,7 @@ fn head(pack: &mut Vec<u8>, kind: Kind, len: usize) {
 }
 
 /// An index of version 2 of `places`, sorted by id, and the pack whose checksum is `sum`.
-fn index(places: &[Place], sum: &[u8]) -> Vec<u8> {
+fn index(places: &[Place], sum: &[u8], hash: gix::hash::Kind) -> Vec<u8> {
     let mut index = b"\xfftOc\0\0\0\x02".to_vec();
     let mut until = 0;
     for first in 0..=255u8 {
@@ -165,9 +166,17 @@ fn index(places: &[Place], sum: &[u8]) -> Vec<u8> {
     places.iter().for_each(|place| index.extend_from_slice(&place.checksum.to_be_bytes()));
     places.iter().for_each(|place| index.extend_from_slice(&place.offset.to_be_bytes()));
     index.extend_from_slice(sum);
-    let own = Sha1::digest(&index);
+    let own = digest(&index, hash);
     index.extend_from_slice(&own);
     index
+}
+
+/// The checksum of a whole file, by the hash that the repository names its objects by.
+fn digest(bytes: &[u8], hash: gix::hash::Kind) -> Vec<u8> {
+    match hash {
+        gix::hash::Kind::Sha256 => Sha256::digest(bytes).to_vec(),
+        _ => Sha1::digest(bytes).to_vec(),
+    }
 }
 
 fn place(dir: &Path, bytes: &[u8], name: &str) -> io::Result<()> {
@@ -209,8 +218,14 @@ mod tests {
 
     #[test]
     fn git_reads_what_is_packed_and_finds_it_whole() {
+        for format in ["sha1", "sha256"] {
+            packed(format);
+        }
+    }
+
+    fn packed(format: &str) {
         let dir = tempfile::tempdir().expect("a directory");
-        make(dir.path(), &[]);
+        make(dir.path(), &[&format!("--object-format={format}")]);
         let plain = gix::open(dir.path()).expect("it opens");
         let workshop = Workshop::of(&plain);
         let blobs: Vec<ObjectId> =

@@ -193,6 +193,52 @@ fn a_branch_ahead_of_ours_is_moved_to() {
     assert_eq!(git(dir.path(), &["rev-parse", "refs/heads/git-annex"]), theirs);
 }
 
+/// As git-annex refuses them: recorded. It merges none then, and we all others.
+#[test]
+fn branches_of_repositories_that_are_tuned_otherwise_are_left_alone_and_all_others_merged() {
+    let tuned = "u-2 fromList [OneLevelBranchHash] timestamp=1s\n";
+    for (ours, tuning, plain) in [(None, true, false), (Some("branchhash1"), false, true)] {
+        let (dir, _) = scratch();
+        if let Some(name) = ours {
+            git(dir.path(), &["config", &format!("annex.tune.{name}"), "true"]);
+        }
+        let repository = open(dir.path());
+        repository.branch().change(vec![put("a.log", "1\n")]).expect("made");
+        repository.branch().commit("update").expect("committed");
+        commit_elsewhere(dir.path(), "refs/heads/synced/git-annex", None, "difference.log", tuned);
+        commit_elsewhere(dir.path(), "refs/remotes/o/git-annex", None, "b.log", "2\n");
+        // Another process, which has not looked yet.
+        let repository = open(dir.path());
+        let branch = repository.branch();
+        assert_eq!(read(&repository, "b.log"), if plain { "" } else { "2\n" }, "{ours:?}: read before it is merged");
+        let report = branch.merge_arrived().expect("looked at");
+        let (skipped, merged) = match tuning {
+            true => ("refs/heads/synced/git-annex", "refs/remotes/o/git-annex"),
+            false => ("refs/remotes/o/git-annex", "refs/heads/synced/git-annex"),
+        };
+        assert_eq!(report.skipped, [(skipped.as_bytes().to_vec(), SkipReason::TunedOtherwise)], "{ours:?}");
+        assert_eq!(report.merged, [merged.as_bytes().to_vec()], "{ours:?}");
+        assert_eq!(read(&repository, "difference.log"), if tuning { "" } else { tuned }, "{ours:?}");
+        assert!(!branch.has_arrivals().expect("looked at"), "{ours:?}");
+    }
+}
+
+#[test]
+fn a_branch_with_logs_elsewhere_than_git_config_says_is_not_served() {
+    let (dir, _) = scratch();
+    commit_elsewhere(
+        dir.path(),
+        "refs/heads/git-annex",
+        None,
+        "difference.log",
+        "u fromList [OneLevelBranchHash] timestamp=1s\n",
+    );
+    let refused = Repository::open(dir.path()).err().expect("it is refused").to_string();
+    assert!(refused.contains("git config annex.tune.branchhash1 true"), "{refused}");
+    git(dir.path(), &["config", "annex.tune.branchhash1", "true"]);
+    open(dir.path());
+}
+
 #[test]
 fn rewritten_branches_are_left_alone_and_reported() {
     let (dir, repository) = scratch();

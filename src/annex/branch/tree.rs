@@ -62,8 +62,10 @@ impl Branch {
     /// [`room`](Self::room) for.
     pub fn tree_changes(&self, old: Option<GitId>, new: Option<GitId>) -> Result<Vec<TreeChange>, BranchError> {
         let git = self.git();
-        let id = |tree: Option<GitId>| tree.filter(|tree| *tree != GitId::EMPTY_TREE).map(object_id);
-        let (old, new) = (id(old), id(new));
+        let id = |tree: Option<GitId>| {
+            tree.filter(|tree| *tree != GitId::EMPTY_TREE).map(|tree| object_id(&git, tree)).transpose()
+        };
+        let (old, new) = (id(old)?, id(new)?);
         let room = self.room();
         if room == Room::SERVER && *whole(&self.too_much) == Some((old, new)) {
             return Err(self.too_much());
@@ -106,21 +108,23 @@ impl Branch {
 
     /// The length in bytes of the content `id`.
     pub fn blob_len(&self, id: GitId) -> Result<u64, BranchError> {
-        Ok(self.git().find_header(object_id(id)).map_err(BranchError::git("find an object"))?.size())
+        let git = self.git();
+        tip::len(&git, object_id(&git, id)?)
     }
 
     /// The content `id`, held in memory. Errors: also where it is longer than `most` bytes.
     pub fn blob(&self, id: GitId, most: u64) -> Result<Vec<u8>, BranchError> {
         let git = self.git();
-        let len = tip::len(&git, object_id(id))?;
+        let object = object_id(&git, id)?;
+        let len = tip::len(&git, object)?;
         if len > most {
             return Err(BranchError::too_long(id, len));
         }
-        if let Ok(content) = tip::object(&git, object_id(id), most) {
+        if let Ok(content) = tip::object(&git, object, most) {
             return Ok(content);
         }
         // Content is longer than logs are, and may be packed as a difference from a version that is longer still.
-        tip::object(&self.roomy_git(len)?, object_id(id), most)
+        tip::object(&self.roomy_git(len)?, object, most)
     }
 
     /// A tree like `tree` without the files `paths`; directories stay although they may be empty then, as git-annex leaves
@@ -132,9 +136,9 @@ impl Branch {
         let git = self.git();
         let workshop = Workshop::of(&git);
         let most = self.room().directory;
-        let made = without(&workshop, object_id(tree), &mut Vec::new(), paths, (0, most))?;
+        let made = without(&workshop, object_id(&git, tree)?, &mut Vec::new(), paths, (0, most))?;
         workshop.flush()?;
-        id_of(&made).ok_or_else(|| wrong("it has no name of 20 bytes"))
+        id_of(&made).ok_or_else(|| wrong("it has no name of 20 or 32 bytes"))
     }
 }
 

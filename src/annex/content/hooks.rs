@@ -1,20 +1,14 @@
 //! Programs of the user's that freeze, thaw and erase content.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use std::process::Command;
 
 use super::ContentError;
 use super::config::ContentConfig;
+use crate::annex::program;
 
 /// After write permission was taken from `path`. One that fails is only told of, as git-annex goes on too.
 pub fn freeze(config: &ContentConfig, path: &Path) {
@@ -55,11 +49,7 @@ fn run(
 ) -> Result<(), ContentError> {
     let failed = |detail: String| ContentError::Hook { name, detail };
     let mut program = match command {
-        Some(command) => {
-            let mut shell = Command::new("sh");
-            shell.arg("-c").arg(fill(command, placeholder, path));
-            shell
-        }
+        Some(command) => program::shell(fill(command, placeholder, path)),
         None => {
             let script = config.hooks.dir.join(name);
             if !is_executable(&script) {
@@ -70,51 +60,11 @@ fn run(
             program
         }
     };
-    // Our stdin and stdout may be a wire.
-    let output = io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from);
-    // A group of its own, so that what it started ends with it.
-    program.current_dir(&config.hooks.cwd).stdin(Stdio::null()).stdout(output).process_group(0);
-    let mut child = program.spawn().map_err(|e| failed(e.to_string()))?;
-    match ended(&child, config.hooks.limit) {
-        Ok(true) => {}
-        other => {
-            // Nothing is to be done about a child that is gone already.
-            if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(failed(match other {
-                Err(e) => e.to_string(),
-                Ok(_) => format!("killed after {} s", config.hooks.limit.as_secs()),
-            }));
-        }
-    }
-    let status = child.wait().map_err(|e| failed(e.to_string()))?;
-    if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
+    program::run(&mut program, &config.hooks.cwd, config.hooks.limit).map_err(failed)
 }
 
 fn is_executable(script: &Path) -> bool {
     std::fs::metadata(script).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-}
-
-/// Whether the child ended within `limit`.
-fn ended(child: &Child, limit: Duration) -> io::Result<bool> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("the id of a child is one of a process");
-    let fd = pidfd_open(pid, PidfdFlags::empty())?;
-    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
-    let start = std::time::Instant::now();
-    let mut left = limit;
-    loop {
-        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&left)) {
-            Ok(events) => return Ok(events > 0),
-            Err(rustix::io::Errno::INTR) => {
-                let rest = Duration::try_from(limit).unwrap_or_default().saturating_sub(start.elapsed());
-                left = Timespec::try_from(rest).map_err(io::Error::other)?;
-            }
-            Err(e) => return Err(e.into()),
-        }
-    }
 }
 
 /// `command` with the path, quoted for the shell, in place of `placeholder`.
@@ -133,6 +83,8 @@ fn fill(command: &str, placeholder: &str, path: &Path) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

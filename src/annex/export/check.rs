@@ -1,6 +1,7 @@
 //! Proof that content is that of a key in an exported tree.
 
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 
 use super::pointer::blob_of;
 use crate::annex::backend::Verifier;
@@ -12,7 +13,36 @@ pub enum Check {
     /// A key of git-annex.
     Key(Verifier),
     /// A file of git, after its head.
-    Blob(Box<Sha1>, GitId),
+    Blob(Box<Sum>, GitId),
+}
+
+/// What git names a file by.
+pub enum Sum {
+    /// As git always has.
+    Sha1(Sha1),
+    /// In repositories made with `--object-format=sha256`.
+    Sha256(Sha256),
+}
+
+impl Sum {
+    /// The one whose names are as long as `id`.
+    fn of(id: GitId) -> Self {
+        if id.as_bytes().len() == 20 { Self::Sha1(Sha1::new()) } else { Self::Sha256(Sha256::new()) }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha1(sum) => sum.update(bytes),
+            Self::Sha256(sum) => sum.update(bytes),
+        }
+    }
+
+    fn is(self, id: GitId) -> bool {
+        match self {
+            Self::Sha1(sum) => sum.finalize().as_slice() == id.as_bytes(),
+            Self::Sha256(sum) => sum.finalize().as_slice() == id.as_bytes(),
+        }
+    }
 }
 
 impl Check {
@@ -21,8 +51,8 @@ impl Check {
     pub fn of(key: &Key, len: u64) -> Option<Self> {
         match blob_of(key) {
             Some(blob) => {
-                let mut sum = Sha1::new();
-                sum.update(format!("blob {len}\0"));
+                let mut sum = Sum::of(blob);
+                sum.update(format!("blob {len}\0").as_bytes());
                 Some(Self::Blob(Box::new(sum), blob))
             }
             None => Verifier::for_key(key).map(Self::Key),
@@ -46,10 +76,7 @@ impl Check {
     pub fn finish(self) -> bool {
         match self {
             Self::Key(verifier) => verifier.finish(),
-            Self::Blob(sum, blob) => {
-                let hex: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-                hex == blob.to_string()
-            }
+            Self::Blob(sum, blob) => sum.is(blob),
         }
     }
 }
@@ -67,8 +94,10 @@ mod tests {
         };
         // `printf 'hello\n' | git hash-object --stdin`
         let blob = "GIT--ce013625030ba8dba906f756967f9e9ca394464a";
+        // The same in a repository of SHA-256.
+        let longer = "GIT--2cf8d83d9ee29543b34a87727421fdecb7e3f3a183d337639025de576db9ebb4";
         let sum = "MD5-s6--b1946ac92492d2347c6235b4d2611184";
-        for key in [blob, sum] {
+        for key in [blob, longer, sum] {
             assert_eq!(told(key, b"hello\n"), Some(true), "{key}");
             assert_eq!(told(key, b"hallo\n"), Some(false), "{key}");
         }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -105,6 +106,13 @@ impl ExportDb {
     /// Keeps git-annex, and others of this program, from exporting to this remote until it is dropped. Waits up to `limit`.
     pub fn lock(&self, limit: Duration) -> Result<ExportLock, DbError> {
         Ok(ExportLock { _lock: self.wait(".lck", limit)? })
+    }
+
+    /// What tells this database from one that is made anew in its place.
+    pub(super) fn identity(&self) -> Result<String, DbError> {
+        let path = self.stem.join("db");
+        let meta = fs::metadata(&path).map_err(|e| DbError::new("look at", &path, e.to_string()))?;
+        Ok(format!("{}:{}", meta.dev(), meta.ino()))
     }
 
     /// The tree whose keys [`in_tree`](Self::in_tree) tells. `None` where it was never told any.

@@ -36,8 +36,9 @@ impl Exportable {
         let (whole, tree) = (GitId::parse(&trees[..space])?, GitId::parse(&trees[space + 1..])?);
         let entry = |part: &[u8]| {
             let tab = part.iter().position(|byte| *byte == b'\t')?;
-            let (what, id) = part[..tab].split_at_checked(tab.checked_sub(40)?)?;
-            let kind = KINDS.iter().find(|(_, text)| text.as_bytes() == what.trim_ascii_end())?.0;
+            let space = part[..tab].iter().rposition(|byte| *byte == b' ')?;
+            let (what, id) = (&part[..space], &part[space + 1..tab]);
+            let kind = KINDS.iter().find(|(_, text)| text.as_bytes() == what)?.0;
             Some((part[tab + 1..].to_vec(), TreeFile { id: GitId::parse(id)?, kind }))
         };
         Some(Self { whole, tree, left_out: parts.map(entry).collect::<Option<_>>()? })

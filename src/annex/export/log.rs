@@ -75,7 +75,7 @@ impl ExportLog {
     /// changed, where that is recorded already.
     pub fn begin(&mut self, here: &Uuid, remote: &Uuid, tree: GitId, now: u64) -> bool {
         let old = self.exported(here, remote);
-        let mut exported = old.cloned().unwrap_or(Exported { tree: GitId::EMPTY_TREE, incomplete: Vec::new() });
+        let mut exported = old.cloned().unwrap_or(Exported { tree: tree.empty_tree_beside(), incomplete: Vec::new() });
         exported.incomplete.retain(|begun| *begun != tree);
         exported.incomplete.insert(0, tree);
         self.set(here, remote, exported, now)

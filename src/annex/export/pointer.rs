@@ -7,7 +7,7 @@ use crate::name::Key;
 /// The longest file that may be a pointer, in bytes. Source: recorded, and `internals/pointer_file`.
 pub const LONGEST_POINTER: u64 = 32 << 10;
 
-/// The key under which a plain file of git is exported, `GIT--SHA1`. Its content lies in git, and nowhere under this key.
+/// The key under which a plain file of git is exported, `GIT--` and its name in git. Its content lies in git, and nowhere under this key.
 pub fn git_key(blob: GitId) -> Key {
     Key::parse(format!("GIT--{blob}").as_bytes()).expect("a backend and a name are a key")
 }

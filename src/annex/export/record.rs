@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::db::ExportDb;
 use super::log::{EXPORT_LOG, ExportLog};
 use super::names::file_name;
 use super::tree::Exportable;
@@ -105,6 +106,26 @@ pub fn about_names(repository: &Repository, remote: &Uuid) -> io::Result<Option<
 /// Keeps for [`about_names`] what was found out.
 pub fn keep_about_names(repository: &Repository, remote: &Uuid, text: &str) -> io::Result<()> {
     replace(&own_path(repository, remote, ".names")?, text.as_bytes())
+}
+
+/// Whether `db` tells all keys of the tree that it says it tells. git-annex 10.20261026 leaves out those of the first tree where
+/// git names objects by SHA-256: it asks for what differs from the empty tree by the name that this has elsewhere. What comes
+/// later it adds. So there it is believed only once all were put in here: see [`note_whole`].
+pub(super) fn is_whole(repository: &Repository, remote: &Uuid, db: &ExportDb, tree: GitId) -> Result<bool, WorkError> {
+    if !tree.is_sha256() {
+        return Ok(true);
+    }
+    match fs::read(own_path(repository, remote, ".whole").map_err(WorkError::Mark)?) {
+        Ok(noted) => Ok(noted == db.identity()?.as_bytes()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(WorkError::Mark(e)),
+    }
+}
+
+/// Notes for [`is_whole`] that all keys of a tree were put into `db`.
+pub(super) fn note_whole(repository: &Repository, remote: &Uuid, db: &ExportDb) -> Result<(), WorkError> {
+    let path = own_path(repository, remote, ".whole").map_err(WorkError::Mark)?;
+    replace(&path, db.identity()?.as_bytes()).map_err(WorkError::Mark)
 }
 
 /// Takes the mark away: all steps are done, and noted.

@@ -64,6 +64,16 @@ pub(super) struct Path {
     pub(super) wants: Option<Key>,
 }
 
+/// Makes `db` tell all keys of the tree that it says it tells, where git-annex may have left some out. To be called with its lock.
+pub fn make_whole(repository: &Repository, db: &mut ExportDb, remote: &Uuid) -> Result<(), WorkError> {
+    let Some(tree) = db.tree()? else { return Ok(()) };
+    if !record::is_whole(repository, remote, db, tree)? {
+        db.replace_tree(&changes(repository.branch(), None, Some(tree))?)?;
+        record::note_whole(repository, remote, db)?;
+    }
+    Ok(())
+}
+
 impl Work {
     /// What there is to do so that `remote` holds `tree`, which is an [`exportable`](super::tree::exportable) one. Makes the
     /// database tell the keys of the tree that was exported last, where it does not; only [`noted`](Self::noted) makes it
@@ -104,8 +114,12 @@ impl Work {
         if !is_told && sure.is_none() {
             foreign.extend(noted.into_iter().chain([known]));
         }
-        if !is_told {
+        let is_whole = record::is_whole(repository, remote, db, tree)?;
+        if !is_told || !is_whole {
             db.replace_tree(&changes(branch, None, Some(known))?)?;
+        }
+        if !is_whole {
+            record::note_whole(repository, remote, db)?;
         }
         over.extend(&incomplete);
         let mut before: BTreeSet<GitId> = over.iter().chain(&foreign).copied().collect();

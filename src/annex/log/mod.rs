@@ -4,6 +4,7 @@
 //! git-annex 10.20261026. Everything here is pure; time is an argument.
 
 pub mod cluster;
+mod difference;
 pub mod limit;
 pub mod location;
 pub mod meta;
@@ -14,6 +15,7 @@ pub mod stamp;
 pub mod union;
 pub mod uuid;
 
+pub use difference::Tunings;
 pub use limit::Limit;
 pub use location::{LocationLog, Presence};
 pub use meta::MetaLog;

@@ -1,5 +1,7 @@
 //! git config, as one reading of it.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,6 +12,7 @@ use super::size;
 /// All of git's configuration for one repository at one moment.
 pub struct Config {
     file: gix::config::File,
+    own: (PathBuf, Option<Trace>),
     sources: Vec<(PathBuf, Option<Trace>)>,
 }
 
@@ -20,26 +23,28 @@ impl Config {
     pub(super) fn of(git: &gix::Repository) -> Self {
         let file = git.config_snapshot().plumbing().clone();
         // Files that are not there yet may come to be.
-        let mut paths = vec![git.common_dir().join("config"), git.git_dir().join("config.worktree")];
-        if let Some(home) = std::env::var_os("HOME") {
-            paths.push(Path::new(&home).join(".gitconfig"));
-        }
+        let own = git.common_dir().join("config");
+        let mut paths = vec![git.git_dir().join("config.worktree")];
+        paths.extend(of_user_and_system());
         paths.extend(file.sections().filter_map(|section| section.meta().path.clone()));
+        paths.extend(included(&file));
         paths.sort_unstable();
         paths.dedup();
-        let sources = paths
-            .into_iter()
-            .map(|path| {
-                let trace = trace(&path);
-                (path, trace)
-            })
-            .collect();
-        Self { file, sources }
+        let traced = |path: PathBuf| {
+            let trace = trace(&path);
+            (path, trace)
+        };
+        Self { file, own: traced(own), sources: paths.into_iter().map(traced).collect() }
     }
 
-    /// Whether a file it was read from is another one now. A few calls of stat(2).
-    pub(super) fn is_stale(&self) -> bool {
-        self.sources.iter().any(|(path, was)| trace(path) != *was)
+    /// Whether a file it was read from is another one now. A few calls of stat(2), also of files elsewhere than the repository.
+    pub fn is_stale(&self) -> bool {
+        self.is_own_stale() || self.sources.iter().any(|(path, was)| trace(path) != *was)
+    }
+
+    /// The same of the repository's own file. One call of stat(2).
+    pub fn is_own_stale(&self) -> bool {
+        trace(&self.own.0) != self.own.1
     }
 
     /// The value of `name`, `annex.uuid` or `remote.NAME.annex-uuid`; the last one where there are several.
@@ -100,6 +105,40 @@ impl Config {
         }
         names
     }
+}
+
+/// Where git looks for what holds for all repositories.
+fn of_user_and_system() -> Vec<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = set("HOME");
+    let of_user = match set("GIT_CONFIG_GLOBAL") {
+        Some(only) => vec![Some(only)],
+        None => {
+            let xdg = set("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+            vec![home.map(|home| home.join(".gitconfig")), xdg.map(|xdg| xdg.join("git/config"))]
+        }
+    };
+    let of_system = set("GIT_CONFIG_SYSTEM").unwrap_or_else(|| PathBuf::from("/etc/gitconfig"));
+    of_user.into_iter().flatten().chain([of_system]).collect()
+}
+
+/// The files that others include, also where they are not there, or hold nothing, or are not for this repository.
+fn included(file: &gix::config::File) -> Vec<PathBuf> {
+    let sections =
+        ["include", "includeIf"].into_iter().flat_map(|name| file.sections_by_name(name).into_iter().flatten());
+    let mut paths = Vec::new();
+    for section in sections {
+        let beside = section.meta().path.as_deref().and_then(Path::parent);
+        for value in section.values("path") {
+            let path = PathBuf::from(OsString::from_vec(value.to_vec()));
+            paths.extend(match (path.strip_prefix("~"), beside) {
+                (Ok(below), _) => std::env::var_os("HOME").map(|home| Path::new(&home).join(below)),
+                (Err(_), Some(beside)) => Some(beside.join(&path)),
+                (Err(_), None) => path.is_absolute().then_some(path),
+            });
+        }
+    }
+    paths
 }
 
 /// Section, subsection and key; the subsection may hold dots.

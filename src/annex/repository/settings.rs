@@ -18,6 +18,9 @@ pub enum Heed {
 /// Read somewhere in this program.
 const HONOURED: &[&str] = &[
     "annex.alwayscommit",
+    "annex.bwlimit",
+    "annex.bwlimit-download",
+    "annex.bwlimit-upload",
     "annex.cluster.<name>",
     "annex.commitmessage",
     "annex.crippledfilesystem",
@@ -38,6 +41,9 @@ const HONOURED: &[&str] = &[
     "annex.tune.objecthashlower",
     "annex.uuid",
     "annex.version",
+    "remote.<name>.annex-bwlimit",
+    "remote.<name>.annex-bwlimit-download",
+    "remote.<name>.annex-bwlimit-upload",
     "remote.<name>.annex-cluster-gateway",
     "remote.<name>.annex-cluster-node",
     "remote.<name>.annex-config-uuid",
@@ -48,6 +54,8 @@ const HONOURED: &[&str] = &[
     "remote.<name>.annex-readonly",
     "remote.<name>.annex-shell",
     "remote.<name>.annex-ssh-options",
+    "remote.<name>.annex-start-command",
+    "remote.<name>.annex-stop-command",
     "remote.<name>.annex-tracking-branch",
     "remote.<name>.annex-uuid",
     "remote.<name>.annex-verified",
@@ -218,34 +226,24 @@ const ELSEWHERE: (&str, &[&str]) = (
     ],
 );
 
+/// A server cannot tell a remote that is slow from a client that is.
+const STALLS: &str =
+    "a transfer that stands still ends after --timeout, or STREAM_TIMEOUT; what is too slow, its client says";
+
 /// With what happens instead.
 const UNHEEDED: &[(&str, &str)] = &[
     ("annex.allowsign", "commits of the git-annex branch are not signed"),
-    ("annex.bwlimit", "transfers are not slowed down"),
-    ("annex.bwlimit-download", "transfers are not slowed down"),
-    ("annex.bwlimit-upload", "transfers are not slowed down"),
     ("annex.commitmessage-command", "commits of the git-annex branch have the message of annex.commitmessage"),
     ("annex.fullybalancedthreshhold", "preferred content is not asked"),
     ("annex.http-headers", "peers and stores are sent no other headers"),
     ("annex.http-headers-command", "peers and stores are sent no other headers"),
     ("annex.post-update-command", "nothing is run after a commit of the git-annex branch"),
-    ("annex.stalldetection", "a transfer that stands still ends after --timeout, or STREAM_TIMEOUT"),
-    ("annex.stalldetection-download", "a transfer that stands still ends after --timeout, or STREAM_TIMEOUT"),
-    ("annex.stalldetection-upload", "a transfer that stands still ends after --timeout, or STREAM_TIMEOUT"),
-    ("remote.<name>.annex-bwlimit", "transfers are not slowed down"),
-    ("remote.<name>.annex-bwlimit-download", "transfers are not slowed down"),
-    ("remote.<name>.annex-bwlimit-upload", "transfers are not slowed down"),
-    ("remote.<name>.annex-stalldetection", "a transfer that stands still ends after --timeout, or STREAM_TIMEOUT"),
-    (
-        "remote.<name>.annex-stalldetection-download",
-        "a transfer that stands still ends after --timeout, or STREAM_TIMEOUT",
-    ),
-    (
-        "remote.<name>.annex-stalldetection-upload",
-        "a transfer that stands still ends after --timeout, or STREAM_TIMEOUT",
-    ),
-    ("remote.<name>.annex-start-command", "it is not run before the remote is used"),
-    ("remote.<name>.annex-stop-command", "it is not run after the remote was used"),
+    ("annex.stalldetection", STALLS),
+    ("annex.stalldetection-download", STALLS),
+    ("annex.stalldetection-upload", STALLS),
+    ("remote.<name>.annex-stalldetection", STALLS),
+    ("remote.<name>.annex-stalldetection-download", STALLS),
+    ("remote.<name>.annex-stalldetection-upload", STALLS),
 ];
 
 /// All settings, as the manual spells them: `annex.NAME`, or `remote.<name>.annex-NAME`.
@@ -323,17 +321,18 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         make(dir.path(), &[]);
         for (name, value) in [
+            ("annex.stalldetection", "1mb/1m"),
             ("annex.bwlimit", "1mb"),
             ("annex.largefiles", "anything"),
-            ("remote.a.annex-bwlimit", "1mb"),
+            ("remote.a.annex-stalldetection", "1mb/1m"),
             ("remote.a.annex-proxy", "true"),
-            ("remote.b.annex-bwlimit", "1mb"),
+            ("remote.b.annex-stalldetection", "1mb/1m"),
         ] {
             git(dir.path(), &["config", name, value]);
         }
         let repository = Repository::open(dir.path()).unwrap_or_else(|e| panic!("{e}"));
         let found = unheeded(&repository.settings());
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["annex.bwlimit", "remote.a.annex-bwlimit"]);
+        assert_eq!(names, ["annex.stalldetection", "remote.a.annex-stalldetection"]);
     }
 }

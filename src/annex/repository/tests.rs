@@ -118,6 +118,24 @@ fn configuration_is_read_again_when_it_changed() {
     assert!(repository.is_private(&uuid(b"u-9")));
 }
 
+/// What another file says counts as soon as it says so: one that is included, also where it was not there before.
+#[test]
+fn included_files_are_read_again_too() {
+    let top = tempfile::tempdir().expect("a directory");
+    make(top.path(), &[]);
+    git(top.path(), &["config", "include.path", "more/site"]);
+    let repository = Repository::open(top.path()).expect("it opens");
+    let readonly = || repository.config_bool("remote.r.annex-readonly");
+    assert_eq!((readonly(), repository.reload_config()), (None, false));
+    std::fs::create_dir(top.path().join(".git/more")).expect("made");
+    let site = top.path().join(".git/more/site");
+    for (text, is) in [("", None), ("[remote \"r\"]\n\tannex-readonly = true\n", Some(true)), ("# nothing\n", None)] {
+        std::fs::write(&site, text).expect("written");
+        assert!(repository.reload_config(), "{text}");
+        assert_eq!((readonly(), repository.reload_config()), (is, false), "{text}");
+    }
+}
+
 /// Recorded: `git annex initremote second --sameas=first --private` keeps what the remote holds in the branch.
 #[test]
 fn a_private_second_name_makes_nothing_else_private() {

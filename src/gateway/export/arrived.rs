@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::questions::Answer;
 use super::run::Exported;
 use super::{Held, Tree};
-use crate::annex::export::db::DbError;
 use crate::annex::export::plan::{Place, Step};
+use crate::annex::export::work::{WorkError, make_whole};
 use crate::annex::export::{names, record};
 use crate::annex::layout;
 use crate::annex::lock::{LockFile, LockKind};
@@ -105,8 +105,10 @@ impl Tree {
 
     /// Moves content of `keys` from outside the tree to the names that wait for it, and copies it to further ones.
     async fn fill(&self, held: &Held, keys: Vec<Key>) -> Result<(), Failure> {
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let wanted = held
             .with(move |book| {
+                make_whole(home.repository(), &mut book.db, &uuid)?;
                 let mut wanted: BTreeMap<Key, Wanted> = BTreeMap::new();
                 for key in keys {
                     let (filled, unfilled) = book
@@ -118,7 +120,7 @@ impl Tree {
                         wanted.insert(key, Wanted { unfilled, held: filled.into_iter().next() });
                     }
                 }
-                Ok::<_, DbError>(wanted)
+                Ok::<_, WorkError>(wanted)
             })
             .await?;
         let asked = wanted.iter().flat_map(|(key, of_key)| of_key.unfilled.iter().cloned().chain([names::object(key)]));

@@ -26,6 +26,7 @@ use remotes::pump::Budget;
 use remotes::{Context, ObjectName, Store};
 
 use self::fence::Fencing;
+use super::pace::Pace;
 use super::{Failure, Served, blocking};
 use crate::annex::export::db::{DbError, ExportDb, ExportLock};
 use crate::annex::export::tracking::Tracking;
@@ -51,6 +52,8 @@ pub(super) struct Tree {
     proofs: proof::Table,
     /// How many requests to the store go on at once.
     width: usize,
+    /// How fast content is stored from here.
+    pace: Option<Arc<Pace>>,
 }
 
 /// Bytes of files of git that are on their way at once; one that is longer goes alone.
@@ -91,7 +94,13 @@ impl Tree {
             blobs: Budget::new(BLOBS),
             proofs: proof::Table::default(),
             width: if store.capabilities().local { 4 } else { 32 },
+            pace: None,
         }
+    }
+
+    /// The same, where content is stored from here at this pace.
+    pub(super) fn at(self, pace: Option<Arc<Pace>>) -> Self {
+        Self { pace, ..self }
     }
 
     /// What it follows, if anything.

@@ -279,6 +279,9 @@ impl Tree {
             if let Some(verifier) = &mut verifier {
                 verifier.update(&block);
             }
+            if let Some(pace) = &self.pace {
+                pace.turn(block.len()).await;
+            }
             to.write(block).await
         };
         if fits {

@@ -251,7 +251,7 @@ impl Connection {
         before: Option<i64>,
     ) -> io::Result<bool> {
         let api = asked.api;
-        let removed = match node.remove(key, before).await {
+        let removed = match node.remove(key, before, &self.shared.means).await {
             Ok(()) => Ok(true),
             Err(failure) if matches!(failure.kind(), FailureKind::Locked | FailureKind::TooLate) => {
                 self.shared.metrics.failure(failure.kind());

@@ -78,8 +78,9 @@ impl Connection {
         let metrics = &self.shared.metrics;
         metrics.downloads.add(1);
         let stable = content.is_stable();
+        let pace = content.pace();
         let (source, length, proof) = content.part(first, length);
-        let flow = Flow::new(source, length, self.shared.means.idle);
+        let flow = Flow::new(source, length, self.shared.means.idle).at(pace);
         let lane = flow.lane(&self.link);
         if flow.by_kernel(&self.link) { &metrics.by_kernel } else { &metrics.by_memory }.add(1);
         let sent = self.send(flow, length, stable, proof).await;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use remotes::pump::BLOCK;
 
 use super::connection::{Asked, Connection};
-use crate::gateway::{Failure, FailureKind, Node, Offer, Settled, Upload};
+use crate::gateway::{Failure, FailureKind, Node, Offer, Pace, Settled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::http::json;
 use crate::proto::http::response::Response;
@@ -96,7 +96,7 @@ impl Connection {
         self.go_on(&mut asked).await?;
         let started = Instant::now();
         self.shared.metrics.uploads.add(1);
-        let body = self.receive(&mut asked, &mut upload, announced.len).await;
+        let body = self.receive(&mut asked, &mut upload, announced.len, node.upload_pace()).await;
         let bytes = upload.received() - announced.offset;
         let settled = settle(*upload, body).await;
         self.shared.metrics.uploads.sub(1);
@@ -129,11 +129,20 @@ impl Connection {
     }
 
     /// Moves the body into the upload.
-    async fn receive(&mut self, asked: &mut Asked, upload: &mut Upload, len: u64) -> Body {
+    async fn receive(&mut self, asked: &mut Asked, upload: &mut Upload, len: u64, pace: Option<&Pace>) -> Body {
         let mut left = len;
         let mut waited = Duration::ZERO;
         loop {
-            let chunk = match self.take_some(asked, &mut waited).await {
+            let most = pace.map_or(BLOCK, Pace::piece);
+            if let Some(pace) = pace {
+                // Before memory is taken. A client that is silent meanwhile does nothing wrong.
+                pace.turn(most).await;
+            }
+            let taken = self.take_some(asked, &mut waited, most).await;
+            if let Some(pace) = pace {
+                pace.give_back(most.saturating_sub(taken.as_ref().ok().and_then(Option::as_ref).map_or(0, Bytes::len)));
+            }
+            let chunk = match taken {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) if left == 0 => return Body::Whole,
                 Ok(None) => return Body::Short,
@@ -161,8 +170,13 @@ impl Connection {
         }
     }
 
-    /// The next bytes of the body, as many as come without a pause, up to a block; none at its end.
-    async fn take_some(&mut self, asked: &mut Asked, waited: &mut Duration) -> Result<Option<Bytes>, Trouble> {
+    /// The next bytes of the body, as many as come without a pause, some `most` up to a block; none at its end.
+    async fn take_some(
+        &mut self,
+        asked: &mut Asked,
+        waited: &mut Duration,
+        most: usize,
+    ) -> Result<Option<Bytes>, Trouble> {
         if !self.early.is_empty() {
             let done = asked.body.compact(&mut self.early).map_err(|e| Trouble::Broken(io::Error::other(e.0)))?;
             let payload = Bytes::copy_from_slice(&self.early[..done.payload]);
@@ -187,9 +201,9 @@ impl Connection {
         let budget = self.shared.means.budget.clone();
         let lease = tokio::time::timeout(MEMORY, budget.lease(BLOCK as u64)).await.map_err(|_| Trouble::Busy)?;
         let mut block = budget.block().under(&Arc::new(lease));
-        while !block.is_full() && !asked.body.is_done() {
+        while block.len() < most && !asked.body.is_done() {
             let ahead = asked.body.payload_ahead();
-            let room = block.spare().len();
+            let room = block.spare().len().min(most - block.len());
             // Of a body with a length nothing beyond it is read; chunks are unpacked where they lie.
             let counted = asked.body.is_counted();
             let want = if counted { usize::try_from(ahead).unwrap_or(usize::MAX).min(room) } else { room };
@@ -225,7 +239,7 @@ impl Connection {
     async fn discard(&mut self, asked: &mut Asked) -> io::Result<()> {
         let (begun, mut waited) = (Instant::now(), Duration::ZERO);
         while begun.elapsed() < self.shared.means.idle {
-            match self.take_some(asked, &mut waited).await {
+            match self.take_some(asked, &mut waited, BLOCK).await {
                 Ok(Some(_)) => waited = Duration::ZERO,
                 Ok(None) => return Ok(()),
                 Err(Trouble::Slow(wait)) => waited += wait,

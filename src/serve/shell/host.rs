@@ -1,12 +1,14 @@
 //! Repositories on this computer's disk, as git-annex-shell serves them.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 
 use super::{Host, RepoInfo, Serve};
 use crate::annex::remote::proxied;
 use crate::annex::repository::{OpenError, Repository};
-use crate::gateway::Served;
+use crate::gateway::{Means, Served};
 use crate::name::{Key, Uuid};
 use crate::serve::stdio;
 
@@ -38,7 +40,13 @@ impl Host for LocalHost {
     }
 
     fn initialise(&self, directory: &Path) -> Result<Uuid, String> {
-        // What a new repository needs is git-annex's to decide.
+        // What a new repository needs is git-annex's to decide, where it is there.
+        if !is_installed("git-annex") {
+            return match Repository::initialise(directory) {
+                Ok(repository) => Ok(repository.uuid().clone()),
+                Err(e) => Err(e.to_string()),
+            };
+        }
         let status = Command::new("git")
             .arg("-C")
             .arg(directory)
@@ -54,11 +62,11 @@ impl Host for LocalHost {
     }
 
     fn is_present(&self, directory: &Path, key: &Key) -> Result<bool, String> {
-        on_served(directory, async |served| served.check(key).await)
+        on_served(directory, async |served, _| served.check(key).await)
     }
 
     fn drop_key(&self, directory: &Path, key: &Key) -> Result<(), String> {
-        on_served(directory, async |served| served.remove(key, None).await)
+        on_served(directory, async |served, means| served.remove(key, None, means).await)
     }
 
     fn p2pstdio(&self, serve: Serve<'_>) -> ExitCode {
@@ -70,12 +78,20 @@ impl Host for LocalHost {
 
 fn on_served<T>(
     directory: &Path,
-    f: impl AsyncFnOnce(&Served) -> Result<T, crate::gateway::Failure>,
+    f: impl AsyncFnOnce(&Arc<Served>, &Means) -> Result<T, crate::gateway::Failure>,
 ) -> Result<T, String> {
-    let served = Served::open(directory).map_err(|e| e.to_string())?;
-    let done = remotes::sys::run(false, f(&served)).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+    let served = Arc::new(Served::open(directory).map_err(|e| e.to_string())?);
+    let means = stdio::means()?;
+    let done = remotes::sys::run(false, f(&served, &means)).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     served.settle().map_err(|e| e.to_string())?;
     Ok(done)
+}
+
+/// Whether a program is in the PATH.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_program = |path: PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0);
+    std::env::split_paths(&path).any(|dir| is_program(dir.join(program)))
 }
 
 /// Whether any git-annex branch is there. Where git cannot tell, none is.

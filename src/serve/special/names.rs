@@ -65,7 +65,7 @@ pub(super) struct Tree {
     beside: bool,
     store: Option<Rc<dyn Store>>,
     /// The names in the trees that were exported, by git's blobs; read when it is first needed.
-    exported: Option<HashMap<[u8; 20], Vec<Vec<u8>>>>,
+    exported: Option<HashMap<Vec<u8>, Vec<Vec<u8>>>>,
 }
 
 impl Inquiry {
@@ -151,7 +151,7 @@ impl Tree {
 }
 
 /// The names of all files in the trees that were exported to `remote`, as far as git tells.
-fn read(git_dir: &Path, remote: &Uuid) -> HashMap<[u8; 20], Vec<Vec<u8>>> {
+fn read(git_dir: &Path, remote: &Uuid) -> HashMap<Vec<u8>, Vec<Vec<u8>>> {
     let dir = [OsStr::new("--git-dir"), git_dir.as_os_str()];
     let mut log = Vec::new();
     git(&[&dir[..], &["cat-file", "blob", "git-annex:export.log"].map(OsStr::new)].concat(), b'\n', |line| {

@@ -18,6 +18,7 @@ use std::time::Duration;
 use md5::Md5;
 use remotes::{ObjectName, Store, Stored};
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 use tokio::sync::OnceCell;
 
 use crate::annex::layout;
@@ -49,7 +50,7 @@ const PARTS: [u64; 2] = [8 << 20, 1 << 30];
 #[derive(Default)]
 pub(super) struct Twins {
     recent: RefCell<HashMap<Key, ObjectName>>,
-    exported: OnceCell<HashMap<[u8; 20], Vec<u8>>>,
+    exported: OnceCell<HashMap<Vec<u8>, Vec<u8>>>,
 }
 
 impl Twins {
@@ -108,7 +109,7 @@ impl Twins {
 
 /// The names in the trees that were exported before, by the blobs that git has for them. Empty where there are none, or git
 /// does not tell.
-fn exported() -> HashMap<[u8; 20], Vec<u8>> {
+fn exported() -> HashMap<Vec<u8>, Vec<u8>> {
     let mut names = HashMap::new();
     let mut lines = Vec::new();
     git(&["cat-file", "blob", "git-annex:export.log"].map(OsStr::new), b'\n', |line| {
@@ -120,7 +121,7 @@ fn exported() -> HashMap<[u8; 20], Vec<u8>> {
         let Some(tree) = line.split(|byte| *byte == b' ').nth(2).and_then(|tree| std::str::from_utf8(tree).ok()) else {
             continue;
         };
-        if tree.len() != 40 || !tree.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if unhex(tree.as_bytes()).is_none() {
             continue;
         }
         entries(&["ls-tree", "-r", "-z", tree].map(OsStr::new), |blob, name| {
@@ -132,7 +133,7 @@ fn exported() -> HashMap<[u8; 20], Vec<u8>> {
 }
 
 /// The blobs and names that `git ls-tree -z` says, until `take` has enough. Nothing where it cannot.
-pub(super) fn entries(words: &[&OsStr], mut take: impl FnMut([u8; 20], &[u8]) -> bool) {
+pub(super) fn entries(words: &[&OsStr], mut take: impl FnMut(Vec<u8>, &[u8]) -> bool) {
     git(words, 0, |entry| {
         // MODE SP "blob" SP HASH TAB NAME
         let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { return true };
@@ -154,22 +155,26 @@ pub(super) fn git(words: &[&OsStr], end: u8, mut take: impl FnMut(&[u8]) -> bool
     let _ = child.wait();
 }
 
-fn unhex(hex: &[u8]) -> Option<[u8; 20]> {
-    let mut out = [0; 20];
-    for (byte, pair) in out.iter_mut().zip(hex.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    (hex.len() == 40).then_some(out)
+/// The bytes of a name of 40 or 64 hexadecimal digits.
+fn unhex(hex: &[u8]) -> Option<Vec<u8>> {
+    matches!(hex.len(), 40 | 64).then_some(())?;
+    let digit = |letter: u8| char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    hex.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
-/// The blobs by which git knows an annexed file: as a pointer, and as a link from directories of every depth.
-pub(super) fn blobs(key: &[u8]) -> Vec<[u8; 20]> {
+/// The blobs by which git knows an annexed file: as a pointer, and as a link from directories of every depth; by SHA-1 and by
+/// SHA-256, of which a repository has one.
+pub(super) fn blobs(key: &[u8]) -> Vec<Vec<u8>> {
+    [blobs_by::<Sha1>(key), blobs_by::<Sha256>(key)].concat()
+}
+
+fn blobs_by<D: Digest>(key: &[u8]) -> Vec<Vec<u8>> {
     let file = layout::key_file(key);
-    let blob = |content: &[u8]| -> [u8; 20] {
-        let mut hasher = Sha1::new();
+    let blob = |content: &[u8]| -> Vec<u8> {
+        let mut hasher = D::new();
         hasher.update(format!("blob {}\0", content.len()));
         hasher.update(content);
-        hasher.finalize().into()
+        hasher.finalize().to_vec()
     };
     let mut all = vec![blob(&[b"/annex/objects/", &file[..], b"\n"].concat())];
     let place = format!(".git/annex/objects/{}/", layout::hash_dir_mixed(key)).into_bytes();
@@ -226,7 +231,8 @@ mod tests {
     fn blobs_are_those_git_annex_adds() {
         let key = b"SHA256E-s2--87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7";
         let all: Vec<_> = blobs(key).iter().map(|blob| hex(blob)).collect();
-        for known in RECORDED {
+        let by_sha256 = "6643b341974d50f4cd7d05b090d098bd9d802ec1eda28126e867200084682768";
+        for known in RECORDED.into_iter().chain([by_sha256]) {
             assert!(all.iter().any(|blob| blob == known), "{known} in {all:?}");
         }
     }
