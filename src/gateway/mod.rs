@@ -20,6 +20,7 @@ mod proxy;
 pub mod remote;
 mod rounds;
 mod served;
+pub mod site;
 mod special;
 mod upload;
 mod walk;

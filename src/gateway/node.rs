@@ -73,7 +73,11 @@ impl Node {
             Way::Here(served) => Self::Behind { home: Arc::clone(home), served: Arc::clone(served) },
             Way::Store(shelf) => {
                 let context = Context { reserve: shelf.reserve, ..means.context() };
-                let store = kept(shelf, || shelf.config.open(&context).map_err(|e| Failure::remote(&e)))?;
+                let open = || {
+                    let site = super::site::of(home.repository().path());
+                    shelf.config.open(&Context { site, ..context.clone() }).map_err(|e| Failure::remote(&e))
+                };
+                let store = kept(shelf, open)?;
                 Self::Special(Rc::new(Special::new(home, uuid, &proxied.name, shelf, store, context)))
             }
             Way::Elsewhere(location) => {
@@ -83,6 +87,7 @@ impl Node {
                         connect: means.context().connect,
                         budget: means.budget.clone(),
                         directory: Some(home.repository().path().to_path_buf()),
+                        site: super::site::of(home.repository().path()),
                     };
                     Ok(Rc::new(Peer::new(Location::clone(location), uuid.clone(), home.uuid().clone(), settings)))
                 })?;
