@@ -1,8 +1,10 @@
 //! What all stores of a process share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pump::{Budget, DEFAULT_BUDGET};
+use crate::site::Site;
 
 /// How long a connection to a store may lie idle; servers close theirs after 15 s to a minute, and a request that was just
 /// sent on one has to be sent again.
@@ -32,6 +34,8 @@ pub struct Context {
     pub reserve: u64,
     /// Names are those people gave to files (an export or import tree), and not made of keys.
     pub tree: bool,
+    /// Proxies, certificates and addresses of the site.
+    pub site: Arc<Site>,
 }
 
 impl Default for Context {
@@ -46,6 +50,7 @@ impl Default for Context {
             // git-annex's own default: 100 megabytes.
             reserve: 100_000_000,
             tree: false,
+            site: Arc::default(),
         }
     }
 }

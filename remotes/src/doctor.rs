@@ -57,7 +57,7 @@ const SIZE: usize = 1 << 20;
 pub async fn examine(store: &Rc<dyn Store>, token: &str, context: &Context) -> Vec<Finding> {
     let Ok(object) = ObjectName::new(format!("doctor-{token}")) else { return Vec::new() };
     let trial = Trial { store, object, content: pattern(1, SIZE), context };
-    let mut findings = Vec::new();
+    let mut findings = ways(&**store, context);
     let started = Instant::now();
     let absent = trial.absent().await;
     let reachable = absent.is_ok();
@@ -86,6 +86,28 @@ pub async fn examine(store: &Rc<dyn Store>, token: &str, context: &Context) -> V
     findings.push(Finding::of("remove it", started, trial.remove().await, Verdict::Failed));
     findings
 }
+
+/// What the site puts between here and there: its proxy, and the certificates that it trusts.
+fn ways(store: &dyn Store, context: &Context) -> Vec<Finding> {
+    let Some((whom, url)) = store.reached() else { return Vec::new() };
+    let Ok(parsed) = url.parse::<http::Uri>() else { return Vec::new() };
+    let tls = parsed.scheme_str() == Some("https");
+    let host = parsed.host().unwrap_or_default();
+    let port = parsed.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let finding = |what, verdict, detail| Finding { what, verdict, detail, milliseconds: 0 };
+    let mut findings = vec![match context.site.proxies().to(tls, host, port) {
+        Ok(Some(proxy)) => finding(PROXY, Verdict::Yes, proxy.to_string()),
+        Ok(None) => finding(PROXY, Verdict::No, format!("{host} is reached directly")),
+        Err(why) => finding(PROXY, Verdict::Failed, why),
+    }];
+    if tls {
+        findings.push(finding("trust certificates", Verdict::Yes, context.site.trusts(whom, &url)));
+    }
+    findings
+}
+
+/// The question whether requests go by a proxy.
+const PROXY: &str = "go by a proxy";
 
 struct Trial<'a> {
     store: &'a Rc<dyn Store>,

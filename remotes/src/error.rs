@@ -77,6 +77,8 @@ pub enum Kind {
     Throttled,
     /// The service says it cannot now (other 5xx).
     Unavailable,
+    /// The service did nothing and told where to ask instead, which is known by now.
+    Elsewhere,
     /// The disk is full.
     DiskFull,
     /// The disk would be fuller than annex.diskreserve allows.
@@ -112,7 +114,13 @@ impl Kind {
     pub fn retry(self) -> bool {
         matches!(
             self,
-            Kind::Refused | Kind::Reset | Kind::Timeout | Kind::Throttled | Kind::Unavailable | Kind::Truncated
+            Kind::Refused
+                | Kind::Reset
+                | Kind::Timeout
+                | Kind::Throttled
+                | Kind::Unavailable
+                | Kind::Elsewhere
+                | Kind::Truncated
         )
     }
 

@@ -22,6 +22,7 @@ pub mod pump;
 pub mod registry;
 pub mod retry;
 pub mod s3;
+pub mod site;
 mod store;
 pub mod sys;
 mod tree;

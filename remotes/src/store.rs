@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crate::doctor::Finding;
 use crate::fold::{self, Folding};
 use crate::pump::{FileSource, Meter, Source};
+use crate::site::Whom;
 use crate::{Error, Kind, Listing, ObjectName, Op, Result, Trees, Until};
 
 /// What a store can do, asked before the first byte. All choices between stores are made on these, never on names.
@@ -141,6 +142,16 @@ pub trait Store {
 
     /// Where a person can find the object (an URL or a path), if there is such a place. No network.
     fn locate(&self, object: &ObjectName) -> Option<String>;
+
+    /// The URL that is asked, and whose certificates count, where it is reached over HTTP. No network.
+    fn reached(&self) -> Option<(Whom, String)> {
+        None
+    }
+
+    /// Options that are not as the place turned out to be, with the values that are right; to be kept in their stead.
+    fn learnt(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 
     /// Proves the place at initremote: finds or creates it, writes a marker and reads it back, refuses what is not a store at
     /// all. Idempotent. `owner` is the remote's uuid: a place marked by another owner is refused.

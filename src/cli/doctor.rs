@@ -38,7 +38,8 @@ pub(super) fn main(options: &[String], json: bool) -> ExitCode {
 }
 
 async fn tried(ready: &Ready) -> Result<Report> {
-    let context = Context::default();
+    let site = crate::gateway::site::of(std::path::Path::new("."));
+    let context = Context { site, ..Context::default() };
     let store = registry::open(ready.scheme.name, &ready.options, &context)?;
     let findings = examine(&store, &unique(), &context).await;
     Ok(Report { store: Some(store.label().to_string()), error: None, findings })

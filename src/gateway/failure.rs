@@ -81,7 +81,7 @@ impl Failure {
             Kind::DiskFull | Kind::Reserve => FailureKind::Full,
             Kind::Throttled => FailureKind::Busy,
             Kind::TooLate => FailureKind::TooLate,
-            Kind::ReadOnly | Kind::Unsupported | Kind::TooLarge => FailureKind::Refused,
+            Kind::ReadOnly | Kind::Unsupported | Kind::TooLarge | Kind::NoCredentials => FailureKind::Refused,
             _ => FailureKind::Broken,
         };
         Self { kind, words: format!("proxied special remote reports: {error}") }

@@ -22,6 +22,7 @@ mod proxy;
 pub mod remote;
 mod rounds;
 mod served;
+pub mod site;
 mod special;
 mod trashbin;
 mod upload;

@@ -103,7 +103,10 @@ impl Node {
             }
             Way::Store(shelf) => {
                 let context = Context { reserve: shelf.reserve, ..means.context() };
-                let open = || shelf.config.open(&context).map_err(|e| Failure::remote(&e));
+                let open = || {
+                    let site = super::site::of(home.repository().path());
+                    shelf.config.open(&Context { site, ..context.clone() }).map_err(|e| Failure::remote(&e))
+                };
                 let store = if keeps { kept(shelf, open)? } else { open()? };
                 let pace = remote.upload.clone();
                 At::Special(Rc::new(Special::new(home, uuid, &remote.name, shelf, store, context, pace)))
@@ -115,6 +118,7 @@ impl Node {
                         connect: means.context().connect,
                         budget: means.budget.clone(),
                         directory: Some(home.repository().path().to_path_buf()),
+                        site: super::site::of(home.repository().path()),
                     };
                     Ok(Rc::new(Peer::new(Location::clone(location), uuid.clone(), home.uuid().clone(), settings)))
                 };

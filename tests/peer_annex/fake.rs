@@ -93,7 +93,8 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Say, heard: &Mutex<Vec<
 
 fn peer(url: &str, ways: SshWays, idle: Duration) -> Peer {
     let location = Location::parse(url.as_bytes(), ways).expect("a peer");
-    let settings = PeerSettings { idle, connect: idle, budget: Budget::new(8 << 20), directory: None };
+    let settings =
+        PeerSettings { idle, connect: idle, budget: Budget::new(8 << 20), directory: None, site: Default::default() };
     let uuid = |text: &str| Uuid::parse(text.as_bytes()).expect("a uuid");
     Peer::new(location, uuid(UUID), uuid("c"), settings)
 }

@@ -151,6 +151,7 @@ pub fn peer(url: &str, uuid: &str, ways: SshWays, directory: Option<PathBuf>) ->
         connect: Duration::from_secs(30),
         budget: Budget::new(64 << 20),
         directory,
+        site: Default::default(),
     };
     let client = Uuid::parse(b"00000000-0000-4000-8000-00000000c00f").expect("a uuid");
     Peer::new(location, Uuid::parse(uuid.as_bytes()).expect("a uuid"), client, settings)

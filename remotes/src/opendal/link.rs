@@ -28,7 +28,7 @@ pub(super) struct Link {
     pub(super) label: String,
     pub(super) context: Context,
     operator: Operator,
-    client: Client,
+    pub(super) client: Client,
     secrets: Vec<String>,
     pub(super) staging: Staging,
     /// Whether names of other case, other letters' case, other form and other ending are found; once that was asked.
@@ -69,6 +69,7 @@ impl Link {
         operator: Operator,
         label: String,
         secrets: Vec<String>,
+        endpoint: Option<&str>,
         context: &Context,
     ) -> Self {
         let staging = Staging::new(context.tree);
@@ -77,7 +78,7 @@ impl Link {
             label,
             context: context.clone(),
             operator,
-            client: Client::default(),
+            client: Client::new(context, service.scheme, endpoint),
             secrets,
             staging,
             folds: Default::default(),
@@ -95,8 +96,7 @@ impl Link {
 
     pub(super) fn call_for(&self, answers: Answers) -> Call {
         let watch = Arc::new(Watch::of(answers));
-        let transport =
-            Transport { client: self.client.clone(), connect: self.context.connect, watch: Arc::clone(&watch) };
+        let transport = Transport { client: self.client.clone(), watch: Arc::clone(&watch) };
         let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
         Call { operator: self.operator.clone().with_context(context), watch }
     }

@@ -4,6 +4,7 @@
 //! name (see `staging`) and renamed; where it takes an object only whole, they are collected in memory up to `memory-cap=`.
 
 mod errors;
+mod guard;
 mod link;
 mod put;
 mod read;
@@ -23,6 +24,7 @@ use futures_util::StreamExt as _;
 use crate::fold::{self, Folding};
 use crate::options::{Options, Spec, bad};
 use crate::pump::{BLOCK, Source, read_small};
+use crate::site::Whom;
 use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Until,
     Write, units,
@@ -80,7 +82,8 @@ fn open_service(service: &'static Service, options: &Options, context: &Context)
         // Whatever a service dislikes before there was any network is something it was told.
         Error::new(Op::Open, Kind::Option, error.detail()).on(&label)
     })?;
-    let link = Link::new(service, operator, label, secrets, context);
+    let endpoint = options.text("endpoint")?;
+    let link = Link::new(service, operator, label, secrets, endpoint, context);
     Ok(OpendalStore { link: Rc::new(link), cap, info })
 }
 
@@ -163,7 +166,8 @@ impl Store for OpendalStore {
             write,
             ranges: true,
             local: false,
-            width: self.link.service.width,
+            // Side by side each of them would begin with all that is before it.
+            width: if self.link.client.ignores_ranges() { 1 } else { self.link.service.width },
             trees: self.trees(),
             versions: false,
         }
@@ -175,6 +179,11 @@ impl Store for OpendalStore {
             info.push(("memory-cap", units::show(cap)));
         }
         info
+    }
+
+    fn reached(&self) -> Option<(Whom, String)> {
+        let (_, url) = self.info.iter().find(|(name, url)| *name == "endpoint" && url.starts_with("http"))?;
+        Some((Whom::Others, url.clone()))
     }
 
     fn locate(&self, object: &ObjectName) -> Option<String> {
@@ -234,6 +243,7 @@ impl Store for OpendalStore {
             return Ok(Get { len, total: stat.len, tag: stat.tag, source });
         }
         let call = self.link.call_for(transport::Answers::Content);
+        call.watch.expect(stat.len);
         // A weak tag never matches, by HTTP's rules.
         let tag = range
             .tag

@@ -53,13 +53,18 @@ pub async fn fetch(
 ) -> Result<Fetch> {
     let can = store.capabilities();
     let have = if can.ranges { have } else { 0 };
-    let width = if can.ranges { can.width.max(1) } else { 1 };
+    let mut width = if can.ranges { can.width.max(1) } else { 1 };
     let piece = (width > 1).then_some(RANGE);
     let mut from = have;
     let mut first = open(store, object, Range { from, len: piece, tag: None }, context).await?;
     if from > first.total {
         from = 0;
         first = open(store, object, Range { from, len: piece, tag: None }, context).await?;
+    }
+    if first.total - from > first.len && store.capabilities().width == 1 {
+        // It sends all of the object for each range: then one stream is less.
+        width = 1;
+        first = open(store, object, Range { from, len: None, tag: first.tag.clone() }, context).await?;
     }
     truncate(file, from).map_err(|e| local("the file to write", e))?;
     meter.set(from);

@@ -18,15 +18,24 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::time::Sleep;
 
+use super::region::{self, Region};
+
 /// Longest answer that is no object, in bytes: a page of a thousand names that are all escapes, and what is told of each.
 const LONGEST: u64 = 16 << 20;
 
 /// What is said of an answer that comes too slowly.
 pub(super) const LATE: &str = "the answer does not come to its end";
 
+/// What is said of an answer that tells where the bucket is, so that it is to be asked there.
+pub(super) const ELSEWHERE: &str = "the bucket is in another region, which is known by now";
+
 /// Looks at every answer before the SDK does.
 #[derive(Debug)]
 pub(super) struct Watch {
+    /// What is learnt of the bucket's region.
+    pub(super) region: Arc<Region>,
+    /// The region that the requests are signed for.
+    pub(super) signed: String,
     /// How long an answer that is no object may take to come, from its head to its end.
     pub(super) limit: Duration,
 }
@@ -45,6 +54,11 @@ impl Intercept for Watch {
         let operation = config.load::<Metadata>().map_or("", Metadata::name);
         let response = context.response_mut();
         let status = response.status().as_u16();
+        if let Some(named) = response.headers().get(region::HEADER)
+            && self.region.told(status, &self.signed, named)
+        {
+            return Err(ELSEWHERE.into());
+        }
         if !is_believed(operation, status, response.headers().contains_key("content-range")) {
             return Err(format!("{operation} is not answered with {status}").into());
         }

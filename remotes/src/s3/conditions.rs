@@ -15,7 +15,7 @@ use crate::{Error, Kind, Op, Result};
 /// Tries them on objects named after `key`, of which nothing is left.
 pub(super) async fn probe(inner: &Inner, key: &str) -> Vec<Finding> {
     let Ok(sdk) = inner.client.sdk().await else { return Vec::new() };
-    let trial = Trial { sdk, bucket: &inner.config.bucket, key, other: &format!("{key}-3") };
+    let trial = Trial { sdk: &sdk, bucket: &inner.config.bucket, key, other: &format!("{key}-3") };
     let mut out = Vec::new();
     let started = Instant::now();
     out.push(Finding::of("conditional PUT under a race", started, trial.race().await, Verdict::No));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::options::{Options, Spec, bad};
+use crate::site::split_port;
 use crate::{Result, units};
 
 use super::plan::{PART_MAX, PART_MIN};
@@ -74,11 +75,23 @@ impl Config {
     /// Makes sense of the options. Errors name the option.
     pub fn parse(options: &Options) -> Result<Self> {
         let text = |name: &str| options.text(name).map(|v| v.map(str::to_string));
-        let host = text("host")?.filter(|h| h != AMAZON);
-        if host.as_deref().is_some_and(|h| h.contains(['/', '@', '?']) || h.contains("://")) {
-            return Err(bad("host", "is a host name without protocol or path"));
-        }
-        let port = options.number("port", 1..=65535)?.map(|p| p as u16);
+        let (host, in_host) = match text("host")? {
+            None => (None, None),
+            Some(text) => {
+                let odd = || bad("host", "is a host name without protocol or path");
+                let (host, port) = split_port(&text).ok_or_else(odd)?;
+                if host.is_empty() || host.contains(['/', '@', '?', '[', ']']) {
+                    return Err(odd());
+                }
+                (Some(host.to_string()).filter(|host| host != AMAZON), port)
+            }
+        };
+        let port = match (options.number("port", 1..=65535)?.map(|p| p as u16), in_host) {
+            (Some(port), Some(other)) if port != other => {
+                return Err(bad("port", &format!("is {port}, and host= names port {other}")));
+            }
+            (port, in_host) => port.or(in_host),
+        };
         let tls = match (options.text("protocol")?, port) {
             (Some("http"), _) => false,
             (Some("https"), _) => true,
@@ -132,38 +145,51 @@ impl Config {
     }
 
     /// The endpoint for the SDK, where it is not Amazon's default for the region.
-    pub fn endpoint_url(&self) -> Option<String> {
+    pub fn endpoint_url(&self, region: &str) -> Option<String> {
+        (self.endpoint.is_some() || !self.tls).then(|| self.url(region))
+    }
+
+    /// The endpoint as an URL.
+    pub(super) fn url(&self, region: &str) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         match &self.endpoint {
-            Some((host, port)) => Some(format!("{scheme}://{}:{port}", bracketed(host))),
-            None if !self.tls => Some(format!("http://s3.{}.amazonaws.com", self.region)),
-            None => None,
+            Some((host, port)) => format!("{scheme}://{}:{port}", bracketed(host)),
+            None => format!("{scheme}://s3.{region}.amazonaws.com"),
         }
     }
 
-    /// Host and port to connect to where bytes travel unencrypted, so that the kernel may move them.
-    pub fn plain_address(&self) -> Option<(String, u16)> {
-        if self.tls {
-            return None;
-        }
-        let (host, port) = self.endpoint.clone().unwrap_or_else(|| (format!("s3.{}.amazonaws.com", self.region), 80));
-        Some(if self.path_style { (host, port) } else { (format!("{}.{host}", self.bucket), port) })
+    /// The URL of what is connected to: with the bucket's name, where it is part of the host's.
+    pub(super) fn bucket_url(&self, region: &str) -> String {
+        let (host, port) = self.address(region);
+        format!("{}://{}:{port}/", if self.tls { "https" } else { "http" }, bracketed(&host))
+    }
+
+    /// Host and port to connect to.
+    pub fn address(&self, region: &str) -> (String, u16) {
+        let default = || (format!("s3.{region}.amazonaws.com"), if self.tls { 443 } else { 80 });
+        let (host, port) = self.endpoint.clone().unwrap_or_else(default);
+        if self.path_style { (host, port) } else { (format!("{}.{host}", self.bucket), port) }
     }
 
     /// Where anyone can read the object, if there is such a place.
     pub fn public_url(&self, key: &str) -> Option<String> {
-        let base = self.publicurl.as_deref()?;
+        let base = match self.publicurl.as_deref() {
+            Some(base) => base.to_string(),
+            // Whoever needs no login can follow it.
+            None if self.anonymous && self.path_style => format!("{}/{}", self.url(&self.region), self.bucket),
+            None if self.anonymous => self.url(&self.region).replacen("://", &format!("://{}.", self.bucket), 1),
+            None => return None,
+        };
         let slash = if base.ends_with('/') { "" } else { "/" };
         Some(format!("{base}{slash}{}", encode(key)))
     }
 
     /// What `git annex info` shows.
     pub fn info(&self) -> Vec<(&'static str, String)> {
-        let scheme = if self.tls { "https" } else { "http" };
         let yes = |b| if b { "yes" } else { "no" }.to_string();
         let mut out = vec![
             ("bucket", self.bucket.clone()),
-            ("endpoint", self.endpoint_url().unwrap_or_else(|| format!("{scheme}://s3.{}.amazonaws.com", self.region))),
+            ("endpoint", self.url(&self.region)),
             ("region", self.region.clone()),
             ("storage class", self.storage_class.clone().unwrap_or_else(|| "STANDARD".into())),
             ("partsize", self.part_size.map_or("chosen by length".into(), units::show)),
@@ -236,7 +262,7 @@ mod tests {
 
     #[test]
     fn where_requests_go() {
-        let url = |pairs: &[(&str, &str)]| parsed(pairs).expect("good options").endpoint_url();
+        let url = |pairs: &[(&str, &str)]| parsed(pairs).expect("good options").endpoint_url("us-east-1");
         assert_eq!(url(&[]), None);
         assert_eq!(url(&[("host", "s3.amazonaws.com")]), None);
         assert_eq!(url(&[("host", "minio.lab")]).as_deref(), Some("http://minio.lab:80"));
@@ -244,10 +270,22 @@ mod tests {
         assert_eq!(url(&[("host", "m"), ("protocol", "https")]).as_deref(), Some("https://m:443"));
         assert_eq!(url(&[("host", "m"), ("port", "8333")]).as_deref(), Some("http://m:8333"));
         assert_eq!(url(&[("host", "::1"), ("port", "8333")]).as_deref(), Some("http://[::1]:8333"));
-        let plain = parsed(&[("host", "m"), ("port", "80")]).expect("good options").plain_address();
-        assert_eq!(plain, Some(("photos.m".into(), 80)));
-        let path = parsed(&[("host", "127.0.0.1"), ("port", "80")]).expect("good options");
-        assert_eq!(path.plain_address(), Some(("127.0.0.1".into(), 80)), "an address can only be asked by path");
+        for (host, expected) in [
+            ("m:8333", "http://m:8333"),
+            ("m:443", "https://m:443"),
+            ("127.0.0.1:8333", "http://127.0.0.1:8333"),
+            ("[::1]:8333", "http://[::1]:8333"),
+            ("[::1]", "http://[::1]:80"),
+        ] {
+            assert_eq!(url(&[("host", host)]).as_deref(), Some(expected), "{host}");
+        }
+        assert_eq!(url(&[("host", "m:81"), ("port", "81")]).as_deref(), Some("http://m:81"));
+        let address = |pairs: &[(&str, &str)]| parsed(pairs).expect("good options").address("eu-west-1");
+        assert_eq!(address(&[("host", "m"), ("port", "80")]), ("photos.m".into(), 80));
+        assert_eq!(address(&[]), ("photos.s3.eu-west-1.amazonaws.com".into(), 443));
+        assert_eq!(address(&[("protocol", "http")]), ("photos.s3.eu-west-1.amazonaws.com".into(), 80));
+        let path = address(&[("host", "127.0.0.1"), ("port", "80")]);
+        assert_eq!(path, ("127.0.0.1".into(), 80), "an address can only be asked by path");
     }
 
     #[test]
@@ -268,6 +306,9 @@ mod tests {
             ("signature", "v2"),
             ("partsize", "1MiB"),
             ("host", "http://x"),
+            ("host", "x:"),
+            ("host", "x:y"),
+            ("host", "[::1"),
             ("versioning", "perhaps"),
             ("versions", "perhaps"),
             ("x-amz-meta", "no-value"),
@@ -276,6 +317,21 @@ mod tests {
             let e = parsed(&[(name, value)]).expect_err(name);
             assert!(e.to_string().contains(&format!("{name}=")), "{e}");
         }
+    }
+
+    #[test]
+    fn two_ports_are_one_too_many() {
+        let e = parsed(&[("host", "m:81"), ("port", "82")]).expect_err("which?");
+        assert!(e.to_string().contains("port= is 82, and host= names port 81"), "{e}");
+    }
+
+    #[test]
+    fn whoever_needs_no_login_is_shown_the_way() {
+        let url = |pairs: &[(&str, &str)]| parsed(pairs).expect("good options").public_url("a b");
+        let anonymous = ("signature", "anonymous");
+        assert_eq!(url(&[]), None);
+        assert_eq!(url(&[anonymous]).as_deref(), Some("https://photos.s3.us-east-1.amazonaws.com/a%20b"));
+        assert_eq!(url(&[anonymous, ("host", "127.0.0.1:81")]).as_deref(), Some("http://127.0.0.1:81/photos/a%20b"));
     }
 
     #[test]

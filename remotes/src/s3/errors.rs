@@ -14,6 +14,7 @@ pub(super) fn kind(status: u16, code: &str) -> Kind {
         (_, "NoSuchKey" | "NoSuchUpload" | "NotFound") => Kind::NotFound,
         (_, "InvalidAccessKeyId" | "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => Kind::WrongKeyId,
         (_, "SignatureDoesNotMatch") => Kind::WrongSecret,
+        (_, "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture") => Kind::Other,
         (_, "InvalidObjectState") => Kind::Archived,
         (_, "EntityTooLarge") => Kind::TooLarge,
         (_, "EntityTooSmall" | "IncompleteBody") => Kind::Truncated,
@@ -21,9 +22,14 @@ pub(super) fn kind(status: u16, code: &str) -> Kind {
         (_, "SlowDown" | "TooManyRequests" | "RequestLimitExceeded" | "Throttling") => Kind::Throttled,
         (_, "RequestTimeout" | "InternalError" | "OperationAborted") => Kind::Unavailable,
         (_, "QuotaExceeded" | "InsufficientStorage" | "XMinioStorageFull") | (507, _) => Kind::DiskFull,
-        (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
-            Kind::Option
-        }
+        (
+            _,
+            "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "AuthorizationQueryParametersError"
+            | "IllegalLocationConstraintException",
+        ) => Kind::Option,
         (_, "InvalidBucketName" | "NotImplemented") => Kind::Unsupported,
         (401 | 403, _) => Kind::Denied,
         (404, _) => Kind::NotFound,
@@ -50,10 +56,54 @@ pub(super) fn refusal(op: Op, status: u16, code: &str, message: &str) -> Error {
         detail.push_str(": ");
         detail.push_str(message.trim().trim_end_matches('.'));
     }
-    if kind == Kind::Option {
-        detail.push_str(" (is region= right?)");
+    if let Some(hint) = hint(kind, status, code, message) {
+        detail.push_str(hint);
     }
     Error::new(op, kind, detail)
+}
+
+/// What people should look at, where a refusal does not say so itself.
+fn hint(kind: Kind, status: u16, code: &str, message: &str) -> Option<&'static str> {
+    match (code, status) {
+        ("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture", _) => Some(SKEWED),
+        // Presigned requests are told in words that they come too late.
+        ("AccessDenied", _) if message.contains("has expired") => Some(SKEWED),
+        ("AuthorizationQueryParametersError", _)
+            if message.contains("X-Amz-Date") || message.contains("X-Amz-Expires") =>
+        {
+            Some(SKEWED)
+        }
+        ("", 400) => Some(" (are region= and the credentials right? It does not say)"),
+        (_, 407) => Some(" (the proxy wants a name and a password: http://NAME:PASSWORD@HOST:PORT)"),
+        _ if kind == Kind::Option => Some(" (is region= right?)"),
+        _ => None,
+    }
+}
+
+const SKEWED: &str = " (is the clock of this computer right?)";
+
+/// The region that a refusal names in its words: what is no Amazon has no header for it.
+pub(super) fn named_region(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("expecting '")?;
+    rest.split_once('\'').map(|(region, _)| region)
+}
+
+/// Whether a refusal does not say why: it was of a HEAD, or comes from something in between.
+pub(super) fn is_bare<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    let Some(refused) = error.as_service_error() else { return false };
+    // The SDK makes a code of some statuses.
+    let code = refused.code().unwrap_or_default();
+    matches!(status, 300..=403 | 405..=411) && matches!(code, "" | "Forbidden" | "BadRequest")
+}
+
+/// A failure of the SDK, and the region that it names in its words.
+pub(super) fn with_region<E>(op: Op, error: &SdkError<E, HttpResponse>) -> (Error, Option<String>)
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let message = error.as_service_error().and_then(|e| e.message()).unwrap_or_default();
+    (from_sdk(op, error), named_region(message).map(str::to_string))
 }
 
 /// A failure of the SDK.
@@ -62,6 +112,10 @@ where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     match error {
+        // Said by us, wherever the SDK takes it up.
+        e if e.as_service_error().is_none() && chain(e).contains(super::answers::ELSEWHERE) => {
+            Error::new(op, Kind::Elsewhere, super::answers::ELSEWHERE)
+        }
         SdkError::ServiceError(e) => {
             let status = e.raw().status().as_u16();
             refusal(op, status, e.err().code().unwrap_or(""), e.err().message().unwrap_or(""))
@@ -176,6 +230,10 @@ mod tests {
             (507, "", Kind::DiskFull),
             (412, "PreconditionFailed", Kind::Corrupt),
             (301, "PermanentRedirect", Kind::Option),
+            (400, "AuthorizationHeaderMalformed", Kind::Option),
+            (400, "AuthorizationQueryParametersError", Kind::Option),
+            (400, "ExpiredToken", Kind::WrongKeyId),
+            (403, "RequestTimeTooSkewed", Kind::Other),
         ] {
             assert_eq!(kind(status, code), expected, "{status} {code}");
         }
@@ -183,6 +241,24 @@ mod tests {
         for status in [400, 401, 403, 405, 409, 416, 500, 503] {
             assert_ne!(kind(status, ""), Kind::NotFound, "{status}");
         }
+    }
+
+    #[test]
+    fn refusals_say_what_to_look_at() {
+        for (status, code, message, expected) in [
+            (403, "RequestTimeTooSkewed", "The difference between ...", "clock"),
+            (403, "AccessDenied", "Request has expired", "clock"),
+            (400, "AuthorizationQueryParametersError", "X-Amz-Date must be ...", "clock"),
+            (400, "AuthorizationQueryParametersError", "the region 'a' is wrong; expecting 'b'", "is region= right?"),
+            (400, "", "", "are region= and the credentials right?"),
+            (301, "", "", "is region= right?"),
+            (407, "", "", "the proxy wants a name"),
+        ] {
+            let said = refusal(Op::Stat, status, code, message).to_string();
+            assert!(said.contains(expected), "{said}");
+        }
+        assert_eq!(named_region("the region 'us-east-1' is wrong; expecting 'eu-central-1'"), Some("eu-central-1"));
+        assert_eq!(named_region("expecting more"), None);
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub(super) async fn get(inner: &Rc<Inner>, of: Of<'_>, range: Range) -> Result<G
     if range.len == Some(0) {
         return behind_the_end(inner, of, u64::MAX).await;
     }
-    if let Some(pool) = &inner.pool
-        && !inner.client.anonymous()
+    if let Some(pool) = inner.signing_pool().await?
+        && !(inner.ignores_ranges.get() && header(&range).is_some())
         && let Some(get) = plain(inner, pool, of, &range).await?
     {
         return Ok(get);
@@ -66,7 +66,8 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, of: Of<'_>, range: &Range) 
             response.finish().await;
             return behind_the_end(inner, of, range.from).await.map(Some);
         }
-        300..=399 => return Ok(None),
+        // Where it is then, and whether only the region is wrong, the SDK finds out.
+        300..=400 => return Ok(None),
         412 => return Err(changed()),
         _ => return Err(response.into_error().await),
     }
@@ -75,7 +76,7 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, of: Of<'_>, range: &Range) 
         return Err(Error::new(Op::Get, Kind::Protocol, "the server sends a part of the object without saying which"));
     }
     check_tag(range, tag.as_deref())?;
-    let total = total(inner, of, range, len, response.range()).await?;
+    let Some(total) = total(inner, of, range, len, response.range()).await? else { return Ok(None) };
     Ok(Some(Get { len, total, tag, source: Source::Socket(response.into_source(len)) }))
 }
 
@@ -116,15 +117,65 @@ async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get
     };
     let tag = answer.e_tag().map(str::to_string);
     check_tag(range, tag.as_deref())?;
-    let total = total(inner, of, range, len, told).await?;
-    Ok(Get { len, total, tag, source: Source::Stream(Box::new(SdkBlocks(answer.body))) })
+    match total(inner, of, range, len, told).await? {
+        Some(total) => Ok(Get { len, total, tag, source: Source::Stream(Box::new(SdkBlocks(answer.body))) }),
+        None => part_of(inner, answer.body, range, len, tag).await,
+    }
 }
 
-/// Length of the whole object, of an answer of `len` bytes; `told` is what its Content-Range says.
-async fn total(inner: &Rc<Inner>, of: Of<'_>, range: &Range, len: u64, told: Option<Part>) -> Result<u64> {
-    match part::check(range, len, told)? {
-        Total::Known(total) => Ok(total),
-        Total::Ask => Ok(length(inner, of).await?.0),
+/// Length of the whole object, of an answer of `len` bytes; `told` is what its Content-Range says. `None` where the answer is
+/// all of the object instead of the part that was asked for.
+async fn total(inner: &Rc<Inner>, of: Of<'_>, range: &Range, len: u64, told: Option<Part>) -> Result<Option<u64>> {
+    Ok(match part::check(range, len, told)? {
+        Total::Known(total) => Some(total),
+        Total::Ask => Some(length(inner, of).await?.0),
+        Total::Whole(_) => {
+            inner.ignores_ranges.set(true);
+            None
+        }
+    })
+}
+
+/// The part that was asked for, of all of an object: the server does not know ranges, and what is there already is passed over
+/// as it comes.
+async fn part_of(inner: &Rc<Inner>, body: ByteStream, range: &Range, total: u64, tag: Option<String>) -> Result<Get> {
+    let from = range.from.min(total);
+    let len = (total - from).min(range.len.unwrap_or(u64::MAX));
+    let (mut blocks, mut skip, mut first) = (SdkBlocks(body), from, Bytes::new());
+    while len > 0 && first.is_empty() {
+        let next = tokio::time::timeout(inner.context.idle, blocks.next()).await;
+        let next = next.map_err(|_| Error::new(Op::Get, Kind::Timeout, "nothing moved while the beginning came"))?;
+        let Some(mut block) = next? else { return Err(Error::new(Op::Get, Kind::Truncated, "it ends too early")) };
+        let over = block.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
+        let _ = block.split_to(over);
+        skip -= over as u64;
+        first = block;
+    }
+    Ok(Get { len, total, tag, source: Source::Stream(Box::new(Cut { blocks, first, left: len })) })
+}
+
+/// So many bytes of what comes.
+struct Cut {
+    blocks: SdkBlocks,
+    first: Bytes,
+    left: u64,
+}
+
+#[async_trait(?Send)]
+impl Blocks for Cut {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let block = match std::mem::take(&mut self.first) {
+            block if block.is_empty() => self.blocks.next().await?,
+            block => Some(block),
+        };
+        Ok(block.map(|mut block| {
+            block.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.left -= block.len() as u64;
+            block
+        }))
     }
 }
 

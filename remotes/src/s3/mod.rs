@@ -18,7 +18,9 @@ mod part;
 mod plan;
 mod probe;
 mod prove;
+mod public;
 mod put;
+mod region;
 mod remove;
 mod sdk_body;
 mod sign;
@@ -31,17 +33,17 @@ mod wire;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use aws_sdk_s3::error::ProvideErrorMetadata;
-
 pub use config::{Config, OPTIONS};
 pub use credentials::{KEY_ID, SECRET, TOKEN};
 
 use crate::doctor::Finding;
 use crate::options::Options;
 use crate::retry::Backoff;
+use crate::site::Whom;
 use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
     Store, Stored, Trees, Until, Write, late,
@@ -55,6 +57,9 @@ const BUCKET_SEEN: Duration = Duration::from_secs(60);
 
 /// Longest key, in bytes.
 const KEY_MAX: usize = 1024;
+
+/// What is said where no credentials are to be found.
+const NOBODY: &str = "no credentials: none are kept, and no other source is configured";
 
 /// Ranges of one object read side by side.
 const WIDTH: usize = 4;
@@ -71,6 +76,10 @@ struct Inner {
     context: Context,
     client: Client,
     pool: Option<wire::Pool>,
+    /// Where anyone can read, for whoever is nobody.
+    public: Option<Rc<dyn Store>>,
+    /// Whether the server sends all of an object where a part was asked for.
+    ignores_ranges: Cell<bool>,
     bucket_seen: Cell<Option<Instant>>,
     /// Most bytes that one request copies on the server.
     copy_max: u64,
@@ -97,19 +106,18 @@ impl S3 {
         let config = Config::parse(options)?;
         let label = format!("s3 {}", config.bucket);
         let client = Client::new(&config, options, context)?;
-        let address = config.plain_address().filter(|_| pool);
-        let pool = address.map(|(host, port)| wire::Pool::new(host, port, context));
-        let bucket_seen = Cell::new(None);
-        let inner = Inner {
-            config,
-            label,
-            context: context.clone(),
-            client,
-            pool,
-            bucket_seen,
-            copy_max,
-            belief: Belief::default(),
-        };
+        // Through a proxy that is itself reached over TLS everything goes through the SDK. What makes no sense is told when
+        // something is asked for.
+        let proxy = client.proxy().unwrap_or_default();
+        let pool = (pool && !config.tls && proxy.as_ref().is_none_or(|proxy| !proxy.tls)).then(|| {
+            let (host, port) = config.address(&config.region);
+            wire::Pool::new(host, port, proxy, Arc::clone(client.region()), context)
+        });
+        let public = config.publicurl.as_deref().and_then(|url| public::open(url, context));
+        let (bucket_seen, ignores_ranges) = (Cell::new(None), Cell::new(false));
+        let context = context.clone();
+        let belief = Belief::default();
+        let inner = Inner { config, label, context, client, pool, public, ignores_ranges, bucket_seen, copy_max, belief };
         Ok(Self { inner: Rc::new(inner) })
     }
 }
@@ -130,12 +138,56 @@ impl Inner {
     }
 
     /// The object's key, where somebody is logged in who may write it.
-    fn writable(&self, object: &ObjectName) -> Result<String> {
+    async fn writable(&self, object: &ObjectName) -> Result<String> {
+        self.somebody(Op::Put).await.map_err(self.name(object))?;
+        self.key(Op::Put, object)
+    }
+
+    /// Errors: nobody is logged in.
+    async fn somebody(&self, op: Op) -> Result<()> {
         if self.client.anonymous() {
             let detail = "nobody is logged in (signature=anonymous): this bucket can only be read";
-            return Err(Error::new(Op::Put, Kind::ReadOnly, detail).object(object).on(&self.label));
+            return Err(Error::new(op, Kind::ReadOnly, detail));
         }
-        self.key(Op::Put, object)
+        if self.client.is_nobody().await? {
+            return Err(Error::new(op, Kind::NoCredentials, NOBODY));
+        }
+        Ok(())
+    }
+
+    /// The connections of our own, where requests are signed and go where they went at first.
+    async fn signing_pool(&self) -> Result<Option<&wire::Pool>> {
+        match self.pool() {
+            Some(pool) if !self.client.is_nobody().await? => Ok(Some(pool)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The connections of our own. Amazon has other hosts for other regions; to those the SDK goes.
+    fn pool(&self) -> Option<&wire::Pool> {
+        let moved = || self.config.endpoint.is_none() && self.client.region().learnt().is_some();
+        self.pool.as_ref().filter(|_| !moved())
+    }
+
+    /// The store to read from where nobody is logged in and there is a place where anyone can.
+    async fn public(&self) -> Result<Option<&Rc<dyn Store>>> {
+        match &self.public {
+            Some(public) if self.client.is_nobody().await? => Ok(Some(public)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A failure to read, in the words for whoever has no credentials where some are needed.
+    async fn unknown(&self, error: Error) -> Error {
+        let nobody = !self.client.anonymous() && self.client.is_nobody().await.unwrap_or(false);
+        match error.kind() {
+            Kind::Denied | Kind::WrongKeyId | Kind::NoCredentials if nobody => Error::new(
+                error.op(),
+                Kind::NoCredentials,
+                format!("{NOBODY}, and not everybody may read it: {}", error.detail()),
+            ),
+            _ => error,
+        }
     }
 
     /// A request failed that was to fill `key`. Under the name of a key nothing else is ever stored, so there it does no harm
@@ -158,7 +210,7 @@ impl Inner {
     }
 
     async fn head_of(&self, of: Of<'_>) -> Result<Option<Stat>> {
-        if let Some(pool) = self.pool.as_ref().filter(|_| !self.client.anonymous())
+        if let Some(pool) = self.signing_pool().await?
             && let Some(stat) = self.plain_head(pool, of).await?
         {
             return Ok(stat);
@@ -183,7 +235,7 @@ impl Inner {
                 let error = errors::from_sdk(Op::Stat, &e);
                 match error.kind() {
                     Kind::NotFound => self.bucket_is_there().await.map(|()| None),
-                    Kind::Denied if e.code().is_none() => Err(self.explain(of.key, error).await),
+                    _ if errors::is_bare(&e) => Err(self.explain(Some(of.key), error).await),
                     _ => Err(error),
                 }
             }
@@ -250,21 +302,41 @@ impl Inner {
 
     async fn look_for_bucket(&self) -> Result<()> {
         let sdk = self.client.sdk().await?;
-        let asked = sdk.head_bucket().bucket(&self.config.bucket).send().await;
-        match asked.map_err(|e| errors::from_sdk(Op::Stat, &e)) {
-            Err(e) if matches!(e.kind(), Kind::NotFound | Kind::NoSuchPlace) => Err(self.no_bucket()),
-            answer => answer.map(drop),
+        let e = match sdk.head_bucket().bucket(&self.config.bucket).send().await {
+            Ok(_) => return Ok(()),
+            Err(e) => e,
+        };
+        let error = errors::from_sdk(Op::Stat, &e);
+        match error.kind() {
+            Kind::NotFound | Kind::NoSuchPlace => Err(self.no_bucket()),
+            _ if errors::is_bare(&e) => Err(self.explain(None, error).await),
+            _ => Err(error),
         }
     }
 
-    /// A HEAD has no body that could say why; a GET of one byte has.
-    async fn explain(&self, key: &str, bare: Error) -> Error {
+    /// A HEAD has no body that could say why; a GET of one byte has, or a list of one name.
+    async fn explain(&self, key: Option<&str>, bare: Error) -> Error {
         let Ok(sdk) = self.client.sdk().await else { return bare };
-        match sdk.get_object().bucket(&self.config.bucket).key(key).range("bytes=0-0").send().await {
-            Ok(_) => bare,
-            Err(e) => {
-                let told = errors::from_sdk(Op::Stat, &e);
-                if told.kind() == Kind::Denied {
+        let bucket = &self.config.bucket;
+        let told = match key {
+            Some(key) => {
+                let get = sdk.get_object().bucket(bucket).key(key).range("bytes=0-0").send().await;
+                get.map(drop).map_err(|e| errors::with_region(Op::Stat, &e))
+            }
+            None => {
+                let list = sdk.list_objects_v2().bucket(bucket).max_keys(1).send().await;
+                list.map(drop).map_err(|e| errors::with_region(Op::Stat, &e))
+            }
+        };
+        match told {
+            Ok(()) => bare,
+            Err((told, region)) => {
+                if let Some(region) = region
+                    && self.client.region().told(400, &self.client.region().name(), &region)
+                {
+                    return Error::new(Op::Stat, Kind::Elsewhere, answers::ELSEWHERE);
+                }
+                if told.kind() == Kind::Denied && key.is_some() {
                     told.within(
                         "access denied, which is also what absent objects look like to who may not list the bucket",
                     )
@@ -283,9 +355,11 @@ impl Store for S3 {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let write = if self.inner.client.anonymous() { Write::ReadOnly } else { Write::Stream };
+        let write = if self.inner.client.is_known_nobody() { Write::ReadOnly } else { Write::Stream };
         let versions = self.inner.config.versioning;
-        Capabilities { write, ranges: true, local: false, width: WIDTH, trees: Trees::ALL, versions }
+        // Side by side each range would begin with all that is before it.
+        let width = if self.inner.ignores_ranges.get() { 1 } else { WIDTH };
+        Capabilities { write, ranges: true, local: false, width, trees: Trees::ALL, versions }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -297,6 +371,14 @@ impl Store for S3 {
         self.inner.config.public_url(&key)
     }
 
+    fn reached(&self) -> Option<(Whom, String)> {
+        Some((Whom::Aws, self.inner.config.bucket_url(&self.inner.client.region().name())))
+    }
+
+    fn learnt(&self) -> Vec<(&'static str, String)> {
+        self.inner.client.region().learnt().map(|region| ("region", region)).into_iter().collect()
+    }
+
     async fn prove(&self, owner: &str) -> Result<()> {
         prove::prove(&self.inner, owner).await.map_err(|e| e.during(Op::Prove).on(&self.inner.label))
     }
@@ -304,22 +386,35 @@ impl Store for S3 {
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
         let inner = &self.inner;
         let key = inner.key(Op::Stat, object)?;
+        if let Some(public) = inner.public().await.map_err(inner.name(object))? {
+            return public.stat(&public::name(&key)?).await;
+        }
         let mut backoff = Backoff::new(&inner.context);
         loop {
             match inner.head(&key).await {
                 Ok(stat) => return Ok(stat),
-                Err(e) => backoff.pause(e).await.map_err(inner.name(object))?,
+                Err(e) => match backoff.pause(e).await {
+                    Ok(()) => {}
+                    Err(e) => return Err(inner.name(object)(inner.unknown(e).await)),
+                },
             }
         }
     }
 
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
-        let key = self.inner.key(Op::Get, object)?;
-        get::get(&self.inner, Of::from(&*key), range).await.map_err(self.inner.name(object))
+        let inner = &self.inner;
+        let key = inner.key(Op::Get, object)?;
+        if let Some(public) = inner.public().await.map_err(inner.name(object))? {
+            return public.get(&public::name(&key)?, range).await;
+        }
+        match get::get(inner, Of::from(&*key), range).await {
+            Ok(get) => Ok(get),
+            Err(e) => Err(inner.name(object)(inner.unknown(e).await)),
+        }
     }
 
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
-        let key = self.inner.writable(object)?;
+        let key = self.inner.writable(object).await?;
         put::S3Put::open(&self.inner, object, key, len).map(|p| Box::new(p) as Box<dyn Put>)
     }
 
@@ -328,7 +423,7 @@ impl Store for S3 {
     }
 
     async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
-        let key = self.inner.writable(object)?;
+        let key = self.inner.writable(object).await?;
         let put = stream::StreamPut::open(&self.inner, object, key, len).await.map_err(self.inner.name(object))?;
         Ok(Box::new(put))
     }
@@ -340,18 +435,18 @@ impl Store for S3 {
         upload: &Resumption,
         marks: &[Mark],
     ) -> Result<Option<Box<dyn Put>>> {
-        let key = self.inner.writable(object)?;
+        let key = self.inner.writable(object).await?;
         let put = stream::resume(&self.inner, object, &key, len, upload, marks).await;
         Ok(put.map_err(self.inner.name(object))?.map(|put| Box::new(put) as Box<dyn Put>))
     }
 
     async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
-        let key = self.inner.writable(object)?;
+        let key = self.inner.writable(object).await?;
         stream::abandon(&self.inner, &key, upload).await.map_err(self.inner.name(object))
     }
 
     async fn abandon_unnamed(&self, object: &ObjectName, begun: u64) -> Result<bool> {
-        let key = self.inner.writable(object)?;
+        let key = self.inner.writable(object).await?;
         unnamed::abandon(&self.inner, &key, begun).await.map_err(self.inner.name(object))
     }
 
@@ -364,7 +459,7 @@ impl Store for S3 {
 
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
         let about = self.inner.name(from);
-        let (source, target) = (self.inner.key(Op::Rename, from)?, self.inner.writable(to)?);
+        let (source, target) = (self.inner.key(Op::Rename, from)?, self.inner.writable(to).await?);
         let copy = tree::Copy { inner: &self.inner, op: Op::Rename, from: Of::from(&*source), to: &target, tag: None };
         let (_, copied) = copy.run_known().await.map_err(&about)?;
         if source == target {
@@ -374,7 +469,7 @@ impl Store for S3 {
     }
 
     async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
-        let (source, target) = (self.inner.key(Op::Copy, from)?, self.inner.writable(to)?);
+        let (source, target) = (self.inner.key(Op::Copy, from)?, self.inner.writable(to).await?);
         let copy = tree::Copy { inner: &self.inner, op: Op::Copy, from: Of::from(&*source), to: &target, tag };
         copy.run().await.map_err(self.inner.name(from))
     }
@@ -396,7 +491,7 @@ impl Store for S3 {
     }
 
     async fn copy_version(&self, version: &str, to: &ObjectName) -> Result<Stored> {
-        let ((from, _), target) = (self.inner.find(Op::Copy, version)?, self.inner.writable(to)?);
+        let ((from, _), target) = (self.inner.find(Op::Copy, version)?, self.inner.writable(to).await?);
         let copy = tree::Copy { inner: &self.inner, op: Op::Copy, from, to: &target, tag: None };
         copy.run().await.map_err(self.inner.name(to))
     }
@@ -423,6 +518,7 @@ impl Store for S3 {
     async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         let inner = &self.inner;
         let key = inner.key(Op::Remove, object)?;
+        inner.somebody(Op::Remove).await.map_err(inner.name(object))?;
         // In a tree a removed file is gone from view, and its versions stay.
         if inner.config.versioning && !inner.context.tree {
             let detail = "versioning=yes keeps every content, so nothing can be dropped from this bucket";

@@ -220,7 +220,7 @@ impl Multipart {
     async fn try_send(&self, number: usize, part: &Part, meter: &Meter) -> Result<String> {
         let inner = &self.inner;
         let request = self.request(number).await?;
-        let tag = if let Some(pool) = &inner.pool {
+        let tag = if let Some(pool) = inner.pool() {
             let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
             part.travel(pool, &presigned, meter).await?
         } else {

@@ -28,6 +28,8 @@ pub(super) enum Total {
     Known(u64),
     /// It may end where the payload ends, or go on.
     Ask,
+    /// So many bytes, and the payload is all of them, where a part was asked for.
+    Whole(u64),
 }
 
 /// Holds an answer against what was asked for. Errors: other bytes came.
@@ -35,12 +37,12 @@ pub(super) fn check(asked: &Range, len: u64, told: Option<Part>) -> Result<Total
     let wrong = |detail| Err(Error::new(Op::Get, Kind::Protocol, detail));
     let Some(part) = told else {
         return match asked.len {
-            _ if asked.from > 0 => wrong("the server ignores ranges"),
+            _ if asked.from > 0 => Ok(Total::Whole(len)),
             None => Ok(Total::Known(len)),
             // quirk: rclone serve s3 answers 200 where the range covers the whole object.
             Some(wanted) if len < wanted => Ok(Total::Known(len)),
             Some(wanted) if len == wanted => Ok(Total::Ask),
-            Some(_) => wrong("the server ignores ranges"),
+            Some(_) => Ok(Total::Whole(len)),
         };
     };
     let wanted = asked.len.unwrap_or(u64::MAX).min(part.total.saturating_sub(asked.from));
@@ -75,9 +77,9 @@ mod tests {
             (0, Some(10), 4, None, Some(Total::Known(4))),
             (0, Some(10), 10, None, Some(Total::Ask)),
             // The whole where a part was asked for.
-            (7, None, 100, None, None),
-            (7, Some(3), 100, None, None),
-            (0, Some(3), 100, None, None),
+            (7, None, 100, None, Some(Total::Whole(100))),
+            (7, Some(3), 100, None, Some(Total::Whole(100))),
+            (0, Some(3), 100, None, Some(Total::Whole(100))),
             // Other bytes.
             (7, Some(3), 3, Some("bytes 6-8/100"), None),
             (7, Some(3), 3, Some("bytes 7-10/100"), None),

@@ -2,12 +2,15 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
 };
 
-use super::{Inner, errors};
+use super::{Inner, NOBODY, errors};
+use crate::pump::read_small;
+use crate::retry::Backoff;
 use crate::{Error, Kind, Op, Result};
 
 /// Name of the marker, below the prefix; git-annex's own.
@@ -21,6 +24,9 @@ pub(super) async fn prove(inner: &Inner, owner: &str) -> Result<()> {
         // Nobody can write here; that absent things are absent is all that can be asked.
         return nothing_is_everywhere(inner, owner).await;
     }
+    if inner.client.is_nobody().await? {
+        return is_for_all(inner, owner).await;
+    }
     make_bucket(inner).await?;
     nothing_is_everywhere(inner, owner).await?;
     // A tree holds files and nothing else; git-annex's own type leaves no marker in one either.
@@ -28,17 +34,61 @@ pub(super) async fn prove(inner: &Inner, owner: &str) -> Result<()> {
         claim(inner, owner).await?;
     }
     if inner.config.versioning {
-        turn_versioning_on(inner).await?;
+        often(inner, async || turn_versioning_on(inner).await).await?;
     }
     Ok(())
 }
 
+/// One request, tried again as any other.
+async fn often<T>(inner: &Inner, mut request: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let mut backoff = Backoff::new(&inner.context);
+    loop {
+        match request().await {
+            Ok(done) => return Ok(done),
+            Err(e) => backoff.pause(e).await?,
+        }
+    }
+}
+
+/// Nobody is logged in. Whoever enables a remote that others filled for all may read it; nobody makes one.
+async fn is_for_all(inner: &Inner, owner: &str) -> Result<()> {
+    let none = || Error::new(Op::Prove, Kind::NoCredentials, NOBODY);
+    let refused = |e: Error| match e.kind() {
+        Kind::Denied | Kind::WrongKeyId | Kind::NotFound | Kind::NoSuchPlace => none(),
+        _ => e,
+    };
+    match &inner.public {
+        Some(public) if inner.context.tree => {
+            let nobody = super::public::name(&format!("{}no-such-object-{owner}", inner.config.prefix))?;
+            match public.stat(&nobody).await {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) => {
+                    Err(Error::new(Op::Prove, Kind::Protocol, "what is at publicurl= has objects nobody stored"))
+                }
+                // Who may not list the bucket is denied what is absent.
+                Err(e) if e.kind() == Kind::Denied => Ok(()),
+                Err(e) => Err(e),
+            }
+        }
+        Some(public) => {
+            let name = super::public::name(&format!("{}{MARKER}", inner.config.prefix))?;
+            let read = async || read_small(&**public, &name, MARKER_MAX as u64, &inner.context).await;
+            let found = often(inner, read).await.map_err(refused)?;
+            if String::from_utf8_lossy(&found).trim_end() == owner { Ok(()) } else { Err(none()) }
+        }
+        None if inner.context.tree => often(inner, async || inner.see_bucket().await).await.map_err(refused),
+        None => match often(inner, async || marker(inner).await).await.map_err(refused)? {
+            Some(found) if found.trim_end() == owner => Ok(()),
+            _ => Err(none()),
+        },
+    }
+}
+
 async fn make_bucket(inner: &Inner) -> Result<()> {
-    let sdk = inner.client.sdk().await?;
     let bucket = &inner.config.bucket;
-    let missing = match sdk.head_bucket().bucket(bucket).send().await {
-        Ok(_) => return Ok(()),
-        Err(e) => errors::from_sdk(Op::Prove, &e),
+    let missing = match often(inner, async || inner.look_for_bucket().await).await {
+        Ok(()) => return Ok(()),
+        Err(e) => e,
     };
     match missing.kind() {
         Kind::NotFound | Kind::NoSuchPlace => {}
@@ -46,23 +96,29 @@ async fn make_bucket(inner: &Inner) -> Result<()> {
         Kind::Denied => return Ok(()),
         _ => return Err(missing),
     }
-    let mut create = sdk.create_bucket().bucket(bucket);
-    if inner.config.endpoint.is_none() && inner.config.region != "us-east-1" {
-        let place = BucketLocationConstraint::from(inner.config.region.as_str());
-        create =
-            create.create_bucket_configuration(CreateBucketConfiguration::builder().location_constraint(place).build());
-    }
-    match create.send().await {
-        Ok(_) => Ok(()),
-        Err(e) => Err(errors::from_sdk(Op::Prove, &e).within(format!("creating bucket {bucket}"))),
-    }
+    let create = async || {
+        let region = inner.client.region().name();
+        let mut create = inner.client.sdk().await?.create_bucket().bucket(bucket);
+        if inner.config.endpoint.is_none() && region != "us-east-1" {
+            let place = BucketLocationConstraint::from(region.as_str());
+            create = create
+                .create_bucket_configuration(CreateBucketConfiguration::builder().location_constraint(place).build());
+        }
+        match create.send().await {
+            Ok(_) => Ok(()),
+            // A request of ours that nobody heard the answer to.
+            Err(e) if e.code() == Some("BucketAlreadyOwnedByYou") => Ok(()),
+            Err(e) => Err(errors::from_sdk(Op::Prove, &e).within(format!("creating bucket {bucket}"))),
+        }
+    };
+    often(inner, create).await
 }
 
 /// An endpoint that says 200 to everything (a web console, a login page) would take uploads and keep nothing.
 async fn nothing_is_everywhere(inner: &Inner, owner: &str) -> Result<()> {
     let chance = RandomState::new().hash_one(owner);
     let key = format!("{}no-such-object-{owner}-{chance:016x}", inner.config.prefix);
-    match inner.head(&key).await {
+    match often(inner, async || inner.head(&key).await).await {
         Ok(None) => Ok(()),
         Ok(Some(_)) => {
             Err(Error::new(Op::Prove, Kind::Protocol, "the endpoint has objects nobody stored: it is no S3"))
@@ -74,7 +130,7 @@ async fn nothing_is_everywhere(inner: &Inner, owner: &str) -> Result<()> {
 }
 
 async fn claim(inner: &Inner, owner: &str) -> Result<()> {
-    match marker(inner).await? {
+    match often(inner, async || marker(inner).await).await? {
         Some(found) if found.trim_end() == owner => return Ok(()),
         Some(found) => {
             let found: String = found.chars().take(80).collect();
@@ -86,18 +142,19 @@ async fn claim(inner: &Inner, owner: &str) -> Result<()> {
         None => {}
     }
     let key = format!("{}{MARKER}", inner.config.prefix);
-    let sdk = inner.client.sdk().await?;
-    let body = ByteStream::from(owner.as_bytes().to_vec());
-    let put = super::single::request(inner, &key, sdk).body(body);
-    let answer = put.send().await.map_err(|e| errors::from_sdk(Op::Prove, &e).within("writing the marker"))?;
-    if answer.e_tag().is_none() {
+    let write = async || {
+        let body = ByteStream::from(owner.as_bytes().to_vec());
+        let put = super::single::request(inner, &key, &inner.client.sdk().await?).body(body);
+        put.send().await.map_err(|e| errors::from_sdk(Op::Prove, &e).within("writing the marker"))
+    };
+    if often(inner, write).await?.e_tag().is_none() {
         return Err(Error::new(
             Op::Prove,
             Kind::Protocol,
             "the endpoint accepts a PUT without giving an ETag: it is no S3",
         ));
     }
-    match marker(inner).await? {
+    match often(inner, async || marker(inner).await).await? {
         Some(found) if found == owner => Ok(()),
         _ => Err(Error::new(Op::Prove, Kind::Protocol, "what was written to the bucket is not what it gives back")),
     }

@@ -142,7 +142,7 @@ impl S3Put {
     }
 
     fn file_place(&self) -> From {
-        if self.inner.pool.is_some() && self.inner.config.endpoint.is_some() { From::FileNear } else { From::FileFar }
+        if self.inner.pool().is_some() && self.inner.config.endpoint.is_some() { From::FileNear } else { From::FileFar }
     }
 
     async fn start_parts(&self, size: u64) -> Result<Parts> {
@@ -267,7 +267,7 @@ impl Put for S3Put {
             }
             _ => "single".into(),
         };
-        match (&self.state, &self.inner.pool) {
+        match (&self.state, self.inner.pool()) {
             (State::Memory(_) | State::Parts { .. }, _) => format!("buffered {}", how(From::Memory)),
             (_, Some(_)) => format!("{} {}", Lane::Sendfile.as_str(), how(self.file_place())),
             (_, None) => format!("sdk {}", how(self.file_place())),

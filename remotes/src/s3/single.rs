@@ -57,8 +57,8 @@ pub(super) async fn stored(inner: &Inner, key: &str, len: u64, tag: String) -> S
 }
 
 async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Meter) -> Result<String> {
-    let request = request(inner, key, inner.client.sdk().await?);
-    let tag = if let Some(pool) = &inner.pool {
+    let request = request(inner, key, &inner.client.sdk().await?);
+    let tag = if let Some(pool) = inner.pool() {
         let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
         payload.travel(pool, &presigned, meter).await?
     } else {

@@ -22,9 +22,11 @@ mod transfer;
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use remotes::pump::Budget;
+use remotes::site::Site;
 
 pub use location::{HTTP_PORT, HttpRemote, Location, SshProgram, SshRemote, SshWays};
 pub use transfer::{PeerEnd, PeerGet, PeerLock, PeerOffer, PeerPut};
@@ -53,6 +55,8 @@ pub struct PeerSettings {
     pub budget: Budget,
     /// Where `git credential` and ssh run; the repository whose configuration counts.
     pub directory: Option<PathBuf>,
+    /// Proxies and certificates, for those over HTTP.
+    pub site: Arc<Site>,
 }
 
 /// What all parts of one peer know.

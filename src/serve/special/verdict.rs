@@ -52,7 +52,8 @@ mod tests {
             Kind::Timeout => Kind::Tls,
             Kind::Tls => Kind::Throttled,
             Kind::Throttled => Kind::Unavailable,
-            Kind::Unavailable => Kind::DiskFull,
+            Kind::Unavailable => Kind::Elsewhere,
+            Kind::Elsewhere => Kind::DiskFull,
             Kind::DiskFull => Kind::Reserve,
             Kind::Reserve => Kind::ReadOnly,
             Kind::ReadOnly => Kind::Option,
@@ -89,6 +90,6 @@ mod tests {
             next = after(kind);
             count += 1;
         }
-        assert_eq!(count, 27);
+        assert_eq!(count, 28);
     }
 }

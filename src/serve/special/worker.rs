@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,7 +60,8 @@ struct Moved {
 impl Worker {
     pub(super) fn new(port: &Arc<Port>, settings: &Settings) -> Self {
         let (budget, idle) = (Budget::new(settings.memory), settings.idle);
-        let context = Context { budget, idle, late: idle, ..Context::default() };
+        let site = crate::gateway::site::of(Path::new("."));
+        let context = Context { budget, idle, late: idle, site, ..Context::default() };
         Self { port: Arc::clone(port), context, place: RefCell::default(), twins: Twins::default() }
     }
 
@@ -89,6 +91,7 @@ impl Worker {
                     }
                 };
                 cancellable(stop, Op::Prove, proof).await.map_err(|e| e.during(Op::Prove))?;
+                self.keep_learnt(job, &place, ready).await?;
                 Ok(Reply::Success)
             }
             Work::Check { key, at } => {
@@ -133,6 +136,18 @@ impl Worker {
                 Ok(Reply::Success)
             }
         }
+    }
+
+    /// Lets git-annex keep what the place has corrected, so that it need not be learnt again each time.
+    async fn keep_learnt(&self, job: Job, place: &Place, ready: &Ready) -> Result<()> {
+        let opened = if ready.tree.is_some() { place.tree()? } else { place.keys()? };
+        let notes: Vec<Note> = opened
+            .store
+            .learnt()
+            .into_iter()
+            .map(|(name, value)| Note::SetConfig { name: name.into(), value: value.into_bytes() })
+            .collect();
+        if notes.is_empty() { Ok(()) } else { self.port.tell(job, notes).await }
     }
 
     /// Finds out which names the store does not tell apart, and says so.

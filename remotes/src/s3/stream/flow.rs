@@ -174,17 +174,17 @@ impl Flow {
 
     async fn connect(&self) -> Result<Way> {
         let (inner, len) = (&self.inner, self.len);
-        let Some(pool) = &inner.pool else {
+        let Some(pool) = inner.pool() else {
             return Ok(Way::Sdk(match &self.target {
                 Target::Object(key) => {
-                    SdkUpload::object(inner, single::request(inner, key, inner.client.sdk().await?), len)
+                    SdkUpload::object(inner, single::request(inner, key, &inner.client.sdk().await?), len)
                 }
                 Target::Part(upload, number) => SdkUpload::part(inner, upload.request(*number).await?, len),
             }));
         };
         let presigned = match &self.target {
             Target::Object(key) => {
-                let request = single::request(inner, key, inner.client.sdk().await?);
+                let request = single::request(inner, key, &inner.client.sdk().await?);
                 request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?
             }
             Target::Part(upload, number) => {

@@ -2,12 +2,15 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
 use crate::context::{KEEP, MOST_KEPT};
 use crate::pump::Home;
+use crate::s3::region::Region;
+use crate::site::Proxy;
 use crate::sys::Idle;
 use crate::{Context, Error, Kind, Op, Result};
 
@@ -18,13 +21,26 @@ pub(crate) struct Pool(Rc<Inner>);
 struct Inner {
     host: String,
     port: u16,
+    /// What is connected to instead.
+    proxy: Option<Proxy>,
+    region: Arc<Region>,
     context: Context,
     idle: Idle<TcpStream>,
 }
 
 impl Pool {
-    pub(crate) fn new(host: String, port: u16, context: &Context) -> Self {
-        Self(Rc::new(Inner { host, port, context: context.clone(), idle: Idle::new(MOST_KEPT, KEEP) }))
+    pub(crate) fn new(host: String, port: u16, proxy: Option<Proxy>, region: Arc<Region>, context: &Context) -> Self {
+        Self(Rc::new(Inner { host, port, proxy, region, context: context.clone(), idle: Idle::new(MOST_KEPT, KEEP) }))
+    }
+
+    /// The proxy that requests go by.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.0.proxy.as_ref()
+    }
+
+    /// What is known of the bucket's region.
+    pub(super) fn region(&self) -> &Region {
+        &self.0.region
     }
 
     pub(crate) fn idle_limit(&self) -> Duration {
@@ -46,7 +62,8 @@ impl Pool {
 
     /// A new connection.
     pub(super) async fn fresh(&self, op: Op) -> Result<TcpStream> {
-        let Inner { host, port, context, .. } = &*self.0;
+        let Inner { host, port, proxy, context, .. } = &*self.0;
+        let (host, port) = proxy.as_ref().map_or((host, port), |proxy| (&proxy.host, &proxy.port));
         let lookup = tokio::net::lookup_host((host.as_str(), *port));
         let addresses = match tokio::time::timeout(context.connect, lookup).await {
             Ok(Ok(addresses)) => addresses,

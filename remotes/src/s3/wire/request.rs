@@ -1,6 +1,7 @@
 //! A presigned request on its way out.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use aws_sdk_s3::presigning::PresignedRequest;
@@ -18,7 +19,14 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A request without its payload.
 pub(crate) struct Request {
     op: Op,
-    head: Vec<u8>,
+    method: String,
+    /// As the URL names it, with its port.
+    host: String,
+    target: String,
+    /// Whole lines.
+    headers: String,
+    /// The region that the request is signed for.
+    signed: Rc<str>,
 }
 
 /// The payload.
@@ -81,59 +89,81 @@ impl Request {
         let slash = rest.find(['/', '?']).ok_or_else(odd)?;
         let (host, target) = rest.split_at(slash);
         let root = if target.starts_with('?') { "/" } else { "" };
-        let mut head = format!("{} {root}{target} HTTP/1.1\r\nHost: {host}\r\n", method);
+        let mut lines = String::new();
         for (name, value) in headers {
             if !name.eq_ignore_ascii_case("host") && !name.eq_ignore_ascii_case("content-length") {
-                head.push_str(&format!("{name}: {value}\r\n"));
+                lines.push_str(&format!("{name}: {value}\r\n"));
             }
         }
-        if head.lines().count() != head.matches("\r\n").count() {
+        if lines.lines().count() != lines.matches("\r\n").count() || url.contains(['\r', '\n', ' ']) {
             return Err(Error::new(op, Kind::Option, "a header value holds a line break"));
         }
-        Ok(Self { op, head: head.into_bytes() })
+        let signed = signed_for(url).unwrap_or_default().into();
+        Ok(Self {
+            op,
+            method: method.into(),
+            host: host.into(),
+            target: format!("{root}{target}"),
+            headers: lines,
+            signed,
+        })
     }
 
     /// Sends the request and reads the head of the answer. A kept connection that turns out to be dead is replaced once.
-    pub(crate) async fn exchange(mut self, pool: &Pool, body: Body<'_>) -> Result<Response> {
+    pub(crate) async fn exchange(self, pool: &Pool, body: Body<'_>) -> Result<Response> {
         let op = self.op;
-        self.end_head((!matches!(body, Body::Empty)).then(|| body.len()));
+        let head = self.head((!matches!(body, Body::Empty)).then(|| body.len()), pool);
         if let Some(stream) = pool.used() {
-            match attempt(&self, stream, pool, &body).await {
+            match attempt(op, &head, stream, pool, &body).await {
                 Err(e) if matches!(e.kind(), Kind::Reset | Kind::Truncated) => body.undo(),
-                answer => return answer,
+                answer => return answer.map(|response| response.signed_for(&self.signed)),
             }
         }
         let stream = pool.fresh(op).await?;
-        attempt(&self, stream, pool, &body).await.inspect_err(|_| body.undo())
+        let answer = attempt(op, &head, stream, pool, &body).await.inspect_err(|_| body.undo());
+        answer.map(|response| response.signed_for(&self.signed))
     }
 
     /// Sends the head of a request whose payload of `len` bytes the caller has still to get. `used`: also on a kept
     /// connection, which may turn out to be dead with the first bytes; then [`Kind::Reset`].
-    pub(crate) async fn start(mut self, pool: &Pool, len: u64, used: bool) -> Result<Upload> {
-        self.end_head(Some(len));
+    pub(crate) async fn start(self, pool: &Pool, len: u64, used: bool) -> Result<Upload> {
+        let head = self.head(Some(len), pool);
         let kept = if used { pool.used() } else { None };
         let stream = match kept {
             Some(stream) => stream,
             None => pool.fresh(self.op).await?,
         };
-        let mut upload = Upload::new(self.op, stream, pool, len);
-        upload.send(self.head.into()).await?;
+        let mut upload = Upload::new(self.op, stream, pool, len, self.signed);
+        upload.send(head).await?;
         Ok(upload)
     }
 
-    fn end_head(&mut self, len: Option<u64>) {
-        if let Some(len) = len {
-            self.head.extend_from_slice(format!("Content-Length: {len}\r\n").as_bytes());
-        }
-        self.head.extend_from_slice(b"\r\n");
+    /// The head, with the length of the payload if there is one. A proxy is told all of the URL.
+    fn head(&self, len: Option<u64>, pool: &Pool) -> Bytes {
+        let Self { method, host, target, headers, .. } = self;
+        let (scheme, login) = match pool.proxy() {
+            Some(proxy) => (format!("http://{host}"), proxy.authorization()),
+            None => Default::default(),
+        };
+        let login = login.map_or(String::new(), |login| format!("Proxy-Authorization: {login}\r\n"));
+        let len = len.map_or(String::new(), |len| format!("Content-Length: {len}\r\n"));
+        format!("{method} {scheme}{target} HTTP/1.1\r\nHost: {host}\r\n{headers}{login}{len}\r\n").into()
     }
 }
 
-async fn attempt(request: &Request, stream: TcpStream, pool: &Pool, body: &Body<'_>) -> Result<Response> {
+/// The region in a presigned URL.
+fn signed_for(url: &str) -> Option<&str> {
+    let (_, scope) = url.split_once("X-Amz-Credential=")?;
+    let scope = scope.split('&').next()?;
+    // Key id, day, region, service; a key id may hold anything.
+    let mut parts = scope.rsplit("%2F");
+    parts.nth(2)
+}
+
+async fn attempt(op: Op, head: &Bytes, stream: TcpStream, pool: &Pool, body: &Body<'_>) -> Result<Response> {
     let idle = pool.idle_limit();
-    let op = request.op;
     let out = async {
-        send(Bytes::copy_from_slice(&request.head), &stream, idle).await?;
+        send(head.clone(), &stream, idle).await?;
         body.send(&stream, idle).await
     };
     let sent = tokio::select! {
@@ -169,4 +199,36 @@ pub(super) fn whole(op: Op, response: Response, payload: bool) -> Result<Respons
 
 fn early(op: Op) -> Error {
     Error::new(op, Kind::Protocol, "the server took what it was not sent yet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Context;
+    use crate::s3::region::Region;
+    use crate::site::Proxies;
+    use std::sync::Arc;
+
+    fn pool(proxy: Option<&'static str>) -> Pool {
+        let site = crate::site::Site::new(&|name| proxy.filter(|_| name == "http_proxy").map(Into::into), None);
+        let proxies: &Proxies = site.proxies();
+        let proxy = proxies.to(false, "h", 80).expect("makes sense");
+        Pool::new("h".into(), 80, proxy, Arc::new(Region::new("r")), &Context::default())
+    }
+
+    #[test]
+    fn a_proxy_is_told_all_of_the_url() {
+        let url = "http://h:80?x=1&X-Amz-Credential=a%2Fb%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&y";
+        let request =
+            || Request::to(Op::Get, "GET", url, [("Range", "bytes=1-"), ("host", "x")].into_iter()).expect("one");
+        let text = |proxy| String::from_utf8(request().head(Some(3), &pool(proxy)).to_vec()).expect("text");
+        let target = url.strip_prefix("http://h:80").expect("its target");
+        let lines = "Host: h:80\r\nRange: bytes=1-\r\n";
+        assert_eq!(text(None), format!("GET /{target} HTTP/1.1\r\n{lines}Content-Length: 3\r\n\r\n"));
+        let proxied = format!("GET http://h:80/{target} HTTP/1.1\r\n{lines}");
+        assert_eq!(text(Some("p")), format!("{proxied}Content-Length: 3\r\n\r\n"));
+        let login = "Proxy-Authorization: Basic YTpi\r\n";
+        assert_eq!(text(Some("a:b@p")), format!("{proxied}{login}Content-Length: 3\r\n\r\n"));
+        assert_eq!(&*request().signed, "eu-west-1");
+    }
 }

@@ -1,5 +1,6 @@
 //! The head of an answer; its payload stays in the socket.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,8 +8,10 @@ use tokio::net::TcpStream;
 
 use super::Pool;
 use crate::pump::{Socket, SocketSource};
+use crate::s3::answers::ELSEWHERE;
 use crate::s3::errors::{element, refusal};
 use crate::s3::part::Part;
+use crate::s3::region;
 use crate::{Error, Kind, Op, Result, sys};
 
 /// Longest head accepted, in bytes.
@@ -25,6 +28,8 @@ pub(crate) struct Response {
     rest: Bytes,
     stream: TcpStream,
     pool: Pool,
+    /// The region that the request was signed for, where that is known.
+    signed: Option<Rc<str>>,
 }
 
 /// What matters of a head.
@@ -37,6 +42,8 @@ struct Head {
     etag: Option<String>,
     version: Option<String>,
     range: Option<Part>,
+    /// The region of the bucket.
+    region: Option<String>,
 }
 
 /// Parses a head; `None` where it is not complete yet, else the head and its length in bytes.
@@ -55,6 +62,7 @@ fn parse(bytes: &[u8]) -> std::result::Result<Option<(Head, usize)>, httparse::E
             "transfer-encoding" => head.chunked = true,
             "connection" => head.close |= value.eq_ignore_ascii_case("close"),
             "etag" => head.etag = Some(value.to_string()),
+            region::HEADER => head.region = Some(value.to_string()),
             "x-amz-version-id" => head.version = Some(value.to_string()),
             "content-range" => match Part::parse(value) {
                 None if head.status < 300 => return Err(httparse::Error::HeaderValue),
@@ -92,7 +100,7 @@ impl Response {
                 }
                 Ok(Some((head, len))) => {
                     let rest = Bytes::from(bytes.split_off(len));
-                    return Ok(Self { op, head, rest, stream, pool: pool.clone() });
+                    return Ok(Self { op, head, rest, stream, pool: pool.clone(), signed: None });
                 }
                 Ok(None) if bytes.len() < HEAD_MAX => {}
                 _ => return Err(Error::new(op, Kind::Protocol, "the answer is no HTTP")),
@@ -101,6 +109,11 @@ impl Response {
                 return Err(Error::new(op, Kind::Reset, "the server closed the connection without an answer"));
             }
         }
+    }
+
+    /// The request was signed for this region.
+    pub(super) fn signed_for(self, region: &Rc<str>) -> Self {
+        Self { signed: Some(Rc::clone(region)), ..self }
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -157,6 +170,11 @@ impl Response {
     /// The error that a refusal stands for.
     pub(crate) async fn into_error(self) -> Error {
         let (op, status) = (self.op, self.head.status);
+        if let (Some(signed), Some(named)) = (&self.signed, &self.head.region)
+            && self.pool.region().told(status, signed, named)
+        {
+            return Error::new(op, Kind::Elsewhere, ELSEWHERE);
+        }
         match self.document().await {
             Ok((text, ..)) => {
                 let part = |name| element(&text, name).unwrap_or("");

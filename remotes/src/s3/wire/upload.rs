@@ -1,6 +1,7 @@
 //! A request whose payload is sent as it comes.
 
 use std::io;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use rustix::net::{RecvFlags, recv};
@@ -19,11 +20,13 @@ pub(crate) struct Upload {
     stream: Option<TcpStream>,
     pool: Pool,
     left: u64,
+    /// The region that the request is signed for.
+    signed: Rc<str>,
 }
 
 impl Upload {
-    pub(super) fn new(op: Op, stream: TcpStream, pool: &Pool, len: u64) -> Self {
-        Self { op, stream: Some(stream), pool: pool.clone(), left: len }
+    pub(super) fn new(op: Op, stream: TcpStream, pool: &Pool, len: u64, signed: Rc<str>) -> Self {
+        Self { op, stream: Some(stream), pool: pool.clone(), left: len, signed }
     }
 
     /// Sends the next bytes. Nothing can be written after an error, which is what the server said where it said something.
@@ -52,7 +55,10 @@ impl Upload {
                 Ok(())
             }
             Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(Error::io(self.op, "sending", e)),
-            Err(e) => Err(refusal(self.op, stream, &self.pool, e).await?.into_error().await),
+            Err(e) => {
+                let refused = refusal(self.op, stream, &self.pool, e).await?;
+                Err(refused.signed_for(&self.signed).into_error().await)
+            }
         }
     }
 
@@ -61,7 +67,7 @@ impl Upload {
         match self.stream {
             Some(stream) if self.left == 0 => {
                 let answer = Response::read(self.op, stream, &self.pool, self.pool.idle_limit()).await?;
-                whole(self.op, answer, true)
+                whole(self.op, answer.signed_for(&self.signed), true)
             }
             _ => Err(Error::new(self.op, Kind::Other, "an answer is awaited before all was sent")),
         }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::super::Failure;
 use super::super::link::{Link, within};
-use super::super::{Failure, HttpRemote, Shared};
-use super::tls;
+use super::{Http, tls};
 use crate::proto::http::body::BodyReader;
 use crate::proto::http::client::response::{self, Head};
 
@@ -31,14 +32,21 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects, and greets over TLS where that is wanted.
-    pub(super) async fn open(remote: &HttpRemote, shared: &Shared) -> Result<Self, Failure> {
+    pub(super) async fn open(http: &Http) -> Result<Self, Failure> {
+        let Http { remote, shared, host: authority, .. } = http;
         let limit = shared.settings.connect;
         let failed = |what: &str, e: &dyn std::fmt::Display| shared.broken(format_args!("{what}: {e}"));
-        let lookup = tokio::net::lookup_host((remote.host.as_str(), remote.port));
-        let addresses = within(limit, lookup).await.map_err(|e| failed("cannot find its host", &e))?;
+        let proxy = http.proxy.as_ref().map_err(|why| shared.broken(why))?.as_ref();
+        if let Some(proxy) = proxy.filter(|proxy| proxy.tls) {
+            return Err(shared.broken(format_args!("proxy {proxy} is reached over TLS, which is not done for peers")));
+        }
+        let (host, port) = proxy.map_or((&remote.host, remote.port), |proxy| (&proxy.host, proxy.port));
+        let lookup = tokio::net::lookup_host((host.as_str(), port));
+        let what = if proxy.is_some() { "cannot find its proxy" } else { "cannot find its host" };
+        let addresses = within(limit, lookup).await.map_err(|e| failed(what, &e))?;
         let mut last = shared.broken("its host has no address");
         for address in addresses {
-            let stream = match within(limit, TcpStream::connect(address)).await {
+            let mut stream = match within(limit, TcpStream::connect(address)).await {
                 Ok(stream) => stream,
                 Err(e) => {
                     last = failed(&format!("cannot connect to {address}"), &e);
@@ -49,9 +57,15 @@ impl Connection {
             let _ = stream.set_nodelay(true);
             watch_over(&stream);
             let link = if remote.secure {
-                let config = tls::config().await.map_err(|e| failed("TLS", &e))?;
+                if let Some(proxy) = proxy {
+                    let way = tunnel(&mut stream, authority, http.login.as_deref());
+                    within(limit, way).await.map_err(|e| failed(&format!("proxy {proxy}"), &e))?;
+                }
+                let config =
+                    http.trust.get_or_try_init(|| tls::config(&shared.settings.site, format!("https://{authority}/")));
+                let config = config.await.map_err(|e| failed("TLS", &e))?;
                 let name = ServerName::try_from(remote.host.clone()).map_err(|e| failed("TLS", &e))?;
-                let greeting = TlsConnector::from(Arc::clone(&config)).connect(name, stream);
+                let greeting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
                 let stream = within(limit, greeting).await.map_err(|e| failed("cannot greet over TLS", &e))?;
                 Link::Tls(Box::new(stream))
             } else {
@@ -145,6 +159,28 @@ impl Connection {
     /// A connection that was used before, as it came back.
     pub(super) fn of(stream: TcpStream) -> Self {
         Self { link: Link::Tcp(stream), buffer: Vec::new(), silent: true }
+    }
+}
+
+/// Has a proxy connect to `authority`, and pass on what comes.
+async fn tunnel(stream: &mut TcpStream, authority: &str, login: Option<&str>) -> io::Result<()> {
+    let login = login.map_or(String::new(), |login| format!("Proxy-Authorization: {login}\r\n"));
+    let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{login}\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    // What follows the head is the peer's, so none of it is read here.
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() == READ {
+            return Err(io::Error::other("its answer is no HTTP"));
+        }
+        head.push(stream.read_u8().await?);
+    }
+    let words = head.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
+    match words {
+        Some(b"200") => Ok(()),
+        Some(b"407") => Err(io::Error::other("407, it wants a name and a password: http://NAME:PASSWORD@HOST:PORT")),
+        Some(status) => Err(io::Error::other(format!("it refuses to connect: {}", status.escape_ascii()))),
+        None => Err(io::Error::other("its answer is no HTTP")),
     }
 }
 

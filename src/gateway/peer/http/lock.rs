@@ -24,7 +24,7 @@ impl Lock {
         // Sent as v4 whatever was agreed on, as git-annex does.
         request::write(&http.place(), Api::V4, &op, http.passwords.current().as_deref(), &mut bytes);
         bytes.extend_from_slice(KEEP);
-        let mut connection = Connection::open(&http.remote, &http.shared).await?;
+        let mut connection = Connection::open(http).await?;
         let idle = http.shared.settings.idle;
         connection.link.write(&bytes, idle).await.map_err(|e| http.shared.broken(e))?;
         Ok(Self { connection: Some(connection), idle })

@@ -9,6 +9,7 @@ mod tls;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use connection::Connection;
@@ -16,14 +17,17 @@ pub(super) use get::End;
 pub(super) use lock::Lock;
 use password::Passwords;
 pub(super) use put::Put;
+use remotes::site::Proxy;
 use remotes::sys::Idle;
+use rustls::ClientConfig;
+use tokio::sync::OnceCell;
 
 use super::transfer::{Lock as AnyLock, Put as AnyPut};
 use super::{Failure, FailureKind, HttpRemote, PeerGet, PeerLock, PeerOffer, PeerPut, Shared};
 use crate::name::{Key, Uuid};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::client::answer::{self, BadAnswer, LONGEST_BODY, PutOffset};
-use crate::proto::http::client::request::{self, Place, VERSIONS};
+use crate::proto::http::client::request::{self, Place, VERSIONS, Via};
 use crate::proto::http::client::response::Head;
 use crate::proto::http::route::{Api, Op};
 use crate::proto::p2p::AssociatedFile;
@@ -43,6 +47,12 @@ pub(super) struct Http {
     /// The version that it answered in.
     api: Cell<Option<Api>>,
     passwords: Passwords,
+    /// The proxy that it is reached by, where there is one; why that cannot be told, otherwise.
+    proxy: Result<Option<Proxy>, String>,
+    /// What that proxy is told of us in each request that it reads.
+    login: Option<String>,
+    /// Whom to trust, once that was looked up.
+    trust: OnceCell<Arc<ClientConfig>>,
     idle: Idle<Connection>,
 }
 
@@ -58,7 +68,10 @@ impl Http {
         let host = if remote.host.contains(':') { format!("[{}]", remote.host) } else { remote.host.clone() };
         let host = format!("{host}:{}", remote.port);
         let passwords = Passwords::new(&remote, shared.settings.directory.clone());
-        Self { remote, shared, host, api: Cell::new(None), passwords, idle: Idle::new(MOST, KEEP) }
+        let proxy = shared.settings.site.proxies().to(remote.secure, &remote.host, remote.port);
+        let login = proxy.iter().flatten().next().and_then(Proxy::authorization);
+        let (api, trust, idle) = (Cell::new(None), OnceCell::new(), Idle::new(MOST, KEEP));
+        Self { remote, shared, host, api, passwords, proxy, login, trust, idle }
     }
 
     pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
@@ -220,7 +233,7 @@ impl Http {
         loop {
             let (mut connection, reused) = match self.idle.take(Connection::is_usable) {
                 Some(connection) => (connection, true),
-                None => (Connection::open(&self.remote, &self.shared).await?, false),
+                None => (Connection::open(self).await?, false),
             };
             connection.begin();
             let answered = match connection.link.write(&bytes, limit).await {
@@ -237,7 +250,10 @@ impl Http {
 
     fn place(&self) -> Place<'_> {
         let prefix = &self.remote.prefix;
-        Place { host: &self.host, prefix, server: &self.shared.uuid, client: &self.shared.client }
+        // Behind TLS it reads nothing but where to.
+        let by_proxy = !self.remote.secure && matches!(self.proxy, Ok(Some(_)));
+        let proxy = by_proxy.then_some(Via { authorization: self.login.as_deref() });
+        Place { host: &self.host, proxy, prefix, server: &self.shared.uuid, client: &self.shared.client }
     }
 
     fn give_up(&self, refusal: Refusal) -> Failure {

@@ -75,7 +75,7 @@ impl Put {
                 }
                 let fresh = match self.http.idle.take(Connection::is_usable) {
                     Some(connection) => connection,
-                    None => Connection::open(&self.http.remote, &self.http.shared).await?,
+                    None => Connection::open(&self.http).await?,
                 };
                 let connection = self.connection.insert(fresh);
                 let wrote = match connection.link.write(&head, idle).await {

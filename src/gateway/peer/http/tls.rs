@@ -1,24 +1,42 @@
-//! Whom to trust over TLS: what the computer trusts.
+//! Whom to trust over TLS: the certificates that git is told of, or what the computer trusts.
 
 use std::sync::{Arc, OnceLock};
 
+use remotes::site::{Bundle, Site, Whom};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::super::super::blocking;
 
-/// The configuration of every connection, made by the first of them: reading the certificates takes milliseconds.
+/// The configuration of connections to `url`. Reading the system's certificates takes milliseconds, so that is done once.
 ///
 /// Errors: no certificate can be read.
-pub(super) async fn config() -> Result<Arc<ClientConfig>, String> {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(Arc::clone(config));
-    }
-    let config = blocking(load).await.map_err(|e| e.to_string())??;
-    Ok(Arc::clone(CONFIG.get_or_init(|| config)))
+pub(super) async fn config(site: &Arc<Site>, url: String) -> Result<Arc<ClientConfig>, String> {
+    static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    let site = Arc::clone(site);
+    let load = move || match site.bundle(Whom::Others, &url) {
+        Some(bundle) => with(of(&bundle)?),
+        None => match SYSTEM.get() {
+            Some(config) => Ok(Arc::clone(config)),
+            None => with(system()?).map(|config| Arc::clone(SYSTEM.get_or_init(|| config))),
+        },
+    };
+    blocking(load).await.map_err(|e| e.to_string())?
 }
 
-fn load() -> Result<Arc<ClientConfig>, String> {
+fn of(bundle: &Bundle) -> Result<RootCertStore, String> {
+    let pem = bundle.read().map_err(|e| e.to_string())?;
+    let mut roots = RootCertStore::empty();
+    // As with those of the system, what is no certificate is none.
+    let (good, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
+    match good {
+        0 => Err(format!("there are no certificates in {} ({})", bundle.path.display(), bundle.named)),
+        _ => Ok(roots),
+    }
+}
+
+fn system() -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (good, _) = roots.add_parsable_certificates(found.certs);
@@ -26,6 +44,10 @@ fn load() -> Result<Arc<ClientConfig>, String> {
         let why = found.errors.first().map_or_else(|| "there are none".to_string(), ToString::to_string);
         return Err(format!("cannot read the certificates that this computer trusts: {why}"));
     }
+    Ok(roots)
+}
+
+fn with(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -44,7 +44,7 @@ fn every_request_is_understood_at_every_version_that_has_it() {
 
 fn understood(api: Api, op: &Op) {
     let (server, client) = (uuid(b"00000000-s"), uuid(b"c&d"));
-    let place = Place { host: "[::1]:9417", prefix: b"/a%20b", server: &server, client: &client };
+    let place = Place { host: "[::1]:9417", proxy: None, prefix: b"/a%20b", server: &server, client: &client };
     let credentials = Credentials { name: b"alice".to_vec(), password: Password::new(b"p:w".to_vec()) };
     let mut bytes = Vec::new();
     write(&place, api, op, Some(&credentials), &mut bytes);

@@ -12,12 +12,21 @@ use crate::name::Uuid;
 pub struct Place<'a> {
     /// What Host says: the name, and the port unless it is the usual one.
     pub host: &'a str,
+    /// The proxy that is asked to pass it on, if any: it is told all of the url.
+    pub proxy: Option<Via<'a>>,
     /// What stands before `/git-annex` in the path, encoded as it is sent: `/org`, or nothing.
     pub prefix: &'a [u8],
     /// The repository that is asked.
     pub server: &'a Uuid,
     /// The repository that asks.
     pub client: &'a Uuid,
+}
+
+/// A proxy that reads requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Via<'a> {
+    /// The value of `Proxy-Authorization`, where it wants one.
+    pub authorization: Option<&'a str>,
 }
 
 /// The versions from the newest to the oldest.
@@ -37,6 +46,10 @@ pub fn lowest(op: &Op) -> Api {
 pub fn write(place: &Place<'_>, api: Api, op: &Op, credentials: Option<&Credentials>, out: &mut Vec<u8>) {
     let method: &[u8] = if matches!(op, Op::Get { .. }) { b"GET " } else { b"POST " };
     out.extend_from_slice(method);
+    if place.proxy.is_some() {
+        out.extend_from_slice(b"http://");
+        out.extend_from_slice(place.host.as_bytes());
+    }
     target(place, api, op, out);
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
     out.extend_from_slice(place.host.as_bytes());
@@ -60,6 +73,10 @@ pub fn write(place: &Place<'_>, api: Api, op: &Op, credentials: Option<&Credenti
     if let Some(credentials) = credentials {
         out.extend_from_slice(b"\r\nAuthorization: Basic ");
         out.extend_from_slice(credentials.encode().as_bytes());
+    }
+    if let Some(authorization) = place.proxy.and_then(|proxy| proxy.authorization) {
+        out.extend_from_slice(b"\r\nProxy-Authorization: ");
+        out.extend_from_slice(authorization.as_bytes());
     }
     out.extend_from_slice(concat!("\r\nUser-Agent: git-annex-remote-stream/", env!("CARGO_PKG_VERSION")).as_bytes());
     out.extend_from_slice(b"\r\n\r\n");
@@ -175,7 +192,7 @@ mod tests {
     fn written(api: Api, op: &Op, credentials: Option<&Credentials>) -> String {
         let uuid = |bytes: &[u8]| Uuid::parse(bytes).expect("a uuid");
         let (server, client) = (uuid(b"s"), uuid(b"c"));
-        let place = Place { host: "h:9417", prefix: b"/org", server: &server, client: &client };
+        let place = Place { host: "h:9417", proxy: None, prefix: b"/org", server: &server, client: &client };
         let mut out = Vec::new();
         write(&place, api, op, credentials, &mut out);
         String::from_utf8(out).expect("text").replace(env!("CARGO_PKG_VERSION"), "N")
@@ -193,6 +210,23 @@ mod tests {
              Host: h:9417\r\nAccept: application/json;charset=utf-8,application/json\r\nContent-Length: 0\r\n\
              User-Agent: git-annex-remote-stream/N\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn a_proxy_is_told_all_of_the_url() {
+        let uuid = |bytes: &[u8]| Uuid::parse(bytes).expect("a uuid");
+        let (server, client) = (uuid(b"s"), uuid(b"c"));
+        for (authorization, login) in [(None, ""), (Some("Basic x"), "Proxy-Authorization: Basic x\r\n")] {
+            let proxy = Some(Via { authorization });
+            let place = Place { host: "h:9417", proxy, prefix: b"/org", server: &server, client: &client };
+            let mut out = Vec::new();
+            write(&place, Api::V3, &Op::Timestamp, None, &mut out);
+            let said = String::from_utf8(out).expect("text");
+            assert!(said.starts_with(
+                "POST http://h:9417/org/git-annex/s/v3/gettimestamp?clientuuid=c HTTP/1.1\r\nHost: h:9417\r\n"
+            ));
+            assert!(said.contains(&format!("Content-Length: 0\r\n{login}User-Agent")), "{said}");
+        }
     }
 
     #[test]

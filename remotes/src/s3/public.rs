@@ -1,0 +1,64 @@
+//! Reading where anyone can, below `publicurl=`, for whoever has no credentials: any web server may be there.
+
+use std::rc::Rc;
+
+use crate::options::Options;
+use crate::{Context, Error, Kind, ObjectName, Op, Result, Store, opendal};
+
+/// The store below `url`. `None` where there cannot be one.
+pub(super) fn open(url: &str, context: &Context) -> Option<Rc<dyn Store>> {
+    let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
+    if rest.contains(['@', '?', '#']) {
+        return None;
+    }
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut options = Options::new();
+    options.set("endpoint", format!("{scheme}://{host}"));
+    options.set("root", format!("/{}", decoded(path)?));
+    // Names are keys of a bucket, whatever they are made of.
+    let context = Context { tree: false, ..context.clone() };
+    Some(Rc::new(opendal::open("http", &options, &context).ok()?))
+}
+
+/// The name of the object under this key of the bucket.
+pub(super) fn name(key: &str) -> Result<ObjectName> {
+    ObjectName::new(key).map_err(|e| Error::new(Op::Stat, Kind::Unsupported, e.to_string()))
+}
+
+/// A path as it was before it was encoded: it is encoded again on its way.
+fn decoded(path: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let (high, low) = (digit()?, digit()?);
+        out.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_where_the_url_says() {
+        for (url, expected) in [
+            ("https://pub.example/data", Some("https://pub.example/data/dir/a%20b")),
+            ("https://pub.example", Some("https://pub.example/dir/a%20b")),
+            ("http://h:81/with%20blank/", Some("http://h:81/with%20blank/dir/a%20b")),
+            ("ftp://h/x", None),
+            ("https://me@h/x", None),
+            ("https://h/x?y", None),
+            ("https://h/%zz", None),
+        ] {
+            let object = ObjectName::new("dir/a b").expect("a name");
+            let found = open(url, &Context::default()).and_then(|store| store.locate(&object));
+            assert_eq!(found.as_deref(), expected, "{url}");
+        }
+    }
+}
