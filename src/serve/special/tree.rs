@@ -7,7 +7,7 @@ use remotes::{Error, Kind, ObjectName, Op, Range, Result};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::local::open_sink;
+use super::local::Sink;
 use super::place::{Opened, Place};
 use super::worker::{Watch, Worker, cancellable};
 use crate::annex::layout;
@@ -67,15 +67,18 @@ impl Worker {
         let (opened, object) = place.named(Op::Get, name)?;
         let store = &opened.store;
         let named = |e: Error| e.object(&object).on(store.label());
-        let sink = open_sink(file).map_err(|e| named(Error::io(Op::Get, "the file to write", e)))?;
+        let sink = Sink::open(file).map_err(|e| named(Error::io(Op::Get, "the file to write", e)))?;
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
         let fetch = pump::fetch(store, &object, &sink.file, sink.have, &meter, &place.context);
         let fetched = self.watched(&mut watch, cancellable(stop.clone(), Op::Get, fetch)).await;
-        let fetched = fetched.map_err(|error| {
-            sink.leave(file);
-            named(error)
-        })?;
+        let fetched = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                sink.leave();
+                return Err(named(error));
+            }
+        };
         let Some(listed) = listed(file) else { return Ok(Reply::Success) };
         // A file in a directory may have been written to while it was read.
         let mut found = vec![(fetched.total, fetched.tag)];
@@ -88,7 +91,7 @@ impl Worker {
         }
         // It is not what will be recorded under this name, and nothing to go on from.
         sink.file.set_len(0).map_err(|e| named(Error::io(Op::Get, "the file to write", e)))?;
-        sink.leave(file);
+        sink.leave();
         Err(named(Error::new(Op::Get, Kind::Corrupt, "changed since it was listed; import again")))
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::Settings;
 use super::data::{At, Work};
-use super::local::{open_sink, open_source};
+use super::local::{Sink, open_source};
 use super::place::Place;
 use super::port::Port;
 use super::twins::Twins;
@@ -250,7 +250,12 @@ impl Worker {
         let (opened, object) = place.find(Op::Get, key, at)?;
         let store = &opened.store;
         let named = |e: Error| e.object(&object).on(store.label());
-        let sink = open_sink(file).map_err(|e| named(Error::io(Op::Get, "the file to write", e)))?;
+        let sink = match at {
+            At::Exported(_) => Sink::open_beside(file),
+            _ => Sink::open(file),
+        };
+        let unwritten = |e| named(Error::io(Op::Get, "the file to write", e));
+        let sink = sink.map_err(unwritten)?;
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
         let fetch = pump::fetch(store, &object, &sink.file, sink.have, &meter, &place.context);
@@ -259,11 +264,18 @@ impl Worker {
             format!("retrieve {}: {}, from byte {}", key.as_bytes().escape_ascii(), store.label(), sink.have),
         );
         let fetched = self.watched(&mut watch, cancellable(stop, Op::Get, fetch)).await;
-        let fetched = fetched.map_err(|error| {
-            sink.leave(file);
-            named(error)
-        })?;
-        whole(Op::Get, &**store, &object, key, fetched.total, at)?;
+        let checked = fetched.map_err(named).and_then(|fetched| {
+            whole(Op::Get, &**store, &object, key, fetched.total, at)?;
+            Ok(fetched)
+        });
+        let fetched = match checked {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                sink.leave();
+                return Err(error);
+            }
+        };
+        sink.done().map_err(unwritten)?;
         let note = format!(" lane={}", fetched.lane);
         Ok(Moved { bytes: fetched.total.saturating_sub(fetched.resumed), note })
     }
