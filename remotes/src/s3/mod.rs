@@ -117,7 +117,8 @@ impl S3 {
         let (bucket_seen, ignores_ranges) = (Cell::new(None), Cell::new(false));
         let context = context.clone();
         let belief = Belief::default();
-        let inner = Inner { config, label, context, client, pool, public, ignores_ranges, bucket_seen, copy_max, belief };
+        let inner =
+            Inner { config, label, context, client, pool, public, ignores_ranges, bucket_seen, copy_max, belief };
         Ok(Self { inner: Rc::new(inner) })
     }
 }
