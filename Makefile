@@ -1,5 +1,5 @@
 # Every target works from a fresh clone with cargo, python3, git, make, and compilers for C and C++.
-# The rest (git-annex, SeaweedFS, rclone) is installed below target/ by `make peers`, pinned.
+# The rest (git-annex, SeaweedFS, rclone and more servers) is installed below target/ by `make peers`, pinned.
 
 SHELL := /bin/bash
 PEERS := target/peers
@@ -23,7 +23,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint peers rivals bench loss fuzz clean
+.PHONY: help build demo test lint peers services rivals bench loss fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,7 +34,7 @@ build: ## the release binary: target/release/git-annex-remote-stream
 demo: build peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS of its own
 	@testdata/demo.sh $(STORE)
 
-test: lint peers ## format, clippy and every test, also against the real programs; each fuzz target for FUZZ_TIME seconds
+test: lint peers services ## format, clippy and every test, also against the real programs; each fuzz target for FUZZ_TIME seconds
 	@$(SERVE) all -- testdata/run-tests.sh
 	@testdata/run-fuzz.sh $(FUZZ_TIME)
 
@@ -44,10 +44,11 @@ lint: ## format, clippy, and whether the fuzz targets compile
 	@testdata/run-fuzz.sh check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-peers: $(PEERS)/stamp ## install git-annex, SeaweedFS, rclone and DataLad below target/
-
-$(PEERS)/stamp: testdata/peers/requirements.txt testdata/peers/install.py
+peers: ## install git-annex, SeaweedFS, rclone and DataLad below target/
 	@python3 testdata/peers/install.py $(PEERS)
+
+services: ## install what else tests run against: moto, Swift and Azurite below target/; as root, Debian's openssh-server
+	@python3 testdata/peers/install.py $(PEERS) services
 
 rivals: ## install nginx and wrk, which the bench measures beside or with (Debian and Ubuntu, as root)
 	@testdata/peers/rivals.sh
@@ -56,7 +57,7 @@ bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; r
 	cargo run --release --locked --package bench
 
 loss: peers ## random operations on each store against a model that loses nothing; OPERATIONS=10000 SEED=random STORES=
-	@$(SERVE) all -- env STREAM_TEST_SEED=$(SEED) STREAM_TEST_OPERATIONS=$(OPERATIONS) STREAM_TEST_WORLDS=$(WORLDS) \
+	@$(SERVE) weed rclone-s3 rclone-webdav -- env STREAM_TEST_SEED=$(SEED) STREAM_TEST_OPERATIONS=$(OPERATIONS) STREAM_TEST_WORLDS=$(WORLDS) \
 	  cargo test --locked --test loss_model $(STORES) -- --test-threads 1 --nocapture
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else

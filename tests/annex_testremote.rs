@@ -32,6 +32,7 @@ fn testremote_with(place: Place, with_async: bool, more: &[&str]) {
     if !with_async {
         repo.set("STREAM_ASYNC", "no");
     }
+    repo.reach(&place);
     repo.initremote("x", &place, subject(), more).ok();
     let begun = Instant::now();
     let done = repo.annex_within(words, LIMIT).ok();
@@ -39,6 +40,33 @@ fn testremote_with(place: Place, with_async: bool, more: &[&str]) {
     println!("{last} in {:.1} s", begun.elapsed().as_secs_f64());
     let count = last.split(' ').nth(1).and_then(|n| n.parse::<u32>().ok());
     assert!(count.is_some_and(|n| n >= least), "not all of it: {last}");
+}
+
+/// On a service that may not be installed here, which is said then: trees too.
+fn testremote_if_installed(place: Option<Place>) {
+    if let Some(place) = place {
+        testremote_export(place, true);
+    }
+}
+
+#[test]
+fn sftp_with_trees() {
+    testremote_if_installed(Place::sftp());
+}
+
+#[test]
+fn azblob_with_trees() {
+    testremote_if_installed(Place::azblob());
+}
+
+#[test]
+fn swift_with_trees() {
+    testremote_if_installed(Place::swift());
+}
+
+#[test]
+fn moto_with_trees() {
+    testremote_if_installed(Place::moto());
 }
 
 #[test]

@@ -28,6 +28,10 @@ pub struct Scheme {
     pub layout: Layout,
     /// True where the place is on this computer.
     pub local: bool,
+    /// True where other programs are run for it, which end some time after the store was dropped.
+    pub programs: bool,
+    /// True where it was tried on a real server.
+    pub tried: bool,
 }
 
 impl Scheme {
@@ -37,8 +41,24 @@ impl Scheme {
     }
 }
 
-const FS: Scheme = Scheme { name: "fs", own: fs::OPTIONS, common: &[], layout: Layout::Tree, local: true };
-const S3: Scheme = Scheme { name: "s3", own: s3::OPTIONS, common: &[], layout: Layout::Flat, local: false };
+const FS: Scheme = Scheme {
+    name: "fs",
+    own: fs::OPTIONS,
+    common: &[],
+    layout: Layout::Tree,
+    local: true,
+    programs: false,
+    tried: true,
+};
+const S3: Scheme = Scheme {
+    name: "s3",
+    own: s3::OPTIONS,
+    common: &[],
+    layout: Layout::Flat,
+    local: false,
+    programs: false,
+    tried: true,
+};
 
 /// Every kind of store in this build.
 pub fn schemes() -> impl Iterator<Item = Scheme> {
@@ -51,6 +71,8 @@ pub fn schemes() -> impl Iterator<Item = Scheme> {
             opendal::Layout::Flat => Layout::Flat,
         },
         local: false,
+        programs: service.scheme == "sftp",
+        tried: service.tried.is_some(),
     });
     [FS, S3].into_iter().chain(services)
 }

@@ -1,6 +1,7 @@
 //! The OpenDAL store on real WebDAV and HTTP servers.
 
 mod behind;
+#[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
 mod support;
 
 use std::io::{Read, Write as _};

@@ -1,12 +1,20 @@
 #!/usr/bin/env python3
-"""Install the pinned peers (git-annex, SeaweedFS, rclone, DataLad) below DIR.
+"""Install the pinned peers below DIR; or the services that only tests need, and sshd from the system's packages.
 
     install.py DIR
+    install.py DIR services
 
-DIR/venv holds the Python environment they come in, DIR/bin links to the
-programs themselves and to nothing else, so that putting DIR/bin in PATH does
-not also swap the caller's python. DIR/stamp is written last: it names the
-exact pins, and while it matches, this script does nothing.
+| what | where | without it |
+|---|---|---|
+| git-annex, SeaweedFS, rclone, DataLad | DIR/venv, DIR/bin | nothing is tested |
+| moto, Swift | DIR/services | said loudly |
+| Azurite, by npm | DIR/azurite | said loudly |
+| sshd, by apt-get as root | the system | said loudly |
+
+DIR/bin links to the programs themselves and to nothing else, so that putting it
+in PATH does not also swap the caller's python. Each part has a stamp, which is
+written last: it names the exact pins, and while it matches, nothing is done.
+"Said loudly" is a line NOT TESTED; where CI is set it is an error.
 """
 
 import glob
@@ -14,9 +22,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PINS = os.path.join(HERE, "requirements.txt")
+SERVICES = os.path.join(HERE, "services.txt")
+NODE = os.path.join(HERE, "azurite")
 ANNEX_NAMES = ["git-annex", "git-annex-shell", "git-remote-annex"]
 
 
@@ -24,21 +35,48 @@ def fail(text):
     sys.exit("make peers: " + text)
 
 
-def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__.strip())
-    root = os.path.abspath(sys.argv[1])
-    stamp = os.path.join(root, "stamp")
-    with open(PINS) as pins:
-        wanted = pins.read()
+def lacking(name, why):
+    print("make services: NOT TESTED: %s: %s" % (name, why), file=sys.stderr, flush=True)
+    if os.environ.get("CI"):
+        fail("CI is set, so everything has to be tested")
+
+
+def read(path):
     try:
-        with open(stamp) as have:
-            if have.read() == wanted:
-                # make compares times, so an equal stamp has to look newer than the pins.
-                os.utime(stamp)
-                return
+        with open(path) as text:
+            return text.read()
     except FileNotFoundError:
-        pass
+        return None
+
+
+def stamped(stamp, wanted):
+    if read(stamp) != wanted:
+        return False
+    # make compares times, so an equal stamp has to look newer than the pins.
+    os.utime(stamp)
+    return True
+
+
+def write(stamp, wanted):
+    with open(stamp, "w") as out:
+        out.write(wanted)
+
+
+def main():
+    words = sys.argv[1:]
+    if len(words) not in (1, 2) or words[1:] not in ([], ["services"]):
+        sys.exit(__doc__.strip())
+    root = os.path.abspath(words[0])
+    os.makedirs(root, exist_ok=True)
+    if not words[1:]:
+        return peers(root)
+    services(root)
+    azurite(root)
+    sshd()
+
+
+def pip(venv_dir, pins):
+    """Whether all pins were installed in a new environment."""
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
@@ -47,21 +85,30 @@ def main():
             "this python3 cannot make virtual environments. On Debian and Ubuntu:\n"
             "    sudo apt install python3-venv"
         )
-    shutil.rmtree(root, ignore_errors=True)
-    venv_dir = os.path.join(root, "venv")
-    python = os.path.join(venv_dir, "bin", "python3")
-    print("make peers: installing git-annex, SeaweedFS, rclone and DataLad into " + os.path.relpath(root), flush=True)
+    shutil.rmtree(venv_dir, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", venv_dir], check=True)
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--only-binary=:all:"]
-    if subprocess.run(pip + ["-r", PINS]).returncode != 0:
+    python = os.path.join(venv_dir, "bin", "python3")
+    command = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--only-binary=:all:"]
+    return subprocess.run(command + ["-r", pins]).returncode == 0
+
+
+def peers(root):
+    stamp, wanted = os.path.join(root, "stamp"), read(PINS)
+    if stamped(stamp, wanted):
+        return
+    venv_dir = os.path.join(root, "venv")
+    print("make peers: installing git-annex, SeaweedFS, rclone and DataLad into " + os.path.relpath(root), flush=True)
+    for old in ["bin", "magic.mgc", "stamp"]:
+        path = os.path.join(root, old)
+        shutil.rmtree(path) if os.path.isdir(path) else os.path.lexists(path) and os.remove(path)
+    if not pip(venv_dir, PINS):
         fail("pip could not install the pins of testdata/peers/requirements.txt (network? other machine type?)")
     link_programs(root, venv_dir)
     for program, word in [("git-annex", "version"), ("weed", "version"), ("rclone", "version"), ("datalad", "--version")]:
         done = subprocess.run([os.path.join(root, "bin", program), word], capture_output=True)
         if done.returncode != 0:
             fail("%s was installed but does not run here" % program)
-    with open(stamp, "w") as out:
-        out.write(wanted)
+    write(stamp, wanted)
 
 
 def link_programs(root, venv_dir):
@@ -77,6 +124,72 @@ def link_programs(root, venv_dir):
     os.symlink(os.path.relpath(os.path.join(os.path.dirname(found[0]), "magic.mgc"), root), os.path.join(root, "magic.mgc"))
     for name in ["weed", "rclone", "datalad"]:
         os.symlink(os.path.relpath(os.path.join(venv_dir, "bin", name), bin_dir), os.path.join(bin_dir, name))
+
+
+def services(root):
+    into = os.path.join(root, "services")
+    stamp, wanted = os.path.join(into, "stamp"), read(SERVICES)
+    if stamped(stamp, wanted):
+        return
+    print("make services: installing moto and Swift into " + os.path.relpath(into), flush=True)
+    if not pip(into, SERVICES):
+        shutil.rmtree(into, ignore_errors=True)
+        return lacking("moto, swift", "pip could not install the pins of testdata/peers/services.txt")
+    write(stamp, wanted)
+
+
+def azurite(root):
+    into = os.path.join(root, "azurite")
+    stamp, wanted = os.path.join(into, "stamp"), read(os.path.join(NODE, "package-lock.json"))
+    if stamped(stamp, wanted):
+        return
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        return lacking("azurite", "it takes node and npm (Debian: sudo apt install npm)")
+    print("make services: installing Azurite into " + os.path.relpath(into), flush=True)
+    shutil.rmtree(into, ignore_errors=True)
+    os.makedirs(into)
+    for name in ["package.json", "package-lock.json"]:
+        shutil.copy(os.path.join(NODE, name), into)
+    # Nothing of theirs is run to install it, and its optional parts are for databases that nobody has here.
+    words = ["npm", "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--loglevel=error"]
+    if subprocess.run(words, cwd=into).returncode != 0:
+        shutil.rmtree(into, ignore_errors=True)
+        return lacking("azurite", "npm could not install the pins of testdata/peers/azurite")
+    write(stamp, wanted)
+
+
+def find_sshd():
+    """The path of sshd, which wants to be called by it; None where it is not installed."""
+    return shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin")
+
+
+def sshd():
+    if find_sshd() is not None:
+        return
+    if os.getuid() != 0 or shutil.which("apt-get") is None:
+        return lacking("sftp", "OpenSSH's sshd is not installed (Debian: sudo apt install openssh-server; it may stay stopped)")
+    print("make services: installing openssh-server", flush=True)
+    # The tests start their own; that of the package must not be started here.
+    policy = "/usr/sbin/policy-rc.d"
+    made = not os.path.lexists(policy)
+    if made:
+        with tempfile.NamedTemporaryFile("w", dir="/usr/sbin", delete=False) as out:
+            out.write("#!/bin/sh\nexit 101\n")
+        os.chmod(out.name, 0o755)
+        os.rename(out.name, policy)
+    try:
+        words = ["apt-get", "install", "-y", "-q", "-q", "--no-install-recommends", "openssh-server"]
+        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdin": subprocess.DEVNULL}
+        done = subprocess.run(words, **quiet)
+        if done.returncode != 0:
+            # Old lists name packages that are no longer there.
+            subprocess.run(["apt-get", "update", "-q", "-q"], **quiet)
+            done = subprocess.run(words, **quiet)
+    finally:
+        if made:
+            os.remove(policy)
+    if done.returncode != 0 or find_sshd() is None:
+        lacking("sftp", "apt-get could not install openssh-server")
 
 
 if __name__ == "__main__":

@@ -4,18 +4,28 @@
     serve.py NAME...               print the settings, a line READY, and stay until stdin ends
     serve.py NAME... -- COMMAND    run COMMAND with the settings in its environment
 
-NAME is weed (SeaweedFS S3), rclone-s3, rclone-webdav, or all of these; or
-rclone-folding, WebDAV where case and Unicode forms make no difference in names.
-The settings are one line each, and say the same in the environment:
+NAME is weed (SeaweedFS S3), rclone-s3, rclone-webdav, sftp (OpenSSH), azurite,
+moto (S3), swift, or all of these; or rclone-folding, WebDAV where case and
+Unicode forms make no difference in names. The settings are one line each, and
+say the same in the environment:
 
     STREAM_TEST_WEED=PORT ACCESS-KEY SECRET
     STREAM_TEST_RCLONE_S3=PORT ACCESS-KEY SECRET
     STREAM_TEST_RCLONE_WEBDAV=PORT USER PASSWORD
     STREAM_TEST_RCLONE_FOLDING=PORT USER PASSWORD
+    STREAM_TEST_SFTP=PORT USER KEY-FILE
+    STREAM_TEST_AZURITE=PORT ACCOUNT KEY
+    STREAM_TEST_MOTO=PORT ACCESS-KEY SECRET
+    STREAM_TEST_SWIFT=PORT ACCOUNT TOKEN
 
-Every server demands credentials; the secrets are fresh for each start. SeaweedFS
-also knows the access key "narrow" (same secret), which may read and write
-objects but neither list nor create buckets.
+Every server but moto demands credentials; the secrets are fresh for each start.
+SeaweedFS also knows the access key "narrow" (same secret), which may read and
+write objects but neither list nor create buckets. Beside KEY-FILE is bin/ssh,
+which takes no settings but its own and knows the server's key. On azurite and
+swift there is a container "annex".
+
+What could not be installed here is "lacking WHY" in place of the rest. That is
+said loudly, before and after COMMAND, and where CI is set it is an error.
 
 Waiting for the end of stdin, not for a signal, is what makes stopping certain:
 the pipe closes even if whoever started this is killed outright. The servers in
@@ -23,9 +33,12 @@ turn get a kill from the kernel should this script die first. Their data is
 scratch, so they are killed and not asked.
 """
 
+import base64
 import contextlib
 import ctypes
+import getpass
 import glob
+import http.client
 import json
 import os
 import random
@@ -41,7 +54,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BIN = os.environ.get("STREAM_TEST_PEERS") or os.path.join(HERE, "..", "..", "target", "peers", "bin")
-NAMES = ["weed", "rclone-s3", "rclone-webdav"]
+NAMES = ["weed", "rclone-s3", "rclone-webdav", "sftp", "azurite", "moto", "swift"]
 MORE = ["rclone-folding"]  # few tests want it: they start it themselves
 READY_TIMEOUT = 60  # seconds; a start takes about one, but machines under load are slow
 BLOCK = 10  # ports reserved for one SeaweedFS
@@ -49,6 +62,10 @@ BLOCK = 10  # ports reserved for one SeaweedFS
 
 class StartFailed(Exception):
     pass
+
+
+class Lacking(Exception):
+    """It is not installed, and need not be everywhere."""
 
 
 def peer(name):
@@ -230,6 +247,159 @@ def start_rclone(stack, home, kind):
     return "STREAM_TEST_RCLONE_" + kind.upper(), "%d stream %s" % (port, secret)
 
 
+def start_sftp(stack, home):
+    import install
+
+    sshd = install.find_sshd()
+    # The system's own first: a test may have put one in PATH that leads to what is started here.
+    ssh = shutil.which("ssh", path="/usr/bin:/usr/local/bin:" + os.environ.get("PATH", ""))
+    if sshd is None or ssh is None:
+        raise Lacking("OpenSSH's sshd is not installed (Debian: sudo apt install openssh-server)")
+    home = os.path.join(home, "sftp")
+    os.makedirs(os.path.join(home, "bin"), mode=0o700)
+    at = lambda name: os.path.join(home, name)  # noqa: E731
+    for name in ["host", "key"]:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", at(name)], check=True)
+    if os.getuid() == 0:
+        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # as root it insists, though nothing is ever in there
+    with open(at("host.pub")) as public, open(at("known_hosts"), "w") as out:
+        out.write("stream-test " + public.read())
+    with open(at("ssh_config"), "w") as out:
+        # One name for the server, whatever port or relay leads to it.
+        out.write("Host *\n  HostKeyAlias stream-test\n  IdentitiesOnly yes\n  IdentityAgent none\n")
+        out.write("  GlobalKnownHostsFile /dev/null\n  UserKnownHostsFile %s\n" % at("known_hosts"))
+    with open(at("bin/ssh"), "w") as out:
+        out.write('#!/bin/sh\nexec %s -F %s "$@"\n' % (ssh, at("ssh_config")))
+    os.chmod(at("bin/ssh"), 0o755)
+    with port_block() as port:
+        with open(at("sshd_config"), "w") as out:
+            for line in [
+                "ListenAddress 127.0.0.1:%d" % port,
+                "HostKey " + at("host"),
+                "AuthorizedKeysFile " + at("key.pub"),
+                "PidFile none",
+                "StrictModes no",  # the temporary directory is everybody's
+                "UsePAM no",
+                "AuthenticationMethods publickey",
+                "PermitRootLogin prohibit-password",
+                "ForceCommand internal-sftp",
+                "Subsystem sftp internal-sftp",
+                "AllowTcpForwarding no",
+                "AllowAgentForwarding no",
+                "X11Forwarding no",
+                "PermitTTY no",
+                "MaxStartups 1000",
+                "MaxSessions 1000",
+                "UseDNS no",
+            ]:
+                out.write(line + "\n")
+        process = spawn([sshd, "-D", "-e", "-f", at("sshd_config")], home, at("log"))
+        stack.callback(kill_all, process)
+        wait_until(process, at("log"), lambda: banner(port))
+    return "STREAM_TEST_SFTP", "%d %s %s" % (port, getpass.getuser(), at("key"))
+
+
+def banner(port):
+    """Whether something that speaks SSH is there."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as s:
+            return s.recv(8).startswith(b"SSH-2.0")
+    except OSError:
+        return False
+
+
+def start_azurite(stack, home):
+    script = os.path.join(BIN, "..", "azurite", "node_modules", "azurite", "dist", "src", "blob", "main.js")
+    if shutil.which("node") is None or not os.path.exists(script):
+        raise Lacking("Azurite is not installed: it takes node and npm (Debian: sudo apt install npm), then `make services`")
+    home = os.path.join(home, "azurite")
+    os.makedirs(home)
+    log = os.path.join(home, "log")
+    secret = base64.b64encode(secrets.token_bytes(32)).decode()
+    with port_block() as port:
+        command = ["node", script, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", home]
+        command += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+        process = spawn(command, home, log, AZURITE_ACCOUNTS="stream:" + secret)
+        stack.callback(kill, process)
+        status = wait_until(process, log, lambda: http_status(port))
+    if status not in (400, 401, 403):
+        raise StartFailed("Azurite answers %d to a request without credentials: authentication is off" % status)
+    container = {
+        "RCLONE_CONFIG": "",
+        "RCLONE_AZUREBLOB_ACCOUNT": "stream",
+        "RCLONE_AZUREBLOB_KEY": secret,
+        "RCLONE_AZUREBLOB_ENDPOINT": "http://127.0.0.1:%d/stream" % port,
+    }
+    done = subprocess.run(
+        [peer("rclone"), "mkdir", ":azureblob:annex"], env={**clean_environment(home), **container}, capture_output=True
+    )
+    if done.returncode != 0:
+        raise StartFailed("Azurite makes no container: %s" % done.stderr.decode(errors="replace"))
+    return "STREAM_TEST_AZURITE", "%d stream %s" % (port, secret)
+
+
+def python_of(name):
+    python = os.path.join(BIN, "..", "services", "bin", "python3")
+    if not os.access(python, os.X_OK):
+        raise Lacking("%s is not installed: run `make services`, which says why not" % name)
+    return python
+
+
+def start_moto(stack, home):
+    python = python_of("moto")
+    home = os.path.join(home, "moto")
+    os.makedirs(home)
+    log = os.path.join(home, "log")
+    with port_block() as port:
+        command = [python, os.path.join(os.path.dirname(python), "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+        process = spawn(command, home, log)
+        stack.callback(kill, process)
+        wait_until(process, log, lambda: http_status(port))
+    return "STREAM_TEST_MOTO", "%d stream %s" % (port, secrets.token_hex(20))
+
+
+def start_swift(stack, home):
+    python = python_of("Swift")
+    home = os.path.join(home, "swift")
+    os.makedirs(home)
+    log = os.path.join(home, "log")
+    token = secrets.token_hex(20)
+    process = spawn([python, "-W", "ignore", os.path.join(HERE, "openstack.py"), home, token], home, log)
+    stack.callback(kill, process)
+
+    def address():
+        with open(log, errors="replace") as text:
+            found = re.search(r"^port (\d+)$", text.read(), re.MULTILINE)
+        return int(found.group(1)) if found else None
+
+    port = wait_until(process, log, address)
+    if wait_until(process, log, lambda: http_status(port)) != 401:
+        raise StartFailed("Swift does not refuse a request without a token")
+    put = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_TIMEOUT)
+    put.request("PUT", "/v1/AUTH_stream/annex", headers={"X-Auth-Token": token})
+    if put.getresponse().status not in (201, 202):
+        raise StartFailed("Swift makes no container:\n" + tail(log))
+    return "STREAM_TEST_SWIFT", "%d AUTH_stream %s" % (port, token)
+
+
+def kill_all(process):
+    """With those it started for its connections, which sshd puts into sessions of their own."""
+    children = {}
+    for stat in glob.glob("/proc/[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError), open(stat, errors="replace") as text:
+            parent = int(text.read().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.split("/")[2]))
+    todo, below = [process.pid], []
+    while todo:
+        found = children.get(todo.pop(), [])
+        todo += found
+        below += found
+    kill(process)
+    for pid in below:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def kill(process):
     with contextlib.suppress(ProcessLookupError):
         process.kill()
@@ -237,9 +407,26 @@ def kill(process):
 
 
 def start(stack, name, home):
-    if name == "weed":
-        return start_weed(stack, home)
-    return start_rclone(stack, home, name.removeprefix("rclone-"))
+    others = {
+        "weed": start_weed,
+        "sftp": start_sftp,
+        "azurite": start_azurite,
+        "moto": start_moto,
+        "swift": start_swift,
+    }
+    if name not in others:
+        return start_rclone(stack, home, name.removeprefix("rclone-"))
+    try:
+        return others[name](stack, home)
+    except Lacking as e:
+        not_tested(name, str(e))
+        if os.environ.get("CI"):
+            raise StartFailed("CI is set, so everything has to be tested")
+        return "STREAM_TEST_" + name.upper(), "lacking %s" % e
+
+
+def not_tested(name, why):
+    print("serve.py: NOT TESTED: %s: %s" % (name, why), file=sys.stderr, flush=True)
 
 
 def run(command, settings):
@@ -271,7 +458,11 @@ def main():
         with contextlib.ExitStack() as stack:
             settings = dict(start(stack, name, home) for name in names)
             if command:
-                return run(command, settings)
+                code = run(command, settings)
+                for name, value in settings.items():
+                    if value.startswith("lacking "):
+                        not_tested(name.removeprefix("STREAM_TEST_").lower(), value.removeprefix("lacking "))
+                return code
             for name, value in settings.items():
                 print("%s=%s" % (name, value))
             print("READY", flush=True)

@@ -136,6 +136,14 @@ impl Repo {
         run(self.command(Path::new("git")).args(words), LIMIT)
     }
 
+    /// Lets every later command reach `place`: over ssh it takes an `ssh` that knows the server.
+    pub fn reach(&mut self, place: &Place) {
+        if let Place::Sftp(server, ..) = place {
+            let path = format!("{}:{}", server.ssh().display(), self.get("PATH"));
+            self.set("PATH", path);
+        }
+    }
+
     /// `git annex initremote NAME` for `place`, unencrypted, with further options.
     #[track_caller]
     pub fn initremote(&self, name: &str, place: &Place, whose: Whose, more: &[&str]) -> Done {

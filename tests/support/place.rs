@@ -1,4 +1,5 @@
-//! Where a test stores: a directory, a bucket, a WebDAV folder, each nameable to ours and to git-annex's own type.
+//! Where a test stores: a directory, a bucket, a WebDAV folder, each nameable to ours and to git-annex's own type; and
+//! services that git-annex has no type for.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -35,6 +36,12 @@ pub enum Place {
     S3(&'static Server, String, u16),
     /// A folder of a WebDAV server.
     Webdav(&'static Server, String),
+    /// A directory of a server of files over ssh, and the port by which to reach it. It is on this machine; removed on drop.
+    Sftp(&'static Server, std::sync::Arc<tempfile::TempDir>, u16),
+    /// A name within the container `annex` of Azurite, and the port by which to reach it.
+    Azblob(&'static Server, String, u16),
+    /// A name within the container `annex` of Swift, and the port by which to reach it.
+    Swift(&'static Server, String, u16),
 }
 
 impl Place {
@@ -65,19 +72,51 @@ impl Place {
         Place::Webdav(servers::rclone_folding(), unique("test"))
     }
 
+    /// A bucket yet to be made on moto, where that is installed.
+    pub fn moto() -> Option<Place> {
+        let server = servers::moto()?;
+        Some(Place::S3(server, unique("test"), server.port))
+    }
+
+    /// A fresh directory behind sshd, where that is installed.
+    pub fn sftp() -> Option<Place> {
+        let server = servers::sftp()?;
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Some(Place::Sftp(server, std::sync::Arc::new(dir), server.port))
+    }
+
+    /// A fresh name on Azurite, where that is installed.
+    pub fn azblob() -> Option<Place> {
+        let server = servers::azurite()?;
+        Some(Place::Azblob(server, unique("test"), server.port))
+    }
+
+    /// A fresh name on Swift, where that is installed.
+    pub fn swift() -> Option<Place> {
+        let server = servers::swift()?;
+        Some(Place::Swift(server, unique("test"), server.port))
+    }
+
     /// The same bucket or folder through another port: a relay.
     pub fn through(&self, port: u16) -> Place {
         match self {
             Place::S3(server, bucket, _) => Place::S3(server, bucket.clone(), port),
             Place::Webdav(server, folder) => Place::Webdav(server.through(port), folder.clone()),
             Place::Fs(_) => panic!("a directory is not reached through a relay"),
+            Place::Sftp(server, dir, _) => Place::Sftp(server, dir.clone(), port),
+            Place::Azblob(server, name, _) => Place::Azblob(server, name.clone(), port),
+            Place::Swift(server, name, _) => Place::Swift(server, name.clone(), port),
         }
     }
 
     /// The port of its server.
     pub fn port(&self) -> u16 {
         match self {
-            Place::S3(server, ..) | Place::Webdav(server, _) => server.port,
+            Place::S3(server, ..)
+            | Place::Webdav(server, _)
+            | Place::Sftp(server, ..)
+            | Place::Azblob(server, ..)
+            | Place::Swift(server, ..) => server.port,
             Place::Fs(_) => panic!("a directory has no server"),
         }
     }
@@ -110,6 +149,32 @@ impl Place {
             (Place::Webdav(server, folder), Whose::Theirs) => {
                 (&["type=webdav"], vec![format!("url={}/{folder}", server.endpoint())])
             }
+            (Place::Sftp(server, dir, port), _) => (
+                &["scheme=sftp"],
+                vec![
+                    format!("endpoint=ssh://127.0.0.1:{port}"),
+                    format!("root={}", dir.path().display()),
+                    format!("user={}", server.user),
+                    format!("key={}", server.secret),
+                ],
+            ),
+            (Place::Azblob(server, name, port), _) => (
+                &["scheme=azblob", "container=annex"],
+                vec![
+                    format!("endpoint=http://127.0.0.1:{port}/{}", server.user),
+                    format!("root=/{name}"),
+                    format!("account_name={}", server.user),
+                    format!("account_key={}", server.secret),
+                ],
+            ),
+            (Place::Swift(server, name, port), _) => (
+                &["scheme=swift", "container=annex"],
+                vec![
+                    format!("endpoint=http://127.0.0.1:{port}/v1/{}", server.user),
+                    format!("root=/{name}"),
+                    format!("token={}", server.secret),
+                ],
+            ),
         };
         let external: &[&str] = if whose == Whose::Ours { &["type=external", "externaltype=stream"] } else { &[] };
         let fixed = external.iter().chain(common).map(|s| s.to_string());
@@ -119,7 +184,7 @@ impl Place {
     /// The credentials, as git-annex takes them from the environment at initremote.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         match self {
-            Place::Fs(_) => Vec::new(),
+            Place::Fs(_) | Place::Sftp(..) | Place::Azblob(..) | Place::Swift(..) => Vec::new(),
             Place::S3(server, ..) => {
                 vec![("AWS_ACCESS_KEY_ID", server.user.clone()), ("AWS_SECRET_ACCESS_KEY", server.secret.clone())]
             }
@@ -132,16 +197,19 @@ impl Place {
     /// The secret that must not show up anywhere, if the place has one.
     pub fn secret(&self) -> Option<&str> {
         match self {
-            Place::Fs(_) => None,
-            Place::S3(server, ..) | Place::Webdav(server, _) => Some(&server.secret),
+            Place::Fs(_) | Place::Sftp(..) => None,
+            Place::S3(server, ..) | Place::Webdav(server, _) | Place::Azblob(server, ..) | Place::Swift(server, ..) => {
+                Some(&server.secret)
+            }
         }
     }
 
-    /// The directory of an fs place.
+    /// The directory of a place on this machine.
     pub fn path(&self) -> PathBuf {
         match self {
             Place::Fs(dir) => dir.path().to_path_buf(),
-            _ => panic!("only fs places have a path"),
+            Place::Sftp(_, dir, _) => dir.path().to_path_buf(),
+            _ => panic!("only places on this machine have a path"),
         }
     }
 
@@ -160,8 +228,8 @@ impl Place {
 
     /// The same but for those below a directory.
     pub fn files_but(&self, below: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        if let Place::Fs(dir) = self {
-            let mut files = files_below(dir.path());
+        if let Place::Fs(_) | Place::Sftp(..) = self {
+            let mut files = files_below(&self.path());
             files.retain(|name, _| below.is_empty() || !name.starts_with(below.as_bytes()));
             return files;
         }
@@ -197,10 +265,10 @@ impl Place {
     /// Removes a directory there that is empty, where there are directories.
     pub fn remove_dir(&self, name: &str) {
         match self {
-            Place::Fs(dir) => {
-                let _ = std::fs::remove_dir(dir.path().join(name));
+            Place::Fs(_) | Place::Sftp(..) => {
+                let _ = std::fs::remove_dir(self.path().join(name));
             }
-            Place::S3(..) => {}
+            Place::S3(..) | Place::Azblob(..) | Place::Swift(..) => {}
             Place::Webdav(..) => {
                 let mut command = self.command(&["rmdir"], &format!("/{name}"));
                 let _ = run(&mut command, Duration::from_secs(60));
@@ -231,8 +299,18 @@ impl Place {
         let mut command = Command::new(servers::peers().join("rclone"));
         command.args(words).env_clear().env("HOME", "/nonexistent").env("RCLONE_CONFIG", "");
         match self {
-            Place::Fs(dir) => {
-                command.arg(format!("{}{below}", dir.path().display()));
+            Place::Fs(_) | Place::Sftp(..) => {
+                command.arg(format!("{}{below}", self.path().display()));
+            }
+            Place::Azblob(server, name, _) => {
+                command.env("RCLONE_AZUREBLOB_ACCOUNT", &server.user).env("RCLONE_AZUREBLOB_KEY", &server.secret);
+                command.env("RCLONE_AZUREBLOB_ENDPOINT", format!("{}/{}", server.endpoint(), server.user));
+                command.arg(format!(":azureblob:annex/{name}{below}"));
+            }
+            Place::Swift(server, name, _) => {
+                command.env("RCLONE_SWIFT_AUTH_TOKEN", &server.secret);
+                command.env("RCLONE_SWIFT_STORAGE_URL", format!("{}/v1/{}", server.endpoint(), server.user));
+                command.arg(format!(":swift:annex/{name}{below}"));
             }
             Place::S3(server, bucket, _) => {
                 command.env("RCLONE_CONFIG_T_TYPE", "s3").env("RCLONE_CONFIG_T_PROVIDER", "Other");

@@ -34,6 +34,8 @@ const LEFT_OUT: &[(&str, Odd, &str)] = &[
     ("webdav", Odd::Forms, "rclone's server takes one for the other"),
     ("rclone s3", Odd::Forms, "rclone's server takes one for the other"),
     ("seaweedfs", Odd::Backslash, "the server makes a slash of it"),
+    ("opendal", Odd::Ends, "refused: OpenDAL trims them"),
+    ("opendal", Odd::Bytes, "names there are UTF-8"),
     ("s3", Odd::Bytes, "names there are UTF-8"),
     ("webdav", Odd::Bytes, "names there are UTF-8"),
     ("external", Odd::Lines, "its protocol is lines"),
@@ -167,6 +169,9 @@ fn kinds(place: &Place) -> &'static [&'static str] {
         Place::S3(server, ..) if server.port == weed().port => &["s3", "seaweedfs"],
         Place::S3(..) => &["s3", "rclone s3"],
         Place::Webdav(..) => &["webdav"],
+        Place::Sftp(..) => &["sftp", "opendal"],
+        Place::Azblob(..) => &["azblob", "opendal"],
+        Place::Swift(..) => &["swift", "opendal"],
     }
 }
 

@@ -1,4 +1,5 @@
-//! The real servers: SeaweedFS S3, `rclone serve s3`, `rclone serve webdav`, all on loopback and with authentication.
+//! The real servers: SeaweedFS S3, `rclone serve s3`, `rclone serve webdav`, sshd, Azurite, moto and Swift, all on loopback
+//! and (but for moto) with authentication.
 //!
 //! `testdata/peers/serve.py` starts and stops them. Its stdin is a pipe from here, so they also go away when this
 //! process is killed or a static is never dropped. Under `make test` one set serves every test process, named in the
@@ -20,6 +21,14 @@ pub enum Kind {
     RcloneWebdav,
     /// The same, where case and forms of Unicode make no difference in names.
     RcloneFolding,
+    /// OpenSSH's sshd, which serves files and nothing else; what is written is the user's.
+    Sftp,
+    /// Azurite, with a container `annex`.
+    Azurite,
+    /// moto, a third S3, which takes any credentials.
+    Moto,
+    /// OpenStack Swift, with a container `annex`.
+    Swift,
 }
 
 impl Kind {
@@ -29,6 +38,10 @@ impl Kind {
             Kind::RcloneS3 => "rclone-s3",
             Kind::RcloneWebdav => "rclone-webdav",
             Kind::RcloneFolding => "rclone-folding",
+            Kind::Sftp => "sftp",
+            Kind::Azurite => "azurite",
+            Kind::Moto => "moto",
+            Kind::Swift => "swift",
         }
     }
 
@@ -38,6 +51,10 @@ impl Kind {
             Kind::RcloneS3 => "STREAM_TEST_RCLONE_S3",
             Kind::RcloneWebdav => "STREAM_TEST_RCLONE_WEBDAV",
             Kind::RcloneFolding => "STREAM_TEST_RCLONE_FOLDING",
+            Kind::Sftp => "STREAM_TEST_SFTP",
+            Kind::Azurite => "STREAM_TEST_AZURITE",
+            Kind::Moto => "STREAM_TEST_MOTO",
+            Kind::Swift => "STREAM_TEST_SWIFT",
         }
     }
 }
@@ -49,7 +66,7 @@ pub struct Server {
     pub port: u16,
     /// Access key id or user name with all rights.
     pub user: String,
-    /// The secret that belongs to `user`; fresh for each start.
+    /// The secret that belongs to `user`; fresh for each start. For sshd it is the path of the private key.
     pub secret: String,
     process: Mutex<Option<Child>>,
 }
@@ -78,6 +95,30 @@ pub fn rclone_folding() -> &'static Server {
     SERVER.get_or_init(|| Server::shared(Kind::RcloneFolding))
 }
 
+/// OpenSSH's sshd, one for all tests; `None`, said loudly, where it is not installed.
+pub fn sftp() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| Server::shared_if_installed(Kind::Sftp)).as_ref()
+}
+
+/// Azurite, likewise.
+pub fn azurite() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| Server::shared_if_installed(Kind::Azurite)).as_ref()
+}
+
+/// moto, likewise.
+pub fn moto() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| Server::shared_if_installed(Kind::Moto)).as_ref()
+}
+
+/// OpenStack Swift, likewise.
+pub fn swift() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(|| Server::shared_if_installed(Kind::Swift)).as_ref()
+}
+
 /// The directory that holds git-annex, weed and rclone. Panics, naming `make peers`, when they are not installed.
 pub fn peers() -> PathBuf {
     let dir = match std::env::var_os("STREAM_TEST_PEERS") {
@@ -102,6 +143,11 @@ pub fn unique(prefix: &str) -> String {
 impl Server {
     /// Start a server of one's own, stopped on drop. For tests that stop or damage it; others share.
     pub fn start(kind: Kind) -> Server {
+        Self::try_start(kind).unwrap_or_else(|| panic!("{kind:?} is not installed"))
+    }
+
+    /// The same; `None`, said loudly, where it is not installed.
+    pub fn try_start(kind: Kind) -> Option<Server> {
         peers();
         let mut child = Command::new("python3")
             .arg(top().join("testdata/peers/serve.py"))
@@ -120,9 +166,18 @@ impl Server {
             }
         }
         let setting = setting.unwrap_or_else(|| panic!("{kind:?} did not start; serve.py says why on stderr"));
-        let server = Server::parse(&setting);
+        let Some(server) = Server::parse(kind, &setting) else {
+            drop(child.stdin.take());
+            let _ = child.wait();
+            return None;
+        };
         *server.process.lock().expect("no holder panics") = Some(child);
-        server
+        Some(server)
+    }
+
+    /// The directory of the `ssh` that knows the server and none of the user's own settings. For sshd.
+    pub fn ssh(&self) -> PathBuf {
+        Path::new(&self.secret).with_file_name("bin")
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -146,17 +201,27 @@ impl Server {
     }
 
     fn shared(kind: Kind) -> Server {
+        Self::shared_if_installed(kind).unwrap_or_else(|| panic!("{kind:?} is not installed"))
+    }
+
+    fn shared_if_installed(kind: Kind) -> Option<Server> {
         match std::env::var(kind.variable()) {
-            Ok(setting) => Server::parse(&setting),
-            Err(_) => Server::start(kind),
+            Ok(setting) => Server::parse(kind, &setting),
+            Err(_) => Server::try_start(kind),
         }
     }
 
-    fn parse(setting: &str) -> Server {
-        let words: Vec<&str> = setting.split(' ').collect();
+    /// Panics where something is lacking and CI is set: there all is to be tested.
+    fn parse(kind: Kind, setting: &str) -> Option<Server> {
+        if let Some(why) = setting.strip_prefix("lacking ") {
+            eprintln!("NOT TESTED: {kind:?}: {why}");
+            assert!(std::env::var_os("CI").is_none(), "CI is set, so {kind:?} has to be tested");
+            return None;
+        }
+        let words: Vec<&str> = setting.splitn(3, ' ').collect();
         let [port, user, secret] = words[..] else { panic!("PORT USER SECRET expected, not {setting:?}") };
         let port = port.parse().expect("a port number");
-        Server { port, user: user.to_string(), secret: secret.to_string(), process: Mutex::new(None) }
+        Some(Server { port, user: user.to_string(), secret: secret.to_string(), process: Mutex::new(None) })
     }
 }
 

@@ -59,7 +59,8 @@ impl Tracked {
 
     /// The same of this repository.
     #[track_caller]
-    pub fn of(repo: Repo, server: Whose, place: Place, remote: Whose, tracked: &str, wire: Wire) -> Tracked {
+    pub fn of(mut repo: Repo, server: Whose, place: Place, remote: Whose, tracked: &str, wire: Wire) -> Tracked {
+        repo.reach(&place);
         repo.initremote(NAME, &place, remote, &["exporttree=yes", "annexobjects=yes"]).ok();
         for (name, value) in [("annex-proxy", "true"), ("annex-tracking-branch", tracked)] {
             repo.git(&["config", &format!("remote.{NAME}.{name}"), value]).ok();

@@ -339,6 +339,8 @@ impl Store for OpendalStore {
     /// The name too: many services make an ETag of length and time alone, which two files may share.
     fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
         let name = crate::tree::fingerprint(object.as_bytes());
+        // The length is there already.
+        let tag = tag.map(|tag| tag.strip_prefix(tree::TIME).and_then(|_| tag.split(' ').next()).unwrap_or(tag));
         tag.map(|tag| format!("{len}-{name:016x}-{}", crate::tree::plain(tag)))
     }
 }

@@ -60,6 +60,8 @@ pub struct Service {
     pub options: &'static [Spec],
     /// What else a user should know.
     pub note: &'static str,
+    /// The real server it was tried with, and when; `None` where nobody did.
+    pub tried: Option<&'static str>,
     /// Absent where the feature is off.
     pub(super) build: Option<Build>,
     /// Every option name OpenDAL knows.
@@ -76,6 +78,11 @@ impl Service {
     /// True where a directory that is removed while something comes into it stays. Elsewhere all goes that is in it.
     pub(super) fn spares_full_directories(&self) -> bool {
         self.scheme == "sftp"
+    }
+
+    /// True where a list tells the same tag as a look at each. OpenDAL leaves Swift's ETags out of lists.
+    pub(super) fn lists_tags(&self) -> bool {
+        self.scheme != "swift"
     }
 
     /// Whether a name comes back from it as it was given. Errors: why not.
@@ -140,9 +147,19 @@ const OAUTH: &[Spec] = &[ROOT, ACCESS_TOKEN, REFRESH_TOKEN, CLIENT_ID, CLIENT_SE
 /// Most parts of one upload where nothing else is known; S3 set the custom.
 const PARTS: Intake = Intake::Parts(10_000);
 
+/// How services are tried that are in the tests.
+macro_rules! tried {
+    () => {
+        None
+    };
+    ($with:literal) => {
+        Some($with)
+    };
+}
+
 macro_rules! service {
     ($feature:literal $scheme:literal $builder:ident: $layout:ident, $intake:expr, $commit:ident, width $width:literal;
-     required [$($required:literal),*]; options $options:expr; $note:literal) => {
+     required [$($required:literal),*]; options $options:expr; $note:literal $(; tried $tried:literal)?) => {
         Service {
             scheme: $scheme,
             feature: $feature,
@@ -153,6 +170,7 @@ macro_rules! service {
             required: &[$($required),*],
             options: $options,
             note: $note,
+            tried: tried!($($tried)?),
             build: {
                 #[cfg(feature = $feature)]
                 let built: Option<Build> = Some(build::<opendal::services::$builder>);
@@ -179,13 +197,15 @@ macro_rules! service {
 pub const SERVICES: &[Service] = &[
     service!("service-webdav" "webdav" Webdav: Tree, Intake::Whole, Rename, width 1;
         required ["endpoint"]; options &[ENDPOINT, ROOT, USERNAME, PASSWORD, TOKEN];
-        "The server must know MOVE."),
+        "The server must know MOVE.";
+        tried "`rclone serve webdav` 1.75.2, every `make test`"),
     service!("service-sftp" "sftp" Sftp: Tree, Intake::Stream, Rename, width 1;
         required ["endpoint"]; options &[ENDPOINT, ROOT,
             plain("user", "OpenDAL: name of the user"),
             plain("key", "OpenDAL: path of the private key"),
             plain("known_hosts_strategy", "OpenDAL: Strict, Accept (new hosts) or Add (any host)")];
-        "Runs the `ssh` program; keys only, no passwords."),
+        "Runs the `ssh` program; keys only, no passwords.";
+        tried "OpenSSH's sshd of the system, every `make test`"),
     service!("service-azblob" "azblob" Azblob: Flat, PARTS, Service, width 4;
         required ["container", "endpoint"]; options &[ENDPOINT, ROOT, ACCOUNT, ACCOUNT_KEY, SAS,
             plain("container", "OpenDAL: name of the container"),
@@ -193,7 +213,8 @@ pub const SERVICES: &[Service] = &[
             plain("encryption_key_sha256", "OpenDAL: digest of encryption_key"),
             plain("encryption_algorithm", "OpenDAL: AES256"),
             plain("skip_signature", "OpenDAL: true to read without credentials")];
-        "Blocks of an aborted upload expire after a week."),
+        "Blocks of an aborted upload expire after a week.";
+        tried "Azurite 3.35.0, every `make test`"),
     service!("service-gcs" "gcs" Gcs: Flat, PARTS, Service, width 4;
         required ["bucket"]; options &[BUCKET, ENDPOINT, ROOT, TOKEN,
             plain("scope", "OpenDAL: OAuth scope"),
@@ -217,10 +238,12 @@ pub const SERVICES: &[Service] = &[
             plain("container", "OpenDAL: name of the container"),
             secret("temp_url_key", "OpenDAL: key that signs temporary URLs"),
             plain("temp_url_hash_algorithm", "OpenDAL: sha1, sha256 or sha512")];
-        "In one request: segments would stay behind when an object is removed."),
+        "In one request: segments would stay behind when an object is removed.";
+        tried "OpenStack Swift 2.38.3, every `make test`"),
     service!("service-http" "http" Http: Tree, Intake::Nothing, Service, width 4;
         required ["endpoint"]; options &[ENDPOINT, ROOT, USERNAME, PASSWORD, TOKEN];
-        "Any web server."),
+        "Any web server.";
+        tried "`rclone serve http` 1.75.2, every `make test`"),
     service!("service-aliyun-drive" "aliyun-drive" AliyunDrive: Tree, PARTS, Service, width 1;
         required ["drive_type"]; options &[ROOT, ACCESS_TOKEN, REFRESH_TOKEN, CLIENT_ID, CLIENT_SECRET,
             plain("drive_type", "OpenDAL: default, resource or backup")];

@@ -176,6 +176,7 @@ fn bare(scheme: &'static str, layout: Layout, intake: Intake, commit: Commit, bu
         required: &[],
         options: ROOT_ONLY,
         note: "",
+        tried: None,
         build: Some(build),
         known: None,
     }
@@ -237,7 +238,7 @@ fn the_table_of_services_is_the_documented_one() {
 
 fn table() -> String {
     let mut out = String::from(
-        "| scheme | write | unfinished objects | layout | options (required in bold, secrets in italics) | notes |\n|---|---|---|---|---|---|\n",
+        "| scheme | write | unfinished objects | layout | options (required in bold, secrets in italics) | tried with, and when | notes |\n|---|---|---|---|---|---|---|\n",
     );
     for s in SERVICES {
         let write = match s.intake {
@@ -266,9 +267,10 @@ fn table() -> String {
             .collect();
         let default = if DEFAULT.contains(&s.scheme) { "" } else { " †" };
         out.push_str(&format!(
-            "| {}{default} | {write} | {commit} | {layout} | {} | {} |\n",
+            "| {}{default} | {write} | {commit} | {layout} | {} | {} | {} |\n",
             s.scheme,
             options.join(", "),
+            s.tried.unwrap_or("never"),
             s.note
         ));
     }

@@ -16,9 +16,11 @@ use crate::fold::Folding;
 use crate::retry::Backoff;
 use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stat, Store, Stored, Trees, Write};
 
-/// What changes with the content: an ETag, or else the time of the last change.
+/// What changes with the content: an ETag, or else the time of the last change and the length, since some services tell times
+/// in seconds (sftp).
 pub(super) fn tag(meta: &Metadata) -> Option<String> {
-    meta.etag().map(str::to_string).or_else(|| meta.last_modified().map(|time| format!("{TIME}{time}")))
+    let time = || meta.last_modified().map(|time| format!("{TIME}{time} {}", meta.content_length()));
+    meta.etag().map(str::to_string).or_else(time)
 }
 
 /// How a tag begins that is a time, which no request can be made to depend on.
@@ -239,8 +241,8 @@ impl Walk {
         };
         let told = Stat { len: meta.content_length(), tag: tag(&meta), version: None };
         // Not every service tells all of it in a list.
-        let stat =
-            if meta.is_file() && told.tag.is_some() { Some(told) } else { self.link.look(Op::List, &path).await? };
+        let is_all = meta.is_file() && told.tag.is_some() && self.link.service.lists_tags();
+        let stat = if is_all { Some(told) } else { self.link.look(Op::List, &path).await? };
         page.entries.extend(stat.map(|stat| Entry { name, len: stat.len, tag: stat.tag }));
         Ok(())
     }

@@ -85,33 +85,59 @@ pub struct Relay {
     /// Where it listens.
     pub endpoint: String,
     gate: Arc<(Mutex<bool>, Condvar)>,
+    stalled: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Relay {
     /// Listens for connections to `target`, and lets `allowance` bytes through to it on each.
     pub fn start(target: &str, allowance: usize) -> Self {
+        Self::both_ways(target, allowance, usize::MAX)
+    }
+
+    /// The same for what comes back from it.
+    pub fn start_back(target: &str, allowance: usize) -> Self {
+        Self::both_ways(target, usize::MAX, allowance)
+    }
+
+    fn both_ways(target: &str, there: usize, back: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let address = target.strip_prefix("http://").expect("an address").to_string();
         let gate_of_all = Arc::clone(&gate);
+        let stalled = Arc::new((Mutex::new(false), Condvar::new()));
+        let stalled_of_all = Arc::clone(&stalled);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(&address) else { continue };
                 let (client, server) = (Arc::new(client), Arc::new(server));
-                let (to, from, gate) = (Arc::clone(&server), Arc::clone(&client), Arc::clone(&gate_of_all));
-                std::thread::spawn(move || {
-                    if carry(&from, &to, allowance) {
-                        let (cut, changed) = &*gate;
-                        let _cut = changed.wait_while(cut.lock().expect("no panic"), |cut| !*cut).expect("no panic");
-                    }
-                    let _ = from.shutdown(Shutdown::Both);
-                    let _ = to.shutdown(Shutdown::Both);
-                });
-                std::thread::spawn(move || carry(&server, &client, usize::MAX));
+                for (from, to, allowance) in [(&client, &server, there), (&server, &client, back)] {
+                    let (from, to, gate) = (Arc::clone(from), Arc::clone(to), Arc::clone(&gate_of_all));
+                    let stalled = Arc::clone(&stalled_of_all);
+                    std::thread::spawn(move || {
+                        if carry(&from, &to, allowance) {
+                            *stalled.0.lock().expect("no panic") = true;
+                            stalled.1.notify_all();
+                            let (cut, changed) = &*gate;
+                            let _cut =
+                                changed.wait_while(cut.lock().expect("no panic"), |cut| !*cut).expect("no panic");
+                        }
+                        let _ = from.shutdown(Shutdown::Both);
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
             }
         });
-        Self { endpoint, gate }
+        Self { endpoint, gate, stalled }
+    }
+
+    /// Waits until a connection stalls: for a thread that may.
+    pub fn wait_stalled(&self) -> impl FnOnce() + Send + use<> {
+        let stalled = Arc::clone(&self.stalled);
+        move || {
+            let (is, changed) = &*stalled;
+            drop(changed.wait_while(is.lock().expect("no panic"), |is| !*is).expect("no panic"));
+        }
     }
 
     /// Breaks off all connections that stall, now and later.

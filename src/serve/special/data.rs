@@ -117,6 +117,8 @@ enum End {
 
 async fn serve(port: &Arc<Port>, worker: Worker, mut inbox: mpsc::UnboundedReceiver<Task>) -> std::io::Result<End> {
     let mut signals = Signals::new()?;
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let at_first = alive();
     let (stop, stopped) = watch::channel(false);
     let worker = std::rc::Rc::new(worker);
     let mut tasks = JoinSet::new();
@@ -145,6 +147,14 @@ async fn serve(port: &Arc<Port>, worker: Worker, mut inbox: mpsc::UnboundedRecei
     let all = async {
         while tasks.join_next().await.is_some() {}
         worker.tidy().await;
+        if worker.has_programs() {
+            // An `ssh` that nobody told to end stays for good, with its connection. Those who keep it tell it when all else of
+            // the store is gone, and say to nobody that they have.
+            drop(worker);
+            while alive() > at_first {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
     };
     tokio::select! {
         _ = tokio::time::timeout(patience, all) => Ok(end),

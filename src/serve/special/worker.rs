@@ -78,6 +78,7 @@ impl Worker {
         let place = self.place(ready);
         match work {
             Work::Prove { owner } => {
+                self.tell_untried(job, ready).await?;
                 let proof = async {
                     match ready.tree {
                         None => place.keys()?.store.prove(&owner).await,
@@ -150,6 +151,19 @@ impl Worker {
         if notes.is_empty() { Ok(()) } else { self.port.tell(job, notes).await }
     }
 
+    /// Says that a service was never tried, before whatever may come of that.
+    async fn tell_untried(&self, job: Job, ready: &Ready) -> Result<()> {
+        if ready.scheme.tried {
+            return Ok(());
+        }
+        let words = format!(
+            "scheme={} was never tried on a real server by the makers of this program (docs/stores.md): try it with git annex \
+             testremote before you rely on it",
+            ready.scheme.name
+        );
+        self.port.tell(job, vec![Note::Info(words.into_bytes())]).await
+    }
+
     /// Finds out which names the store does not tell apart, and says so.
     ///
     /// Errors: it is one without directories that folds case, where nothing but the names keeps files from replacing each other.
@@ -181,6 +195,11 @@ impl Worker {
         if let Some(place) = place {
             place.tidy().await;
         }
+    }
+
+    /// Whether other programs may run for what is open.
+    pub(super) fn has_programs(&self) -> bool {
+        self.place.borrow().as_ref().is_some_and(|place| place.ready.scheme.programs)
     }
 
     /// The opened stores of `ready`.
