@@ -85,7 +85,7 @@ pub fn follow(
                      repository on the server merges them"
                 );
             }
-            if is_wished(&special, wish).await {
+            if is_wished(special, wish).await {
                 let done = match wish {
                     Wish::Pushed(_) => special.export(WAIT).await.map(|done| done.map(Done::Exported)),
                     Wish::Repair => {
