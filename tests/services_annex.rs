@@ -131,7 +131,9 @@ fn behind_a_gateway(place: Option<Place>) {
     let Some(place) = place else { return };
     let mut gateway = Tracked::new(Whose::Ours, place, Whose::Ours, "main", Wire::Http);
     gateway.repo.annex(&["wanted", ".", "nothing"]).ok();
-    let client = gateway.client();
+    let mut client = gateway.client();
+    // Over a path it is the client who runs the hook.
+    client.reach(&gateway.place);
     commit(&client);
     gateway.push(&client);
     let said = client.annex(&["copy", "--quiet", "--to", SEEN]).ok();
@@ -144,7 +146,8 @@ fn behind_a_gateway(place: Option<Place>) {
     }
     rename(&client);
     let said = gateway.push(&client);
-    support::gateway::eventually("the tree is renamed", || gateway.tree() == files(true));
+    let renamed = format!("the tree is renamed by {}", said.all());
+    support::gateway::eventually(&renamed, || gateway.tree() == files(true));
     same("renamed", &gateway.tree(), &files(true), &said);
     examine(&gateway, "main");
     client.annex(&["drop", "--quiet", "--force", "."]).ok();

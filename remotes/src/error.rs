@@ -137,7 +137,10 @@ impl Kind {
             }
             Kind::Dns => "check the host name in the options, and the network",
             Kind::Refused => "check the host and port in the options, and that the service runs",
-            Kind::Tls => "check that the service speaks https there, and that its certificate is trusted here",
+            Kind::Tls => {
+                "check that the service speaks https there, and that its certificate (over ssh: its host key) is trusted by the user \
+                 that runs this"
+            }
             Kind::DiskFull => "free some space and try again",
             Kind::Reserve => "free some space or lower annex.diskreserve",
             Kind::Archived => "restore the object first, then get it again",

@@ -144,8 +144,9 @@ fn heals(world: &mut World, model: &mut Model) {
         said.push(words);
     }
     // A directory where a file shall be is a person's matter.
-    if model.strangers.is_empty() {
-        model.find(Class::Unhealed, format!("exports fail: {said:#?}"));
+    match model.strangers.is_empty() {
+        true => model.find(Class::Unhealed, format!("exports fail: {said:#?}")),
+        false => super::say(&format!("exports fail, perhaps for what strangers put there: {said:#?}")),
     }
     learn(world, model);
 }
