@@ -385,11 +385,13 @@ fn answers_without_end_have_one() {
         [Do::Stat, Do::Put, Do::PutStream, Do::PutParts, Do::Rename, Do::Remove, Do::List, Do::Resume, Do::Abandon];
     std::thread::scope(|scope| {
         for lane in LANES {
-            // The SDK's HTTP reads some MB of them before anything else gets its turn, which takes its time without optimization.
-            for (says, lie) in &ENDLESS[usize::from(lane == Lane::Sdk)..] {
+            for &(says, ref lie) in &ENDLESS[usize::from(lane == Lane::Sdk)..] {
                 let hasty = hasty.clone();
                 scope.spawn(move || {
-                    for what in doing {
+                    // What goes through the SDK is limited in time alone, and its HTTP takes minutes to read so many without
+                    // optimization.
+                    let is_own = |what: &Do| matches!(what, Do::Put | Do::PutStream | Do::PutParts);
+                    for what in doing.into_iter().filter(|what| says != "interim answers at once" || is_own(what)) {
                         // The operation that a fault is about, and all others where it is the first.
                         let about = match what {
                             Do::PutParts => Some("UploadPart"),
@@ -412,8 +414,7 @@ fn answers_without_end_have_one() {
                             assert_ne!(e.kind(), Kind::NotFound, "{case}: {e}");
                         }
                         assert!(begun.elapsed() < Duration::from_secs(30), "{case}: it took {:?}", begun.elapsed());
-                        // The time is limited, and what comes within it is not kept; how much that is says how fast both are.
-                        assert!(liar.said() < 1 << 30, "{case}: {} bytes were taken", liar.said());
+                        assert!(liar.said() < 64 << 20, "{case}: {} bytes were taken", liar.said());
                         let deadline = Instant::now() + Duration::from_secs(30);
                         while liar.open() > 0 {
                             assert!(Instant::now() < deadline, "{case}: {} connections are held", liar.open());
