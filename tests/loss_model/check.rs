@@ -101,7 +101,18 @@ pub fn whole(world: &mut World, model: &mut Model) {
         strangers_keep_theirs(model, *node, files);
     }
     is_recorded(world, model);
+    if model.findings.is_empty() {
+        return;
+    }
+    // What was looked at may have been moved since.
+    let files: BTreeMap<Node, _> = [Node::Keyed, Node::Tree].map(|node| (node, world.files(node))).into();
+    super::say(&format!("what the servers said: {}", world.said()));
+    let recorded = world.first.recorded();
     for finding in &mut model.findings {
+        if let Some((key, _)) = model.keys.iter().find(|(key, _)| finding.words.contains(&**key)) {
+            let lines: Vec<_> = recorded.iter().filter(|((of, _), _)| of == key).collect();
+            finding.words += &format!("\nrecorded: {lines:?}");
+        }
         let shown = files.iter().flat_map(|(node, files)| {
             files.iter().map(move |(name, content)| (node, name.escape_ascii().to_string(), content))
         });

@@ -141,6 +141,11 @@ impl World {
         &self.uuids[&node]
     }
 
+    /// What the servers that run have said.
+    pub fn said(&self) -> String {
+        self.gates.iter().map(|(gate, gateway)| format!("\n{gate:?}:\n{}", gateway.log())).collect()
+    }
+
     /// What lies on a store.
     pub fn files(&self, node: Node) -> BTreeMap<Vec<u8>, Vec<u8>> {
         self.place(node).files()

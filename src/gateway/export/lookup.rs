@@ -160,6 +160,7 @@ impl Tree {
                 others.insert((name, identity));
             }
         }
+        self.see_recorded(&notes).await?;
         held.with(move |book| book.db.note(&book.lock, &notes)).await?;
         Ok(others)
     }

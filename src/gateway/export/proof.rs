@@ -10,10 +10,11 @@ use remotes::{Kind, ObjectName, Range, Stored};
 use super::questions::{Answer, There};
 use super::{Held, Tree, Why, failed};
 use crate::annex::export::check::Check;
-use crate::annex::export::db::{DbError, ExportDb};
+use crate::annex::export::db::{DbError, ExportDb, Note};
 use crate::annex::export::look::fits;
 use crate::annex::export::names;
 use crate::annex::export::proofs::{Proof, Proofs, Proven};
+use crate::annex::export::tree::blob_of;
 use crate::annex::log::{LocationLog, Presence, location_file};
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
@@ -225,6 +226,18 @@ impl Tree {
             self.alone(Duration::ZERO, clear).await?;
         }
         Ok(right)
+    }
+
+    /// What was found to be at a name is recorded to be on the remote, before it is noted. Whoever put it there may have been
+    /// killed in between; other gateways would take what nobody recorded, and nothing proves, for a stranger's.
+    pub(super) async fn see_recorded(&self, notes: &[Note]) -> Result<(), Failure> {
+        let found = notes.iter().filter(|note| note.holds && blob_of(&note.key).is_none());
+        let found: BTreeSet<Key> = found.map(|note| note.key.clone()).collect();
+        let recorded = self.recorded(found.clone()).await?;
+        for key in found.difference(&recorded) {
+            self.home.record(key, &self.uuid, Presence::Present).await?;
+        }
+        Ok(())
     }
 
     /// Those of `keys` that the remote is recorded to have.

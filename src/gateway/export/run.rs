@@ -133,10 +133,12 @@ impl Tree {
         done.refused = apart.refused.into_iter().collect();
         done.impossible = self.examine(&mut work).await?;
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let notes = work.notes();
+        self.see_recorded(&notes).await?;
         let (work, steps) = held
             .with(move |book| {
                 let repository = home.repository();
-                book.db.note(&book.lock, &work.notes())?;
+                book.db.note(&book.lock, &notes)?;
                 book.db.settle()?;
                 work.noted(&mut book.db)?;
                 let steps = work.steps();
