@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::options::Options;
+use crate::percent;
 use crate::{Context, Error, Kind, ObjectName, Op, Result, Store, opendal};
 
 /// The store below `url`. `None` where there cannot be one.
@@ -14,7 +15,7 @@ pub(super) fn open(url: &str, context: &Context) -> Option<Rc<dyn Store>> {
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut options = Options::new();
     options.set("endpoint", format!("{scheme}://{host}"));
-    options.set("root", format!("/{}", decoded(path)?));
+    options.set("root", format!("/{}", String::from_utf8(percent::decoded(path)?).ok()?));
     // Names are keys of a bucket, whatever they are made of.
     let context = Context { tree: false, ..context.clone() };
     Some(Rc::new(opendal::open("http", &options, &context).ok()?))
@@ -23,22 +24,6 @@ pub(super) fn open(url: &str, context: &Context) -> Option<Rc<dyn Store>> {
 /// The name of the object under this key of the bucket.
 pub(super) fn name(key: &str) -> Result<ObjectName> {
     ObjectName::new(key).map_err(|e| Error::new(Op::Stat, Kind::Unsupported, e.to_string()))
-}
-
-/// A path as it was before it was encoded: it is encoded again on its way.
-fn decoded(path: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let (high, low) = (digit()?, digit()?);
-        out.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

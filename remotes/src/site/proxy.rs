@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::percent;
+
 /// The proxies of a site, as the environment names them.
 #[derive(Clone, Default)]
 pub struct Proxies {
@@ -129,7 +131,7 @@ impl Proxy {
 
     fn name_and_password(&self) -> Option<(Vec<u8>, Vec<u8>)> {
         let (name, password) = self.login.as_deref().map(|l| l.split_once(':').unwrap_or((l, "")))?;
-        Some((decoded(name), decoded(password)))
+        Some((percent::decoded_leniently(name), percent::decoded_leniently(password)))
     }
 
     /// Its URL, with name and password: a secret.
@@ -232,23 +234,6 @@ pub(crate) fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
         None => Some((host, None)),
         Some(port) => Some((host, Some(Some(port).filter(digits)?.parse().ok().filter(|port| *port > 0)?))),
     }
-}
-
-fn decoded(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        let hex = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        match (byte, hex(0), hex(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(u8::try_from(high << 4 | low).unwrap_or_default());
-                rest = &after[2..];
-            }
-            _ => out.push(*byte),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

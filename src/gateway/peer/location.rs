@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use remotes::percent::decoded_leniently;
+
 use crate::proto::http::auth::{Credentials, Password};
 
 /// The port of `annex+http` and `annex+https` urls that name none.
@@ -123,7 +125,7 @@ fn ssh(rest: &str, ways: SshWays) -> Option<SshRemote> {
     let (user, place) = split_user(authority);
     let (host, port) = split_port(place)?;
     let user = user.map(|user| user.split(':').next().unwrap_or_default().to_string());
-    remote(user, host, port, decode(path), ways)
+    remote(user, host, port, decoded_leniently(path), ways)
 }
 
 /// `user@host:path`. git-annex decodes `%20` in it, which git does not.
@@ -138,7 +140,7 @@ fn scp(url: &str, ways: SshWays) -> Option<SshRemote> {
     if authority.contains('/') || path.starts_with(':') {
         return None;
     }
-    let path = decode(path);
+    let path = decoded_leniently(path);
     let path = match path.first() {
         Some(b'/') => path,
         Some(b'~') => [b"/", path.as_slice()].concat(),
@@ -176,7 +178,7 @@ fn http(rest: &str, secure: bool) -> Option<HttpRemote> {
     let path = path.trim_end_matches('/');
     let prefix = path.strip_suffix("/git-annex").unwrap_or(path).as_bytes().to_vec();
     let (name, password) = match user.map(|user| user.split_once(':').map_or((user, None), |(a, b)| (a, Some(b)))) {
-        Some((name, password)) => (Some(decode(name)), password.map(decode)),
+        Some((name, password)) => (Some(decoded_leniently(name)), password.map(decoded_leniently)),
         None => (None, None),
     };
     let user = name.clone().and_then(|name| String::from_utf8(name).ok());
@@ -203,23 +205,6 @@ fn split_port(place: &str) -> Option<(String, Option<u16>)> {
         Some(port) => Some((host.to_string(), Some(port.parse().ok()?))),
         None => Some((host.to_string(), None)),
     }
-}
-
-fn decode(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        let hex = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        match (byte, hex(0), hex(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(u8::try_from(high << 4 | low).unwrap_or_default());
-                rest = &after[2..];
-            }
-            _ => out.push(*byte),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

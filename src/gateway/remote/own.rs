@@ -86,7 +86,7 @@ pub(super) fn webdav(
     let url = std::str::from_utf8(url).map_err(|_| "has a url= that is not UTF-8".to_string())?;
     let (protocol, rest) = url.split_once("://").unwrap_or(("", url));
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let path = decoded(path).filter(|_| matches!(protocol, "http" | "https") && !host.is_empty());
+    let path = remotes::percent::decoded(path).filter(|_| matches!(protocol, "http" | "https") && !host.is_empty());
     let path = path.filter(|path| !path.contains(&0) && !rest.contains(['@', '?', '#']));
     let path = path.ok_or_else(|| "has a url= that is no plain http:// or https:// address".to_string())?;
     let mut options = Options::new();
@@ -117,20 +117,4 @@ fn login(
 
 fn scheme(name: &str) -> Result<Scheme, String> {
     registry::find(name).map_err(|e| e.to_string())
-}
-
-/// A path of a url without its percent signs; `None` where one of them says nothing.
-fn decoded(path: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        let (high, low) = (digit()?, digit()?);
-        out.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    Some(out)
 }
