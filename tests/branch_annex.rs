@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use git_annex_remote_stream::annex::branch::SkipReason;
 use git_annex_remote_stream::annex::log::{LocationLog, LogHashing, Presence, location_file};
-use git_annex_remote_stream::annex::recorder::{Recorder, RecorderConfig};
+use git_annex_remote_stream::annex::recorder::{Evidence, Recorder, RecorderConfig};
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::name::{Key, Uuid};
 use support::annex::{LIMIT, Repo};
@@ -38,7 +38,7 @@ fn recorder(repository: &Arc<Repository>) -> Recorder {
 fn record(recorder: &Recorder, key: &Key, uuid: &Uuid, presence: Presence) {
     let (done, told) = mpsc::channel();
     let done = Box::new(move |result| done.send(result).expect("somebody waits"));
-    recorder.record(key.clone(), uuid.clone(), presence, done);
+    recorder.record(key.clone(), uuid.clone(), presence, Evidence::Done, done);
     told.recv_timeout(LIMIT).expect("it is told").unwrap_or_else(|e| panic!("{e}"));
 }
 
@@ -143,7 +143,7 @@ fn a_commit_of_many_records_is_whole_to_git_and_git_annex() {
     for n in 0..KEYS {
         let done = done.clone();
         let done = Box::new(move |result| done.send(result).expect("somebody waits"));
-        recorder.record(key(&n.to_string()), uuid("somebody"), Presence::Present, done);
+        recorder.record(key(&n.to_string()), uuid("somebody"), Presence::Present, Evidence::Done, done);
     }
     for _ in 0..KEYS {
         told.recv_timeout(LIMIT).expect("it is told").unwrap_or_else(|e| panic!("{e}"));

@@ -100,7 +100,8 @@ fn there_and_back(proxy: &Proxy, client: &Repo) {
     client.annex(&["move", "--quiet", "--to", "origin", &names[3]]).ok();
     client.annex(&["drop", "--quiet", "--from", SEEN, &names[3]]).ok();
     client.annex(&["get", "--quiet", &names[3]]).ok();
-    proxy.repo.git(&["fsck", "--strict"]).ok();
+    // git misses what is committed while it looks, which the gateway may do at any time.
+    eventually("git finds nothing wrong", || proxy.repo.git(&["fsck", "--strict"]).status.success());
     // The real git-annex of the gateway finds the content where it is recorded to be.
     client.annex(&["copy", "--quiet", "--to", SEEN, &names[3]]).ok();
     eventually("the gateway records what came", || proxy.records(&keys[3]));

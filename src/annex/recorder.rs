@@ -65,8 +65,18 @@ struct Record {
 /// What is recorded of a key and a remote.
 #[derive(Debug, Clone)]
 enum What {
-    Presence(Presence),
+    Presence(Presence, Evidence),
     Version(Version),
+}
+
+/// How it is known where content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// It was stored or removed just now. This is recorded also where the log says so already: another repository may have done
+    /// the opposite before, and its line, which comes here later, must not win.
+    Done,
+    /// Somebody looked. What the log says already keeps its time.
+    Seen,
 }
 
 /// What finds an old version of the content of a key in a store that keeps such.
@@ -97,12 +107,12 @@ impl Recorder {
         Ok(Self { repository, orders: Some(orders), thread: Some(thread), ended: Mutex::new(ended) })
     }
 
-    /// Records that `uuid` has `key`, or has it no more. Returns at once; `done` is called, on the recorder's thread and so
+    /// Records that `uuid` has `key`, or has it no more, which `evidence` tells. Returns at once; `done` is called, on the recorder's thread and so
     /// shortly, once the journal holds the record, and only then may anybody be told.
     ///
     /// What waits is one entry for each request that waits for its `done`, no more.
-    pub fn record(&self, key: Key, uuid: Uuid, presence: Presence, done: Done) {
-        self.order(Order::Record(Record { key, uuid, what: What::Presence(presence), done }));
+    pub fn record(&self, key: Key, uuid: Uuid, presence: Presence, evidence: Evidence, done: Done) {
+        self.order(Order::Record(Record { key, uuid, what: What::Presence(presence, evidence), done }));
     }
 
     /// Records a version of the content of `key` that `uuid` keeps, in the same way.
@@ -241,9 +251,13 @@ impl Worker {
     fn edit(&self, record: &Record) -> Edit {
         let (uuid, hashing) = (record.uuid.clone(), self.branch().log_hashing());
         let edit = match record.what.clone() {
-            What::Presence(presence) => Edit::new(location_file(&record.key, hashing), move |log| {
+            What::Presence(presence, evidence) => Edit::new(location_file(&record.key, hashing), move |log| {
                 let mut log = LocationLog::parse(log);
-                log.set(&uuid, presence, now()).then(|| log.to_bytes())
+                let changed = match evidence {
+                    Evidence::Done => log.renew(&uuid, presence, now()),
+                    Evidence::Seen => log.set(&uuid, presence, now()),
+                };
+                changed.then(|| log.to_bytes())
             }),
             What::Version(version) => Edit::new(remote_meta_file(&record.key, hashing), move |log| {
                 if version.spare && !MetaLog::parse(log).values(&uuid, meta::VERSION).is_empty() {

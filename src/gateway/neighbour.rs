@@ -44,7 +44,7 @@ impl Neighbour {
         self.home.recordable(key)?;
         Ok(match self.peer.put(key, file).await? {
             PeerOffer::AlreadyHave(others) => {
-                self.record(key, Presence::Present).await?;
+                self.home.record_seen(key, &self.uuid, Presence::Present).await?;
                 Offer::AlreadyHave(others)
             }
             PeerOffer::Upload(put) => Offer::Upload(Box::new(Upload::Peer(PeerUpload::new(self, key, *put)))),

@@ -180,7 +180,7 @@ impl Node {
             At::Behind { home, served } => {
                 let upload = served.put(key, client).await?.map(|upload| Upload::Local(upload.recorded_in(home)));
                 if upload.is_none() {
-                    home.record(key, served.uuid(), Presence::Present).await?;
+                    home.record_seen(key, served.uuid(), Presence::Present).await?;
                 }
                 Ok(offer(upload))
             }

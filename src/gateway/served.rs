@@ -16,7 +16,7 @@ use crate::annex::content::{
 };
 use crate::annex::layout::Hashing;
 use crate::annex::log::{Presence, location_file, remote_meta_file};
-use crate::annex::recorder::{Done, Recorder, RecorderConfig, Version};
+use crate::annex::recorder::{Done, Evidence, Recorder, RecorderConfig, Version};
 use crate::annex::repository::{OpenError, Repository, settings};
 use crate::name::{Key, Uuid};
 
@@ -104,7 +104,8 @@ impl Served {
         let (content, wanted, client) = (self.content.clone(), key.clone(), client.clone());
         match blocking(move || content.receive(&wanted, &client)).await?? {
             Receive::AlreadyHave => {
-                self.record_again(key).await?;
+                // Whoever stored it may have been killed before this, and nobody else would ever come to do it.
+                self.record_seen(key, self.uuid(), Presence::Present).await?;
                 Ok(None)
             }
             Receive::Incoming(incoming) => Ok(Some(LocalUpload::new(Arc::clone(self), key, incoming))),
@@ -122,24 +123,9 @@ impl Served {
         };
         let offset = blocking(look).await??;
         if offset.is_none() {
-            self.record_again(&known).await?;
+            self.record_seen(&known, self.uuid(), Presence::Present).await?;
         }
         Ok(offset)
-    }
-
-    /// Content of `key` is here that somebody wanted to store: sees that it is recorded. Whoever stored it may have been killed
-    /// before that, and nobody else would ever come to do it.
-    async fn record_again(&self, key: &Key) -> Result<(), Failure> {
-        let (repository, wanted) = (Arc::clone(&self.repository), key.clone());
-        let is_recorded = blocking(move || {
-            let locations = repository.branch().locations(&wanted);
-            locations.is_ok_and(|log| log.presence(repository.uuid()) == Some(Presence::Present))
-        });
-        match is_recorded.await? {
-            true => Ok(()),
-            // Also where that cannot be read: to record it tells what is wrong.
-            false => self.record(key, self.uuid(), Presence::Present).await,
-        }
     }
 
     /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it. Content
@@ -210,13 +196,23 @@ impl Served {
         &self.proxies
     }
 
-    /// Records whether `uuid` has the content of `key`. Once this has returned the record outlives the process.
+    /// Records that the content of `key` was just stored by `uuid`, or removed from there. Once this has returned the record
+    /// outlives the process.
     pub(super) async fn record(&self, key: &Key, uuid: &Uuid, presence: Presence) -> Result<(), Failure> {
+        self.record_by(key, uuid, presence, Evidence::Done).await
+    }
+
+    /// Records what was seen of the content of `key` on `uuid`, in the same way.
+    pub(super) async fn record_seen(&self, key: &Key, uuid: &Uuid, presence: Presence) -> Result<(), Failure> {
+        self.record_by(key, uuid, presence, Evidence::Seen).await
+    }
+
+    async fn record_by(&self, key: &Key, uuid: &Uuid, presence: Presence, evidence: Evidence) -> Result<(), Failure> {
         if presence == Presence::Missing && self.recordable(key).is_err() {
             // That it was there was never recorded.
             return Ok(());
         }
-        self.recorded(|recorder, done| recorder.record(key.clone(), uuid.clone(), presence, done)).await
+        self.recorded(|recorder, done| recorder.record(key.clone(), uuid.clone(), presence, evidence, done)).await
     }
 
     /// Records a version of the content of `key` that `uuid` keeps, in the same way.
@@ -371,7 +367,9 @@ mod tests {
             let key = Key::parse(b"SHA256-s1--x").expect("a key");
             let (done, recorded) = oneshot::channel();
             let told = Box::new(move |result: Result<(), _>| done.send(result.is_ok()).expect("it waits"));
-            let order = |recorder: &Recorder| recorder.record(key, served.uuid().clone(), Presence::Present, told);
+            let order = |recorder: &Recorder| {
+                recorder.record(key, served.uuid().clone(), Presence::Present, Evidence::Done, told)
+            };
             served.with_recorder(order).expect("it starts");
             drop(served);
             // It is still to be recorded, which needs this: had the drop waited for it, it would have failed.

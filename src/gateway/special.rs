@@ -144,7 +144,7 @@ impl Special {
     pub(super) async fn put(self: &Rc<Self>, key: &Key) -> Result<Option<StoreUpload>, Failure> {
         self.takes(key)?;
         if self.tree.is_some() && self.is_at_a_name(key).await? {
-            self.record(key, Presence::Present).await?;
+            self.home.record_seen(key, &self.uuid, Presence::Present).await?;
             // Whoever put it there may have been killed before it got its names.
             self.settle(self.announce(key).await?).await;
             return Ok(None);

@@ -281,6 +281,27 @@ impl Place {
         self.rclone(&["backend", "list-multipart-uploads"])
     }
 
+    /// The same, as keys and upload ids.
+    pub fn begun_uploads(&self) -> Vec<(String, String)> {
+        let listed: serde_json::Value = serde_json::from_str(&self.uploads()).expect("JSON");
+        let buckets = listed.as_object().into_iter().flat_map(serde_json::Map::values);
+        let uploads = buckets.filter_map(serde_json::Value::as_array).flatten();
+        let text = |value: &serde_json::Value| value.as_str().expect("text").to_string();
+        uploads.map(|upload| (text(&upload["Key"]), text(&upload["UploadId"]))).collect()
+    }
+
+    /// Whether anything of an unfinished upload is in the bucket.
+    pub fn has_parts(&self, (key, id): &(String, String)) -> bool {
+        let Place::S3(server, bucket, _) = self else { panic!("uploads in parts are S3's") };
+        let url = format!("{}/{bucket}/{key}?uploadId={id}", server.endpoint());
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--aws-sigv4", "aws:amz:us-east-1:s3"]);
+        command.args(["--user", &format!("{}:{}", server.user, server.secret), &url]);
+        let listed = run(&mut command, Duration::from_secs(60)).ok().stdout;
+        assert!(listed.contains("ListPartsResult"), "{listed}");
+        listed.contains("<Part>")
+    }
+
     fn rclone(&self, words: &[&str]) -> String {
         self.rclone_to(words, None)
     }

@@ -51,16 +51,19 @@ impl LocationLog {
             .filter_map(|(uuid, _)| Uuid::parse(uuid).ok())
     }
 
-    /// Records `presence` of `uuid`, `now` being seconds since 1970. Tells whether that changed anything: what is recorded
-    /// already keeps its time, and clusters are never recorded.
+    /// Records that `presence` of `uuid` was seen, `now` being seconds since 1970. Tells whether that changed anything: what is
+    /// recorded already keeps its time, and clusters are never recorded.
     pub fn set(&mut self, uuid: &Uuid, presence: Presence, now: u64) -> bool {
+        self.presence(uuid) != Some(presence) && self.renew(uuid, presence, now)
+    }
+
+    /// Records that `presence` of `uuid` came about just now: as [`set`](Self::set), but what is recorded already gets the new
+    /// time. Somebody else's line, which is not known here yet, may say the opposite and be older than this.
+    pub fn renew(&mut self, uuid: &Uuid, presence: Presence, now: u64) -> bool {
         if is_cluster(uuid) {
             return false;
         }
         let old = self.entries.get(uuid.as_bytes());
-        if old.is_some_and(|(_, have)| *have == presence) {
-            return false;
-        }
         let stamp = old.map_or(Stamp::of_seconds(now), |(stamp, _)| stamp.after(now));
         self.entries.insert(uuid.as_bytes().to_vec(), (stamp, presence));
         true
@@ -160,7 +163,11 @@ mod tests {
             let changed = log.set(&uuid("u"), set, now);
             assert_eq!(changed.then(|| String::from_utf8(log.to_bytes()).expect("text")).as_deref(), after, "{have}");
         }
+        let mut log = LocationLog::parse(b"5s 1 u\n");
+        assert!(log.renew(&uuid("u"), Presence::Present, 7), "it came about anew");
+        assert_eq!(log.to_bytes(), b"7s 1 u\n");
         let mut log = LocationLog::default();
+        assert!(!log.renew(&uuid("ac7412cf-5f6b-8d89-beee-e97abd250740"), Presence::Present, 7), "a cluster");
         assert!(!log.set(&uuid("ac7412cf-5f6b-8d89-beee-e97abd250740"), Presence::Present, 7));
         assert!(log.to_bytes().is_empty());
     }

@@ -26,7 +26,7 @@ fn key(name: &str) -> Key {
 fn present(recorder: &Recorder, name: &str) -> Receiver<Result<(), Arc<BranchError>>> {
     let (done, told) = channel();
     let done = Box::new(move |result| done.send(result).expect("somebody waits"));
-    recorder.record(key(name), Uuid::parse(b"u-1").expect("a uuid"), Presence::Present, done);
+    recorder.record(key(name), Uuid::parse(b"u-1").expect("a uuid"), Presence::Present, Evidence::Done, done);
     told
 }
 
@@ -50,6 +50,39 @@ fn who_is_told_finds_it_in_the_journal() {
     assert_eq!(commits(dir.path()), 0);
     recorder.shutdown().expect("committed");
     assert_eq!(commits(dir.path()), 1);
+}
+
+/// Another repository may have removed it and stored it again meanwhile, or the other way round, and its line be on its way here.
+#[test]
+fn what_was_done_gets_a_new_time_and_what_was_seen_does_not() {
+    const OLD: u64 = 1_700_000_000;
+    for presence in [Presence::Present, Presence::Missing] {
+        let (_dir, repository, recorder) = scratch(patient());
+        let uuid = Uuid::parse(b"u-1").expect("a uuid");
+        let file = location_file(&key("a"), repository.branch().log_hashing());
+        let old = {
+            let mut log = LocationLog::default();
+            assert!(log.set(&uuid, presence, OLD));
+            log.to_bytes()
+        };
+        let first = old.clone();
+        repository.branch().change(vec![Edit::new(file.clone(), move |_| Some(first))]).expect("written");
+        let record = |evidence| {
+            let (done, heard) = channel();
+            let done = Box::new(move |result| done.send(result).expect("somebody waits"));
+            recorder.record(key("a"), uuid.clone(), presence, evidence, done);
+            assert!(told(&heard).is_ok());
+            repository.branch().read(&file).expect("readable")
+        };
+        assert_eq!(record(Evidence::Seen), old, "{presence:?}");
+        let new = record(Evidence::Done);
+        assert_ne!(new, old, "{presence:?}");
+        // What comes from elsewhere with a time in between says the opposite, and does not win.
+        let opposite = if presence == Presence::Present { '0' } else { '1' };
+        let mut merged = LocationLog::parse(format!("{}s {opposite} u-1\n", OLD + 5).as_bytes());
+        assert!(merged.absorb(LocationLog::parse(&new)));
+        assert_eq!(merged.presence(&uuid), Some(presence));
+    }
 }
 
 #[test]
@@ -107,6 +140,7 @@ fn what_cannot_be_committed_stays_and_a_panic_stops_nobody() {
         key("p"),
         Uuid::parse(b"u-1").expect("a uuid"),
         Presence::Present,
+        Evidence::Done,
         Box::new(|_| panic!("on purpose")),
     );
     assert!(told(&present(&recorder, "a")).is_ok());

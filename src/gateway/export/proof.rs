@@ -235,7 +235,7 @@ impl Tree {
         let found: BTreeSet<Key> = found.map(|note| note.key.clone()).collect();
         let recorded = self.recorded(found.clone()).await?;
         for key in found.difference(&recorded) {
-            self.home.record(key, &self.uuid, Presence::Present).await?;
+            self.home.record_seen(key, &self.uuid, Presence::Present).await?;
         }
         Ok(())
     }

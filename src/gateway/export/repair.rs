@@ -186,7 +186,7 @@ impl Tree {
             is_there |= self.find_version(&key, async |_| Ok(Some(()))).await?.is_some();
             if !is_there {
                 self.forget(&key).await?;
-                self.home.record(&key, &self.uuid, Presence::Missing).await?;
+                self.home.record_seen(&key, &self.uuid, Presence::Missing).await?;
             }
         }
         Ok(())

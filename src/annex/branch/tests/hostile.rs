@@ -222,7 +222,7 @@ fn records_are_committed_while_a_merge_goes_on() {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    use crate::annex::recorder::{Recorder, RecorderConfig};
+    use crate::annex::recorder::{Evidence, Recorder, RecorderConfig};
 
     let (dir, repository, base) = with_one_file();
     commit_elsewhere(dir.path(), "refs/heads/x/git-annex", Some(&base), "b.log", "1s b\n");
@@ -239,7 +239,7 @@ fn records_are_committed_while_a_merge_goes_on() {
     assert!(repository.branch().is_merging());
     let (done, told) = channel();
     let done = Box::new(move |recorded| done.send(recorded).expect("somebody waits"));
-    recorder.record(key, Uuid::parse(b"u-1").expect("a uuid"), Presence::Present, done);
+    recorder.record(key, Uuid::parse(b"u-1").expect("a uuid"), Presence::Present, Evidence::Done, done);
     told.recv().expect("it is told").unwrap_or_else(|e| panic!("{e}"));
     commit();
     let files = || git(dir.path(), &["ls-tree", "-r", "--name-only", "refs/heads/git-annex"]);
