@@ -51,7 +51,7 @@ impl Store for Mem {
             ranges: true,
             local: true,
             width: self.width,
-            trees: Trees::ALL,
+            trees: Trees::FLAT,
             versions: false,
         }
     }

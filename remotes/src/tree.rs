@@ -13,11 +13,16 @@ pub struct Trees {
     pub copy: bool,
     /// [`crate::Store::list`].
     pub list: bool,
+    /// Names are those of files in directories: where there is a file `a` there is no `a/b`.
+    pub directories: bool,
 }
 
 impl Trees {
-    /// All of them.
-    pub const ALL: Trees = Trees { rename: true, copy: true, list: true };
+    /// All of them, without directories.
+    pub const FLAT: Trees = Trees { rename: true, copy: true, list: true, directories: false };
+
+    /// All of them, in directories.
+    pub const FILES: Trees = Trees { directories: true, ..Self::FLAT };
 }
 
 /// An object that a listing met.

@@ -153,6 +153,53 @@ fn a_push_that_names_it_heals_a_bucket() {
     named_by_a_push(Place::weed());
 }
 
+/// What a stranger puts where a directory or a file has to be is put aside, or stops no other name.
+fn in_the_way(place: Place) {
+    let mut gateway = gateway(place);
+    let client = gateway.client();
+    client.add("f", 1, LEN);
+    commit(&client, "files");
+    gateway.push(&client);
+    client.annex(&["copy", "--quiet", "--to", SEEN]).ok();
+    gateway.place.write("d", b"a stranger's");
+    gateway.place.write("e/g/h", b"a stranger's, too");
+    for (name, of) in [("d/e/f", 2), ("e/g.txt", 3), ("z", 4)] {
+        client.add(name, of, LEN);
+    }
+    // Content that moves to where nothing can be must not be lost on its way, nor what comes to where it was.
+    client.git(&["mv", "f", "e/g"]).ok();
+    std::fs::write(client.dir().join("f"), b"of git").expect("written");
+    commit(&client, "more");
+    let said = gateway.push(&client).all();
+    client.annex(&["copy", "--quiet", "--to", SEEN]).ok();
+    let mut whole = vec![
+        ("d/e/f", content(2, LEN)),
+        ("e/g.txt", content(3, LEN)),
+        ("z", content(4, LEN)),
+        ("f", b"of git".to_vec()),
+        ("e/g/h", b"a stranger's, too".to_vec()),
+    ];
+    is_whole(&gateway, &whole, &[b"a stranger's"], &said);
+    client.annex(&["fsck", "--quiet", "--from", SEEN]).ok();
+    // Once he has left, it comes to its name.
+    gateway.place.delete("e/g/h");
+    gateway.place.remove_dir("e/g");
+    let said = stream(&gateway.repo, &["post-receive"]).ok().all();
+    whole.pop();
+    whole.push(("e/g", content(1, LEN)));
+    is_whole(&gateway, &whole, &[b"a stranger's"], &said);
+}
+
+#[test]
+fn what_is_in_the_way_in_a_directory_stops_no_other_name() {
+    in_the_way(Place::fs());
+}
+
+#[test]
+fn what_is_in_the_way_over_webdav_stops_no_other_name() {
+    in_the_way(Place::webdav());
+}
+
 fn repair(gateway: &Tracked) -> (Done, serde_json::Value) {
     let done = stream(&gateway.repo, &["post-receive", "--repair", "--json"]);
     let told = serde_json::from_str(&done.stdout).unwrap_or_else(|e| panic!("{e}: {done:?}"));

@@ -142,7 +142,7 @@ impl Store for Fs {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees: Trees::ALL, versions: false }
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees: Trees::FILES, versions: false }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {

@@ -37,7 +37,12 @@ impl OpendalStore {
     pub(super) fn trees(&self) -> Trees {
         let can = self.link.can();
         let writes = self.writes() != Write::ReadOnly;
-        Trees { rename: writes && (can.rename || (can.copy && can.delete)), copy: writes && can.copy, list: can.list }
+        Trees {
+            rename: writes && (can.rename || (can.copy && can.delete)),
+            copy: writes && can.copy,
+            list: can.list,
+            directories: can.create_dir,
+        }
     }
 
     pub(super) async fn rename_object(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {

@@ -360,7 +360,7 @@ impl Store for S3 {
         let versions = self.inner.config.versioning;
         // Side by side each range would begin with all that is before it.
         let width = if self.inner.ignores_ranges.get() { 1 } else { WIDTH };
-        Capabilities { write, ranges: true, local: false, width, trees: Trees::ALL, versions }
+        Capabilities { write, ranges: true, local: false, width, trees: Trees::FLAT, versions }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {

@@ -189,7 +189,7 @@ impl Store for Wild {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees: Trees::ALL, versions: false }
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees: Trees::FLAT, versions: false }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {

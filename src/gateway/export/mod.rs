@@ -10,6 +10,7 @@ mod arrived;
 mod fence;
 mod lookup;
 mod moves;
+mod obstacles;
 mod others;
 mod proof;
 mod questions;

@@ -108,6 +108,23 @@ impl Tree {
         Ok(told)
     }
 
+    /// Content of `key` cannot come to the name that was meant for it. At another name of the tree it would be in the way: it
+    /// goes to where content lies that is not in the tree.
+    pub(super) async fn stay_outside(&self, key: &Key, from: &Place) -> Result<Told, Failure> {
+        let mut told = Told::refused(1);
+        if let Place::Tree(name) = from {
+            match self.clear(key, &Place::Object).await? {
+                Clear::Free if self.rename(key, from, &Place::Object).await? => {
+                    told.notes.push(Note { name: names::object(key), key: key.clone(), holds: true });
+                }
+                // It is there already, and whoever fills the name puts aside what is at it.
+                Clear::Free | Clear::Has | Clear::Taken => {}
+            }
+            told.notes.push(Note { name: name.clone(), key: key.clone(), holds: false });
+        }
+        Ok(told)
+    }
+
     /// Copies content of `key`. What was proven of the original is proven of the copy. False where there is no original any
     /// more.
     pub(super) async fn copy_proven(&self, key: &Key, from: &[u8], to: &[u8]) -> Result<bool, Failure> {

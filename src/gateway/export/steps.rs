@@ -1,6 +1,6 @@
 //! The steps of an export, done on a store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use remotes::pump::read;
 use remotes::{Get, Put};
 
 use super::moves::Clear;
+use super::obstacles::MadeWay;
 use super::proof::Known;
 use super::run::Exported;
 use super::{Held, Tree};
@@ -131,7 +132,41 @@ impl Tree {
         }
     }
 
+    /// Does a step; once more, where it failed because of what somebody put in the way.
     async fn do_step(&self, step: &Step) -> Result<Told, Failure> {
+        let failure = match self.try_step(step).await {
+            Err(failure) => failure,
+            done => return done,
+        };
+        match self.make_way(step).await {
+            Ok(MadeWay { blocked, cleared: false }) if blocked.is_empty() => Err(failure),
+            Ok(MadeWay { blocked, .. }) if blocked.is_empty() => self.try_step(step).await,
+            Ok(MadeWay { blocked, .. }) => self.do_without(step, &blocked).await,
+            Err(e) => {
+                tracing::debug!("remote {}: what was in the way could not be seen: {e}", self.name);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Does a step but for these names.
+    async fn do_without(&self, step: &Step, blocked: &BTreeSet<Vec<u8>>) -> Result<Told, Failure> {
+        match step {
+            Step::NeedKey { key, to } => {
+                let to: Vec<_> = to.iter().filter(|name| !blocked.contains(*name)).cloned().collect();
+                let mut told = match to.is_empty() {
+                    true => Told::refused(0),
+                    false => self.try_step(&Step::NeedKey { key: key.clone(), to }).await?,
+                };
+                told.did.impossible += blocked.len();
+                Ok(told)
+            }
+            Step::Rename { key, from, .. } => self.stay_outside(key, from).await,
+            _ => Ok(Told::refused(1)),
+        }
+    }
+
+    async fn try_step(&self, step: &Step) -> Result<Told, Failure> {
         let mut told = Told { notes: step.notes(), did: Exported::default() };
         if let Step::Rename { key, from: from @ Place::Tree(_), .. } | Step::Copy { key, from, .. } = step
             && self.is_damaged(key, &from.name(key)).await?
@@ -145,7 +180,7 @@ impl Tree {
                     told = self.remove_kept(key, from, to).await?;
                     told.notes.push(Note { name: to.name(key), key: key.clone(), holds: true });
                 }
-                Clear::Taken => told = Told::refused(1),
+                Clear::Taken => told = self.stay_outside(key, from).await?,
             },
             Step::Copy { key, from, to } => match self.clear(key, to).await? {
                 Clear::Free => told = self.copy(key, from, to, told).await?,
@@ -302,7 +337,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Nothing, since the store keeps another file under so many names.
-    fn refused(impossible: usize) -> Self {
+    pub(super) fn refused(impossible: usize) -> Self {
         Self { notes: Vec::new(), did: Exported { impossible, ..Exported::default() } }
     }
 }
