@@ -118,7 +118,6 @@ pub fn whole(world: &mut World, model: &mut Model) {
         });
         if finding.words.contains("--") && !finding.words.contains("on the stores") {
             let shown: Vec<String> = shown
-                .filter(|(_, _, content)| content.len() < 4096)
                 .map(|(node, name, content)| format!("{node:?} {name}: {}", whose(&model.keys, content)))
                 .collect();
             finding.words += &format!("\non the stores:\n  {}", shown.join("\n  "));

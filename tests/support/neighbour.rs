@@ -1,6 +1,10 @@
 //! A second server with the remotes of the first: another gateway to the same stores.
 
+use std::path::Path;
+use std::time::Duration;
+
 use super::annex::Repo;
+use super::gateway::eventually;
 use super::place::{Place, Whose};
 use super::proxy::stream;
 
@@ -37,9 +41,9 @@ impl Neighbour {
     pub fn learn(&self, first: &Repo) {
         for (to, from) in [(&self.0, first), (first, &self.0), (&self.0, first)] {
             // What is in the journal is not in the branch yet.
-            from.annex(&["merge", "--quiet"]).ok();
+            merge(from);
             self.fetch(to, from, "+refs/heads/git-annex:refs/remotes/other/git-annex");
-            to.annex(&["merge", "--quiet"]).ok();
+            merge(to);
         }
     }
 
@@ -51,4 +55,25 @@ impl Neighbour {
     fn fetch(&self, to: &Repo, from: &Repo, refs: &str) {
         to.git(&["fetch", "--quiet", &from.dir().display().to_string(), refs]).ok();
     }
+}
+
+/// git-annex commits what is in the journal, and what was fetched. A gateway may be committing, or one was killed as it did: what
+/// git says of its lock then, somebody does here.
+fn merge(repo: &Repo) {
+    const STALE: Duration = Duration::from_secs(10);
+    let git = repo.git(&["rev-parse", "--absolute-git-dir"]).ok().stdout;
+    let lock = Path::new(git.trim()).join("refs/heads/git-annex.lock");
+    eventually("git-annex merges", || {
+        let done = repo.annex(&["merge", "--quiet"]);
+        if done.status.success() {
+            return true;
+        }
+        assert!(done.all().contains("git-annex.lock"), "{}", done.all());
+        let is_old =
+            |meta: std::fs::Metadata| meta.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > STALE));
+        if std::fs::metadata(&lock).is_ok_and(is_old) {
+            let _ = std::fs::remove_file(&lock);
+        }
+        false
+    });
 }

@@ -22,6 +22,18 @@ pub struct Word {
     pub says: Says,
     /// Another in each word that was ever said.
     pub nonce: String,
+    /// Of one that asks: what it left before, if it ever had the turn. It may be killed while it asks, and nobody would know any
+    /// more that it exported something.
+    pub before: Option<Left>,
+}
+
+/// What a gateway exported last when it left the turn to others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Left {
+    /// The tree.
+    pub tree: GitId,
+    /// That of the word which said so first.
+    pub nonce: String,
 }
 
 /// What a gateway says of itself.
@@ -39,22 +51,38 @@ impl Word {
     /// Reads a word. What makes no sense may be said by a later version of this program, and is taken for [`Says::Changes`].
     pub fn parse(text: &[u8]) -> Self {
         let words: Vec<&str> = std::str::from_utf8(text).unwrap_or_default().split_ascii_whitespace().collect();
+        let tree = |text: &str| GitId::parse(text.as_bytes());
+        let mut before = None;
         let (says, nonce) = match words[..] {
-            ["left", tree, nonce] => (GitId::parse(tree.as_bytes()).map(Says::Left), nonce),
+            ["left", of, nonce] => (tree(of).map(Says::Left), nonce),
             ["asks", nonce] => (Some(Says::Asks), nonce),
+            ["asks", nonce, "left", of, since] => {
+                before = tree(of).map(|tree| Left { tree, nonce: since.to_string() });
+                (before.is_some().then_some(Says::Asks), nonce)
+            }
             ["changes", nonce] => (Some(Says::Changes), nonce),
             _ => (None, ""),
         };
-        Self { says: says.unwrap_or(Says::Changes), nonce: nonce.to_string() }
+        Self { says: says.unwrap_or(Says::Changes), nonce: nonce.to_string(), before }
+    }
+
+    /// What it exported last, as far as it tells.
+    pub fn left(&self) -> Option<Left> {
+        match self.says {
+            Says::Left(tree) => Some(Left { tree, nonce: self.nonce.clone() }),
+            Says::Asks => self.before.clone(),
+            Says::Changes => None,
+        }
     }
 
     /// The word as it is written: a line.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { says, nonce } = self;
-        match says {
-            Says::Left(tree) => format!("left {tree} {nonce}\n"),
-            Says::Asks => format!("asks {nonce}\n"),
-            Says::Changes => format!("changes {nonce}\n"),
+        let Self { says, nonce, before } = self;
+        match (says, before) {
+            (Says::Left(tree), _) => format!("left {tree} {nonce}\n"),
+            (Says::Asks, None) => format!("asks {nonce}\n"),
+            (Says::Asks, Some(before)) => format!("asks {nonce} left {} {}\n", before.tree, before.nonce),
+            (Says::Changes, _) => format!("changes {nonce}\n"),
         }
         .into_bytes()
     }
@@ -115,7 +143,7 @@ mod tests {
     }
 
     fn word(says: Says) -> Word {
-        Word { says, nonce: "n1".into() }
+        Word { says, nonce: "n1".into(), before: None }
     }
 
     #[test]
@@ -123,7 +151,14 @@ mod tests {
         for says in [Says::Left(GitId::EMPTY_TREE), Says::Asks, Says::Changes] {
             assert_eq!(Word::parse(&word(says).to_bytes()), word(says));
         }
-        for odd in [&b""[..], b"left", b"left x y", b"asks", b"asks a b", b"\xff", b"rests n1\n"] {
+        let before = Some(Left { tree: GitId::EMPTY_TREE, nonce: "n0".into() });
+        let asks = Word { before: before.clone(), ..word(Says::Asks) };
+        assert_eq!(Word::parse(&asks.to_bytes()), asks);
+        assert_eq!(asks.left(), before, "it had exported before it asked");
+        assert_eq!(word(Says::Asks).left(), None);
+        assert_eq!(word(Says::Left(GitId::EMPTY_TREE)).left().expect("it left").nonce, "n1");
+        for odd in [&b""[..], b"left", b"asks n1 left x n0", b"left x y", b"asks", b"asks a b", b"\xff", b"rests n1\n"]
+        {
             assert_eq!(Word::parse(odd).says, Says::Changes, "{}", odd.escape_ascii());
         }
     }

@@ -12,7 +12,7 @@ use remotes::{Kind, ObjectName};
 use super::{Held, Tree, Why, failed};
 use crate::annex::branch::GitId;
 use crate::annex::export::record;
-use crate::annex::export::turn::{self, DEAD, Heard, Says, Turn, Word};
+use crate::annex::export::turn::{self, DEAD, Heard, Left, Says, Turn, Word};
 use crate::annex::log::PROXY_LOG;
 use crate::annex::log::proxy::ProxyLog;
 use crate::gateway::{Failure, blocking};
@@ -80,12 +80,15 @@ impl Tree {
         same: &mut BTreeMap<Uuid, (Word, Instant)>,
     ) -> Result<Option<Blocked>, Failure> {
         let asked = Instant::now();
-        self.say(if was_cut { Says::Changes } else { Says::Asks }).await?;
+        match was_cut {
+            true => self.say(Says::Changes, None).await?,
+            false => self.say(Says::Asks, self.left_before().await?).await?,
+        }
         let heard = self.hear(others, same).await?;
         let who = match turn::turn(self.home.repository().uuid(), was_cut, &heard) {
             Turn::Ours => {
                 self.knows(&heard).await?;
-                self.say(Says::Changes).await?;
+                self.say(Says::Changes, None).await?;
                 if asked.elapsed() < DEAD / 2 {
                     return Ok(None);
                 }
@@ -129,7 +132,7 @@ impl Tree {
                 return Ok(None);
             }
             let tree = record::exports(repository)?.exported(repository.uuid(), &uuid).map(|own| own.tree);
-            let word = Word { says: Says::Left(tree.unwrap_or(GitId::EMPTY_TREE)), nonce };
+            let word = Word { says: Says::Left(tree.unwrap_or(GitId::EMPTY_TREE)), nonce, before: None };
             record::leave(repository, &uuid, &word.to_bytes())?;
             Ok::<_, Why>(Some(word))
         });
@@ -155,17 +158,14 @@ impl Tree {
     /// Sees that nothing was exported of which nothing is known here.
     async fn knows(&self, heard: &[Heard]) -> Result<(), Failure> {
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
-        let left = |it: &Heard| match &it.word {
-            Some(Word { says: Says::Left(tree), nonce }) => Some((it.gateway.clone(), *tree, nonce.clone())),
-            _ => None,
-        };
-        let left: Vec<(Uuid, GitId, String)> = heard.iter().filter_map(left).collect();
+        let left = |it: &Heard| Some((it.gateway.clone(), it.word.as_ref()?.left()?));
+        let left: Vec<(Uuid, Left)> = heard.iter().filter_map(left).collect();
         let asked = blocking(move || {
             let repository = home.repository();
             let before = record::heard(repository, &uuid)?;
             let log = record::exports(repository)?;
             let mut now = BTreeSet::new();
-            for (gateway, tree, nonce) in left {
+            for (gateway, Left { tree, nonce }) in left {
                 let line = format!("{nonce} {gateway}");
                 let recorded = || log.exported(&gateway, &uuid).map_or(GitId::EMPTY_TREE, |it| it.tree);
                 if !before.contains(&line) && recorded() != tree {
@@ -219,16 +219,25 @@ impl Tree {
         if was_cut {
             return Ok(());
         }
-        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
-        let left = blocking(move || record::left(home.repository(), &uuid)).await?.map_err(failed)?;
-        match left {
-            Some(word) => self.write(&Word::parse(&word)).await,
+        match self.own_left().await? {
+            Some(word) => self.write(&word).await,
             None => self.store.remove(&self.own_word()?).await.map_err(|e| Failure::remote(&e)),
         }
     }
 
-    async fn say(&self, says: Says) -> Result<(), Failure> {
-        self.write(&Word { says, nonce: nonce() }).await
+    /// The word that was left for others, if any.
+    async fn own_left(&self) -> Result<Option<Word>, Failure> {
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let left = blocking(move || record::left(home.repository(), &uuid)).await?.map_err(failed)?;
+        Ok(left.map(|word| Word::parse(&word)))
+    }
+
+    async fn left_before(&self) -> Result<Option<Left>, Failure> {
+        Ok(self.own_left().await?.and_then(|word| word.left()))
+    }
+
+    async fn say(&self, says: Says, before: Option<Left>) -> Result<(), Failure> {
+        self.write(&Word { says, nonce: nonce(), before }).await
     }
 
     async fn write(&self, word: &Word) -> Result<(), Failure> {
