@@ -160,6 +160,34 @@ fn content_of_a_proxied_remote_moves_no_faster_than_it_may() {
     }
 }
 
+/// git-annex leaves this to the program. Two remotes, so that it matters what they are called.
+#[test]
+fn content_of_a_special_remote_moves_no_faster_than_it_may() {
+    for place in [Place::fs(), Place::weed(), Place::webdav()] {
+        let repo = Repo::new();
+        repo.initremote("slow", &place, Whose::Ours, &[]).ok();
+        let other = Place::fs();
+        repo.initremote("quick", &other, Whose::Ours, &[]).ok();
+        repo.add("f", 1, 400_000);
+        let slow = Duration::from_millis(3_700);
+        let timed = |words: &[&str]| {
+            let start = Instant::now();
+            repo.annex(words).ok();
+            start.elapsed()
+        };
+        repo.git(&["config", "annex.bwlimit", "100kB"]).ok();
+        repo.git(&["config", "remote.quick.annex-bwlimit", "1GB"]).ok();
+        let took = timed(&["copy", "--quiet", "--to", "slow", "f"]);
+        assert!(took >= slow, "up in {took:?}");
+        let quick = timed(&["copy", "--quiet", "--to", "quick", "f"]);
+        repo.annex(&["drop", "--quiet", "f"]).ok();
+        let took = timed(&["get", "--quiet", "--from", "slow", "f"]);
+        assert!(took >= slow, "down in {took:?}");
+        assert!(quick < took, "to the other in {quick:?}");
+        assert_eq!(repo.read("f"), Some(content(1, 400_000)));
+    }
+}
+
 fn disk_of(proxy: &Proxy) -> PathBuf {
     match &proxy.behind {
         Behind::Special(place, _) => place.path(),

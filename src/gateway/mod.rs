@@ -16,7 +16,7 @@ mod metrics;
 mod neighbour;
 mod node;
 mod outgoing;
-mod pace;
+pub mod pace;
 pub mod peer;
 mod proxy;
 pub mod remote;

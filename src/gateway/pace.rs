@@ -35,6 +35,11 @@ impl Pace {
             let own = config.value_in("remote", name, &format!("annex-{key}"));
             own.or_else(|| config.value(&format!("annex.{key}")))
         };
+        Self::told(direction, set)
+    }
+
+    /// The same, where `set` is the nearest value of `bwlimit` or `bwlimit-...`.
+    pub fn told(direction: &str, set: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Self> {
         let told = set(&format!("bwlimit-{direction}")).or_else(|| set("bwlimit"))?;
         crate::annex::repository::size::parse(&told).and_then(Self::new)
     }

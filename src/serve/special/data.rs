@@ -14,6 +14,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Settings;
 use super::port::Port;
+use super::rates::Rates;
 use super::trace;
 use super::verdict::{self, Asked};
 use super::worker::Worker;
@@ -31,6 +32,7 @@ pub(super) struct Task {
     pub(super) job: Job,
     pub(super) ready: Arc<Ready>,
     pub(super) work: Work,
+    pub(super) rates: Arc<Rates>,
 }
 
 /// What is to be done.
@@ -58,6 +60,11 @@ pub(super) enum At {
 }
 
 impl Work {
+    /// Whether content moves.
+    pub(super) fn moves(&self) -> bool {
+        matches!(self, Work::Store { .. } | Work::Retrieve { .. } | Work::Import { .. })
+    }
+
     pub(super) fn asked(&self) -> Asked {
         match self {
             Work::Prove { .. } => Asked::Ready,
@@ -128,12 +135,12 @@ async fn serve(port: &Arc<Port>, worker: Worker, mut inbox: mpsc::UnboundedRecei
             signal = signals.next() => break End::Signal(signal),
             task = inbox.recv() => match task {
                 None => break End::Stdin,
-                Some(Task { job, ready, work }) => {
+                Some(Task { job, ready, work, rates }) => {
                     let asked = work.asked();
                     port.begin(job);
                     let (worker, port, stopped) = (worker.clone(), Arc::clone(port), stopped.clone());
                     let handle = tasks.spawn_local(async move {
-                        let reply = worker.run(job, &ready, work, stopped).await;
+                        let reply = worker.run(job, &ready, work, &rates, stopped).await;
                         port.end(job, reply);
                     });
                     running.insert(handle.id(), (job, asked));

@@ -15,6 +15,7 @@
 //! | `names` | where a tree has content, for WHEREIS |
 //! | `place` | the stores of a remote and the names in them |
 //! | `local` | the file on this side of a transfer |
+//! | `rates` | `annex.bwlimit` |
 //! | `verdict` | the table from errors to replies |
 //! | `settings` | environment variables |
 //! | `trace` | what stores log, as DEBUG lines |
@@ -24,6 +25,7 @@ mod local;
 mod names;
 mod place;
 mod port;
+mod rates;
 mod settings;
 mod talk;
 mod trace;

@@ -11,11 +11,12 @@ use remotes::{Capabilities, Context, ObjectName, Store, Write, registry};
 use super::data::{At, Data, Task, Work};
 use super::names::{Inquiry, Next, Places};
 use super::port::{self, Port, say};
+use super::rates::{Limits, Rates};
 use super::verdict::{self, Asked};
 use super::{Settings, environment};
 use crate::gateway::remote::setup::{Purpose, Ready, Setup, Step};
 use crate::proto::special::{
-    Answer, Availability, Event, Extensions, Job, Key, Misuse, Options, Reach, Reply, Request, Session,
+    Answer, Availability, Event, Extensions, Job, Key, Misuse, Options, Query, Reach, Reply, Request, Session,
 };
 
 /// The conversation, from VERSION to the end of stdin.
@@ -33,6 +34,9 @@ pub(super) fn run(settings: Settings) -> ExitCode {
         ready: None,
         data: None,
         wheres: BTreeMap::new(),
+        limits: None,
+        rates: None,
+        nameless: BTreeMap::new(),
         places: None,
     };
     let mut buf = vec![0; 16 * 1024];
@@ -82,6 +86,12 @@ struct Talk {
     data: Option<Data>,
     /// WHEREIS that wait for an answer.
     wheres: BTreeMap<Job, (Key, Inquiry)>,
+    /// What git config limits, once content moves.
+    limits: Option<Limits>,
+    /// That of this remote, once it is known.
+    rates: Option<Arc<Rates>>,
+    /// Work that waits for what this remote is called.
+    nameless: BTreeMap<Job, Work>,
     /// Where the remote has content, once that was asked.
     places: Option<Places>,
 }
@@ -102,6 +112,10 @@ impl Talk {
                     self.advance(session, job, setup, Some(answer));
                 } else if let Some((key, inquiry)) = self.wheres.remove(&job) {
                     self.inquire(session, job, key, inquiry, Some(answer));
+                } else if let Some(work) = self.nameless.remove(&job) {
+                    let name = if let Answer::Value(name) = answer { Some(name) } else { None };
+                    self.limit(name.as_deref());
+                    self.work(session, job, work);
                 }
             }
             Event::PeerError { message } => {
@@ -169,7 +183,7 @@ impl Talk {
         match &ready.owner {
             Some(owner) => {
                 let work = Work::Prove { owner: owner.clone() };
-                self.start(session, Task { job, ready: Arc::clone(&ready), work });
+                self.start(session, Task { job, ready: Arc::clone(&ready), work, rates: Arc::default() });
             }
             None => {
                 self.ready = Some(Prepared { ready, store });
@@ -178,11 +192,29 @@ impl Talk {
         }
     }
 
+    /// The rates of this remote, which is called `name` here, where that is known.
+    fn limit(&mut self, name: Option<&[u8]>) {
+        let limits = self.limits.get_or_insert_with(Limits::read);
+        self.rates.get_or_insert_with(|| Arc::new(limits.of(name)));
+    }
+
     fn work(&mut self, session: &mut Session, job: Job, work: Work) {
+        if work.moves() && self.rates.is_none() && self.ready.is_some() {
+            if self.limits.get_or_insert_with(Limits::read).are_of_remotes() {
+                match session.ask(job, Query::GetGitRemoteName) {
+                    Ok(()) => return drop(self.nameless.insert(job, work)),
+                    Err(Misuse::Ended) => return,
+                    // An older git-annex does not tell: what is set for all remotes counts.
+                    Err(_) => {}
+                }
+            }
+            self.limit(None);
+        }
         match &self.ready {
             Some(prepared) => {
                 let ready = Arc::clone(&prepared.ready);
-                self.start(session, Task { job, ready, work });
+                let rates = self.rates.clone().unwrap_or_default();
+                self.start(session, Task { job, ready, work, rates });
             }
             None => session.fail(b"protocol error: a request that needs the remote came before PREPARE"),
         }

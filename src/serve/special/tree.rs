@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use remotes::pump::{self, FileSource, Source};
+use remotes::pump::{FileSource, Source};
 use remotes::{Error, Kind, ObjectName, Op, Range, Result};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::local::Sink;
 use super::place::{Opened, Place};
-use super::worker::{Watch, Worker, cancellable};
+use super::rates::Rates;
+use super::worker::{Watch, Worker, cancellable, fetch};
 use crate::annex::layout;
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
 
@@ -62,6 +63,7 @@ impl Worker {
         place: &Place,
         name: &FileName,
         file: &FileName,
+        rates: &Rates,
         stop: watch::Receiver<bool>,
     ) -> Result<Reply> {
         let (opened, object) = place.named(Op::Get, name)?;
@@ -70,7 +72,7 @@ impl Worker {
         let sink = Sink::open(file).map_err(|e| named(Error::io(Op::Get, "the file to write", e)))?;
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
-        let fetch = pump::fetch(store, &object, &sink.file, sink.have, &meter, &place.context);
+        let fetch = fetch(store, &object, &sink, &meter, &place.context, rates);
         let fetched = self.watched(&mut watch, cancellable(stop.clone(), Op::Get, fetch)).await;
         let fetched = match fetched {
             Ok(fetched) => fetched,

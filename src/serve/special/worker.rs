@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use remotes::fold::Folding;
-use remotes::pump::{self, Budget, Meter};
+use remotes::pump::{self, Budget, Fetch, Meter};
 use remotes::registry::Layout;
 use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, Write, units};
 use tokio::sync::watch;
@@ -18,6 +18,7 @@ use super::data::{At, Work};
 use super::local::{Sink, open_source};
 use super::place::Place;
 use super::port::Port;
+use super::rates::{self, Rates};
 use super::twins::Twins;
 use super::verdict;
 use crate::annex::key::Fields;
@@ -66,15 +67,29 @@ impl Worker {
     }
 
     /// Does `work` and gives the reply to it, soon after `stop` at the latest.
-    pub(super) async fn run(&self, job: Job, ready: &Arc<Ready>, work: Work, stop: watch::Receiver<bool>) -> Reply {
+    pub(super) async fn run(
+        &self,
+        job: Job,
+        ready: &Arc<Ready>,
+        work: Work,
+        rates: &Rates,
+        stop: watch::Receiver<bool>,
+    ) -> Reply {
         let asked = work.asked();
-        match self.attempt(job, ready, work, stop).await {
+        match self.attempt(job, ready, work, rates, stop).await {
             Ok(reply) => reply,
             Err(error) => verdict::reply(asked, &error),
         }
     }
 
-    async fn attempt(&self, job: Job, ready: &Arc<Ready>, work: Work, stop: watch::Receiver<bool>) -> Result<Reply> {
+    async fn attempt(
+        &self,
+        job: Job,
+        ready: &Arc<Ready>,
+        work: Work,
+        rates: &Rates,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Reply> {
         let place = self.place(ready);
         match work {
             Work::Prove { owner } => {
@@ -122,17 +137,17 @@ impl Worker {
                 Ok(Reply::Success)
             }
             Work::List => self.list(job, &place, stop).await,
-            Work::Import { name, file } => self.import(job, &place, &name, &file, stop).await,
+            Work::Import { name, file } => self.import(job, &place, &name, &file, rates, stop).await,
             Work::MakeKey { name, size } => self.make_key(&place, &name, size, stop).await,
             Work::Store { key, at, file } => {
                 let started = Instant::now();
-                let moved = self.store(job, &place, &key, &at, &file, stop).await?;
+                let moved = self.store(job, &place, &key, &at, &file, rates, stop).await?;
                 self.settled(job, "store", &key, started, &moved);
                 Ok(Reply::Success)
             }
             Work::Retrieve { key, at, file } => {
                 let started = Instant::now();
-                let moved = self.retrieve(job, &place, &key, &at, &file, stop).await?;
+                let moved = self.retrieve(job, &place, &key, &at, &file, rates, stop).await?;
                 self.settled(job, "retrieve", &key, started, &moved);
                 Ok(Reply::Success)
             }
@@ -220,6 +235,7 @@ impl Worker {
         key: &Key,
         at: &At,
         file: &FileName,
+        rates: &Rates,
         stop: watch::Receiver<bool>,
     ) -> Result<Moved> {
         let (opened, object) = place.find(Op::Put, key, at)?;
@@ -247,7 +263,13 @@ impl Worker {
         );
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
-        let filled = self.watched(&mut watch, cancellable(stop, Op::Put, put.fill(&source, &meter))).await;
+        let filling = async {
+            match &rates.upload {
+                Some(pace) => rates::fill(&mut *put, &source, &meter, &place.context, pace).await,
+                None => put.fill(&source, &meter).await,
+            }
+        };
+        let filled = self.watched(&mut watch, cancellable(stop, Op::Put, filling)).await;
         if let Err(error) = filled {
             // What it leaves behind where it cannot clean up is invisible, and the first failure is the one to tell.
             let _ = tokio::time::timeout(ABORT, put.abort()).await;
@@ -264,6 +286,7 @@ impl Worker {
         key: &Key,
         at: &At,
         file: &FileName,
+        rates: &Rates,
         stop: watch::Receiver<bool>,
     ) -> Result<Moved> {
         let (opened, object) = place.find(Op::Get, key, at)?;
@@ -277,7 +300,7 @@ impl Worker {
         let sink = sink.map_err(unwritten)?;
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
-        let fetch = pump::fetch(store, &object, &sink.file, sink.have, &meter, &place.context);
+        let fetch = fetch(store, &object, &sink, &meter, &place.context, rates);
         self.port.debug_soon(
             job,
             format!("retrieve {}: {}, from byte {}", key.as_bytes().escape_ascii(), store.label(), sink.have),
@@ -325,6 +348,21 @@ impl Worker {
         let (key, bytes, note) = (key.as_bytes().escape_ascii(), moved.bytes, &moved.note);
         self.port
             .debug_soon(job, format!("{verb} {key} settled: {bytes} bytes in {seconds:.2} s, {rate:.0} MB/s{note}"));
+    }
+}
+
+/// Reads `object` into the file of `sink`.
+pub(super) async fn fetch(
+    store: &Rc<dyn Store>,
+    object: &ObjectName,
+    sink: &Sink,
+    meter: &Meter,
+    context: &Context,
+    rates: &Rates,
+) -> Result<Fetch> {
+    match &rates.download {
+        Some(pace) => rates::fetch(store, object, &sink.file, sink.have, meter, context, pace).await,
+        None => pump::fetch(store, object, &sink.file, sink.have, meter, context).await,
     }
 }
 
