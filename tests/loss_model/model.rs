@@ -74,6 +74,8 @@ pub struct Model {
     pub strangers: BTreeMap<(Node, Vec<u8>), Vec<u8>>,
     /// What they put where nothing was, wherever it lies by now.
     pub added: BTreeMap<(Node, Vec<u8>), Vec<u8>>,
+    /// All that they ever wrote, also where it was moved since.
+    pub written: BTreeSet<Vec<u8>>,
     /// Whether a server has not heard of what the other did to the tree.
     pub stale: [bool; 2],
     pub findings: Vec<Finding>,
@@ -91,6 +93,7 @@ impl Model {
             copies: all.map(|copy| (copy, nothing.clone())).collect(),
             strangers: BTreeMap::new(),
             added: BTreeMap::new(),
+            written: BTreeSet::new(),
             stale: [false; 2],
             findings: Vec::new(),
             at: 0,
@@ -194,11 +197,17 @@ impl Model {
             return;
         }
         let right = self.keys[key].1.clone();
+        let is_only = self.is_only(&right);
         let copy = self.copy(node, key);
         let (told, untouched) = (copy.told, copy.hands.is_empty());
         match outcome {
             Outcome::Content(got) if *got != right => {
-                if untouched || !self.strangers.values().any(|content| content == got) {
+                // Of a key without a digest nobody can tell what a stranger put in its place, once that was moved.
+                let may_be = match self.keys[key].0.starts_with("WORM") {
+                    true => self.written.contains(got),
+                    false => self.strangers.values().any(|content| content == got) && !untouched,
+                };
+                if !may_be {
                     let whose = self.whose(got);
                     self.find_of(Class::Wrong, node, key, &format!("{ask:?} gives {whose}"));
                 }
@@ -214,6 +223,8 @@ impl Model {
                 _ => {}
             },
             Outcome::No => match told {
+                // It was seen in a file of another key.
+                Told::Seen if !is_only => copy.told = Told::Never,
                 Told::Stored | Told::Seen if untouched => {
                     self.find_of(Class::Denied, node, key, &format!("{ask:?} finds nothing"));
                 }
@@ -224,6 +235,11 @@ impl Model {
         }
     }
 
+    /// Whether no two keys have this content.
+    fn is_only(&self, content: &[u8]) -> bool {
+        self.keys.iter().filter(|(_, body)| body == content).count() == 1
+    }
+
     /// Whose content that is.
     pub fn whose(&self, content: &[u8]) -> String {
         let of_key = self.keys.iter().find(|(_, body)| body == content).map(|(name, _)| name.clone());
@@ -231,7 +247,10 @@ impl Model {
             let mut all = self.strangers.iter().filter(|(_, written)| *written == content);
             all.next().map(|((node, name), _)| format!("a stranger's at {node:?} {}", name.escape_ascii()))
         };
-        let other = || format!("{} bytes of nobody", content.len());
+        let other = || match self.written.contains(content) {
+            true => format!("{} bytes of a stranger, who put them elsewhere", content.len()),
+            false => format!("{} bytes of nobody", content.len()),
+        };
         let plain = || super::trees::plain().iter().any(|plain| plain == content).then(|| "a file of git".to_string());
         of_key.or_else(stranger).or_else(plain).unwrap_or_else(other)
     }
@@ -246,6 +265,7 @@ impl Model {
         let was_added = self.added.len() < before;
         self.strangers.remove(&place);
         if let Some(now) = now {
+            self.written.insert(now.to_vec());
             self.strangers.insert(place.clone(), now.to_vec());
             if was.is_none() || was_added {
                 self.added.insert(place, now.to_vec());
@@ -254,7 +274,8 @@ impl Model {
         let Some(was) = was else { return };
         let of_keys: Vec<usize> = (0..self.keys.len()).filter(|key| self.keys[*key].1 == *was).collect();
         for key in of_keys {
-            let others = self.others(node, files, name, was);
+            // Files with its bytes may be another key's.
+            let others = if self.is_only(was) { self.others(node, files, name, was) } else { 0 };
             let copy = self.copy(node, key);
             copy.hands.insert(name.to_vec(), now.map(<[u8]>::to_vec));
             if others == 0 && copy.told.is_there() {

@@ -25,9 +25,10 @@ impl Work {
     pub fn doubted(&self) -> BTreeSet<Key> {
         let at = |(name, _): (&[u8], BTreeSet<&Key>)| {
             let was = if self.is_foreign { one(&self.was(name)) } else { None };
-            was.or_else(|| one(&self.undigested(name)))
+            let last = self.paths.get(name).and_then(|path| path.last.clone());
+            [was, one(&self.undigested(name)), last]
         };
-        self.unknown().filter_map(at).collect()
+        self.unknown().flat_map(at).flatten().collect()
     }
 
     /// Others exported here, or the database was lost: takes a name for what a tree that was exported has there, where nothing
@@ -47,8 +48,8 @@ impl Work {
     }
 
     /// What is still unknown is of no key that has a digest. Takes it for what is noted, where that was noted here; or for
-    /// what was just moved there; or for the only key that is left, where the remote is `recorded` to have that and has it
-    /// nowhere else.
+    /// what was just moved there; or for what the tree that was exported last has there, or else the only key that is left, where
+    /// the remote is `recorded` to have that and has it nowhere else.
     pub fn presume(&mut self, recorded: &BTreeSet<Key>) {
         let unknown: Vec<(&Vec<u8>, &Path, Vec<&Key>)> = self
             .paths
@@ -73,7 +74,8 @@ impl Work {
         let presume = |(name, path, left): &(&Vec<u8>, &Path, Vec<&Key>)| {
             let noted = path.noted.as_ref().filter(|noted| !self.is_foreign && left.contains(noted));
             let moved = || moved.get(name.as_slice()).and_then(|keys| one(keys));
-            let last = || one(left).filter(|key| recorded.contains(key) && !self.is_elsewhere(&held, key));
+            let last = || path.last.clone().filter(|key| left.contains(&key)).or_else(|| one(left));
+            let last = || last().filter(|key| recorded.contains(key) && !self.is_elsewhere(&held, key));
             Some(((*name).clone(), noted.cloned().or_else(moved).or_else(last)?))
         };
         let presumed: Vec<(Vec<u8>, Key)> = unknown.iter().filter_map(presume).collect();

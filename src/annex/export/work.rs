@@ -59,6 +59,8 @@ pub(super) struct Path {
     pub(super) candidates: BTreeSet<Key>,
     /// What exports that were begun here and have not ended put there.
     pub(super) begun: BTreeSet<Key>,
+    /// What the tree has there that the remote holds, where all exports have come to their end: then nothing of any other is left.
+    pub(super) last: Option<Key>,
     /// Others exported here, who note elsewhere what they do.
     unsure: bool,
     pub(super) wants: Option<Key>,
@@ -148,6 +150,7 @@ impl Work {
             }
             trees.push((old, of_tree));
         }
+        let is_at_rest = incomplete.is_empty() && marked.is_none() && log.trees(remote).len() == 1;
         let changed = |path: &[u8]| trees.iter().any(|(_, of_tree)| of_tree.contains_key(path));
         db.unfilled(|path, key| {
             if !changed(&path) {
@@ -177,6 +180,7 @@ impl Work {
             {
                 of_path.noted = Some(key.clone());
             }
+            of_path.last = of(known).filter(|_| is_at_rest).cloned();
             let held = of_path.noted.as_ref();
             // What is noted is of the tree that was said to be exported, and of none before: it was noted on the way there.
             let is_new = match noted.map(of) {

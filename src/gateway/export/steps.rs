@@ -168,7 +168,7 @@ impl Tree {
 
     async fn try_step(&self, step: &Step) -> Result<Told, Failure> {
         let mut told = Told { notes: step.notes(), did: Exported::default() };
-        if let Step::Rename { key, from: from @ Place::Tree(_), .. } | Step::Copy { key, from, .. } = step
+        if let Step::Rename { key, from, .. } | Step::Copy { key, from, .. } = step
             && self.is_damaged(key, &from.name(key)).await?
         {
             return self.drop_damaged(key, from).await;
