@@ -7,8 +7,8 @@ use std::path::Path;
 use git_annex_remote_stream::annex::ledger::{Ledgers, Taken};
 use git_annex_remote_stream::annex::remote::remotes_of;
 use git_annex_remote_stream::annex::repository::Repository;
-use git_annex_remote_stream::gateway::remote::{Destination, destination};
 use git_annex_remote_stream::name::Key;
+use git_annex_remote_stream::resolve::{Destination, destination};
 use remotes::{Context, ObjectName, registry, sys};
 
 use support::annex::{LIMIT, Repo};

@@ -4,8 +4,8 @@ mod support;
 
 use git_annex_remote_stream::annex::remote::{RemoteKind, Trust, proxied, remotes_of, write_block};
 use git_annex_remote_stream::annex::repository::Repository;
-use git_annex_remote_stream::gateway::remote::{Destination, StoreConfig, destination};
 use git_annex_remote_stream::name::{Key, Uuid};
+use git_annex_remote_stream::resolve::{Destination, StoreConfig, destination};
 use remotes::{Context, ObjectName, registry, sys};
 
 use support::annex::{LIMIT, Repo};

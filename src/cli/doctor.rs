@@ -10,8 +10,8 @@ use remotes::options::bad;
 use remotes::{Context, Error, Op, Result, registry, sys};
 use serde::Serialize;
 
-use crate::gateway::remote::setup::{Purpose, Ready, Setup, Step};
 use crate::proto::special::{Answer, Query, Secret};
+use crate::resolve::setup::{Purpose, Ready, Setup, Step};
 
 /// What was found out.
 #[derive(Serialize)]
@@ -38,7 +38,7 @@ pub(super) fn main(options: &[String], json: bool) -> ExitCode {
 }
 
 async fn tried(ready: &Ready) -> Result<Report> {
-    let site = crate::gateway::site::of(std::path::Path::new("."));
+    let site = crate::resolve::site::of(std::path::Path::new("."));
     let context = Context { site, ..Context::default() };
     let store = registry::open(ready.scheme.name, &ready.options, &context)?;
     let findings = examine(&store, &unique(), &context).await;
@@ -74,7 +74,7 @@ fn settle(arguments: &[String]) -> Result<Ready> {
         }
         given.insert(name, value);
     }
-    let mut setup = Setup::new(Purpose::Init, crate::gateway::remote::environment);
+    let mut setup = Setup::new(Purpose::Init, crate::resolve::environment);
     let mut answer = None;
     let ready = loop {
         match setup.next(answer.take()) {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::here;
 use crate::annex::ledger::{duration, keep};
 use crate::gateway::leftovers::{Fate, Leftover, Sweep, sweep};
-use crate::gateway::remote::environment;
+use crate::resolve::environment;
 
 pub(super) const EXAMPLES: &str = "\
 An upload through this repository to a special remote that breaks off stays in the store, where it can be gone on with, and

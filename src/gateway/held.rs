@@ -3,8 +3,8 @@
 use tokio::sync::{oneshot, watch};
 
 use super::commands::InUse;
-use super::peer::PeerLock;
 use crate::annex::content::ContentLock;
+use crate::peer::PeerLock;
 
 /// A lock, held until it is dropped.
 pub enum Held {

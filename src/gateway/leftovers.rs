@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use remotes::{Context, ObjectName, Resumption, Store};
 
 use super::Failure;
-use super::remote::setup::Environment;
-use super::remote::{Destination, destination};
 use crate::annex::ledger::{Begun, Entry, Ledgers, Taken};
 use crate::annex::remote::{Remote, remotes_of};
 use crate::annex::repository::Repository;
 use crate::name::{Key, Uuid};
+use crate::resolve::setup::Environment;
+use crate::resolve::{Destination, destination};
 
 /// What is to be done with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::outgoing::Outgoing;
-use super::peer::{Peer, PeerLock, PeerOffer};
 use super::upload::{Offer, PeerUpload, Upload};
 use super::{Failure, FailureKind, Served};
 use crate::annex::log::Presence;
 use crate::name::{Key, Uuid};
+use crate::peer::{Peer, PeerLock, PeerOffer};
 use crate::proto::p2p::AssociatedFile;
 
 /// A repository that is reached over ssh or HTTP, on a data thread. What it says is passed on; where content is, is recorded

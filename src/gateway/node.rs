@@ -10,12 +10,12 @@ use remotes::pump::Budget;
 use super::commands::InUse;
 use super::held::Held;
 use super::kept::kept;
-use super::peer::{Location, Peer, PeerSettings};
 use super::proxy::{Proxied, Way, open_here};
 use super::upload::{Offer, Upload};
 use super::{Failure, Neighbour, Outgoing, Pace, Served, Special, blocking, timestamp, until};
 use crate::annex::log::Presence;
 use crate::name::{Key, Uuid};
+use crate::peer::{Location, Peer, PeerSettings};
 use crate::proto::p2p::AssociatedFile;
 
 /// Where content is asked for, opened on a data thread. Cheap to make.
@@ -104,7 +104,7 @@ impl Node {
             Way::Store(shelf) => {
                 let context = Context { reserve: shelf.reserve, ..means.context() };
                 let open = || {
-                    let site = super::site::of(home.repository().path());
+                    let site = crate::resolve::site::of(home.repository().path());
                     shelf.config.open(&Context { site, ..context.clone() }).map_err(|e| Failure::remote(&e))
                 };
                 let store = if keeps { kept(shelf, open)? } else { open()? };
@@ -118,7 +118,7 @@ impl Node {
                         connect: means.context().connect,
                         budget: means.budget.clone(),
                         directory: Some(home.repository().path().to_path_buf()),
-                        site: super::site::of(home.repository().path()),
+                        site: crate::resolve::site::of(home.repository().path()),
                     };
                     Ok(Rc::new(Peer::new(Location::clone(location), uuid.clone(), home.uuid().clone(), settings)))
                 };

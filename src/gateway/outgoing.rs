@@ -7,8 +7,8 @@ use remotes::Get;
 use remotes::pump::{FileSource, Source};
 
 use super::pace::Pace;
-use super::peer::{PeerEnd, PeerGet};
 use crate::annex::content::OpenContent;
+use crate::peer::{PeerEnd, PeerGet};
 
 /// Content that was found and opened.
 pub struct Outgoing {

@@ -13,12 +13,12 @@ use tokio::sync::Mutex;
 
 use super::commands::{AllCommands, Commands};
 use super::pace::Pace;
-use super::peer::{Location, SshProgram, SshWays};
-use super::remote::{self, Destination, GitPlace, StoreConfig};
 use super::{Failure, Served, blocking};
 use crate::annex::remote::{Remote, RemoteError, proxied, remotes_of as all_remotes};
 use crate::annex::repository::{Config, Repository};
 use crate::name::Uuid;
+use crate::peer::{Location, SshProgram, SshWays};
+use crate::resolve::{self, Destination, GitPlace, StoreConfig};
 
 /// A remote that a repository is a proxy for.
 pub struct Proxied {
@@ -312,7 +312,7 @@ fn reach(
     is_started: bool,
 ) -> Result<Way, Failure> {
     let name = String::from_utf8_lossy(&remote.name).into_owned();
-    match remote::destination(remote, remote::environment) {
+    match resolve::destination(remote, resolve::environment) {
         // git-annex has the objects of such a tree in other directories there, and would not find ours.
         Ok(Destination::Store(config)) if config.tree.is_some() && tuned => Err(Failure::refused(format!(
             "remote {name} has exporttree=yes, which is not proxied in a repository with annex.tune.objecthash1"

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use git_annex_remote_stream::gateway::FailureKind;
-use git_annex_remote_stream::gateway::peer::{Location, Peer, PeerOffer, PeerSettings, SshProgram, SshWays};
 use git_annex_remote_stream::name::Uuid;
+use git_annex_remote_stream::peer::{Location, Peer, PeerOffer, PeerSettings, SshProgram, SshWays};
 use remotes::pump::Budget;
 
 use crate::side::{Kind, Side, key, run};

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use git_annex_remote_stream::gateway::FailureKind;
-use git_annex_remote_stream::gateway::peer::{Peer, PeerGet, PeerOffer, PeerPut, SshProgram, SshWays};
 use git_annex_remote_stream::name::Key;
+use git_annex_remote_stream::peer::{Peer, PeerGet, PeerOffer, PeerPut, SshProgram, SshWays};
 use git_annex_remote_stream::proto::p2p::AssociatedFile;
 use remotes::pump::{BLOCK, Budget, Source, lane::SocketBlocks};
 use side::{Kind, Side, key, peer, run, their_http};

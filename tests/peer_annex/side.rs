@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use git_annex_remote_stream::gateway::peer::{Location, Peer, PeerSettings, SshProgram, SshWays};
 use git_annex_remote_stream::name::{Key, Uuid};
+use git_annex_remote_stream::peer::{Location, Peer, PeerSettings, SshProgram, SshWays};
 use remotes::pump::Budget;
 use rustix::process::{Pid, Signal, kill_process};
 

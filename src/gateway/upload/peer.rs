@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::Settled;
 use crate::annex::log::Presence;
-use crate::gateway::peer::PeerPut;
 use crate::gateway::{Failure, Neighbour};
 use crate::name::Key;
+use crate::peer::PeerPut;
 
 /// One upload to a repository elsewhere. Dropping it closes the connection; the repository keeps what it has.
 pub struct PeerUpload {

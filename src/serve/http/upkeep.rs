@@ -9,8 +9,8 @@ use super::log::Log;
 use super::server::Shared;
 use crate::annex::ledger::keep;
 use crate::gateway::leftovers::{self, Fate, Leftover, Sweep};
-use crate::gateway::remote::environment;
 use crate::gateway::{Failure, Served, blocking};
+use crate::resolve::environment;
 
 /// How often uploads that were not finished are looked for.
 const UPKEEP: Duration = Duration::from_secs(3600);

@@ -18,8 +18,8 @@ use super::rates::Rates;
 use super::trace;
 use super::verdict::{self, Asked};
 use super::worker::Worker;
-use crate::gateway::remote::setup::Ready;
 use crate::proto::special::{FileName, Job, Key};
+use crate::resolve::setup::Ready;
 
 /// How long transfers may take to leave nothing behind once a signal says so.
 const HURRY: Duration = Duration::from_millis(800);

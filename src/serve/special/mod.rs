@@ -37,7 +37,7 @@ mod worker;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-pub use crate::gateway::remote::environment;
+pub use crate::resolve::environment;
 pub use settings::Settings;
 
 /// Serves git-annex on stdin and stdout until stdin ends.

@@ -18,9 +18,9 @@ use crate::annex::export::db::ExportDb;
 use crate::annex::export::log::ExportLog;
 use crate::annex::export::names;
 use crate::annex::repository::Repository;
-use crate::gateway::remote::setup::Ready;
 use crate::name::{Key, Uuid};
 use crate::proto::special::{Answer, Query};
+use crate::resolve::setup::Ready;
 
 /// Names that are told; of more only how many they are.
 const TOLD: usize = 8;

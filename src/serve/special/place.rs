@@ -8,8 +8,8 @@ use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, registry, uni
 use tokio::sync::OnceCell;
 
 use super::data::At;
-use crate::gateway::remote::setup::Ready;
 use crate::proto::special::{FileName, Key};
+use crate::resolve::setup::Ready;
 
 /// A remote, opened.
 pub(super) struct Place {

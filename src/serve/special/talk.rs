@@ -14,10 +14,10 @@ use super::port::{self, Port, say};
 use super::rates::{Limits, Rates};
 use super::verdict::{self, Asked};
 use super::{Settings, environment};
-use crate::gateway::remote::setup::{Purpose, Ready, Setup, Step};
 use crate::proto::special::{
     Answer, Availability, Event, Extensions, Job, Key, Misuse, Options, Query, Reach, Reply, Request, Session,
 };
+use crate::resolve::setup::{Purpose, Ready, Setup, Step};
 
 /// The conversation, from VERSION to the end of stdin.
 pub(super) fn run(settings: Settings) -> ExitCode {

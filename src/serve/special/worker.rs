@@ -22,9 +22,9 @@ use super::rates::{self, Rates};
 use super::twins::Twins;
 use super::verdict;
 use crate::annex::key::Fields;
-use crate::gateway::remote::setup::{Ready, Tree};
 use crate::proto::special::progress::{INTERVAL, Throttle};
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
+use crate::resolve::setup::{Ready, Tree};
 
 /// How long a failed upload may take to leave nothing behind, before its failure is reported anyway.
 const ABORT: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ struct Moved {
 impl Worker {
     pub(super) fn new(port: &Arc<Port>, settings: &Settings) -> Self {
         let (budget, idle) = (Budget::new(settings.memory), settings.idle);
-        let site = crate::gateway::site::of(Path::new("."));
+        let site = crate::resolve::site::of(Path::new("."));
         let context = Context { budget, idle, late: idle, site, ..Context::default() };
         Self { port: Arc::clone(port), context, place: RefCell::default(), twins: Twins::default() }
     }

@@ -11,11 +11,11 @@ use remotes::pump::{BLOCK, Blocks, Home, Socket, SocketSource, Source};
 use remotes::{Error, Kind, Op as Doing};
 use tokio::net::TcpStream;
 
-use super::super::link::{Link, within};
-use super::super::transfer::End as AnyEnd;
-use super::super::{Failure, PeerEnd, PeerGet};
 use super::connection::Connection;
 use super::{Http, Op};
+use crate::peer::link::{Link, within};
+use crate::peer::transfer::End as AnyEnd;
+use crate::peer::{Failure, PeerEnd, PeerGet};
 use crate::proto::http::body::BodyReader;
 use crate::proto::http::client::response::Head;
 use crate::proto::http::head::Body;

@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::super::Failure;
-use super::super::link::{Link, within};
 use super::{Http, tls};
+use crate::peer::Failure;
+use crate::peer::link::{Link, within};
 use crate::proto::http::body::BodyReader;
 use crate::proto::http::client::response::{self, Head};
 

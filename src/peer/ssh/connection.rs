@@ -2,10 +2,10 @@
 
 use std::io;
 
-use super::super::link::{Link, within};
-use super::super::process::Process;
-use super::super::{Failure, FailureKind, Shared, SshRemote};
 use super::command;
+use crate::peer::link::{Link, within};
+use crate::peer::process::Process;
+use crate::peer::{Failure, FailureKind, Shared, SshRemote};
 use crate::proto::p2p::{Answer, Broken, Client};
 
 /// Bytes that are read at once while lines are expected.

@@ -5,8 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 use remotes::pump::Source;
 
-use super::super::Failure;
 use super::{http, ssh};
+use crate::gateway::Failure;
 use crate::name::Uuid;
 
 /// Content that comes from a peer.

@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
-use super::super::{Failure, blocking};
+use crate::gateway::{Failure, blocking};
 
 /// How long a program may go on after its pipes were closed. git-annex-shell commits what it recorded in that time.
 const LEAVE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };

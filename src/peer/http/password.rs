@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::super::HttpRemote;
-use super::super::process::Process;
+use crate::peer::HttpRemote;
+use crate::peer::process::Process;
 use crate::proto::http::auth::{Credentials, Password};
 
 /// Most that a helper may say, in bytes.
@@ -142,8 +142,8 @@ fn parse(answer: &[u8]) -> Option<Credentials> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Location, SshWays};
     use super::*;
+    use crate::peer::{Location, SshWays};
 
     #[test]
     fn helpers_are_asked_as_git_annex_asks_them() {

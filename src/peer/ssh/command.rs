@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::process::Command;
 
-use super::super::{SshProgram, SshRemote};
 use crate::name::Uuid;
+use crate::peer::{SshProgram, SshRemote};
 
 /// What runs here. `client` is who we are, `server` whom we want.
 pub(super) fn here(remote: &SshRemote, server: &Uuid, client: &Uuid) -> Command {
@@ -67,8 +67,8 @@ fn quote(word: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Location, SshWays};
     use super::*;
+    use crate::peer::{Location, SshWays};
 
     fn words(url: &str, ways: SshWays) -> Vec<String> {
         let Some(Location::Ssh(remote)) = Location::parse(url.as_bytes(), ways) else { panic!("{url}") };

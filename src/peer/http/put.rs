@@ -4,10 +4,10 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::super::link::Wrote;
 use super::connection::Connection;
 use super::{Failure, Http, Stored, word};
 use crate::name::Key;
+use crate::peer::link::Wrote;
 use crate::proto::http::client::answer::{self, LONGEST_BODY};
 use crate::proto::http::client::request;
 use crate::proto::http::route::{Api, Op};

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use remotes::pump::{Blocks, Source};
 use remotes::{Error, Op};
 
-use super::super::link::within;
-use super::super::transfer::End as AnyEnd;
-use super::super::{Failure, PeerEnd, PeerGet};
 use super::{Connection, Ssh};
 use crate::name::Key;
+use crate::peer::link::within;
+use crate::peer::transfer::End as AnyEnd;
+use crate::peer::{Failure, PeerEnd, PeerGet};
 use crate::proto::p2p::{Answer, AssociatedFile, Request};
 
 /// Less than this is not worth a block of its own.

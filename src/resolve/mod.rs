@@ -3,6 +3,7 @@
 mod git;
 mod own;
 pub mod setup;
+pub mod site;
 #[cfg(test)]
 mod tests;
 
