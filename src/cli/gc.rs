@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::here;
 use crate::annex::ledger::{duration, keep};
-use crate::gateway::leftovers::{Fate, Leftover, Sweep, sweep};
+use crate::gateway::node::store::unfinished::{Fate, Leftover, Sweep, sweep};
 use crate::resolve::environment;
 
 pub(super) const EXAMPLES: &str = "\

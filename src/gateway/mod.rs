@@ -11,18 +11,13 @@ mod held;
 mod hub;
 mod kept;
 mod leases;
-pub mod leftovers;
 mod metrics;
-mod neighbour;
-mod node;
+pub mod node;
 mod outgoing;
 pub mod pace;
 mod proxy;
+mod receive;
 mod rounds;
-mod served;
-mod special;
-mod trashbin;
-mod upload;
 mod walk;
 
 pub use export::{Damage, Damaged, Exported, Progress, Repaired};
@@ -31,14 +26,11 @@ pub use held::{Held, Lost};
 pub use hub::{Hub, Place, Unserved};
 pub use leases::{LeaseId, Leases};
 pub use metrics::{Counter, Metrics};
-pub use neighbour::Neighbour;
-pub use node::{Means, Node};
+pub use node::{LocalUpload, Means, Neighbour, Node, PeerUpload, Served, Special, StoreUpload};
 pub use outgoing::{Outgoing, Sent};
 pub use pace::Pace;
 pub use proxy::Proxied;
-pub use served::Served;
-pub use special::Special;
-pub use upload::{LocalUpload, Offer, PeerUpload, Settled, StoreUpload, Upload};
+pub use receive::{Offer, Settled, Upload};
 
 use std::time::Duration;
 

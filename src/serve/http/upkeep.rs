@@ -8,7 +8,7 @@ use remotes::Context;
 use super::log::Log;
 use super::server::Shared;
 use crate::annex::ledger::keep;
-use crate::gateway::leftovers::{self, Fate, Leftover, Sweep};
+use crate::gateway::node::store::unfinished::{self, Fate, Leftover, Sweep};
 use crate::gateway::{Failure, Served, blocking};
 use crate::resolve::environment;
 
@@ -37,7 +37,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 fn sweep(served: &Served, context: &Context) -> Result<Vec<Leftover>, Failure> {
     let older_than = keep(served.repository()).map_err(Failure::internal)?;
     let how = Sweep { older_than, dry_run: false, force: false };
-    let work = leftovers::sweep(served.repository(), how, environment, context);
+    let work = unfinished::sweep(served.repository(), how, environment, context);
     remotes::sys::run(false, work).map_err(|e| Failure::io("undo unfinished uploads", &e))?
 }
 

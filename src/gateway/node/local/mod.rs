@@ -1,5 +1,10 @@
 //! A repository that is served: its content, and the record of where content is.
 
+mod sink;
+mod trashbin;
+
+pub use sink::LocalUpload;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +12,6 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::proxy::{Proxied, Proxies};
-use super::upload::LocalUpload;
-use super::{Failure, Means, Outgoing, blocking, off_this_thread, timestamp, trashbin, until};
 use crate::annex::branch;
 use crate::annex::content::{
     Content, ContentConfig, ContentError, ContentLock, Glance, Hooks, Opening, Receive, Sharing,
@@ -18,6 +20,8 @@ use crate::annex::layout::Hashing;
 use crate::annex::log::{Presence, location_file, remote_meta_file};
 use crate::annex::recorder::{Done, Evidence, Recorder, RecorderConfig, Version};
 use crate::annex::repository::{OpenError, Repository, settings};
+use crate::gateway::proxy::{Proxied, Proxies};
+use crate::gateway::{Failure, Means, Outgoing, blocking, off_this_thread, timestamp, until};
 use crate::name::{Key, Uuid};
 
 /// One repository. Shared by all threads and connections.
@@ -57,12 +61,12 @@ impl Served {
 
     /// Whether it can be recorded where the content of `key` is. Asked before the first byte: what was stored and not recorded
     /// is found by nobody, and stored again with each new try.
-    pub(super) fn recordable(&self, key: &Key) -> Result<(), Failure> {
+    pub(in crate::gateway) fn recordable(&self, key: &Key) -> Result<(), Failure> {
         fits_the_journal(key, &location_file(key, self.repository.branch().log_hashing()))
     }
 
     /// The same, where versions are recorded too.
-    pub(super) fn versions_recordable(&self, key: &Key) -> Result<(), Failure> {
+    pub(in crate::gateway) fn versions_recordable(&self, key: &Key) -> Result<(), Failure> {
         fits_the_journal(key, &remote_meta_file(key, self.repository.branch().log_hashing()))
     }
 
@@ -183,27 +187,34 @@ impl Served {
     }
 
     /// What `annex.trashbin` names; the name alone where no remote has it. `None` where it is not set.
-    pub(super) async fn trashbin(self: &Arc<Self>) -> Result<Option<Result<Arc<Proxied>, String>>, Failure> {
+    pub(in crate::gateway) async fn trashbin(
+        self: &Arc<Self>,
+    ) -> Result<Option<Result<Arc<Proxied>, String>>, Failure> {
         self.proxies.trashbin(self).await
     }
 
     /// Stops remotes that nobody used for a while, beside whoever calls this.
-    pub(super) fn rest(&self) {
+    pub(in crate::gateway) fn rest(&self) {
         self.proxies.commands().tidy();
     }
 
-    pub(super) fn proxies(&self) -> &Proxies {
+    pub(in crate::gateway) fn proxies(&self) -> &Proxies {
         &self.proxies
     }
 
     /// Records that the content of `key` was just stored by `uuid`, or removed from there. Once this has returned the record
     /// outlives the process.
-    pub(super) async fn record(&self, key: &Key, uuid: &Uuid, presence: Presence) -> Result<(), Failure> {
+    pub(in crate::gateway) async fn record(&self, key: &Key, uuid: &Uuid, presence: Presence) -> Result<(), Failure> {
         self.record_by(key, uuid, presence, Evidence::Done).await
     }
 
     /// Records what was seen of the content of `key` on `uuid`, in the same way.
-    pub(super) async fn record_seen(&self, key: &Key, uuid: &Uuid, presence: Presence) -> Result<(), Failure> {
+    pub(in crate::gateway) async fn record_seen(
+        &self,
+        key: &Key,
+        uuid: &Uuid,
+        presence: Presence,
+    ) -> Result<(), Failure> {
         self.record_by(key, uuid, presence, Evidence::Seen).await
     }
 
@@ -216,7 +227,12 @@ impl Served {
     }
 
     /// Records a version of the content of `key` that `uuid` keeps, in the same way.
-    pub(super) async fn record_version(&self, key: &Key, uuid: &Uuid, version: Version) -> Result<(), Failure> {
+    pub(in crate::gateway) async fn record_version(
+        &self,
+        key: &Key,
+        uuid: &Uuid,
+        version: Version,
+    ) -> Result<(), Failure> {
         self.recorded(|recorder, done| recorder.record_version(key.clone(), uuid.clone(), version, done)).await
     }
 
@@ -254,7 +270,7 @@ impl Served {
 
     /// The same on a thread of its own, where there is something to merge: others wait for whoever calls this. Blocks for a look
     /// at the references.
-    pub(super) fn merge_beside(self: &Arc<Self>) {
+    pub(in crate::gateway) fn merge_beside(self: &Arc<Self>) {
         let branch = self.repository.branch();
         if branch.is_merging() || !branch.has_arrivals().unwrap_or(false) {
             return;
@@ -265,12 +281,12 @@ impl Served {
     }
 
     /// Marks the repository as used now.
-    pub(super) fn touch(&self) {
+    pub(in crate::gateway) fn touch(&self) {
         self.used.store(timestamp(), Ordering::Relaxed);
     }
 
     /// Seconds since it was last used.
-    pub(super) fn idle(&self) -> u64 {
+    pub(in crate::gateway) fn idle(&self) -> u64 {
         timestamp().saturating_sub(self.used.load(Ordering::Relaxed))
     }
 

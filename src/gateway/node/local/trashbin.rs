@@ -8,15 +8,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use remotes::pump::{BLOCK, FileSource, Source};
 
-use super::upload::{Offer, Settled, Upload};
-use super::{Failure, Means, Node, Served, blocking};
+use crate::gateway::receive::{Offer, Settled, Upload};
+use crate::gateway::{Failure, Means, Node, Served, blocking};
 use crate::name::Key;
 use crate::proto::p2p::AssociatedFile;
 
 /// Brings the content of `key` from `home` to its trashbin, and records that. Does nothing where there is none, or no content.
 ///
 /// Failures: it is not there, and has to stay here.
-pub(super) async fn fill(home: &Arc<Served>, key: &Key, means: &Means) -> Result<(), Failure> {
+pub(in crate::gateway) async fn fill(home: &Arc<Served>, key: &Key, means: &Means) -> Result<(), Failure> {
     let Some(bin) = home.trashbin().await? else { return Ok(()) };
     if !home.check(key).await? {
         return Ok(());

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::Settled;
-use super::belt::{Belt, Work};
-use super::digest::Digest;
 use crate::annex::content::{ContentError, Incoming};
 use crate::annex::log::Presence;
+use crate::gateway::receive::Settled;
+use crate::gateway::receive::belt::{Belt, Work};
+use crate::gateway::receive::digest::Digest;
 use crate::gateway::{Failure, FailureKind, Served, blocking};
 use crate::name::Key;
 

@@ -1,5 +1,10 @@
 //! A special remote behind this gateway: content in a store that clients need not be able to reach.
 
+mod sink;
+pub mod unfinished;
+
+pub use sink::StoreUpload;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +12,15 @@ use std::time::Duration;
 use remotes::retry::Backoff;
 use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Stored, Until};
 
-use super::export::{Exported, Progress, Repaired, Tree, Word};
-use super::outgoing::Outgoing;
-use super::pace::Pace;
-use super::upload::StoreUpload;
-use super::{Failure, Served, blocking};
 use crate::annex::export::tracking::Tracking;
 use crate::annex::export::tree::blob_of;
 use crate::annex::ledger::{Ledgers, Taken};
 use crate::annex::log::Presence;
+use crate::gateway::export::{Exported, Progress, Repaired, Tree, Word};
+use crate::gateway::outgoing::Outgoing;
+use crate::gateway::pace::Pace;
 use crate::gateway::proxy::Shelf;
+use crate::gateway::{Failure, Served, blocking};
 use crate::name::{Key, Uuid};
 
 /// A special remote, opened on a data thread.
@@ -25,7 +29,7 @@ pub struct Special {
     uuid: Uuid,
     name: String,
     shelf: Arc<Shelf>,
-    pub(super) store: Rc<dyn Store>,
+    pub(in crate::gateway) store: Rc<dyn Store>,
     context: Context,
     /// The tree it holds, if it holds one.
     tree: Option<Rc<Tree>>,
@@ -41,7 +45,7 @@ struct How {
 }
 
 impl Special {
-    pub(super) fn new(
+    pub(in crate::gateway) fn new(
         home: &Arc<Served>,
         uuid: &Uuid,
         name: &str,
@@ -64,7 +68,7 @@ impl Special {
 
     /// Whether the store has the content of `key`. Content of another length is none; outside trees, where nobody but git-annex
     /// puts anything, it is not absent either.
-    pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
+    pub(in crate::gateway) async fn check(&self, key: &Key) -> Result<bool, Failure> {
         self.is_there(key, How { old: true, lasting: false }, |stat| self.fits(key, stat.len)).await
     }
 
@@ -107,7 +111,12 @@ impl Special {
     }
 
     /// Opens the content of `key` from byte `from` on, `len` bytes where that is known; `None` where it is not there.
-    pub(super) async fn get(&self, key: &Key, from: u64, len: Option<u64>) -> Result<Option<Outgoing>, Failure> {
+    pub(in crate::gateway) async fn get(
+        &self,
+        key: &Key,
+        from: u64,
+        len: Option<u64>,
+    ) -> Result<Option<Outgoing>, Failure> {
         let range = || Range { from, len, tag: None };
         let open = async |object: &ObjectName| self.open(key, || self.store.get(object, range())).await;
         let get = match &self.tree {
@@ -141,7 +150,7 @@ impl Special {
     }
 
     /// Gets ready to take the content of `key`. `None` where it is in the tree, and need not lie outside it too.
-    pub(super) async fn put(self: &Rc<Self>, key: &Key) -> Result<Option<StoreUpload>, Failure> {
+    pub(in crate::gateway) async fn put(self: &Rc<Self>, key: &Key) -> Result<Option<StoreUpload>, Failure> {
         self.takes(key)?;
         if self.tree.is_some() && self.is_at_a_name(key).await? {
             self.home.record_seen(key, &self.uuid, Presence::Present).await?;
@@ -154,7 +163,7 @@ impl Special {
     }
 
     /// The content of `key` has been stored: records that, and what finds it where the store keeps what it had.
-    pub(super) async fn stored(&self, key: &Key, stored: Stored) -> Result<(), Failure> {
+    pub(in crate::gateway) async fn stored(&self, key: &Key, stored: Stored) -> Result<(), Failure> {
         if let Some(tree) = &self.tree {
             tree.stored(key, stored).await?;
         }
@@ -162,7 +171,7 @@ impl Special {
     }
 
     /// The content of `key` is about to be stored. `None` where it gets no names in a tree.
-    pub(super) async fn announce(&self, key: &Key) -> Result<Option<Word>, Failure> {
+    pub(in crate::gateway) async fn announce(&self, key: &Key) -> Result<Option<Word>, Failure> {
         match &self.tree {
             Some(tree) if tree.tracking().is_some() => tree.announce(key).await.map(Some),
             _ => Ok(None),
@@ -170,7 +179,7 @@ impl Special {
     }
 
     /// What was announced has been stored and recorded: gives it its names in the tree.
-    pub(super) async fn settle(&self, word: Option<Word>) {
+    pub(in crate::gateway) async fn settle(&self, word: Option<Word>) {
         if let (Some(tree), Some(word)) = (&self.tree, word) {
             tree.settle(word).await;
         }
@@ -212,7 +221,7 @@ impl Special {
     }
 
     /// The client has stored the content of `key` there by another way: looks, and records it. False where it is not there.
-    pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+    pub(in crate::gateway) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
         self.home.recordable(key)?;
         if !self.is_there(key, How { old: true, lasting: true }, |stat| self.fits(key, stat.len)).await? {
             return Ok(false);
@@ -223,7 +232,7 @@ impl Special {
     }
 
     /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there.
-    pub(super) async fn offset(self: &Rc<Self>, key: &Key) -> Result<Option<u64>, Failure> {
+    pub(in crate::gateway) async fn offset(self: &Rc<Self>, key: &Key) -> Result<Option<u64>, Failure> {
         self.takes(key)?;
         if self.is_at_a_name(key).await? {
             return Ok(None);
@@ -235,7 +244,7 @@ impl Special {
 
     /// Removes the content of `key`, and records that, while there is time: `until` is asked before each request that can
     /// remove, after all that was waited for. Content that is not there is removed at any time.
-    pub(super) async fn remove(&self, key: &Key, until: &Until) -> Result<(), Failure> {
+    pub(in crate::gateway) async fn remove(&self, key: &Key, until: &Until) -> Result<(), Failure> {
         self.writable()?;
         let object = self.object(key)?;
         let removed = match &self.tree {
@@ -256,17 +265,17 @@ impl Special {
     }
 
     /// Records whether the content of `key` is there. Once this has returned the record outlives the process.
-    pub(super) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
+    pub(in crate::gateway) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
         self.home.record(key, &self.uuid, presence).await
     }
 
     /// Says what no client need know of.
-    pub(super) fn warn(&self, failure: &Failure) {
+    pub(in crate::gateway) fn warn(&self, failure: &Failure) {
         tracing::warn!("remote {}: {failure}; an upload that breaks off now begins anew", self.name);
     }
 
     /// What `error` is to a client: git-annex's own words before ours.
-    pub(super) fn failure(&self, error: &Error) -> Failure {
+    pub(in crate::gateway) fn failure(&self, error: &Error) -> Failure {
         Failure::remote(error)
     }
 

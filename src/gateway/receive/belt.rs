@@ -14,13 +14,13 @@ use tokio::sync::{Notify, Semaphore};
 const DEPTH: usize = 4;
 
 /// What is done with every block.
-pub(super) trait Work: Send + 'static {
+pub(in crate::gateway) trait Work: Send + 'static {
     /// The next one. After an error no other follows.
     fn process(&mut self, block: &[u8]) -> io::Result<()>;
 }
 
 /// Blocks on their way through some work.
-pub(super) struct Belt<W>(Arc<Shared<W>>);
+pub(in crate::gateway) struct Belt<W>(Arc<Shared<W>>);
 
 struct Shared<W> {
     state: Mutex<State<W>>,
@@ -37,13 +37,13 @@ struct State<W> {
 }
 
 impl<W: Work> Belt<W> {
-    pub(super) fn new(work: W) -> Self {
+    pub(in crate::gateway) fn new(work: W) -> Self {
         let state = State { queue: VecDeque::new(), work: Some(work), running: false, error: None };
         Self(Arc::new(Shared { state: Mutex::new(state), room: Semaphore::new(DEPTH), idle: Notify::new() }))
     }
 
     /// Hands over a block; waits while too many wait. Errors: what the work met with an earlier block, once.
-    pub(super) async fn push(&self, block: Bytes) -> io::Result<()> {
+    pub(in crate::gateway) async fn push(&self, block: Bytes) -> io::Result<()> {
         // The semaphore is never closed, and its permits come back as blocks are done.
         if let Ok(permit) = self.0.room.acquire().await {
             permit.forget();
@@ -68,7 +68,7 @@ impl<W: Work> Belt<W> {
     }
 
     /// Waits until all blocks are done, and gives the work back. `None` where it was lost, or taken before.
-    pub(super) async fn finish(&self) -> io::Result<Option<W>> {
+    pub(in crate::gateway) async fn finish(&self) -> io::Result<Option<W>> {
         loop {
             let idle = self.0.idle.notified();
             {

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use remotes::{Context, ObjectName, Resumption, Store};
 
-use super::Failure;
 use crate::annex::ledger::{Begun, Entry, Ledgers, Taken};
 use crate::annex::remote::{Remote, remotes_of};
 use crate::annex::repository::Repository;
+use crate::gateway::Failure;
 use crate::name::{Key, Uuid};
 use crate::resolve::setup::Environment;
 use crate::resolve::{Destination, destination};
@@ -211,5 +211,5 @@ fn since(seconds: u64) -> Duration {
 }
 
 #[cfg(test)]
-#[path = "leftovers_tests.rs"]
+#[path = "unfinished_tests.rs"]
 mod tests;

@@ -1,12 +1,16 @@
 //! A git repository elsewhere behind this gateway.
 
+mod sink;
+
+pub use sink::PeerUpload;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::outgoing::Outgoing;
-use super::upload::{Offer, PeerUpload, Upload};
-use super::{Failure, FailureKind, Served};
 use crate::annex::log::Presence;
+use crate::gateway::outgoing::Outgoing;
+use crate::gateway::receive::{Offer, Upload};
+use crate::gateway::{Failure, FailureKind, Served};
 use crate::name::{Key, Uuid};
 use crate::peer::{Peer, PeerLock, PeerOffer};
 use crate::proto::p2p::AssociatedFile;
@@ -20,15 +24,20 @@ pub struct Neighbour {
 }
 
 impl Neighbour {
-    pub(super) fn new(home: &Arc<Served>, uuid: &Uuid, peer: Rc<Peer>) -> Self {
+    pub(in crate::gateway) fn new(home: &Arc<Served>, uuid: &Uuid, peer: Rc<Peer>) -> Self {
         Self { home: Arc::clone(home), uuid: uuid.clone(), peer }
     }
 
-    pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
+    pub(in crate::gateway) async fn check(&self, key: &Key) -> Result<bool, Failure> {
         self.peer.check(key).await
     }
 
-    pub(super) async fn get(&self, key: &Key, file: &AssociatedFile, from: u64) -> Result<Option<Outgoing>, Failure> {
+    pub(in crate::gateway) async fn get(
+        &self,
+        key: &Key,
+        file: &AssociatedFile,
+        from: u64,
+    ) -> Result<Option<Outgoing>, Failure> {
         let Some(get) = self.peer.get(key, file, from).await? else { return Ok(None) };
         match key.size().map(|size| size.saturating_sub(from)) {
             Some(due) if due != get.len => {
@@ -40,7 +49,7 @@ impl Neighbour {
         }
     }
 
-    pub(super) async fn put(self: &Rc<Self>, key: &Key, file: &AssociatedFile) -> Result<Offer, Failure> {
+    pub(in crate::gateway) async fn put(self: &Rc<Self>, key: &Key, file: &AssociatedFile) -> Result<Offer, Failure> {
         self.home.recordable(key)?;
         Ok(match self.peer.put(key, file).await? {
             PeerOffer::AlreadyHave(others) => {
@@ -51,12 +60,12 @@ impl Neighbour {
         })
     }
 
-    pub(super) async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
+    pub(in crate::gateway) async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
         self.home.recordable(key)?;
         self.peer.offset(key).await
     }
 
-    pub(super) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+    pub(in crate::gateway) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
         match self.peer.remove(key, before).await {
             Ok(()) => {}
             // It may say so of what was not there in the first place, too.
@@ -70,11 +79,11 @@ impl Neighbour {
         self.record(key, Presence::Missing).await
     }
 
-    pub(super) async fn lock(&self, key: &Key) -> Result<Option<PeerLock>, Failure> {
+    pub(in crate::gateway) async fn lock(&self, key: &Key) -> Result<Option<PeerLock>, Failure> {
         self.peer.lock(key).await
     }
 
-    pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+    pub(in crate::gateway) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
         self.home.recordable(key)?;
         if !self.peer.take_note(key).await? {
             return Ok(false);
@@ -82,11 +91,11 @@ impl Neighbour {
         self.record(key, Presence::Present).await.map(|()| true)
     }
 
-    pub(super) async fn timestamp(&self) -> Result<u64, Failure> {
+    pub(in crate::gateway) async fn timestamp(&self) -> Result<u64, Failure> {
         self.peer.timestamp().await
     }
 
-    pub(super) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
+    pub(in crate::gateway) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
         self.home.record(key, &self.uuid, presence).await
     }
 }

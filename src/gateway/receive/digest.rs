@@ -12,7 +12,7 @@ use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
 /// How content is proven to be a key's while it comes.
-pub(super) enum Digest {
+pub(in crate::gateway) enum Digest {
     /// The key has none.
     None,
     /// Nothing was given to it yet but what lay before.
@@ -25,7 +25,7 @@ pub(super) enum Digest {
 
 impl Digest {
     /// The digest that `key` asks for.
-    pub(super) fn for_key(key: &Key) -> Self {
+    pub(in crate::gateway) fn for_key(key: &Key) -> Self {
         match Verification::for_key(key) {
             Verification::Digest(verifier) => Self::fresh(verifier),
             Verification::SizeOnly => Self::None,
@@ -34,13 +34,13 @@ impl Digest {
     }
 
     /// One that has seen what `verifier` has.
-    pub(super) fn fresh(verifier: Verifier) -> Self {
+    pub(in crate::gateway) fn fresh(verifier: Verifier) -> Self {
         Self::Fresh(Box::new(Tap { verifier, at: 0, steps: None }))
     }
 
     /// Keeps the state of the digest at every multiple of `step` bytes from the start of the content, of which `at` bytes
     /// were seen before. `None` where this digest has no state that could be kept.
-    pub(super) fn keep_states(&mut self, at: u64, step: u64) -> Option<States> {
+    pub(in crate::gateway) fn keep_states(&mut self, at: u64, step: u64) -> Option<States> {
         let Self::Fresh(tap) = self else { return None };
         if tap.verifier.save().is_none() || step == 0 {
             return None;
@@ -52,7 +52,7 @@ impl Digest {
     }
 
     /// Takes the next bytes. Waits for those before the last few.
-    pub(super) async fn push(&mut self, block: Bytes) {
+    pub(in crate::gateway) async fn push(&mut self, block: Bytes) {
         if matches!(self, Self::Fresh(_))
             && let Self::Fresh(tap) = std::mem::replace(self, Self::Lost)
         {
@@ -66,7 +66,7 @@ impl Digest {
     }
 
     /// Waits until all that was pushed is hashed.
-    pub(super) async fn settle(&mut self) {
+    pub(in crate::gateway) async fn settle(&mut self) {
         if matches!(self, Self::Belt(_))
             && let Self::Belt(belt) = std::mem::replace(self, Self::Lost)
             && let Ok(Some(tap)) = belt.finish().await
@@ -76,7 +76,7 @@ impl Digest {
     }
 
     /// Whether all that was pushed is the key's content.
-    pub(super) async fn verdict(mut self) -> Result<bool, Failure> {
+    pub(in crate::gateway) async fn verdict(mut self) -> Result<bool, Failure> {
         self.settle().await;
         match self {
             Self::None => Ok(true),
@@ -88,8 +88,8 @@ impl Digest {
 }
 
 /// A digest, and its state at certain places.
-pub(super) struct Tap {
-    pub(super) verifier: Verifier,
+pub(in crate::gateway) struct Tap {
+    pub(in crate::gateway) verifier: Verifier,
     at: u64,
     steps: Option<(u64, States)>,
 }
@@ -118,7 +118,7 @@ impl Work for Tap {
 
 /// States of a digest by where they were. Shared with the thread that hashes.
 #[derive(Clone, Default)]
-pub(super) struct States(Arc<Mutex<Waiting>>);
+pub(in crate::gateway) struct States(Arc<Mutex<Waiting>>);
 
 /// States by the number of bytes before them, rising.
 type Waiting = VecDeque<(u64, Vec<u8>)>;
@@ -136,7 +136,7 @@ impl States {
     }
 
     /// The state after the first `at` bytes; those before it are forgotten. `None` where it is not there, or not yet.
-    pub(super) fn take(&self, at: u64) -> Option<Vec<u8>> {
+    pub(in crate::gateway) fn take(&self, at: u64) -> Option<Vec<u8>> {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while states.front().is_some_and(|(place, _)| *place < at) {
             states.pop_front();

@@ -1,5 +1,13 @@
 //! What a request is about: a repository that is served, or something behind it that it is a proxy for.
 
+mod local;
+mod peer;
+pub mod store;
+
+pub use local::{LocalUpload, Served};
+pub use peer::{Neighbour, PeerUpload};
+pub use store::{Special, StoreUpload};
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +19,8 @@ use super::commands::InUse;
 use super::held::Held;
 use super::kept::kept;
 use super::proxy::{Proxied, Way, open_here};
-use super::upload::{Offer, Upload};
-use super::{Failure, Neighbour, Outgoing, Pace, Served, Special, blocking, timestamp, until};
+use super::receive::{Offer, Upload};
+use super::{Failure, Outgoing, Pace, blocking, timestamp, until};
 use crate::annex::log::Presence;
 use crate::name::{Key, Uuid};
 use crate::peer::{Location, Peer, PeerSettings};

@@ -1,18 +1,12 @@
 //! Content on its way from a client to where it belongs.
 
-mod belt;
-mod digest;
-mod local;
-mod peer;
-mod store;
-
-pub use local::LocalUpload;
-pub use peer::PeerUpload;
-pub use store::StoreUpload;
+pub(in crate::gateway) mod belt;
+pub(in crate::gateway) mod digest;
 
 use bytes::Bytes;
 
 use super::Failure;
+use super::node::{LocalUpload, PeerUpload, StoreUpload};
 use crate::name::{Key, Uuid};
 
 /// The answer to a client that wants to put content.

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 use remotes::{Mark, ObjectName, Put, Resumption};
 
-use super::Settled;
-use super::digest::{Digest, States};
+use super::Special;
 use crate::annex::backend::Verifier;
 use crate::annex::ledger::{Begun, Ledger};
-use crate::gateway::special::Special;
+use crate::gateway::receive::Settled;
+use crate::gateway::receive::digest::{Digest, States};
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::Settled;
 use crate::annex::log::Presence;
+use crate::gateway::receive::Settled;
 use crate::gateway::{Failure, Neighbour};
 use crate::name::Key;
 use crate::peer::PeerPut;
