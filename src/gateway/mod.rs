@@ -5,32 +5,32 @@
 
 mod catalogue;
 mod commands;
-mod export;
 mod failure;
 mod held;
-mod hub;
-mod kept;
-mod leases;
+mod locks;
 mod metrics;
 pub mod node;
-mod outgoing;
+mod open_cache;
 pub mod pace;
-mod proxy;
+mod proxied;
 mod receive;
+mod repositories;
 mod rounds;
+mod send;
+mod tree;
 mod walk;
 
-pub use export::{Damage, Damaged, Exported, Progress, Repaired};
 pub use failure::{Failure, FailureKind};
 pub use held::{Held, Lost};
-pub use hub::{Hub, Place, Unserved};
-pub use leases::{LeaseId, Leases};
+pub use locks::{LeaseId, Leases};
 pub use metrics::{Counter, Metrics};
 pub use node::{LocalUpload, Means, Neighbour, Node, PeerUpload, Served, Special, StoreUpload};
-pub use outgoing::{Outgoing, Sent};
 pub use pace::Pace;
-pub use proxy::Proxied;
+pub use proxied::Proxied;
 pub use receive::{Offer, Settled, Upload};
+pub use repositories::{Hub, Place, Unserved};
+pub use send::{Outgoing, Sent};
+pub use tree::{Damage, Damaged, Exported, Progress, Repaired};
 
 use std::time::Duration;
 

@@ -17,11 +17,11 @@ use remotes::pump::Budget;
 
 use super::commands::InUse;
 use super::held::Held;
-use super::kept::kept;
-use super::proxy::{Proxied, Way, open_here};
 use super::receive::{Offer, Upload};
 use super::{Failure, Outgoing, Pace, blocking, timestamp, until};
 use crate::annex::log::Presence;
+use crate::gateway::open_cache::kept;
+use crate::gateway::proxied::{Proxied, Way, open_here};
 use crate::name::{Key, Uuid};
 use crate::peer::{Location, Peer, PeerSettings};
 use crate::proto::p2p::AssociatedFile;

@@ -20,7 +20,7 @@ use crate::annex::layout::Hashing;
 use crate::annex::log::{Presence, location_file, remote_meta_file};
 use crate::annex::recorder::{Done, Evidence, Recorder, RecorderConfig, Version};
 use crate::annex::repository::{OpenError, Repository, settings};
-use crate::gateway::proxy::{Proxied, Proxies};
+use crate::gateway::proxied::{Proxied, Proxies};
 use crate::gateway::{Failure, Means, Outgoing, blocking, off_this_thread, timestamp, until};
 use crate::name::{Key, Uuid};
 

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::annex::log::Presence;
-use crate::gateway::outgoing::Outgoing;
 use crate::gateway::receive::{Offer, Upload};
+use crate::gateway::send::Outgoing;
 use crate::gateway::{Failure, FailureKind, Served};
 use crate::name::{Key, Uuid};
 use crate::peer::{Peer, PeerLock, PeerOffer};

@@ -16,10 +16,10 @@ use crate::annex::export::tracking::Tracking;
 use crate::annex::export::tree::blob_of;
 use crate::annex::ledger::{Ledgers, Taken};
 use crate::annex::log::Presence;
-use crate::gateway::export::{Exported, Progress, Repaired, Tree, Word};
-use crate::gateway::outgoing::Outgoing;
 use crate::gateway::pace::Pace;
-use crate::gateway::proxy::Shelf;
+use crate::gateway::proxied::Shelf;
+use crate::gateway::send::Outgoing;
+use crate::gateway::tree::{Exported, Progress, Repaired, Tree, Word};
 use crate::gateway::{Failure, Served, blocking};
 use crate::name::{Key, Uuid};
 

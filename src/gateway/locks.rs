@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_full_table_says_so_at_once() {
         let leases = Leases::new(0);
-        assert_eq!(leases.check_room().expect_err("no room").kind(), super::super::FailureKind::Busy);
+        assert_eq!(leases.check_room().expect_err("no room").kind(), crate::gateway::FailureKind::Busy);
         assert!(leases.is_empty() && leases.lapsed().is_empty());
     }
 }

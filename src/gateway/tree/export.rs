@@ -7,7 +7,7 @@ use std::time::Duration;
 use remotes::fold::Folding;
 
 use super::apart::{Told, told_apart};
-use super::questions::{Answer, There};
+use super::survey::{Answer, There};
 use super::{Held, Tree, Why};
 use crate::annex::branch::GitId;
 use crate::annex::export::apart::Apart;

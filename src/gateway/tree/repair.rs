@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
+use super::export::Exported;
 use super::proof::Known;
-use super::questions::{Answer, There};
-use super::run::Exported;
+use super::survey::{Answer, There};
 use super::{Held, Tree};
 use crate::annex::export::check::Check;
 use crate::annex::export::db::{DbError, Note};

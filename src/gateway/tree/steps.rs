@@ -10,10 +10,10 @@ use futures_util::stream::FuturesUnordered;
 use remotes::pump::read;
 use remotes::{Get, Put};
 
+use super::export::Exported;
 use super::moves::Clear;
 use super::obstacles::MadeWay;
 use super::proof::Known;
-use super::run::Exported;
 use super::{Held, Tree};
 use crate::annex::backend::Verifier;
 use crate::annex::branch::GitId;
@@ -22,7 +22,7 @@ use crate::annex::export::names;
 use crate::annex::export::plan::{Place, Step};
 use crate::annex::export::work::Work;
 use crate::annex::log::Presence;
-use crate::gateway::outgoing::Outgoing;
+use crate::gateway::send::Outgoing;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::questions::Answer;
-use super::run::Exported;
+use super::export::Exported;
+use super::survey::Answer;
 use super::{Held, Tree};
 use crate::annex::export::plan::{Place, Step};
 use crate::annex::export::work::{WorkError, make_whole};

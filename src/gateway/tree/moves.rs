@@ -11,10 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use remotes::Kind;
 
 use super::Tree;
+use super::export::Exported;
 use super::proof::Known;
-use super::questions::Answer;
-use super::run::Exported;
 use super::steps::Told;
+use super::survey::Answer;
 use crate::annex::export::db::Note;
 use crate::annex::export::look::fits;
 use crate::annex::export::names;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::Tree;
-use super::questions::Answer;
+use super::survey::Answer;
 use crate::annex::export::names::directories;
 use crate::annex::export::plan::Step;
 use crate::gateway::Failure;

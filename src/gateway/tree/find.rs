@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use remotes::{ObjectName, Until};
 
+use super::proof::Known;
+use super::survey::Answer;
 use super::{Held, PAUSE, Tree, Why};
 use crate::annex::branch::GitId;
 use crate::annex::export::db::{DbError, ExportDb, Note};
 use crate::annex::export::look::fits;
 use crate::annex::export::{names, record};
-use crate::gateway::export::proof::Known;
-use crate::gateway::export::questions::Answer;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use remotes::pump::read;
 use remotes::{Kind, ObjectName, Range, Stored};
 
-use super::questions::{Answer, There};
+use super::survey::{Answer, There};
 use super::{Held, Tree, Why, failed};
 use crate::annex::export::check::Check;
 use crate::annex::export::db::{DbError, ExportDb, Note};

@@ -6,17 +6,17 @@
 //! looks again where what is noted and what is there do not fit together.
 
 mod apart;
-mod arrived;
+mod arrivals;
+mod export;
 mod fence;
-mod lookup;
+mod find;
 mod moves;
 mod obstacles;
 mod others;
 mod proof;
-mod questions;
 mod repair;
-mod run;
 mod steps;
+mod survey;
 mod versions;
 
 use std::rc::Rc;
@@ -34,9 +34,9 @@ use crate::annex::export::tracking::Tracking;
 use crate::annex::export::work::WorkError;
 use crate::name::Uuid;
 
-pub(super) use arrived::Word;
+pub(super) use arrivals::Word;
+pub use export::Exported;
 pub use repair::{Damage, Damaged, Progress, Repaired};
-pub use run::Exported;
 
 /// The tree of a special remote, on a data thread.
 pub(super) struct Tree {
