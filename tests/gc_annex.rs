@@ -4,9 +4,9 @@ mod support;
 
 use std::path::Path;
 
-use git_annex_remote_stream::annex::ledger::{Ledgers, Taken};
 use git_annex_remote_stream::annex::remote::remotes_of;
 use git_annex_remote_stream::annex::repository::Repository;
+use git_annex_remote_stream::annex::unfinished::{Ledgers, Taken};
 use git_annex_remote_stream::name::Key;
 use git_annex_remote_stream::resolve::{Destination, destination};
 use remotes::{Context, ObjectName, registry, sys};

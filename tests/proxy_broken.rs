@@ -2,7 +2,7 @@
 
 mod support;
 
-use git_annex_remote_stream::annex::ledger::{Entry, Ledgers};
+use git_annex_remote_stream::annex::unfinished::{Entry, Ledgers};
 use support::annex::content;
 use support::gateway::{Gateway, eventually};
 use support::http::Client;

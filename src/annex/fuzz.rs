@@ -15,7 +15,7 @@ use super::log::remote::RemoteLog;
 use super::log::union::union;
 use super::log::uuid::UuidLog;
 use super::log::{LocationLog, LogHashing, Presence, is_cluster, is_location_file, location_file};
-use super::object::FileKind;
+use crate::annex::git::object::FileKind;
 use crate::name::{Key, Uuid};
 
 /// The first byte says what is recorded; the rest is two versions of a log, the first NUL between them. They are read as each

@@ -8,7 +8,7 @@ use remotes::{Context, sys, units};
 use serde::Serialize;
 
 use super::here;
-use crate::annex::ledger::{duration, keep};
+use crate::annex::unfinished::{duration, keep};
 use crate::gateway::node::store::unfinished::{Fate, Leftover, Sweep, sweep};
 use crate::resolve::environment;
 

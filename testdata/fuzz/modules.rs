@@ -10,10 +10,12 @@ pub mod annex {
         pub mod pointer;
     }
     pub mod fuzz;
+    pub mod git {
+        pub mod object;
+    }
     pub mod key;
     pub mod layout;
     pub mod log;
-    pub mod object;
 }
 #[path = "../../src/name/mod.rs"]
 pub mod name;

@@ -6,8 +6,8 @@ use std::collections::{BinaryHeap, HashMap};
 use gix::ObjectId;
 use gix::objs::CommitRefIter;
 
-use super::error::BranchError;
 use super::tip;
+use crate::annex::git::error::BranchError;
 
 /// Most commits that are looked at, unless others were asked about before. Beyond them a commit counts as no part of the
 /// history: to merge once more what is merged already loses nothing.

@@ -9,8 +9,8 @@ use gix::bstr::ByteSlice;
 
 use super::Branch;
 use super::ancestry::{MOST_COMMITS, holds};
-use super::error::BranchError;
 use super::tip;
+use crate::annex::git::error::BranchError;
 use crate::annex::log::union::union;
 use crate::annex::log::{DIFFERENCE_LOG, Limit, TRANSITIONS_LOG, Tunings};
 

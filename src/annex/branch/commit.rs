@@ -8,12 +8,12 @@ use gix::ObjectId;
 use gix::objs::tree::EntryKind;
 use gix::refs::transaction::{PreviousValue, RefEdit};
 
-use super::error::BranchError;
 use super::journal::{JournalLock, Which};
-use super::pack::Workshop;
 use super::stale::Stale;
 use super::tip::{self, Top};
 use super::{Branch, CommitId, whole};
+use crate::annex::git::error::BranchError;
+use crate::annex::git::pack::Workshop;
 use crate::annex::log::Limit;
 use crate::annex::log::onto::onto;
 use crate::annex::log::union::union;

@@ -7,9 +7,9 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice;
 
 use super::ancestry::{MOST_COMMITS, holds};
-use super::error::BranchError;
-use super::tree::below_of;
 use super::{Branch, GitId};
+use crate::annex::branch::tree::below_of;
+use crate::annex::git::error::BranchError;
 
 /// What a branch and its synced branch are at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

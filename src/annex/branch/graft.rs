@@ -6,11 +6,11 @@
 use gix::ObjectId;
 use gix::objs::tree::EntryKind;
 
-use super::error::BranchError;
-use super::id::object_id;
-use super::pack::Workshop;
 use super::tip;
 use super::{Branch, CommitId, GitId};
+use crate::annex::git::error::BranchError;
+use crate::annex::git::id::object_id;
+use crate::annex::git::pack::Workshop;
 
 /// Where the tree lies in the first of the two commits.
 const PLACE: &str = "export.tree";

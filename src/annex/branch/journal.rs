@@ -12,8 +12,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::error::BranchError;
 use crate::annex::fresh;
+use crate::annex::git::error::BranchError;
 use crate::annex::lock::{LockFile, LockKind};
 use crate::annex::log::Limit;
 

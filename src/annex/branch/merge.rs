@@ -12,11 +12,11 @@ use gix::bstr::ByteSlice;
 use super::ancestry::{MOST_COMMITS, holds};
 use super::arrived::{Arrived, SkipReason};
 use super::commit::{MOST_FILES, Onto};
-use super::error::BranchError;
 use super::journal::JournalLock;
-use super::pack::Workshop;
 use super::unite::Unite;
 use super::{Branch, CommitId, tip};
+use crate::annex::git::error::BranchError;
+use crate::annex::git::pack::Workshop;
 
 /// What [`Branch::merge_arrived`] did. Names are those of references, such as `refs/remotes/origin/git-annex`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -4,17 +4,14 @@
 //! the branch is at; nothing is remembered but the top tree of that commit. It is changed by writing a new version into the
 //! journal, under git-annex's own lock, and from time to time the journal is committed.
 
-mod allowance;
 mod ancestry;
 mod arrived;
 mod commit;
-mod error;
 mod followed;
 mod graft;
-mod id;
 mod journal;
 mod merge;
-mod pack;
+pub mod recorder;
 mod stale;
 #[cfg(test)]
 mod tests;
@@ -31,9 +28,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use gix::ObjectId;
 
-pub use super::object::{FileKind, GitId, TreeFile};
+pub use super::git::BranchError;
+pub use super::git::{FileKind, GitId, TreeFile};
 pub use arrived::SkipReason;
-pub use error::BranchError;
 pub use followed::FollowedTree;
 pub use journal::fits;
 pub use merge::MergeReport;

@@ -7,7 +7,7 @@ use gix::bstr::ByteSlice;
 use gix::objs::tree::EntryMode;
 use gix::objs::{CommitRefIter, TreeRefIter};
 
-use super::error::BranchError;
+use crate::annex::git::error::BranchError;
 use crate::annex::log::Limit;
 
 /// The reference of the branch.

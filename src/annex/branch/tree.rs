@@ -7,11 +7,11 @@ use gix::ObjectId;
 use gix::objs::TreeRefIter;
 use gix::objs::tree::{Entry, EntryKind, EntryMode};
 
-use super::allowance::Allowance;
-use super::error::BranchError;
-use super::id::{id_of, object_id};
-use super::pack::Workshop;
 use super::{Branch, FileKind, GitId, TreeFile, tip, whole};
+use crate::annex::git::allowance::Allowance;
+use crate::annex::git::error::BranchError;
+use crate::annex::git::id::{id_of, object_id};
+use crate::annex::git::pack::Workshop;
 
 /// What became of a path between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Branch {
 }
 
 /// The tree of `commit`; below the path `below` in it, unless that is empty. `None` where there is no such directory.
-pub(super) fn below_of(
+pub(in crate::annex) fn below_of(
     git: &gix::Repository,
     commit: ObjectId,
     below: &[u8],

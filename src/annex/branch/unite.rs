@@ -7,11 +7,11 @@ use gix::bstr::ByteSlice;
 use gix::objs::TreeRefIter;
 use gix::objs::tree::{Entry, EntryKind};
 
-use super::allowance::Allowance;
-use super::error::BranchError;
 use super::journal::is_component;
-use super::pack::Workshop;
 use super::tip::{self, LONGEST_TREE};
+use crate::annex::git::allowance::Allowance;
+use crate::annex::git::error::BranchError;
+use crate::annex::git::pack::Workshop;
 use crate::annex::log::Limit;
 use crate::annex::log::union::union;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::annex::object::{FileKind, GitId, TreeFile};
+use crate::annex::git::object::{FileKind, GitId, TreeFile};
 
 /// A tree that can be exported.
 #[derive(Debug, Clone, PartialEq, Eq)]

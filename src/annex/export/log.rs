@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::annex::git::object::GitId;
 use crate::annex::log::Stamp;
-use crate::annex::object::GitId;
 use crate::name::Uuid;
 
 /// The name of this log in the branch.

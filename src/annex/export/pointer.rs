@@ -1,7 +1,7 @@
 //! Files of a tree that stand for content: links, pointer files, and the keys of plain files.
 
+use crate::annex::git::object::{FileKind, GitId};
 use crate::annex::layout;
-use crate::annex::object::{FileKind, GitId};
 use crate::name::Key;
 
 /// The longest file that may be a pointer, in bytes. Source: recorded, and `internals/pointer_file`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::names::TEMPORARY;
 use crate::annex::branch::{Branch, BranchError};
-use crate::annex::object::{FileKind, GitId, TreeFile};
+use crate::annex::git::object::{FileKind, GitId, TreeFile};
 use crate::name::Key;
 
 pub use super::exportable::Exportable;

@@ -7,7 +7,7 @@ use remotes::Context;
 
 use super::log::Log;
 use super::server::Shared;
-use crate::annex::ledger::keep;
+use crate::annex::unfinished::keep;
 use crate::gateway::node::store::unfinished::{self, Fate, Leftover, Sweep};
 use crate::gateway::{Failure, Served, blocking};
 use crate::resolve::environment;

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::annex::branch::ancestry::{MOST_COMMITS, holds};
-use crate::annex::branch::pack::Workshop;
 use crate::annex::branch::unite::Unite;
+use crate::annex::git::pack::Workshop;
 use crate::annex::log::Limit;
 
 /// What git says to `words` when it is given `input`.
@@ -222,7 +222,7 @@ fn records_are_committed_while_a_merge_goes_on() {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    use crate::annex::recorder::{Evidence, Recorder, RecorderConfig};
+    use crate::annex::branch::recorder::{Evidence, Recorder, RecorderConfig};
 
     let (dir, repository, base) = with_one_file();
     commit_elsewhere(dir.path(), "refs/heads/x/git-annex", Some(&base), "b.log", "1s b\n");

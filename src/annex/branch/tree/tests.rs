@@ -115,7 +115,7 @@ fn a_grafted_tree_outlives_a_garbage_collection() {
     let (dir, repository) = scratch();
     let made = repository.branch().tree_without(id(&dir, "main^{tree}"), &BTreeSet::from([b"a".to_vec()]));
     let made = made.unwrap_or_else(|e| panic!("{e}"));
-    let put = super::super::Edit::new(b"uuid.log".to_vec(), |_| Some(b"u\n".to_vec()));
+    let put = crate::annex::branch::Edit::new(b"uuid.log".to_vec(), |_| Some(b"u\n".to_vec()));
     repository.branch().change(vec![put]).and_then(|()| repository.branch().commit("update")).expect("committed");
     let before = id(&dir, "git-annex^{tree}");
     repository.branch().graft(made).unwrap_or_else(|e| panic!("{e}"));

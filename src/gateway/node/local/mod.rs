@@ -13,12 +13,12 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::annex::branch;
+use crate::annex::branch::recorder::{Done, Evidence, Recorder, RecorderConfig, Version};
 use crate::annex::content::{
     Content, ContentConfig, ContentError, ContentLock, Glance, Hooks, Opening, Receive, Sharing,
 };
 use crate::annex::layout::Hashing;
 use crate::annex::log::{Presence, location_file, remote_meta_file};
-use crate::annex::recorder::{Done, Evidence, Recorder, RecorderConfig, Version};
 use crate::annex::repository::{OpenError, Repository, settings};
 use crate::gateway::proxied::{Proxied, Proxies};
 use crate::gateway::{Failure, Means, Outgoing, blocking, off_this_thread, timestamp, until};

@@ -14,8 +14,8 @@ use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Sto
 
 use crate::annex::export::tracking::Tracking;
 use crate::annex::export::tree::blob_of;
-use crate::annex::ledger::{Ledgers, Taken};
 use crate::annex::log::Presence;
+use crate::annex::unfinished::{Ledgers, Taken};
 use crate::gateway::pace::Pace;
 use crate::gateway::proxied::Shelf;
 use crate::gateway::send::Outgoing;
@@ -280,7 +280,7 @@ impl Special {
     }
 
     /// `None` where another upload of `key` to this remote is under way.
-    async fn ledger(&self, key: &Key) -> Result<Option<crate::annex::ledger::Ledger>, Failure> {
+    async fn ledger(&self, key: &Key) -> Result<Option<crate::annex::unfinished::Ledger>, Failure> {
         let ledgers = Ledgers::new(self.home.repository().annex_dir());
         let (uuid, key) = (self.uuid.clone(), key.clone());
         let taken = blocking(move || ledgers.take(&uuid, &key)).await?;

@@ -10,7 +10,7 @@ use remotes::{Mark, ObjectName, Put, Resumption};
 
 use super::Special;
 use crate::annex::backend::Verifier;
-use crate::annex::ledger::{Begun, Ledger};
+use crate::annex::unfinished::{Begun, Ledger};
 use crate::gateway::receive::Settled;
 use crate::gateway::receive::digest::{Digest, States};
 use crate::gateway::{Failure, blocking};

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use remotes::{Context, ObjectName, Resumption, Store};
 
-use crate::annex::ledger::{Begun, Entry, Ledgers, Taken};
 use crate::annex::remote::{Remote, remotes_of};
 use crate::annex::repository::Repository;
+use crate::annex::unfinished::{Begun, Entry, Ledgers, Taken};
 use crate::gateway::Failure;
 use crate::name::{Key, Uuid};
 use crate::resolve::setup::Environment;

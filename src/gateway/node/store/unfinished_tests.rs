@@ -42,7 +42,7 @@ impl Place {
         drop(self.hold(remote, key));
     }
 
-    fn hold(&self, remote: &str, key: &str) -> crate::annex::ledger::Ledger {
+    fn hold(&self, remote: &str, key: &str) -> crate::annex::unfinished::Ledger {
         let (remote, key) =
             (Uuid::parse(remote.as_bytes()).expect("a uuid"), Key::parse(key.as_bytes()).expect("a key"));
         let Ok(Taken::Free(mut ledger)) = self.ledgers().take(&remote, &key) else { panic!("{key} is not free") };

@@ -19,8 +19,8 @@ use gix::zlib::stream::deflate;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
-use super::error::BranchError;
 use crate::annex::fresh;
+use crate::annex::git::error::BranchError;
 
 /// Fewest objects that are written as a pack.
 const FEWEST: usize = 1000;
@@ -35,7 +35,7 @@ const MOST_BYTES: usize = 16 << 20;
 const MOST_PACKS: usize = 100;
 
 /// A repository whose new objects stay in memory until they are flushed.
-pub(super) struct Workshop<'a> {
+pub(in crate::annex) struct Workshop<'a> {
     memory: gix::Repository,
     plain: &'a gix::Repository,
     /// Bytes of what was made by [`blob`](Self::blob) and [`tree`](Self::tree) since the last flush.
@@ -43,19 +43,19 @@ pub(super) struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    pub(super) fn of(plain: &'a gix::Repository) -> Self {
+    pub(in crate::annex) fn of(plain: &'a gix::Repository) -> Self {
         Self { memory: plain.clone().with_object_memory(), plain, held: Cell::new(0) }
     }
 
     /// Makes a file.
-    pub(super) fn blob(&self, log: &[u8]) -> Result<ObjectId, BranchError> {
+    pub(in crate::annex) fn blob(&self, log: &[u8]) -> Result<ObjectId, BranchError> {
         let id = self.memory.write_blob(log).map_err(BranchError::git("write a log"))?.detach();
         self.count(log.len())?;
         Ok(id)
     }
 
     /// Makes a directory. `entries` are sorted as git sorts them.
-    pub(super) fn tree(&self, entries: Vec<Entry>) -> Result<ObjectId, BranchError> {
+    pub(in crate::annex) fn tree(&self, entries: Vec<Entry>) -> Result<ObjectId, BranchError> {
         let len = entries.iter().map(|entry| entry.filename.len() + 28).sum();
         let tree = gix::objs::Tree { entries };
         let id = self.memory.write_object(&tree).map_err(BranchError::git("write a tree"))?.detach();
@@ -73,7 +73,7 @@ impl<'a> Workshop<'a> {
     }
 
     /// Writes what was made, so that a reference may point to it.
-    pub(super) fn flush(&self) -> Result<(), BranchError> {
+    pub(in crate::annex) fn flush(&self) -> Result<(), BranchError> {
         self.held.set(0);
         let Some(made) = self.memory.objects.reset_object_memory() else { return Ok(()) };
         let dir = self.plain.objects.store_ref().path().join("pack");

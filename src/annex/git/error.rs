@@ -40,15 +40,15 @@ pub enum BranchError {
 }
 
 impl BranchError {
-    pub(super) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(in crate::annex) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { what, path: path.to_path_buf(), source }
     }
 
-    pub(super) fn git<E: std::error::Error + 'static>(what: &'static str) -> impl FnOnce(E) -> Self {
+    pub(in crate::annex) fn git<E: std::error::Error + 'static>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |e| Self::Git { what, why: crate::annex::repository::one_line(&e) }
     }
 
-    pub(super) fn too_long(what: impl fmt::Display, len: u64) -> Self {
+    pub(in crate::annex) fn too_long(what: impl fmt::Display, len: u64) -> Self {
         Self::TooLong { what: what.to_string(), len }
     }
 

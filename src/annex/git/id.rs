@@ -2,15 +2,15 @@
 
 use gix::ObjectId;
 
-use super::GitId;
-use super::error::BranchError;
+use crate::annex::branch::GitId;
+use crate::annex::git::error::BranchError;
 
-pub(super) fn id_of(id: &gix::oid) -> Option<GitId> {
+pub(in crate::annex) fn id_of(id: &gix::oid) -> Option<GitId> {
     GitId::from_bytes(id.as_bytes())
 }
 
 /// The object of `git` that `id` names. Errors: its objects are named by another hash, so there can be none.
-pub(super) fn object_id(git: &gix::Repository, id: GitId) -> Result<ObjectId, BranchError> {
+pub(in crate::annex) fn object_id(git: &gix::Repository, id: GitId) -> Result<ObjectId, BranchError> {
     if id == GitId::EMPTY_TREE {
         return Ok(ObjectId::empty_tree(git.object_hash()));
     }

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::branch::{Branch, BranchError, Edit};
-use super::log::{LocationLog, MetaLog, Presence, location_file, meta, remote_meta_file};
-use super::repository::Repository;
+use super::{Branch, BranchError, Edit};
+use crate::annex::log::{LocationLog, MetaLog, Presence, location_file, meta, remote_meta_file};
+use crate::annex::repository::Repository;
 use crate::name::{Key, Uuid};
 
 /// Called when a record is in the journal, or could not be put there.

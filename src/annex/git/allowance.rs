@@ -3,7 +3,7 @@
 use super::error::BranchError;
 
 /// How much is left to be read, and whether to go on at all.
-pub(super) struct Allowance<'a> {
+pub(in crate::annex) struct Allowance<'a> {
     entries: u64,
     bytes: u64,
     stop: &'a dyn Fn() -> bool,
@@ -11,12 +11,12 @@ pub(super) struct Allowance<'a> {
 
 impl<'a> Allowance<'a> {
     /// `entries` of trees and `bytes` of trees and files; an end before that once `stop` says so.
-    pub(super) fn new(entries: u64, bytes: u64, stop: &'a dyn Fn() -> bool) -> Self {
+    pub(in crate::annex) fn new(entries: u64, bytes: u64, stop: &'a dyn Fn() -> bool) -> Self {
         Self { entries, bytes, stop }
     }
 
     /// Takes off what was read. Errors: it was more than was left, or it is time to stop.
-    pub(super) fn read(&mut self, entries: usize, bytes: usize) -> Result<(), BranchError> {
+    pub(in crate::annex) fn read(&mut self, entries: usize, bytes: usize) -> Result<(), BranchError> {
         if (self.stop)() {
             return Err(BranchError::Stopped);
         }
