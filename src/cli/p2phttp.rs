@@ -10,8 +10,8 @@ use remotes::units;
 
 use crate::gateway::Place;
 use crate::proto::http::settings::{Flags, access};
+use crate::serve::conn::tls::TlsFiles;
 use crate::serve::http::{self, Bind, LogFormat, Options};
-use crate::serve::tls::TlsFiles;
 
 pub(super) const EXAMPLES: &str = "\
 Serve the repository in the current directory to everyone on this computer, for a try:

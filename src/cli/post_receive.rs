@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::here;
 use crate::gateway::{Damage, Damaged, Exported, Progress};
-use crate::serve::hook::{self, Done, Followed, Wish};
+use crate::serve::post_receive::{self, Done, Followed, Wish};
 
 pub(super) const EXAMPLES: &str = "\
 Publish a branch as a readable tree in a bucket that only this server can write to. In the repository on the server:
@@ -115,7 +115,7 @@ fn follow(args: &PostReceive) -> Result<bool, String> {
     let wish = if args.repair { Wish::Repair } else { Wish::Pushed(&pushed) };
     let (mut all, mut shown, meter) = (true, Vec::new(), Meter::new());
     let far = |remote: &str, progress: Progress| meter.show(remote, progress);
-    hook::follow(repository.path(), wish, &far, |followed| {
+    post_receive::follow(repository.path(), wish, &far, |followed| {
         all &= followed.is_well();
         meter.clear();
         if args.json {

@@ -1,12 +1,9 @@
 //! The drivers: where protocols, stores and the operating system meet.
 
-mod flow;
-pub mod hook;
+pub mod conn;
 pub mod http;
-mod link;
+pub mod post_receive;
 pub mod shell;
 pub mod special;
 pub mod stdio;
-pub mod systemd;
-pub mod tls;
 mod warnings;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use remotes::pump::{BLOCK, Budget};
 
-use super::flow::Flow;
-use super::link::{self, Link, within};
 use super::special::Settings;
 use crate::gateway::{Failure, Held, Means, Node, Offer, Pace, Served, Settled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::{Access, AssociatedFile, Close, Event, Reply, Request, Server};
+use crate::serve::conn::flow::Flow;
+use crate::serve::conn::link::{self, Link, within};
 
 /// Longest time in which nothing of a content moves. The client may have been stopped for a while, so it is long; what it
 /// waits with between two requests is its own business, since it has this process for itself.

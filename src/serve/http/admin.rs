@@ -11,7 +11,7 @@ use super::listen::ListenError;
 use super::server::Shared;
 use crate::proto::http::head::{self, Method};
 use crate::proto::http::response::{Connection, Media, Response};
-use crate::serve::link::{Link, within};
+use crate::serve::conn::link::{Link, within};
 
 /// Longest time one question takes from its first byte to the last of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -26,7 +26,7 @@ use crate::proto::http::json;
 use crate::proto::http::origin::Guard;
 use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response};
 use crate::proto::http::route::{Api, Op, route};
-use crate::serve::link::{Link, within};
+use crate::serve::conn::link::{Link, within};
 
 /// Longest wait for the next request of a connection that is kept.
 const IDLE: Duration = Duration::from_secs(120);

@@ -13,7 +13,7 @@ use crate::proto::http::range::{self, Choice};
 use crate::proto::http::response::Response;
 use crate::proto::http::route::Api;
 use crate::proto::p2p::AssociatedFile;
-use crate::serve::flow::Flow;
+use crate::serve::conn::flow::Flow;
 
 impl Connection {
     pub(super) async fn get(

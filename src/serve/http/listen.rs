@@ -12,8 +12,8 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::serve::link::Link;
-use crate::serve::systemd;
+use crate::serve::conn::link::Link;
+use crate::serve::conn::systemd;
 
 /// Where to listen.
 #[derive(Debug, Clone)]

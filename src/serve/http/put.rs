@@ -13,7 +13,7 @@ use crate::name::{Key, Uuid};
 use crate::proto::http::json;
 use crate::proto::http::response::Response;
 use crate::proto::p2p::AssociatedFile;
-use crate::serve::link::within;
+use crate::serve::conn::link::within;
 
 /// What the client says about what it puts.
 #[derive(Debug, Clone, Copy)]

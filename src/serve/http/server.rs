@@ -22,9 +22,9 @@ use crate::annex::repository::OpenError;
 use crate::gateway::{Hub, Leases, Means, Metrics, Place, blocking};
 use crate::proto::http::access::{Access, Logins};
 use crate::proto::http::response::{Connection as Kept, Response};
-use crate::serve::link::{Link, within};
-use crate::serve::systemd::{ActivationError, Notifier};
-use crate::serve::tls::{Tls, TlsError, TlsFiles};
+use crate::serve::conn::link::{Link, within};
+use crate::serve::conn::systemd::{ActivationError, Notifier};
+use crate::serve::conn::tls::{Tls, TlsError, TlsFiles};
 
 /// All that the command line and the environment say.
 #[derive(Debug)]
@@ -126,9 +126,11 @@ fn serve(options: Options) -> Result<(), StartError> {
     let hub = Arc::new(Hub::open(options.place).map_err(StartError::Open)?);
     let tls = options.tls.map(Tls::new).transpose().map_err(StartError::Tls)?;
     let environment = |name: &str| std::env::var_os(name);
-    let given =
-        crate::serve::systemd::sockets(environment("LISTEN_PID").as_deref(), environment("LISTEN_FDS").as_deref())
-            .map_err(StartError::Activation)?;
+    let given = crate::serve::conn::systemd::sockets(
+        environment("LISTEN_PID").as_deref(),
+        environment("LISTEN_FDS").as_deref(),
+    )
+    .map_err(StartError::Activation)?;
     if options.chosen && !given.is_empty() {
         // Whoever gave --bind 127.0.0.1 would not know that all the world can come.
         return Err(StartError::Listen(ListenError::new(

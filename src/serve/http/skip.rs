@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use crate::proto::http::body::BodyReader;
-use crate::serve::link::within;
+use crate::serve::conn::link::within;
 
 /// Most bytes of a body that are read only to throw them away.
 const SKIP: u64 = 256 << 10;

@@ -11,9 +11,9 @@
 //! | `data` | the data thread: tasks, signals, the end |
 //! | `worker` | one request at a store |
 //! | `tree` | likewise, where it is about a tree |
-//! | `twins` | content that is in the tree twice |
+//! | `server_copy` | content that is in the tree twice |
 //! | `names` | where a tree has content, for WHEREIS |
-//! | `place` | the stores of a remote and the names in them |
+//! | `opened` | the stores of a remote and the names in them |
 //! | `local` | the file on this side of a transfer |
 //! | `rates` | `annex.bwlimit` |
 //! | `verdict` | the table from errors to replies |
@@ -23,14 +23,14 @@
 mod data;
 mod local;
 mod names;
-mod place;
+mod opened;
 mod port;
 mod rates;
+mod server_copy;
 mod settings;
 mod talk;
 mod trace;
 mod tree;
-mod twins;
 mod verdict;
 mod worker;
 

@@ -13,7 +13,6 @@ use std::rc::Rc;
 
 use remotes::{Context, ObjectName, Store, registry};
 
-use super::twins::{blobs, entries, git};
 use crate::annex::export::db::ExportDb;
 use crate::annex::export::log::ExportLog;
 use crate::annex::export::names;
@@ -21,6 +20,7 @@ use crate::annex::repository::Repository;
 use crate::name::{Key, Uuid};
 use crate::proto::special::{Answer, Query};
 use crate::resolve::setup::Ready;
+use crate::serve::special::server_copy::{blobs, entries, git};
 
 /// Names that are told; of more only how many they are.
 const TOLD: usize = 8;

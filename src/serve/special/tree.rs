@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::local::Sink;
-use super::place::{Opened, Place};
 use super::rates::Rates;
 use super::worker::{Watch, Worker, cancellable, fetch};
 use crate::annex::layout;
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
+use crate::serve::special::opened::{Opened, Place};
 
 /// Bytes read at once to make a key.
 const STEP: usize = 1 << 20;

@@ -16,15 +16,15 @@ use tokio::sync::watch;
 use super::Settings;
 use super::data::{At, Work};
 use super::local::{Sink, open_source};
-use super::place::Place;
 use super::port::Port;
 use super::rates::{self, Rates};
-use super::twins::Twins;
 use super::verdict;
 use crate::annex::key::Fields;
 use crate::proto::special::progress::{INTERVAL, Throttle};
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
 use crate::resolve::setup::{Ready, Tree};
+use crate::serve::special::opened::Place;
+use crate::serve::special::server_copy::Twins;
 
 /// How long a failed upload may take to leave nothing behind, before its failure is reported anyway.
 const ABORT: Duration = Duration::from_secs(10);

@@ -1,0 +1,13 @@
+//! Connections: where they come from, what is around them, and how content moves through them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `link` | a connection, or standard input and output |
+//! | `flow` | content from and to one |
+//! | `tls` | the same encrypted, with certificates that may be renewed |
+//! | `systemd` | listeners that were passed on |
+
+pub(in crate::serve) mod flow;
+pub(in crate::serve) mod link;
+pub mod systemd;
+pub mod tls;
