@@ -1,4 +1,4 @@
-//! The arrows of the house hold: serve -> gateway -> {annex, proto, remotes}, and none the other way.
+//! The arrows of the house hold: serve -> gateway -> {peer, resolve} -> {annex, proto, remotes}, and none the other way.
 //!
 //! `docs/architecture.md` draws them. The scanner reads paths (`use` trees, `super`, inline paths), not text, so comments
 //! and strings may say anything. Test modules are left out: they may read transcripts from disk.
@@ -63,9 +63,15 @@ const RULES: &[Rule] = &[
     },
     Rule {
         under: &["src"],
-        except: &["src/annex/branch", "src/annex/repository"],
+        except: &["src/annex/git", "src/annex/branch", "src/annex/repository"],
         forbids: &["gix"],
-        why: "annex/branch and annex/repository alone touch git",
+        why: "annex/git, annex/branch and annex/repository alone touch git",
+    },
+    Rule {
+        under: &["src/peer", "src/resolve"],
+        except: &[],
+        forbids: &["crate::gateway"],
+        why: "clients of other repositories and the reading of remotes know nothing of what clients ask here",
     },
     Rule {
         under: &["src"],
@@ -179,6 +185,8 @@ fn each_kind_of_breach_is_found() {
         ("src/annex/key.rs", "use tokio as t;"),
         ("src/annex/key.rs", "fn r#try() { gix::open(\".\"); }"),
         ("src/gateway/route.rs", "use crate::serve;"),
+        ("src/peer/ssh/mod.rs", "use crate::gateway::Failure;"),
+        ("src/resolve/setup.rs", "fn f() { super::super::gateway::timestamp(); }"),
     ] {
         assert!(!breaches(file, source).is_empty(), "not found in {file}: {source}");
     }

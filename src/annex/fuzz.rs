@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use super::backend::{Verification, Verifier, is_cryptographically_secure};
 use super::export::exportable::Exportable;
-use super::export::log::ExportLog;
 use super::export::pointer::pointed_to;
 use super::key::Fields;
 use super::layout;
@@ -16,6 +15,7 @@ use super::log::union::union;
 use super::log::uuid::UuidLog;
 use super::log::{LocationLog, LogHashing, Presence, is_cluster, is_location_file, location_file};
 use crate::annex::git::object::FileKind;
+use crate::annex::log::export::ExportLog;
 use crate::name::{Key, Uuid};
 
 /// The first byte says what is recorded; the rest is two versions of a log, the first NUL between them. They are read as each

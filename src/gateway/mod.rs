@@ -5,7 +5,6 @@
 
 mod catalogue;
 mod commands;
-mod failure;
 mod held;
 mod locks;
 mod metrics;
@@ -20,7 +19,8 @@ mod send;
 mod tree;
 mod walk;
 
-pub use failure::{Failure, FailureKind};
+pub use crate::failure::{Failure, FailureKind};
+pub(crate) use crate::pool::{blocking, off_this_thread};
 pub use held::{Held, Lost};
 pub use locks::{LeaseId, Leases};
 pub use metrics::{Counter, Metrics};
@@ -35,7 +35,6 @@ pub use tree::{Damage, Damaged, Exported, Progress, Repaired};
 use std::time::Duration;
 
 use remotes::Until;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Seconds of the clock that `GETTIMESTAMP` tells and `REMOVE-BEFORE` is held against: monotonic, and the same for every
 /// process of this computer, since a client may ask one and remove through another.
@@ -54,35 +53,6 @@ fn left(now: rustix::time::Timespec, before: i64) -> Option<Duration> {
     let seconds = u64::try_from(before.checked_sub(now.tv_sec)?).ok()?;
     let gone = Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or(0));
     Some(Duration::from_secs(seconds.saturating_add(1)).saturating_sub(gone))
-}
-
-/// Runs what may block on a pool thread.
-pub(crate) async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    let thread = thread().await;
-    let run = move || {
-        let _thread = thread;
-        f()
-    };
-    tokio::task::spawn_blocking(run).await.map_err(|e| Failure::internal(e.to_string()))
-}
-
-/// Drops what may block in its end, on a pool thread where there are such.
-fn off_this_thread<T: Send + 'static>(last: T) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        // Not counted: nobody waits for it.
-        drop(runtime.spawn_blocking(move || drop(last)));
-    }
-}
-
-/// Pool threads of the whole process at work at a time. More only wait for the same disk, and a runtime by itself would
-/// start hundreds.
-const THREADS: usize = 48;
-
-/// Leave to use a pool thread, given back when dropped. Nobody holds one while waiting for another.
-async fn thread() -> Option<SemaphorePermit<'static>> {
-    static FREE: Semaphore = Semaphore::const_new(THREADS);
-    // It is never closed.
-    FREE.acquire().await.ok()
 }
 
 #[cfg(test)]

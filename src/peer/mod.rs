@@ -31,7 +31,7 @@ use remotes::site::Site;
 pub use location::{HTTP_PORT, HttpRemote, Location, SshProgram, SshRemote, SshWays};
 pub use transfer::{PeerEnd, PeerGet, PeerLock, PeerOffer, PeerPut};
 
-use crate::gateway::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
 

@@ -15,7 +15,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
-use crate::gateway::{Failure, blocking};
+use crate::failure::Failure;
+use crate::pool::blocking;
 
 /// How long a program may go on after its pipes were closed. git-annex-shell commits what it recorded in that time.
 const LEAVE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };

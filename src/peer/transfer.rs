@@ -6,7 +6,7 @@ use bytes::Bytes;
 use remotes::pump::Source;
 
 use super::{http, ssh};
-use crate::gateway::Failure;
+use crate::failure::Failure;
 use crate::name::Uuid;
 
 /// Content that comes from a peer.

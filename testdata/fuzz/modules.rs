@@ -6,7 +6,6 @@ pub mod annex {
     pub mod backend;
     pub mod export {
         pub mod exportable;
-        pub mod log;
         pub mod pointer;
     }
     pub mod fuzz;

@@ -9,7 +9,6 @@ pub mod check;
 pub mod db;
 mod doubt;
 pub mod exportable;
-pub mod log;
 pub mod look;
 pub mod names;
 pub mod plan;

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::db::ExportDb;
-use super::log::{EXPORT_LOG, ExportLog};
 use super::names::file_name;
 use super::tree::Exportable;
 use super::work::WorkError;
 use crate::annex::branch::{BranchError, Edit, GitId};
 use crate::annex::fresh;
+use crate::annex::log::export::{EXPORT_LOG, ExportLog};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
 

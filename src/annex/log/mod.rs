@@ -5,6 +5,7 @@
 
 pub mod cluster;
 mod difference;
+pub mod export;
 pub mod limit;
 pub mod location;
 pub mod meta;

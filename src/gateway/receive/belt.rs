@@ -57,7 +57,7 @@ impl<W: Work> Belt<W> {
             let shared = Arc::clone(&self.0);
             // By a task of its own: whoever pushes may give up, and the blocks are to be done all the same.
             tokio::spawn(async move {
-                let thread = crate::gateway::thread().await;
+                let thread = crate::pool::thread().await;
                 drop(tokio::task::spawn_blocking(move || {
                     let _thread = thread;
                     shared.run();

@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::gateway::blocking;
+use crate::pool::blocking;
 
 /// The configuration of connections to `url`. Reading the system's certificates takes milliseconds, so that is done once.
 ///

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 
 use super::connection::Trouble;
 use super::{Connection, Ssh};
-use crate::gateway::Failure;
+use crate::failure::Failure;
 use crate::name::Uuid;
 use crate::proto::p2p::Answer;
 

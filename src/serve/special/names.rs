@@ -14,8 +14,8 @@ use std::rc::Rc;
 use remotes::{Context, ObjectName, Store, registry};
 
 use crate::annex::export::db::ExportDb;
-use crate::annex::export::log::ExportLog;
 use crate::annex::export::names;
+use crate::annex::log::export::ExportLog;
 use crate::annex::repository::Repository;
 use crate::name::{Key, Uuid};
 use crate::proto::special::{Answer, Query};

@@ -200,7 +200,7 @@ fn what_another_gateway_exported_is_replaced() {
     lab.export(ours, usize::MAX);
     lab.repository.branch().graft(theirs).expect("kept");
     let line = format!("99999999999s other:x {theirs}\n");
-    let edit = crate::annex::branch::Edit::new(super::super::log::EXPORT_LOG.to_vec(), move |log| {
+    let edit = crate::annex::branch::Edit::new(crate::annex::log::export::EXPORT_LOG.to_vec(), move |log| {
         Some([log, line.as_bytes()].concat())
     });
     lab.repository.branch().change(vec![edit]).expect("recorded");

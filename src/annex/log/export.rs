@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Stamp;
 use crate::annex::git::object::GitId;
-use crate::annex::log::Stamp;
 use crate::name::Uuid;
 
 /// The name of this log in the branch.
