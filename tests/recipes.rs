@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use support::annex::{LIMIT, Repo};
-use support::gateway::Gateway;
+use support::gateway::{Gateway, eventually};
 use support::place::Place;
 use support::run::run;
+use support::web::Web;
 
 const RECIPES: &str = include_str!("../docs/recipes.md");
 
@@ -221,11 +222,36 @@ fn a_forge_with_one_server_for_all_repositories() {
 #[test]
 fn an_archive_with_a_public_bucket() {
     let mut site = Site::new(Place::weed(), "atlas");
+    // What all may read of the bucket, shown by a web server.
+    let public = site.root.path().join("public");
+    std::fs::create_dir(&public).expect("a directory");
+    let web = Web::of(&public);
+    let url = format!("http://127.0.0.1:{}/atlas", web.port);
+    site.names.push(("https://s3.example.org/atlas".into(), url.clone()));
+    let served = site.root.path().join("annex/atlas.git").display().to_string();
+    site.names.push(("https://annex.example.org/atlas.git".into(), served));
     for (who, commands) in blocks("An archive with a public bucket") {
-        if who != "reader" {
-            site.does(who, commands);
+        if who == "reader" {
+            // The server has committed what the curator stored, seconds after that.
+            let repository = site.root.path().join("annex/atlas.git");
+            let uuid =
+                site.read("archive", "config").split("annex-uuid = ").nth(1).expect("a remote")[..36].to_string();
+            eventually("it is recorded", || {
+                let mut git = std::process::Command::new("git");
+                let grep = ["grep", "--quiet", "-e", &format!(" 1 {uuid}"), "git-annex", "--", "*.log"];
+                git.arg("-C").arg(&repository).args(grep).status().is_ok_and(|status| status.success())
+            });
+            for (name, content) in site.place.files() {
+                let file = public.join("atlas").join(String::from_utf8(name).expect("a name of this recipe"));
+                std::fs::create_dir_all(file.parent().expect("below the bucket")).expect("a directory");
+                std::fs::write(file, content).expect("written");
+            }
         }
+        site.does(who, commands);
     }
     let files = site.place.files();
     assert_eq!(files.get(&b"sub-01/brain.nii"[..]).map(Vec::as_slice), Some(&b"image\n"[..]), "{files:?}");
+    assert_eq!(site.read("reader", "sub-01/brain.nii"), "image\n");
+    let told = &site.people["reader"].said;
+    assert!(told.contains(&format!("{url}/sub-01/brain.nii")), "{told}");
 }

@@ -4,8 +4,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,34 +13,7 @@ use support::gateway::Gateway;
 use support::place::{Place, Whose};
 use support::proxy::{Behind, Proxy, stream};
 use support::run::Done;
-
-/// A web server of Python's, which knows no ranges. It is gone when dropped.
-struct Web {
-    child: Child,
-    port: u16,
-}
-
-impl Web {
-    fn of(dir: &Path) -> Web {
-        let port = free();
-        let mut command = Command::new("python3");
-        command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]).current_dir(dir);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("python3 runs");
-        support::gateway::eventually("the web server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Web { child, port }
-    }
-}
-
-impl Drop for Web {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address").port()
-}
+use support::web::{Web, free};
 
 /// A data set: a repository with a bucket of its own, what all may read of it, and the web server that shows that.
 struct DataSet {

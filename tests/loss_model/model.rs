@@ -76,6 +76,8 @@ pub struct Model {
     pub added: BTreeMap<(Node, Vec<u8>), Vec<u8>>,
     /// All that they ever wrote, also where it was moved since.
     pub written: BTreeSet<Vec<u8>>,
+    /// Copies that a stranger's hand was ever at.
+    pub reached: BTreeSet<(Node, usize)>,
     /// Whether a server has not heard of what the other did to the tree.
     pub stale: [bool; 2],
     pub findings: Vec<Finding>,
@@ -94,6 +96,7 @@ impl Model {
             strangers: BTreeMap::new(),
             added: BTreeMap::new(),
             written: BTreeSet::new(),
+            reached: BTreeSet::new(),
             stale: [false; 2],
             findings: Vec::new(),
             at: 0,
@@ -202,11 +205,9 @@ impl Model {
         let (told, untouched) = (copy.told, copy.hands.is_empty());
         match outcome {
             Outcome::Content(got) if *got != right => {
-                // Of a key without a digest nobody can tell what a stranger put in its place, once that was moved.
-                let may_be = match self.keys[key].0.starts_with("WORM") {
-                    true => self.written.contains(got),
-                    false => self.strangers.values().any(|content| content == got) && !untouched,
-                };
+                // What a stranger put in its place is served until somebody reads it, also where it was moved since: by a gateway
+                // that never saw ours there. Clients see by the digest.
+                let may_be = self.written.contains(got) && self.reached.contains(&(node, key));
                 if !may_be {
                     let whose = self.whose(got);
                     self.find_of(Class::Wrong, node, key, &format!("{ask:?} gives {whose}"));
@@ -276,6 +277,7 @@ impl Model {
         for key in of_keys {
             // Files with its bytes may be another key's.
             let others = if self.is_only(was) { self.others(node, files, name, was) } else { 0 };
+            self.reached.insert((node, key));
             let copy = self.copy(node, key);
             copy.hands.insert(name.to_vec(), now.map(<[u8]>::to_vec));
             if others == 0 && copy.told.is_there() {

@@ -28,4 +28,5 @@ pub mod tracked;
 pub mod trees;
 pub mod watch;
 pub mod way;
+pub mod web;
 pub mod wire;

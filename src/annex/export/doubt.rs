@@ -48,7 +48,7 @@ impl Work {
     }
 
     /// What is still unknown is of no key that has a digest. Takes it for what is noted, where that was noted here; or for
-    /// what was just moved there; or for what the tree that was exported last has there, or else the only key that is left, where
+    /// what was just moved there; or for what must be there for all that is known, or else the only key that is left, where
     /// the remote is `recorded` to have that and has it nowhere else.
     pub fn presume(&mut self, recorded: &BTreeSet<Key>) {
         let unknown: Vec<(&Vec<u8>, &Path, Vec<&Key>)> = self

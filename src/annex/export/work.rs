@@ -59,7 +59,9 @@ pub(super) struct Path {
     pub(super) candidates: BTreeSet<Key>,
     /// What exports that were begun here and have not ended put there.
     pub(super) begun: BTreeSet<Key>,
-    /// What the tree has there that the remote holds, where all exports have come to their end: then nothing of any other is left.
+    /// What must be there for all that is known. Where all exports have come to their end: what the tree has there that the remote
+    /// holds, since nothing of any other is left then. Where our own was cut, and all was noted before it: what is noted, since
+    /// that was to last before anything else was put there, and else what that export puts there.
     pub(super) last: Option<Key>,
     /// Others exported here, who note elsewhere what they do.
     unsure: bool,
@@ -180,7 +182,11 @@ impl Work {
             {
                 of_path.noted = Some(key.clone());
             }
-            of_path.last = of(known).filter(|_| is_at_rest).cloned();
+            of_path.last = match sure {
+                _ if is_at_rest => of(known).cloned(),
+                Some(sure) => of_path.noted.as_ref().or_else(|| of(sure)).cloned(),
+                None => None,
+            };
             let held = of_path.noted.as_ref();
             // What is noted is of the tree that was said to be exported, and of none before: it was noted on the way there.
             let is_new = match noted.map(of) {

@@ -285,6 +285,40 @@ fn what_is_noted_stays_unsure_until_it_was_looked_at() {
     assert_eq!((lab.files(), lab.digested), (vec!["a=1".into(), "b=2".into()], 2));
 }
 
+/// What lies at each name by the work alone, where keys have no digest.
+fn presumed(lab: &Lab, tree: GitId) -> Vec<String> {
+    let (mut db, _lock) = lab.db();
+    let mut work = Work::of(&lab.repository, &mut db, &lab.remote, tree, false).unwrap_or_else(|e| panic!("{e}"));
+    for name in work.questions().map(<[u8]>::to_vec).collect::<Vec<_>>() {
+        work.answer(&name, if lab.holds.contains_key(&name) { Found::Present(None) } else { Found::Absent });
+    }
+    let recorded = lab.holds.values().cloned().collect();
+    work.take_over(&recorded);
+    work.presume(&recorded);
+    let held = |(name, path): (&Vec<u8>, &Path)| match work.holds(name, path) {
+        Some(Holds::Key(key)) => Some(format!("{}={}", name.escape_ascii(), key.name().escape_ascii())),
+        Some(Holds::Unknown) => Some(format!("{}=?", name.escape_ascii())),
+        None => None,
+    };
+    work.paths.iter().filter_map(held).collect()
+}
+
+/// Another gateway has swapped two contents that no digest tells apart, and came to its end: nothing of the tree before is left.
+#[test]
+fn what_the_last_tree_has_is_there_once_all_exports_have_ended() {
+    let mut lab = Lab::new();
+    let (ours, theirs) = (lab.tree(&[("a", "~1"), ("b", "~2")]), lab.tree(&[("a", "~2"), ("b", "~1")]));
+    lab.export(ours, usize::MAX);
+    lab.repository.branch().graft(theirs).expect("kept");
+    record::begin(&lab.repository, &lab.remote, theirs).expect("recorded");
+    lab.holds = BTreeMap::from([(b"a".to_vec(), key("~2")), (b"b".to_vec(), key("~1"))]);
+    record::complete(&lab.repository, &lab.remote, theirs, BTreeSet::from([ours])).expect("recorded");
+    assert_eq!(presumed(&lab, ours), ["a=~2", "b=~1"]);
+    // Content that was removed since is not what lies there.
+    lab.holds.insert(b"a".to_vec(), key("3"));
+    assert_eq!(presumed(&lab, ours), ["a=?", "b=~1"]);
+}
+
 /// Work on these paths, without a repository.
 fn answered(paths: BTreeMap<Vec<u8>, Path>, has_others: bool) -> Work {
     Work {
