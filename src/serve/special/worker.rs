@@ -52,6 +52,13 @@ impl Watch {
     }
 }
 
+/// Content that is to move between a place and a file.
+struct Transfer<'a> {
+    key: &'a Key,
+    at: &'a At,
+    file: &'a FileName,
+}
+
 /// A transfer that is done, for the log.
 struct Moved {
     bytes: u64,
@@ -141,13 +148,14 @@ impl Worker {
             Work::MakeKey { name, size } => self.make_key(&place, &name, size, stop).await,
             Work::Store { key, at, file } => {
                 let started = Instant::now();
-                let moved = self.store(job, &place, &key, &at, &file, rates, stop).await?;
+                let moved = self.store(job, &place, Transfer { key: &key, at: &at, file: &file }, rates, stop).await?;
                 self.settled(job, "store", &key, started, &moved);
                 Ok(Reply::Success)
             }
             Work::Retrieve { key, at, file } => {
                 let started = Instant::now();
-                let moved = self.retrieve(job, &place, &key, &at, &file, rates, stop).await?;
+                let moved =
+                    self.retrieve(job, &place, Transfer { key: &key, at: &at, file: &file }, rates, stop).await?;
                 self.settled(job, "retrieve", &key, started, &moved);
                 Ok(Reply::Success)
             }
@@ -232,9 +240,7 @@ impl Worker {
         &self,
         job: Job,
         place: &Place,
-        key: &Key,
-        at: &At,
-        file: &FileName,
+        Transfer { key, at, file }: Transfer<'_>,
         rates: &Rates,
         stop: watch::Receiver<bool>,
     ) -> Result<Moved> {
@@ -283,9 +289,7 @@ impl Worker {
         &self,
         job: Job,
         place: &Place,
-        key: &Key,
-        at: &At,
-        file: &FileName,
+        Transfer { key, at, file }: Transfer<'_>,
         rates: &Rates,
         stop: watch::Receiver<bool>,
     ) -> Result<Moved> {
