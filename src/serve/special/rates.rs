@@ -119,6 +119,9 @@ pub(super) async fn fetch(
         Ok(())
     })
     .await?;
+    if at != total {
+        return Err(Error::new(Op::Get, Kind::Truncated, format!("{at} bytes came where {total} are due")));
+    }
     Ok(Fetch { total, tag, resumed: from, lane: "paced".to_string() })
 }
 
