@@ -4,10 +4,11 @@ use std::process::{Child, ExitStatus};
 
 use super::lab::{Lab, PATIENT};
 use super::stores::{Bucket, Directory};
-use super::support::annex::Repo;
+use super::support::annex::{Repo, content};
 use super::support::hook;
 use super::support::neighbour::Neighbour;
 use super::support::proxy::NAME;
+use super::support::trees::{File, LEN, Tree};
 use super::support::way::Way;
 use super::whole;
 
@@ -147,6 +148,44 @@ fn what_another_gateway_exported_is_gone_on_with() {
         settles(&mut lab);
         other.learn(&lab);
     }
+}
+
+/// Content of a key without a digest is known by records alone, and those of another arrive later.
+fn stored_meanwhile(lab: &mut Lab) {
+    let other = Other::of(lab);
+    let [stored, awaited] = [900, 901].map(|seed| lab.season.contents.unverifiable(seed));
+    let tree = |names: [&str; 2]| {
+        let keys = [&stored, &awaited].map(|key| File::Annexed(key.clone()));
+        names.map(String::from).into_iter().zip(keys).collect::<Tree>()
+    };
+    let before = lab.commit_of(tree(["one", "two"]));
+    lab.repo.git(&["update-ref", "refs/heads/main", &before]).ok();
+    assert!(lab.hook().success());
+    other.learn(lab);
+    let gateway = lab.gateway();
+    lab.put(&gateway, &stored);
+    let mine = lab.season.contents.0[&stored].clone();
+    let theirs = content(902, LEN);
+    lab.place.write("two", &theirs);
+    assert_eq!(lab.place.files().get(&b"one"[..]), Some(&mine), "it is at its name");
+    let after = lab.commit_of(tree(["here", "there"]));
+    other.gets_trees(lab);
+    other.exports(&after);
+    let files = lab.place.files();
+    assert_eq!(files.get(&b"here"[..]), Some(&mine), "{}", lab.shown());
+    assert!(!files.contains_key(&b"there"[..]), "nobody stored it: {}", lab.shown());
+    let aside: Vec<_> = files.iter().filter(|(name, _)| name.starts_with(b".git/annex/bad/")).collect();
+    assert!(matches!(aside[..], [(_, put)] if *put == theirs), "what a stranger put there: {}", lab.shown());
+}
+
+#[test]
+fn what_another_gateway_stored_in_a_directory_is_known_before_its_records_arrive() {
+    stored_meanwhile(&mut Directory::new().lab);
+}
+
+#[test]
+fn what_another_gateway_stored_in_a_bucket_is_known_before_its_records_arrive() {
+    stored_meanwhile(&mut Bucket::new().lab);
 }
 
 /// Nobody can tell whether it is slow or dead, but it can go on itself.

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod pointer;
 pub mod proofs;
 pub mod record;
+pub mod stored;
 pub mod tracking;
 pub mod tree;
 pub mod turn;

@@ -131,10 +131,11 @@ impl Tree {
         }
         let waits = !apart.waiting.is_empty();
         done.refused = apart.refused.into_iter().collect();
-        done.impossible = self.examine(&mut work).await?;
+        done.impossible = self.examine(held, &mut work).await?;
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let notes = work.notes();
         self.see_recorded(&notes).await?;
+        held.came.see(&notes);
         let (work, steps) = held
             .with(move |book| {
                 let repository = home.repository();
@@ -174,7 +175,7 @@ impl Tree {
                 Ok::<_, Why>(Work::of(repository, &mut book.db, &uuid, tree, false)?)
             })
             .await?;
-        self.examine(&mut work).await?;
+        self.examine(held, &mut work).await?;
         held.with(move |book| {
             book.db.note(&book.lock, &work.notes())?;
             book.db.settle()?;
@@ -184,7 +185,7 @@ impl Tree {
     }
 
     /// Looks at the names of which it is not known what they hold. Returns how many there are that the store cannot have.
-    async fn examine(&self, work: &mut Work) -> Result<usize, Failure> {
+    async fn examine(&self, held: &Held, work: &mut Work) -> Result<usize, Failure> {
         let mut impossible = 0;
         let questions = work.questions().map(<[u8]>::to_vec).collect();
         let answers = self.look(questions).await?;
@@ -217,7 +218,10 @@ impl Tree {
                 impossible += 1;
             }
         }
-        let recorded = self.recorded(work.doubted()).await?;
+        let doubted = work.doubted();
+        let mut recorded = self.recorded(doubted.clone()).await?;
+        let unrecorded = doubted.difference(&recorded).cloned().collect();
+        recorded.extend(self.heard_stored(held, unrecorded).await?);
         work.take_over(&recorded);
         let unknown: Vec<(Vec<u8>, BTreeSet<Key>)> =
             work.unknown().map(|(name, keys)| (name.to_vec(), keys.into_iter().cloned().collect())).collect();

@@ -201,6 +201,7 @@ impl Tree {
         if let Some(why) = self.keeps(key).await? {
             return Err(why);
         }
+        self.tell_removed(held, key).await?;
         let outside = names::object(key);
         names.retain(|name| *name != outside);
         names.push(outside);

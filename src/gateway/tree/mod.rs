@@ -16,6 +16,7 @@ mod others;
 mod proof;
 mod repair;
 mod steps;
+mod stored;
 mod survey;
 mod versions;
 
@@ -27,6 +28,7 @@ use remotes::pump::Budget;
 use remotes::{Context, ObjectName, Store};
 
 use self::fence::Fencing;
+use self::stored::Came;
 use super::pace::Pace;
 use super::{Failure, Served, blocking};
 use crate::annex::export::db::{DbError, ExportDb, ExportLock};
@@ -66,6 +68,8 @@ struct Held {
     book: Arc<Mutex<Book>>,
     /// Other gateways were told that it is our turn.
     turn: bool,
+    /// What they are told when they get it.
+    came: Arc<Came>,
 }
 
 struct Book {
@@ -126,6 +130,9 @@ impl Tree {
         let done = self.fenced(fence.as_ref(), async {
             held.turn = self.take_turn().await?;
             let done = work(&held).await;
+            if let Err(e) = self.tell_stored(&held).await {
+                tracing::warn!("remote {}: other gateways are not told what was stored: {e}", self.name);
+            }
             self.let_go(&held).await;
             done
         });
@@ -151,7 +158,7 @@ impl Tree {
                 Ok::<_, DbError>(db.try_lock()?.map(|lock| Book { db, lock }))
             });
             if let Some(book) = taken.await?.map_err(failed)? {
-                return Ok(Some(Held { book: Arc::new(Mutex::new(book)), turn: false }));
+                return Ok(Some(Held { book: Arc::new(Mutex::new(book)), turn: false, came: Arc::default() }));
             }
             if start.elapsed() >= limit {
                 return Ok(None);

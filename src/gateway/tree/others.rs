@@ -241,14 +241,7 @@ impl Tree {
     }
 
     async fn write(&self, word: &Word) -> Result<(), Failure> {
-        let object = self.own_word()?;
-        let text = Bytes::from(word.to_bytes());
-        let written = async {
-            let mut put = self.store.put(&object, text.len() as u64).await?;
-            put.write(text).await?;
-            put.commit().await
-        };
-        written.await.map(drop).map_err(|e| Failure::remote(&e))
+        self.write_small(self.own_word()?.as_bytes(), Bytes::from(word.to_bytes())).await
     }
 
     /// Failures: this repository can have no word, and so no turn.

@@ -117,6 +117,7 @@ impl Tree {
                 }
                 step = running.next() => match step {
                     Some(Ok(told)) => {
+                        held.came.see(&told.notes);
                         notes.extend(told.notes);
                         done.add(&told.did);
                     }
