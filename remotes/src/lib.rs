@@ -27,7 +27,6 @@ pub mod site;
 mod store;
 pub mod sys;
 mod tree;
-pub mod units;
 mod until;
 pub mod wrap;
 

@@ -1,8 +1,9 @@
 //! Options of a store, as users write them at initremote.
 
+use annex_types::size;
 use std::collections::BTreeMap;
 
-use crate::{Error, Kind, Op, Result, units};
+use crate::{Error, Kind, Op, Result};
 
 /// An option that a store knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Options {
     /// A size in bytes, in git-annex's syntax (`64MiB`, `1.5 gb`).
     pub fn size(&self, name: &str) -> Result<Option<u64>> {
         self.text(name)?
-            .map(|v| units::parse(v).ok_or_else(|| bad(name, &format!("is a size like 64MiB, not {v:?}"))))
+            .map(|v| size::parse(v).ok_or_else(|| bad(name, &format!("is a size like 64MiB, not {v:?}"))))
             .transpose()
     }
 

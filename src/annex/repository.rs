@@ -3,7 +3,6 @@
 mod config;
 pub mod settings;
 mod setup;
-pub mod size;
 #[cfg(test)]
 pub(crate) mod tests;
 

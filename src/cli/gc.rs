@@ -1,10 +1,11 @@
 //! `gc`: lists the uploads that were not finished, and undoes old ones.
 
+use annex_types::size;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use remotes::{Context, sys, units};
+use remotes::{Context, sys};
 use serde::Serialize;
 
 use super::here;
@@ -125,7 +126,7 @@ fn table(shown: &[Shown]) -> String {
     let lines = shown.iter().map(|one| {
         let whose = one.remote.as_ref().or(one.uuid.as_ref()).map_or("?", String::as_str);
         let what = one.key.as_ref().unwrap_or(&one.file);
-        let (reached, total) = (one.reached.map(units::show), one.total.map(units::show));
+        let (reached, total) = (one.reached.map(size::show), one.total.map(size::show));
         let far = match (reached, total) {
             (Some(reached), Some(total)) => format!("{reached} of {total}"),
             _ => "?".into(),

@@ -1,12 +1,12 @@
 //! `p2phttp`: the flags of `git annex p2phttp`, with the same spelling and meaning.
 
+use annex_types::size;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use remotes::units;
 
 use crate::gateway::Place;
 use crate::proto::http::settings::{Flags, access};
@@ -175,5 +175,5 @@ fn options(args: P2pHttp) -> Result<Options, String> {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    units::parse(text).ok_or_else(|| "give a size such as 256MiB".to_string())
+    size::parse(text).ok_or_else(|| "give a size such as 256MiB".to_string())
 }

@@ -41,7 +41,7 @@ impl Pace {
     /// The same, where `set` is the nearest value of `bwlimit` or `bwlimit-...`.
     pub fn told(direction: &str, set: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Self> {
         let told = set(&format!("bwlimit-{direction}")).or_else(|| set("bwlimit"))?;
-        crate::annex::repository::size::parse(&told).and_then(Self::new)
+        annex_types::size::parse(&told).and_then(Self::new)
     }
 
     /// How many bytes move at once: a quarter of a second's.

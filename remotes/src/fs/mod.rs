@@ -12,6 +12,7 @@ mod staging;
 mod stream;
 mod tree;
 
+use annex_types::size;
 use std::cell::Cell;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -27,7 +28,7 @@ use crate::pump::{FileSource, Source};
 use crate::sys::on_a_thread;
 use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
-    Store, Stored, Trees, Until, Write, units,
+    Store, Stored, Trees, Until, Write,
 };
 
 /// The options it knows.
@@ -127,9 +128,9 @@ impl Fs {
         }
         let detail = format!(
             "not enough free space: {} free, {} needed with what is in flight, and annex.diskreserve keeps {}",
-            units::show(free),
-            units::show(len.saturating_add(self.in_flight.get())),
-            units::show(self.context.reserve)
+            size::show(free),
+            size::show(len.saturating_add(self.in_flight.get())),
+            size::show(self.context.reserve)
         );
         Err(Error::new(Op::Put, Kind::Reserve, detail).object(object).on(&self.label))
     }

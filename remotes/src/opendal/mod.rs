@@ -15,6 +15,7 @@ mod tests;
 mod transport;
 mod tree;
 
+use annex_types::size;
 use std::rc::Rc;
 
 use async_trait::async_trait;
@@ -27,7 +28,7 @@ use crate::pump::{BLOCK, Source, read_small};
 use crate::site::Whom;
 use crate::{
     Capabilities, Context, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Until,
-    Write, units,
+    Write,
 };
 use link::{Link, unique};
 use service::Intake;
@@ -176,7 +177,7 @@ impl Store for OpendalStore {
     fn info(&self) -> Vec<(&'static str, String)> {
         let mut info = self.info.clone();
         if let Write::Memory(cap) = self.capabilities().write {
-            info.push(("memory-cap", units::show(cap)));
+            info.push(("memory-cap", size::show(cap)));
         }
         info
     }
@@ -279,8 +280,8 @@ impl Store for OpendalStore {
         {
             let detail = format!(
                 "{} is more than the {} that this service is given from memory; use chunk= (or raise memory-cap=)",
-                units::show(len),
-                units::show(cap)
+                size::show(len),
+                size::show(cap)
             );
             return Err(self.link.error(Op::Put, Kind::TooLarge, detail).object(object));
         }

@@ -2,6 +2,7 @@
 //!
 //! Its memory is leased when it is opened, all of it at once, so that puts never wait for each other with memory in hand.
 
+use annex_types::size;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::staging::Staged;
 use crate::pump::lane::FileBlocks;
 use crate::pump::{BLOCK, Block, FileSource, Lease, Meter};
 use crate::retry::Backoff;
-use crate::{Error, Kind, ObjectName, Op, Put, Result, Stat, Stored, units};
+use crate::{Error, Kind, ObjectName, Op, Put, Result, Stat, Stored};
 
 /// Smallest part, in bytes: large enough that a request's cost does not show, small enough that many transfers fit.
 const PART: u64 = 8 << 20;
@@ -68,8 +69,8 @@ impl OpendalPut {
                 if part.saturating_mul(most) < len || part.saturating_mul(PARTS_HELD) > budget.total() {
                     let detail = format!(
                         "{} would need parts of {}, more than memory allows; use chunk= or raise STREAM_MEMORY=",
-                        units::show(len),
-                        units::show(part)
+                        size::show(len),
+                        size::show(part)
                     );
                     return Err(link.error(Op::Put, Kind::TooLarge, detail).object(object));
                 }
@@ -301,8 +302,8 @@ impl OpendalPut {
 impl Put for OpendalPut {
     fn lane(&self) -> String {
         match &self.way {
-            Way::Whole => format!("memory {}", units::show(self.len)),
-            Way::Stream { part, http: true, .. } => format!("parts of {}", units::show(*part)),
+            Way::Whole => format!("memory {}", size::show(self.len)),
+            Way::Stream { part, http: true, .. } => format!("parts of {}", size::show(*part)),
             Way::Stream { .. } => "stream".into(),
         }
     }

@@ -3,6 +3,7 @@
 //! Each range is read by a task of its own into blocks leased for it; the file takes the ranges one after the other, the
 //! front one as it arrives. So the file never has a hole, and what it holds after a failure is a prefix to resume from.
 
+use annex_types::size;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -77,7 +78,7 @@ pub async fn fetch(
             .map_err(|e| local("copying", e).object(object).on(store.label()))?;
     } else {
         if width > 1 && total - from > RANGE {
-            lane = format!("{lane} ranges={width}x{}", crate::units::show(RANGE));
+            lane = format!("{lane} ranges={width}x{}", size::show(RANGE));
         }
         Window { store, object, context, total, next: from, width, tag: first.tag.clone() }
             .drain(first, file, meter)

@@ -1,10 +1,11 @@
 //! The options of git-annex's `type=S3`, with their meaning.
 
+use annex_types::size;
 use std::fmt::Write as _;
 
+use crate::Result;
 use crate::options::{Options, Spec, bad};
 use crate::site::split_port;
-use crate::{Result, units};
 
 use super::plan::{PART_MAX, PART_MIN};
 
@@ -192,7 +193,7 @@ impl Config {
             ("endpoint", self.url(&self.region)),
             ("region", self.region.clone()),
             ("storage class", self.storage_class.clone().unwrap_or_else(|| "STANDARD".into())),
-            ("partsize", self.part_size.map_or("chosen by length".into(), units::show)),
+            ("partsize", self.part_size.map_or("chosen by length".into(), size::show)),
             ("versioning", yes(self.versioning)),
             ("public", yes(self.public)),
         ];

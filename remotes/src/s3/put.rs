@@ -1,5 +1,6 @@
 //! An object on its way into a bucket.
 
+use annex_types::size;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl S3Put {
 
     fn upload(&self, from: From) -> Result<Upload> {
         plan::plan(self.len, from, self.inner.config.part_size)
-            .map_err(|kind| self.error(kind, format!("{} are more than S3 can keep", crate::units::show(self.len))))
+            .map_err(|kind| self.error(kind, format!("{} are more than S3 can keep", size::show(self.len))))
     }
 
     fn file_place(&self) -> From {
@@ -263,7 +264,7 @@ impl Put for S3Put {
     fn lane(&self) -> String {
         let how = |from| match self.upload(from) {
             Ok(Upload::Parts(size)) => {
-                format!("parts={}x{}", count(self.len, size), crate::units::show(size))
+                format!("parts={}x{}", count(self.len, size), size::show(size))
             }
             _ => "single".into(),
         };

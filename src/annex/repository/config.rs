@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use gix::bstr::{BStr, ByteSlice};
 
-use super::size;
+use annex_types::size;
 
 /// All of git's configuration for one repository at one moment.
 pub struct Config {

@@ -1,10 +1,11 @@
 //! A remote, opened: the stores behind it, and the names of objects in them.
 
+use annex_types::size;
 use std::cell::OnceCell as Once;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, registry, units};
+use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, registry};
 use tokio::sync::OnceCell;
 
 use super::data::At;
@@ -112,7 +113,7 @@ async fn reserve(default: u64) -> Result<u64> {
     match asked.await {
         Ok(Ok(output)) if output.status.success() => {
             let text = String::from_utf8_lossy(&output.stdout);
-            units::parse(text.trim()).ok_or_else(|| {
+            size::parse(text.trim()).ok_or_else(|| {
                 let detail = format!("git config annex.diskreserve is a size like 1GB, not {:?}", text.trim());
                 Error::new(Op::Put, Kind::Option, detail)
             })

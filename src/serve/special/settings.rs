@@ -1,10 +1,10 @@
 //! The environment variables that set limits, which are no matter of one remote.
 
+use annex_types::size;
 use std::ffi::OsString;
 use std::time::Duration;
 
 use remotes::pump::DEFAULT_BUDGET;
-use remotes::units;
 
 /// Limits of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Settings {
         let default = Self::default();
         let memory = match text("STREAM_MEMORY") {
             None => default.memory,
-            Some(v) => units::parse(&v).ok_or_else(|| format!("STREAM_MEMORY= is a size like 256MiB, not {v:?}"))?,
+            Some(v) => size::parse(&v).ok_or_else(|| format!("STREAM_MEMORY= is a size like 256MiB, not {v:?}"))?,
         };
         let idle = match text("STREAM_TIMEOUT") {
             None => default.idle,

@@ -1,5 +1,6 @@
 //! One request at a store: decide, open, pump, settle.
 
+use annex_types::size;
 use std::cell::RefCell;
 use std::future::Future;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use remotes::fold::Folding;
 use remotes::pump::{self, Budget, Fetch, Meter};
 use remotes::registry::Layout;
-use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, Write, units};
+use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, Write};
 use tokio::sync::watch;
 
 use super::Settings;
@@ -262,7 +263,7 @@ impl Worker {
         }
         let mut put = cancellable(stop.clone(), Op::Put, store.put(&object, source.len)).await.map_err(named)?;
         let lane = put.lane();
-        let size = units::show(source.len);
+        let size = size::show(source.len);
         self.port.debug_soon(
             job,
             format!("store {}: {}, lane={lane}, {size}", key.as_bytes().escape_ascii(), store.label()),

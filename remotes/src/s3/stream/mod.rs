@@ -9,6 +9,7 @@ mod parts;
 mod resume;
 mod through_sdk;
 
+use annex_types::size;
 use std::rc::Rc;
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use super::plan::{self, From, Upload};
 use super::{Inner, single};
 use crate::pump::lane::FileBlocks;
 use crate::pump::{BLOCK, FileSource, Meter};
-use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Stored, units};
+use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Stored};
 use flow::{Flow, Kept, Target};
 use parts::Parts;
 
@@ -54,7 +55,7 @@ enum Form {
 /// How an object of `len` bytes is uploaded.
 fn form(inner: &Inner, len: u64) -> Result<Upload> {
     plan::plan(len, From::Stream, inner.config.part_size)
-        .map_err(|kind| Error::new(Op::Put, kind, format!("{} are more than S3 can keep", units::show(len))))
+        .map_err(|kind| Error::new(Op::Put, kind, format!("{} are more than S3 can keep", size::show(len))))
 }
 
 /// Whether an object of `len` bytes is uploaded in parts.
@@ -142,7 +143,7 @@ impl Put for StreamPut {
         match &self.form {
             Form::Small { .. } | Form::Single { .. } => format!("{how} single"),
             Form::Parts(parts) => {
-                format!("{how} parts={}x{}", parts::count(self.len, parts.size()), units::show(parts.size()))
+                format!("{how} parts={}x{}", parts::count(self.len, parts.size()), size::show(parts.size()))
             }
         }
     }
