@@ -272,9 +272,9 @@ mod tests {
         let (one, two) = (damaged("a\n", Damage::Other(7), true), damaged("b", Damage::Missing, false));
         let some = Repaired { read: 2, untold: 1, unknown: 1, damaged: vec![one, two], exported, ..none };
         let expected = "repair main to bucket: ok, 1 stored; 3 files looked at, 2 read, 1 of which only the length was \
-                        compared, since their keys have no digest; what 1 file holds could not be found out; 2 files \
-                        damaged: a\\n (was another, of 7 bytes, is repaired), b (was not there, has to come again); content \
-                        of 1 file not here yet, git annex copy it to bucket";
+                        compared, since their keys have no digest; the content of 1 file could not be determined; 2 \
+                        files damaged: a\\n (was another file, of 7 bytes, is repaired), b (was not there, has to come \
+                        again); content of 1 file not here yet, git annex copy it to bucket";
         assert_eq!(line(some), (false, expected.into()));
     }
 }

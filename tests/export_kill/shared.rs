@@ -159,7 +159,7 @@ fn a_gateway_that_is_killed_keeps_the_others_out_until_it_goes_on() {
     assert!(directory.cut_hook(most / 2), "it was killed on its way");
     let lab = &mut directory.lab;
     lab.nothing_is_lost();
-    is_refused(other.pushed(&lab.commit(lab.at)), "has to go on with it");
+    is_refused(other.pushed(&lab.commit(lab.at)), "has to finish");
     lab.heals();
     other.learn(lab);
     is_followed(&other, lab);
