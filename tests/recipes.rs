@@ -1,4 +1,4 @@
-//! docs/recipes.md, done as it is written.
+//! The recipes of docs/proxy.md, done as it is written.
 //!
 //! A block of commands says whose it is. Directories, hosts and credentials become those of the test; what ends in `&` is
 //! started as a server of the test; `NUMBER` is what the command before told to confirm with.
@@ -15,7 +15,7 @@ use support::place::Place;
 use support::run::run;
 use support::web::Web;
 
-const RECIPES: &str = include_str!("../docs/recipes.md");
+const RECIPES: &str = include_str!("../docs/proxy.md");
 
 /// Whoever does something: with a home of their own.
 struct Who {

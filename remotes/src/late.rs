@@ -52,7 +52,7 @@ pub(crate) async fn over(label: &str, name: &str) {
     };
     if let Some(until) = until.filter(|until| *until > Instant::now()) {
         let wait = until.duration_since(Instant::now());
-        tracing::warn!(target: "remotes", "{label}: nobody knows what became of a request to change {name}: it is filled again in {} s", wait.as_secs());
+        tracing::warn!(target: "remotes", "{label}: the outcome of a request to change {name} is unknown; the name is filled again in {} s", wait.as_secs());
         tokio::time::sleep_until(until).await;
     }
 }

@@ -14,29 +14,28 @@ use crate::gateway::node::store::unfinished::{Fate, Leftover, Sweep, sweep};
 use crate::resolve::environment;
 
 pub(super) const EXAMPLES: &str = "\
-An upload through this repository to a special remote that breaks off stays in the store, where it can be gone on with, and
-costs space there. Those that nothing was added to for a week are undone by the server; this does it now, and says what
-there is.
+An interrupted upload through this repository to a special remote stays in the store. It can be resumed there, and costs
+space. The server undoes uploads that nothing was added to for a week; this does it now, and lists what there is.
 
   git-annex-remote-stream gc --dry-run            only list
-  git-annex-remote-stream gc                      undo what is older than annex.stream.keep (a week)
-  git-annex-remote-stream gc --older-than 12h     undo what is older than that
-  git-annex-remote-stream gc --all                undo all that nobody is at
+  git-annex-remote-stream gc                      undo uploads older than annex.stream.keep (a week)
+  git-annex-remote-stream gc --older-than 12h     undo uploads older than that
+  git-annex-remote-stream gc --all                undo all that are not in progress
 
-The exit status is 1 where something that should have been undone could not be.";
+The exit status is 1 if an upload that should have been undone could not be.";
 
 #[derive(Args)]
 pub(super) struct Gc {
     /// Undo uploads that nothing was added to for as long: 7d, 12h, 30m. Default: git config annex.stream.keep, or a week.
     #[arg(long, value_name = "DURATION", value_parser = parse, conflicts_with = "all")]
     older_than: Option<Duration>,
-    /// Undo them however young they are. Those that somebody is at are left alone.
+    /// Undo them however young they are. Uploads in progress are left alone.
     #[arg(long)]
     all: bool,
     /// Only say what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Forget what cannot be undone because its remote is gone or its ledger makes no sense. Its parts may stay in the store.
+    /// Forget what cannot be undone because its remote is gone or its ledger is malformed. Its parts may stay in the store.
     #[arg(long)]
     force: bool,
     /// Print JSON instead of a table.

@@ -17,7 +17,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::serve::shell;
 
 const EXAMPLES: &str = "\
-Set up a remote, then use it as any other (copy --to, get, drop, fsck --from, whereis, info):
+Set up a remote, then use it like any other (copy --to, get, drop, fsck --from, whereis, info):
 
   git annex initremote usb type=external externaltype=stream encryption=none \\
       scheme=fs directory=/media/usb/annex
@@ -52,10 +52,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tries a place out: stores an object of its own, reads it, removes it, and says what the place can do.
+    /// Tries a place out: stores an object of its own, reads it, removes it, and reports what the place can do.
     ///
-    /// Nothing is created or claimed (initremote does that), and nothing is left behind. A `no` is a thing the place lacks and
-    /// the remote can do without; FAILED means that it could not be used like this, and sets the exit status to 1.
+    /// Nothing is created or claimed (initremote does that), and nothing is left behind. A `no` is an ability that the place
+    /// lacks and the remote can do without; FAILED means that a remote could not use the place, and sets the exit status to 1.
     Doctor {
         /// Print JSON instead of a table.
         #[arg(long)]
@@ -69,10 +69,10 @@ enum Command {
     /// Takes the flags of git annex p2phttp and serves what it serves; git-annex may work in the same repositories meanwhile.
     #[command(after_help = p2phttp::EXAMPLES)]
     P2phttp(Box<p2phttp::P2pHttp>),
-    /// Is git-annex-shell: serves repositories on this machine to git-annex clients that come over ssh.
+    /// Acts as git-annex-shell: serves repositories on this machine to git-annex clients that come over ssh.
     ///
-    /// The same is done under the name git-annex-shell, which a link can give. Environment: GIT_ANNEX_SHELL_READONLY, _APPENDONLY,
-    /// _LIMITED and _DIRECTORY, as git-annex-shell reads them.
+    /// The program does the same when it is started under the name git-annex-shell, such as by a link. Environment:
+    /// GIT_ANNEX_SHELL_READONLY, _APPENDONLY, _LIMITED and _DIRECTORY, as git-annex-shell reads them.
     #[command(disable_help_flag = true)]
     Shell {
         /// As git-annex-shell takes them: p2pstdio DIRECTORY CLIENT [--uuid=UUID], or -c and a command line.
@@ -81,14 +81,14 @@ enum Command {
     },
     /// Lists uploads that were not finished, and undoes old ones.
     ///
-    /// In the repository of the current directory. What somebody is at is left alone.
+    /// In the repository of the current directory. Uploads in progress are left alone.
     #[command(after_help = gc::EXAMPLES)]
     Gc(gc::Gc),
     /// Brings trees on special remotes up to date with the branches that were pushed: for the hook post-receive.
     ///
     /// For proxied remotes with exporttree=yes annexobjects=yes and remote.NAME.annex-tracking-branch, in the repository of the
     /// current directory. Reads what was pushed from stdin, as git gives it to the hook. With --repair it looks at every file of
-    /// these trees, and puts right what is damaged.
+    /// these trees, and repairs damaged ones.
     #[command(after_help = post_receive::EXAMPLES)]
     PostReceive(post_receive::PostReceive),
     /// Records which remotes this repository proxies, so that its clients find them.

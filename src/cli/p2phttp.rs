@@ -14,7 +14,7 @@ use crate::serve::conn::tls::TlsFiles;
 use crate::serve::http::{self, Bind, LogFormat, Options};
 
 pub(super) const EXAMPLES: &str = "\
-Serve the repository in the current directory to everyone on this computer, for a try:
+Serve the repository in the current directory to everyone on this computer, to try it out:
 
   git-annex-remote-stream p2phttp --wideopen --bind 127.0.0.1
 
@@ -29,11 +29,11 @@ Clients find it through annexurl, which the repository can tell them (git config
 
 Environment:
   GIT_ANNEX_P2PHTTP_PASSWORD_name=...        a user, for --authenv and --authenv-http
-  GIT_ANNEX_P2PHTTP_PERMISSIONS_name=...     readonly or appendonly; all without
+  GIT_ANNEX_P2PHTTP_PERMISSIONS_name=...     readonly or appendonly; everything without
   LISTEN_FDS, LISTEN_PID, NOTIFY_SOCKET      sockets and readiness, by systemd
   STREAM_URING=no                            do not use io_uring
 
-SIGHUP reads the certificate again. SIGTERM lets running transfers end, commits what was recorded, and ends.";
+SIGHUP reads the certificate again. SIGTERM lets running transfers end, commits the records, and ends.";
 
 /// The port of git-annex's own server.
 const PORT: u16 = 9417;
@@ -45,7 +45,7 @@ pub(super) struct P2pHttp {
     /// New ones are found as they are asked for. Without it, the repository in the current directory is served.
     #[arg(long, value_name = "PATH")]
     directory: Vec<PathBuf>,
-    /// Accepted, and needed for nothing: requests do not wait for each other.
+    /// Accepted, and has no effect: requests do not wait for each other.
     #[arg(long, short = 'J', value_name = "N")]
     jobs: Option<String>,
     /// How many processor cores to use; all of them by default.
@@ -90,7 +90,7 @@ pub(super) struct P2pHttp {
     /// Anyone may read and store, and lock content; nobody removes without logging in.
     #[arg(long)]
     unauth_appendonly: bool,
-    /// Only who logs in may lock content.
+    /// Only users who log in may lock content.
     #[arg(long)]
     unauth_nolocking: bool,
     /// Anyone may do everything.
@@ -111,7 +111,7 @@ pub(super) struct P2pHttp {
     /// Connections at a time; more are answered 503 at once.
     #[arg(long, value_name = "N", default_value_t = 4096)]
     connections: usize,
-    /// Seconds in which nothing of a transfer moves before it is given up.
+    /// Seconds without progress before a transfer is given up.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
     /// Seconds that running transfers may take to end after SIGTERM.

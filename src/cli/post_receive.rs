@@ -24,13 +24,13 @@ Publish a branch as a readable tree in a bucket that only this server can write 
   chmod +x hooks/post-receive
 
 Then, after git push or git annex push, the bucket holds the files of the branch under their names, as soon as their content
-has come. main:public follows a directory of the branch. Files that are renamed or doubled are renamed and copied in the
+has arrived. main:public follows a directory of the branch. Files that are renamed or doubled are renamed and copied in the
 bucket; content that left the tree stays in it, below .git/annex/objects.
 
 Without a hook, or after this was killed, the next upload through here or the next run brings the tree up to date. Without a
 push it does so by hand: git-annex-remote-stream post-receive </dev/null
 
-Files that somebody has truncated, replaced or removed behind its back are put right when their content is sent again (git annex
+Files that somebody has truncated, replaced or removed behind its back are repaired when their content is sent again (git annex
 fsck --from bucket, then copy --to), when a push names them, and by:
 
   git-annex-remote-stream post-receive --repair
@@ -39,14 +39,14 @@ That looks at every file of the trees, reads those that are not known by what th
 belong there (below .git/annex/bad/), and fills the names from wherever the content is. What is gone is recorded to be gone; git
 annex copy --to bucket sends it again.
 
-The exit status is 1 where a tree could not be brought up to date. The push was taken all the same.";
+The exit status is 1 if a tree could not be brought up to date. The push was accepted all the same.";
 
 /// How often progress is told where it does not go to a terminal.
 const PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 pub(super) struct PostReceive {
-    /// Look at every file of all trees, and put right what is damaged. Nothing is read from stdin.
+    /// Look at every file of all trees, and repair damaged ones. Nothing is read from stdin.
     #[arg(long)]
     repair: bool,
     /// Print JSON instead of lines.

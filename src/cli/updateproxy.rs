@@ -17,7 +17,7 @@ as origin-usb, and git annex copy --to origin-usb stores through here. To end it
   git config remote.usb.annex-proxy false
   git-annex-remote-stream updateproxy
 
-The same is recorded as by git annex updateproxy: one commit to the git-annex branch, none where nothing changed. Clusters
+The same is recorded as by git annex updateproxy: one commit to the git-annex branch, none if nothing changed. Clusters
 of git config (annex.cluster.NAME) and their nodes are offered too. A remote that cannot be proxied is named on stderr.";
 
 /// Records it, and says what changed. Fails where the repository cannot be read or written.
@@ -71,13 +71,13 @@ fn why(refused: &Refused) -> String {
         Refused::Name(name) => {
             let name = String::from_utf8_lossy(name);
             format!(
-                "{name:?} is not proxied: a name with a space or colon cannot be told to others; git remote rename it"
+                "{name:?} is not proxied: a name with a space or colon cannot be announced to clients; git remote rename it"
             )
         }
         Refused::Private(name) => {
             let name = String::from_utf8_lossy(name);
             format!(
-                "{name} is not proxied: it is private, so nobody may be told of it; git config --unset remote.{name}.annex-private"
+                "{name} is not proxied: it is private, so it must not be announced; git config --unset remote.{name}.annex-private"
             )
         }
     }

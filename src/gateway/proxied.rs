@@ -160,7 +160,7 @@ impl Proxies {
             return Ok(table);
         }
         let looked = tokio::time::timeout(PATIENCE, self.look_once(home, &stamps, asked)).await;
-        looked.unwrap_or_else(|_| Err(Failure::busy("what is proxied is still being looked up")))
+        looked.unwrap_or_else(|_| Err(Failure::busy("the proxied remotes are still being looked up")))
     }
 
     /// What somebody found who began after `asked`, or who saw files as in `stamps`; looks where nobody has.
@@ -267,7 +267,7 @@ impl Fresh {
 
 /// What `repository` is a proxy for now, by what is written, and its trashbin. Blocks.
 fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Result<Found, Failure> {
-    let failed = |e: RemoteError| Failure::internal(format!("look up what is proxied: {e}"));
+    let failed = |e: RemoteError| Failure::internal(format!("look up the proxied remotes: {e}"));
     let proxied = proxied(repository).map_err(failed)?;
     let blocked = proxied.blocked_by().map(|name| {
         // git-annex's own words.
@@ -336,7 +336,7 @@ fn reach(
             };
             match Location::parse(&url, ways) {
                 Some(location) => Ok(Way::Elsewhere(Arc::new(location))),
-                None => Err(Failure::refused(format!("remote {name} has a url that makes no sense"))),
+                None => Err(Failure::refused(format!("remote {name} has an invalid url"))),
             }
         }
         Err(refusal) => Err(Failure::refused(refusal.to_string())),

@@ -94,7 +94,7 @@ impl Hub {
             None => matches!(catalogue.known(uuid), Some(Known::Own(_))),
         };
         let catalogue = self.rounds.since(asked, will_do).await;
-        let busy = || Unserved::Broken(Failure::busy("the directories are still being looked through"));
+        let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
         let catalogue = catalogue.ok_or_else(busy)?;
         self.within(&catalogue, name.as_deref(), uuid, means).await?.ok_or(Unserved::Unknown)
     }

@@ -132,7 +132,7 @@ fn store(special: &SpecialConfig, name: &str, environment: Environment) -> Resul
         "S3" => own::s3(special, &special.creds, environment),
         "webdav" => own::webdav(special, &special.creds, environment),
         other => Err(format!(
-            "is of type {other}, and proxied are external (externaltype=stream), directory, S3 and webdav; copy its content to one of these"
+            "is of type {other}; only external (externaltype=stream), directory, S3 and webdav are proxied; copy its content to one of these"
         )),
     }
 }

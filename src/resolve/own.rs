@@ -56,7 +56,7 @@ pub(super) fn s3(
         if let Some(header) = name.strip_prefix("x-amz-meta-") {
             let value = std::str::from_utf8(value).ok().filter(|value| !value.contains('&'));
             let value =
-                value.ok_or_else(|| format!("has {name}= with an & or no UTF-8 in it, which is not proxied"))?;
+                value.ok_or_else(|| format!("has {name}= with an & or invalid UTF-8 in it, which is not proxied"))?;
             meta.push(format!("{header}={value}"));
         }
     }
@@ -88,7 +88,7 @@ pub(super) fn webdav(
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let path = remotes::percent::decoded(path).filter(|_| matches!(protocol, "http" | "https") && !host.is_empty());
     let path = path.filter(|path| !path.contains(&0) && !rest.contains(['@', '?', '#']));
-    let path = path.ok_or_else(|| "has a url= that is no plain http:// or https:// address".to_string())?;
+    let path = path.ok_or_else(|| "has a url= that is not a plain http:// or https:// address".to_string())?;
     let mut options = Options::new();
     options.set("endpoint", format!("{protocol}://{host}"));
     options.set("root", [b"/", path.as_slice()].concat());

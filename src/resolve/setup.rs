@@ -180,7 +180,7 @@ impl Setup {
             (Question::Foreign(_), Answer::Value(value)) if value.is_empty() => {}
             (Question::Foreign(name), Answer::Value(_)) => {
                 let scheme = self.scheme.map_or("", |scheme| scheme.name);
-                return Err(bad(name, &format!("is no option of scheme={scheme}")));
+                return Err(bad(name, &format!("is not an option of scheme={scheme}")));
             }
             (Question::Kept(name) | Question::Secret(name), Answer::Creds { user, password }) => {
                 self.kept.insert(name, (user, password));

@@ -142,7 +142,7 @@ fn schemes_are_named_when_theirs_is_missing_or_misspelt() {
 fn an_option_of_another_scheme_is_refused_at_init() {
     let mut annex = Annex::with(&[("scheme", "fs"), ("directory", "/mnt/d"), ("bucket", "photos")]);
     let error = annex.run(Purpose::Init, bare).expect_err("refused");
-    assert!(error.to_string().contains("bucket= is no option of scheme=fs"), "{error}");
+    assert!(error.to_string().contains("bucket= is not an option of scheme=fs"), "{error}");
     annex.prepare(bare);
 }
 

@@ -130,8 +130,8 @@ impl std::fmt::Display for Followed {
         let what = if let Ok(Some(Done::Repaired(_))) = &self.done { "repair" } else { "export" };
         write!(f, "{what} {} to {}: ", self.branch, self.remote)?;
         let done = match &self.done {
-            Err(failure) => return write!(f, "failed: {failure}; the next push goes on with it"),
-            Ok(None) => return f.write_str("somebody else is at it"),
+            Err(failure) => return write!(f, "failed: {failure}; the next push resumes it"),
+            Ok(None) => return f.write_str("another export is in progress"),
             Ok(Some(done)) => done,
         };
         let exported = match done {
@@ -188,7 +188,7 @@ fn show_repaired(repaired: &Repaired, f: &mut std::fmt::Formatter<'_>) -> std::f
         write!(f, ", {untold} of which only the length was compared, since their keys have no digest")?;
     }
     if *unknown > 0 {
-        write!(f, "; what {} holds could not be found out", files(*unknown))?;
+        write!(f, "; the content of {} could not be determined", files(*unknown))?;
     }
     if damaged.is_empty() {
         return f.write_str(", none damaged");
@@ -197,7 +197,7 @@ fn show_repaired(repaired: &Repaired, f: &mut std::fmt::Formatter<'_>) -> std::f
     for (nth, one) in damaged.iter().take(NAMED).enumerate() {
         let was = match one.damage {
             Damage::Missing => "was not there".to_string(),
-            Damage::Other(len) => format!("was another, of {len} bytes"),
+            Damage::Other(len) => format!("was another file, of {len} bytes"),
         };
         let is = if one.is_repaired { "is repaired" } else { "has to come again" };
         let comma = if nth == 0 { "" } else { ", " };
@@ -240,10 +240,10 @@ mod tests {
              caf\\xc3\\xa9 (as cafe\\xcc\\x81)"
         );
         assert_eq!(line(exported(Exported::default())), "export main to bucket: there is no such branch or directory");
-        assert_eq!(line(Ok(None)), "export main to bucket: somebody else is at it");
+        assert_eq!(line(Ok(None)), "export main to bucket: another export is in progress");
         assert_eq!(
             line(Err(Failure::busy("x"))),
-            "export main to bucket: failed: x; try again later; the next push goes on with it"
+            "export main to bucket: failed: x; try again later; the next push resumes it"
         );
     }
 
@@ -272,9 +272,9 @@ mod tests {
         let (one, two) = (damaged("a\n", Damage::Other(7), true), damaged("b", Damage::Missing, false));
         let some = Repaired { read: 2, untold: 1, unknown: 1, damaged: vec![one, two], exported, ..none };
         let expected = "repair main to bucket: ok, 1 stored; 3 files looked at, 2 read, 1 of which only the length was \
-                        compared, since their keys have no digest; what 1 file holds could not be found out; 2 files \
-                        damaged: a\\n (was another, of 7 bytes, is repaired), b (was not there, has to come again); content \
-                        of 1 file not here yet, git annex copy it to bucket";
+                        compared, since their keys have no digest; the content of 1 file could not be determined; 2 \
+                        files damaged: a\\n (was another file, of 7 bytes, is repaired), b (was not there, has to come \
+                        again); content of 1 file not here yet, git annex copy it to bucket";
         assert_eq!(line(some), (false, expected.into()));
     }
 }

@@ -162,7 +162,7 @@ impl Session {
             let read = tokio::select! {
                 biased;
                 // With a server of its own the client would see the connection end.
-                () = lost(lock) => return Err(io::Error::other("the repository elsewhere let go of the content it kept")),
+                () = lost(lock) => return Err(io::Error::other("the other repository released its lock on the content")),
                 read = self.link.read(&mut buf) => read?,
             };
             match read {

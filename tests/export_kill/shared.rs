@@ -109,7 +109,7 @@ fn both_at_once(lab: &mut Lab) {
         let said = hooks.map(Lab::end);
         // The second one is told that it has to hear of the first.
         let done = said.iter().filter(|(status, _)| status.success()).count();
-        let told = |said: &str| said.contains("is not known here what") || said.contains("changes names there");
+        let told = |said: &str| said.contains("is not known here what") || said.contains("is exporting there");
         assert!(done == 2 || done == 1 && said.iter().any(|(_, said)| told(said)), "{said:?}");
         lab.nothing_is_lost();
         other.learn(lab);
@@ -198,7 +198,7 @@ fn a_gateway_that_is_killed_keeps_the_others_out_until_it_goes_on() {
     assert!(directory.cut_hook(most / 2), "it was killed on its way");
     let lab = &mut directory.lab;
     lab.nothing_is_lost();
-    is_refused(other.pushed(&lab.commit(lab.at)), "has to go on with it");
+    is_refused(other.pushed(&lab.commit(lab.at)), "has to finish");
     lab.heals();
     other.learn(lab);
     is_followed(&other, lab);

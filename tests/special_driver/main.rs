@@ -253,7 +253,7 @@ fn options_that_make_no_sense_are_named() {
     }
     let configs = [("scheme", "fs"), ("directory", &*scratch.store()), ("bucket", "photos")];
     let reply = Annex::open(scratch.path(), &configs, &[], "INFO").ask("INITREMOTE");
-    assert_eq!(reply, "INITREMOTE-FAILURE open: option bucket= is no option of scheme=fs");
+    assert_eq!(reply, "INITREMOTE-FAILURE open: option bucket= is not an option of scheme=fs");
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn what_is_no_plain_file_is_refused_and_not_waited_for() {
     let mut annex = scratch.annex();
     for request in ["STORE", "RETRIEVE"] {
         let reply = annex.ask(&format!("TRANSFER {request} K fifo"));
-        assert!(reply.contains("no plain file"), "{reply}");
+        assert!(reply.contains("not a regular file"), "{reply}");
     }
 }
 

@@ -167,7 +167,7 @@ impl Store for Fs {
         let place = self.path(Op::Stat, object)?;
         match self.off(Op::Stat, move || place.look().map_err(tree::absent)).await? {
             Ok(m) if m.is_file() => Ok(Some(Stat { len: m.len(), tag: Some(place::tag(&m)), version: None })),
-            Ok(_) => Err(Error::new(Op::Stat, Kind::Protocol, "is no plain file").object(object).on(&self.label)),
+            Ok(_) => Err(Error::new(Op::Stat, Kind::Protocol, "is not a regular file").object(object).on(&self.label)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.root_is_there(Op::Stat).await.map(|()| None),
             Err(e) => Err(self.fail(Op::Stat, object, "", e)),
         }

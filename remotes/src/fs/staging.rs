@@ -152,7 +152,7 @@ fn make_staging(root: &Path, tree: bool) -> io::Result<()> {
         dir.push(part);
         match std::fs::create_dir(&dir) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tree && !is_dir(&dir) => {
-                let what = format!("{} is no directory, and files are staged below it", dir.display());
+                let what = format!("{} is not a directory, but files are staged below it", dir.display());
                 return Err(io::Error::other(what));
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
@@ -221,7 +221,7 @@ mod tests {
             std::fs::create_dir_all(root.join(within)).expect("made");
             std::os::unix::fs::symlink(outside.path(), root.join(link)).expect("a link");
             let e = place(&root, true).stage_named().map(|_| ()).expect_err("refused");
-            assert!(e.to_string().contains("is no directory"), "{e}");
+            assert!(e.to_string().contains("is not a directory"), "{e}");
         }
         assert_eq!(std::fs::read_dir(outside.path()).expect("listed").count(), 0);
     }

@@ -71,7 +71,7 @@ pub(super) async fn abandon(fs: &Fs, object: &ObjectName, upload: &Resumption) -
     let place = fs.path(Op::Put, object)?;
     fs.root_is_there(Op::Put).await?;
     let Some((path, _)) = find(&place, upload) else {
-        return Err(Error::new(Op::Put, Kind::Option, "this is no unfinished file's name")
+        return Err(Error::new(Op::Put, Kind::Option, "this is not the name of an unfinished file")
             .object(object)
             .on(&fs.label));
     };

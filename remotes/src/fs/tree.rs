@@ -94,7 +94,7 @@ impl Place {
         // Opening anything but a file might wait for ever, and may do things.
         match self.look() {
             Ok(meta) if meta.is_file() => {}
-            Ok(_) => return Err(io::Error::other("is no plain file")),
+            Ok(_) => return Err(io::Error::other("is not a regular file")),
             Err(e) => return Err(e),
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

@@ -253,7 +253,7 @@ pub const SERVICES: &[Service] = &[
             plain("filesystem", "OpenDAL: name of the file system"),
             plain("tenant_id", "OpenDAL: tenant of the client"),
             plain("authority_host", "OpenDAL: where to authenticate"),
-            plain("enable_hns", "OpenDAL: true where directories are real")];
+            plain("enable_hns", "OpenDAL: true if directories are real")];
         ""),
     service!("service-azfile" "azfile" Azfile: Tree, Intake::Whole, Rename, width 1;
         required ["share_name", "account_name", "endpoint"]; options &[ENDPOINT, ROOT, ACCOUNT, ACCOUNT_KEY, SAS,
@@ -332,11 +332,11 @@ pub const SERVICES: &[Service] = &[
             plain("server_side_encryption", "OpenDAL: AES256, KMS or SM4"),
             plain("server_side_encryption_key_id", "OpenDAL: id of the KMS key"),
             plain("skip_signature", "OpenDAL: true to read without credentials"),
-            plain("role_arn", "OpenDAL: role to take on"),
+            plain("role_arn", "OpenDAL: role to assume"),
             plain("role_session_name", "OpenDAL: name of the role's session"),
             plain("oidc_provider_arn", "OpenDAL: identity provider"),
             plain("oidc_token_file", "OpenDAL: file with the provider's token"),
-            plain("sts_endpoint", "OpenDAL: where roles are taken on"),
+            plain("sts_endpoint", "OpenDAL: where roles are assumed"),
             plain("external_id", "OpenDAL: external id of the role")];
         ""),
     service!("service-pcloud" "pcloud" Pcloud: Tree, Intake::Whole, Service, width 1;
@@ -359,7 +359,7 @@ pub const SERVICES: &[Service] = &[
     service!("service-tikv" "tikv" Tikv: Flat, Intake::Whole, Service, width 1;
         required ["endpoints"]; options &[
             plain("endpoints", "OpenDAL: addresses, with commas between them"),
-            plain("insecure", "OpenDAL: true to go without TLS"),
+            plain("insecure", "OpenDAL: true to use no TLS"),
             plain("ca_path", "OpenDAL: file with the certificate authority"),
             plain("cert_path", "OpenDAL: file with the client's certificate"),
             plain("key_path", "OpenDAL: file with the client's key")];

@@ -248,7 +248,7 @@ impl HttpTransport for Transport {
         // A change of the head alone counts as movement.
         self.watch.received.fetch_add(1, Ordering::Relaxed);
         if status.is_success() && sending.sent.load(Ordering::Relaxed) < whole {
-            return Err(Error::new(ErrorKind::Unexpected, "the service took what it was not sent yet"));
+            return Err(Error::new(ErrorKind::Unexpected, "the service reported success before everything was sent"));
         }
         sending.done = status.is_success();
         if method == Method::HEAD {
@@ -416,7 +416,7 @@ impl Head {
         if let Some(headers) = answer.headers_mut() {
             *headers = self.headers;
         }
-        answer.body(body).map_err(|e| Error::new(ErrorKind::Unexpected, "the response makes no sense").set_source(e))
+        answer.body(body).map_err(|e| Error::new(ErrorKind::Unexpected, "the response is malformed").set_source(e))
     }
 }
 

@@ -12,18 +12,18 @@ use super::plan::{PART_MAX, PART_MIN};
 /// The options it knows. `x-amz-meta-*` cannot be offered to git-annex, which takes no patterns: `x-amz-meta` holds them all.
 pub const OPTIONS: &[Spec] = &[
     Spec::plain("bucket", "s3: name of the bucket (default: made from the remote's name and uuid)"),
-    Spec::plain("host", "s3: server, where it is not Amazon's"),
+    Spec::plain("host", "s3: server, if it is not Amazon's"),
     Spec::plain("port", "s3: port of the server (default: 80 or 443)"),
     Spec::plain("protocol", "s3: http or https (default: https at Amazon and on port 443, http elsewhere)"),
     Spec::plain("region", "s3: region of the bucket"),
     Spec::plain("datacenter", "s3: Amazon's datacenter, as in git-annex: US, EU, us-west-1, ..."),
-    Spec::plain("requeststyle", "s3: path, where the server does not know buckets by host name"),
+    Spec::plain("requeststyle", "s3: path, if the server does not know buckets by host name"),
     Spec::plain("fileprefix", "s3: put before the names of all objects, such as foo/"),
     Spec::plain("partsize", "s3: size of the parts of large uploads, 5MiB to 5GiB (default: chosen by length)"),
     Spec::plain("storageclass", "s3: storage class of new objects (default: STANDARD)"),
     Spec::plain("publicurl", "s3: URL below which anyone may read the bucket"),
-    Spec::plain("versioning", "s3: yes, where the bucket keeps old versions; nothing can be dropped then"),
-    Spec::plain("versions", "s3: the same as versioning, which git-annex does not let be set with exporttree=yes"),
+    Spec::plain("versioning", "s3: yes, if the bucket keeps old versions; nothing can be dropped then"),
+    Spec::plain("versions", "s3: the same as versioning, which git-annex does not allow with exporttree=yes"),
     Spec::plain("signature", "s3: v4 (default), or anonymous for a bucket that anyone may read"),
     Spec::plain("public", "s3: yes to give new objects the ACL public-read (deprecated)"),
     Spec::plain("x-amz-meta", "s3: metadata of new objects, as name=value&name=value"),
@@ -119,7 +119,7 @@ impl Config {
         let default_port = if tls { 443 } else { 80 };
         let bucket = options.required("bucket")?.to_string();
         if bucket.len() < 3 || bucket.contains(['/', '?', '#', ' ', '%']) {
-            return Err(bad("bucket", "is no bucket name"));
+            return Err(bad("bucket", "is not a valid bucket name"));
         }
         Ok(Self {
             bucket,
@@ -228,7 +228,7 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>> {
             let good =
                 !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
             if !good {
-                return Err(bad("x-amz-meta", &format!("has a name that is no header name: {name:?}")));
+                return Err(bad("x-amz-meta", &format!("has a name that is not a valid header name: {name:?}")));
             }
             Ok((name.to_string(), value.to_string()))
         })

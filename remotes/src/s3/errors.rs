@@ -126,7 +126,7 @@ where
             if words.contains(super::answers::LATE) {
                 return Error::new(op, Kind::Timeout, super::answers::LATE);
             }
-            let detail = format!("an answer with status {status} that makes no sense: {words}");
+            let detail = format!("a malformed answer with status {status}: {words}");
             Error::new(op, if status >= 500 { Kind::Unavailable } else { Kind::Protocol }, detail)
         }
         SdkError::DispatchFailure(e) => {

@@ -111,7 +111,7 @@ async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get
     let told = match answer.content_range() {
         Some(text) => match Part::parse(text) {
             Some(part) => Some(part),
-            None => return Err(Error::new(Op::Get, Kind::Protocol, "the server's Content-Range makes no sense")),
+            None => return Err(Error::new(Op::Get, Kind::Protocol, "the server's Content-Range is invalid")),
         },
         None => None,
     };
@@ -182,9 +182,11 @@ impl Blocks for Cut {
 /// Not every S3 honours `If-Match`. Without an ETag nobody could tell whether two ranges are of one object.
 fn check_tag(range: &Range, tag: Option<&str>) -> Result<()> {
     match (&range.tag, tag) {
-        (_, None | Some("")) => {
-            Err(Error::new(Op::Get, Kind::Protocol, "the endpoint sends an object without an ETag: it is no S3"))
-        }
+        (_, None | Some("")) => Err(Error::new(
+            Op::Get,
+            Kind::Protocol,
+            "the endpoint sends an object without an ETag: it is not S3-compatible",
+        )),
         (Some(wanted), Some(found)) if wanted != found => Err(changed()),
         _ => Ok(()),
     }

@@ -219,14 +219,14 @@ impl Inner {
         match self.request_head(of).await?.send().await {
             Ok(head) => {
                 let Some(len) = head.content_length().and_then(|len| u64::try_from(len).ok()) else {
-                    let detail = "the endpoint answers 200 without a length: it is no S3";
+                    let detail = "the endpoint answers 200 without a length: it is not S3-compatible";
                     return Err(Error::new(Op::Stat, Kind::Protocol, detail));
                 };
                 let Some(tag) = head.e_tag().filter(|tag| !tag.is_empty()) else {
                     return Err(Error::new(
                         Op::Stat,
                         Kind::Protocol,
-                        "the endpoint answers 200 without an ETag: it is no S3",
+                        "the endpoint answers 200 without an ETag: it is not S3-compatible",
                     ));
                 };
                 self.bucket_seen.set(Some(Instant::now()));
@@ -339,7 +339,7 @@ impl Inner {
                 }
                 if told.kind() == Kind::Denied && key.is_some() {
                     told.within(
-                        "access denied, which is also what absent objects look like to who may not list the bucket",
+                        "access denied (S3 also answers this for a missing object when the credentials may not list the bucket)",
                     )
                 } else {
                     told

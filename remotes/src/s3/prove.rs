@@ -62,9 +62,11 @@ async fn is_for_all(inner: &Inner, owner: &str) -> Result<()> {
             let nobody = super::public::name(&format!("{}no-such-object-{owner}", inner.config.prefix))?;
             match public.stat(&nobody).await {
                 Ok(None) => Ok(()),
-                Ok(Some(_)) => {
-                    Err(Error::new(Op::Prove, Kind::Protocol, "what is at publicurl= has objects nobody stored"))
-                }
+                Ok(Some(_)) => Err(Error::new(
+                    Op::Prove,
+                    Kind::Protocol,
+                    "the server at publicurl= has objects that nobody stored",
+                )),
                 // Who may not list the bucket is denied what is absent.
                 Err(e) if e.kind() == Kind::Denied => Ok(()),
                 Err(e) => Err(e),
@@ -120,9 +122,11 @@ async fn nothing_is_everywhere(inner: &Inner, owner: &str) -> Result<()> {
     let key = format!("{}no-such-object-{owner}-{chance:016x}", inner.config.prefix);
     match often(inner, async || inner.head(&key).await).await {
         Ok(None) => Ok(()),
-        Ok(Some(_)) => {
-            Err(Error::new(Op::Prove, Kind::Protocol, "the endpoint has objects nobody stored: it is no S3"))
-        }
+        Ok(Some(_)) => Err(Error::new(
+            Op::Prove,
+            Kind::Protocol,
+            "the endpoint has objects that nobody stored: it is not S3-compatible",
+        )),
         // Who may not list the bucket is denied what is absent.
         Err(e) if e.kind() == Kind::Denied => Ok(()),
         Err(e) => Err(e),
@@ -151,12 +155,12 @@ async fn claim(inner: &Inner, owner: &str) -> Result<()> {
         return Err(Error::new(
             Op::Prove,
             Kind::Protocol,
-            "the endpoint accepts a PUT without giving an ETag: it is no S3",
+            "the endpoint accepts a PUT without an ETag: it is not S3-compatible",
         ));
     }
     match often(inner, async || marker(inner).await).await? {
         Some(found) if found == owner => Ok(()),
-        _ => Err(Error::new(Op::Prove, Kind::Protocol, "what was written to the bucket is not what it gives back")),
+        _ => Err(Error::new(Op::Prove, Kind::Protocol, "the bucket gives back other content than was written")),
     }
 }
 

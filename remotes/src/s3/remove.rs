@@ -92,9 +92,11 @@ async fn try_remove(inner: &Inner, key: &str, tag: Option<&str>) -> Result<Remov
         // Anything may say 200.
         Ok(_) => match inner.head(key).await? {
             None => Ok(Removed::Gone),
-            Some(_) => {
-                Err(Error::new(Op::Remove, Kind::Protocol, "the server says that it is removed, and has it still"))
-            }
+            Some(_) => Err(Error::new(
+                Op::Remove,
+                Kind::Protocol,
+                "the server says that it removed the object, and still has it",
+            )),
         },
         Err(_) if tag.is_some() && matches!(status.get(), 409 | 412) => Ok(Removed::Another),
         Err(e) => match errors::from_sdk(Op::Remove, &e) {

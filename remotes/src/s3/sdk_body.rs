@@ -80,7 +80,7 @@ impl Through {
     pub(super) fn check(&self) -> Result<()> {
         match self.left() {
             0 => Ok(()),
-            _ => Err(Error::new(Op::Put, Kind::Protocol, "the server took what it was not sent yet")),
+            _ => Err(Error::new(Op::Put, Kind::Protocol, "the server reported success before everything was sent")),
         }
     }
 }

@@ -79,7 +79,7 @@ async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Me
 /// The ETag of an answer, without which nothing was stored.
 pub(super) fn receipt(tag: Option<String>) -> Result<String> {
     tag.filter(|tag| !tag.is_empty()).ok_or_else(|| {
-        Error::new(Op::Put, Kind::Protocol, "the server took the object without giving an ETag: it is no S3")
+        Error::new(Op::Put, Kind::Protocol, "the server accepted the object without an ETag: it is not S3-compatible")
     })
 }
 

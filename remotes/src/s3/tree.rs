@@ -71,7 +71,7 @@ impl Copy<'_> {
         let head = self.head().await?;
         let len = head.content_length().and_then(|len| u64::try_from(len).ok());
         let (Some(len), Some(tag)) = (len, head.e_tag().filter(|tag| !tag.is_empty())) else {
-            let detail = "the endpoint tells of an object without its length or ETag: it is no S3";
+            let detail = "the endpoint reports an object without its length or ETag: it is not S3-compatible";
             return Err(Error::new(self.op, Kind::Protocol, detail));
         };
         if self.tag.is_some_and(|wanted| wanted != tag) {

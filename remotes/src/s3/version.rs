@@ -53,6 +53,6 @@ impl Inner {
             let name = ObjectName::new(key.strip_prefix(&self.config.prefix)?).ok()?;
             Some((Of { key, version: Some(id) }, self.name(&name)))
         });
-        found.ok_or_else(|| Error::new(op, Kind::NotFound, "this is no version of an object here").on(&self.label))
+        found.ok_or_else(|| Error::new(op, Kind::NotFound, "this is not a version of an object here").on(&self.label))
     }
 }

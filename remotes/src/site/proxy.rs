@@ -103,16 +103,16 @@ impl Proxy {
             "http" => false,
             "https" => true,
             other if other.starts_with("socks") => {
-                return Err("names a SOCKS proxy, which is not spoken; name one of HTTP");
+                return Err("names a SOCKS proxy, which is not supported; name an HTTP proxy");
             }
-            _ => return Err("names no proxy of HTTP: it is http://HOST:PORT"),
+            _ => return Err("does not name an HTTP proxy: it must be http://HOST:PORT"),
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (login, place) = match authority.rsplit_once('@') {
             Some((login, place)) => (Some(login.to_string()).filter(|login| !login.is_empty()), place),
             None => (None, authority),
         };
-        let odd = "makes no sense: it is http://HOST:PORT";
+        let odd = "is invalid: it must be http://HOST:PORT";
         let (host, port) = split_port(place).ok_or(odd)?;
         let is_odd = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'));
         if host.is_empty() || host.contains(is_odd) || login.as_deref().is_some_and(|l| l.contains(char::is_whitespace))

@@ -142,7 +142,7 @@ impl Branch {
         let mut told = whole(&self.told);
         if told.len() < MOST_TOLD && told.insert(file.to_vec()) {
             let annex = self.journal.annex_dir().display();
-            tracing::warn!(%annex, "{} stays in the journal, all else is committed: {why}", file.escape_ascii());
+            tracing::warn!(%annex, "{} stays in the journal, everything else is committed: {why}", file.escape_ascii());
         }
     }
 

@@ -192,7 +192,7 @@ impl Branch {
             tracing::warn!(
                 annex = %self.journal.annex_dir().display(),
                 "{} merged, but not all of it: too large to be united with ours, which stay as they are: {left}; see \"Logs that \
-                 are too long\" in docs/operating.md",
+                 are too long\" in docs/server.md",
                 names.join(", ")
             );
         }

@@ -105,7 +105,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 
 fn object(config: &ContentConfig, path: PathBuf, metadata: &Metadata) -> io::Result<Object> {
     if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "an object in the annex is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "an object in the annex is not a regular file"));
     }
     let writable = metadata.mode() & 0o222 != 0 && !config.crippled;
     let changeable = writable || (config.thin && metadata.nlink() > 1);

@@ -77,7 +77,7 @@ impl Staged {
             other => other?,
         };
         if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a partial transfer is no regular file"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a partial transfer is not a regular file"));
         }
         Ok(file)
     }

@@ -67,10 +67,10 @@ impl fmt::Display for BranchError {
             Self::TooLong { what, len } => write!(
                 f,
                 "git-annex branch: {what} has {len} bytes or too many words, more than is read of it, so what it says is \
-                 unknown; somebody who may push has made it so: see \"Logs that are too long\" in docs/operating.md"
+                 unknown; a pusher has caused this: see \"Logs that are too long\" in docs/server.md"
             ),
             Self::TooMuch(what) => {
-                write!(f, "git-annex branch: {what}; whoever pushed them meant harm, or was mistaken")
+                write!(f, "git-annex branch: {what}; the pusher meant harm, or was mistaken")
             }
             Self::ForHook(what) => write!(
                 f,

@@ -18,7 +18,7 @@ pub(in crate::annex) fn object_id(git: &gix::Repository, id: GitId) -> Result<Ob
         Ok(object) if object.kind() == git.object_hash() => Ok(object),
         _ => Err(BranchError::Git {
             what: "find an object",
-            why: format!("{id} is no name by {}, which this repository names its objects by", git.object_hash()),
+            why: format!("{id} is not a name by {}, by which this repository names its objects", git.object_hash()),
         }),
     }
 }

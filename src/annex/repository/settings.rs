@@ -298,7 +298,7 @@ mod tests {
     /// What is told to users is what is there.
     #[test]
     fn the_documentation_lists_them_alike() {
-        let docs = include_str!("../../../docs/operating.md");
+        let docs = include_str!("../../../docs/settings.md");
         let mut rows: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, heed) in all() {
             let row = match heed {
@@ -312,7 +312,7 @@ mod tests {
             names.sort_unstable();
             let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
             let line = format!("| {row} | {} |", names.join(", "));
-            assert!(docs.lines().any(|have| have == line), "docs/operating.md lacks this line:\n{line}");
+            assert!(docs.lines().any(|have| have == line), "docs/settings.md lacks this line:\n{line}");
         }
     }
 

@@ -319,7 +319,7 @@ impl Ledger {
         let names = (0..NAMES).map(|n| self.path.with_extension(format!("bad{n}")));
         let mut free = names.filter(|name| !name.exists());
         // Each may be the only trace of an upload.
-        let name = free.next().ok_or_else(|| io::Error::other("too many ledgers of this upload make no sense"))?;
+        let name = free.next().ok_or_else(|| io::Error::other("too many ledgers of this upload are malformed"))?;
         std::fs::rename(&self.path, name)?;
         self.corrupt = false;
         Ok(())

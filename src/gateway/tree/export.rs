@@ -107,7 +107,7 @@ impl Tree {
             }
             if waits {
                 tracing::warn!(
-                    "remote {}: some names wait for others to leave; the next push goes on with it",
+                    "remote {}: some names wait for others to become free; the next push resumes the export",
                     self.name
                 );
             }

@@ -46,7 +46,7 @@ impl Tree {
         }
         if !left.is_zero() {
             tracing::warn!(
-                "remote {}: an export was cut, and the store may still do what it was asked for; going on in {} s",
+                "remote {}: an export was interrupted, and the store may still carry out its requests; resuming in {} s",
                 self.name,
                 left.as_secs()
             );

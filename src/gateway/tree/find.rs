@@ -151,7 +151,7 @@ impl Tree {
                 Known::Untold => noted || !is_held && self.is_last(key).await?,
             };
             if noted && !holds {
-                tracing::warn!("remote {}: content of {key} was taken away by somebody else", self.name);
+                tracing::warn!("remote {}: content of {key} was removed by somebody else", self.name);
             }
             if noted != holds {
                 notes.push(Note { name: name.clone(), key: key.clone(), holds });
@@ -233,7 +233,7 @@ impl Tree {
                 Ok(Known::Wrong) => wrong.push(name.clone()),
                 Ok(Known::Absent) => {}
                 Err(e) => {
-                    tracing::warn!("remote {}: what is at {} is not known: {e}", self.name, name.escape_ascii());
+                    tracing::warn!("remote {}: cannot tell what is at {}: {e}", self.name, name.escape_ascii());
                     is_lost = false;
                     continue;
                 }

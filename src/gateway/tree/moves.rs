@@ -184,7 +184,7 @@ impl Tree {
         }
         told.did.again = true;
         if let (Place::Tree(_), Known::Absent | Known::Wrong) = (kept_at, is_kept) {
-            tracing::warn!("remote {}: content of {key} was taken away by somebody else", self.name);
+            tracing::warn!("remote {}: content of {key} was removed by somebody else", self.name);
             told.notes.push(Note { name: kept, key: key.clone(), holds: false });
         }
         let outside = names::object(key);
@@ -228,7 +228,7 @@ impl Tree {
             Ok(()) => {
                 let (shown, aside) = (name.escape_ascii(), aside.escape_ascii());
                 tracing::warn!(
-                    "remote {}: what is at {shown} is not known to be content that belongs there; it is put aside as {aside}",
+                    "remote {}: what is at {shown} is not known to be content that belongs there; it is moved to {aside}",
                     self.name
                 );
                 Ok(())

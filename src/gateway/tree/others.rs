@@ -105,7 +105,7 @@ impl Tree {
         };
         let asks = |it: &Heard| it.gateway == *who && it.word.as_ref().is_some_and(|word| word.says == Says::Asks);
         let patience = if heard.iter().any(asks) { PATIENCE + DEAD } else { PATIENCE };
-        let why = format!("repository {who} changes names there, or was cut while it did and has to go on with it");
+        let why = format!("repository {who} is exporting there, or was interrupted while it did and has to finish");
         Ok(Some(Blocked { why, patience }))
     }
 
@@ -182,7 +182,7 @@ impl Tree {
             None => Ok(()),
             Some(gateway) => Err(Failure::busy(&format!(
                 "remote {}: repository {gateway} has exported there too, and it is not known here what: get its git-annex \
-                 branch (git annex sync, or a push by whoever has it)",
+                 branch (git annex sync, or a push by a clone that has it)",
                 self.name
             ))),
         }

@@ -211,7 +211,7 @@ impl Tree {
                 Ok(Known::Right | Known::Untold) => {}
                 Ok(Known::Wrong) if name == outside => in_the_way = true,
                 Ok(Known::Wrong | Known::Absent) => wrong |= name != outside,
-                Err(e) => tracing::warn!("remote {}: what is at {} is not known: {e}", self.name, name.escape_ascii()),
+                Err(e) => tracing::warn!("remote {}: cannot tell what is at {}: {e}", self.name, name.escape_ascii()),
             }
         }
         if wrong {

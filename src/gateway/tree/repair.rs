@@ -156,7 +156,7 @@ impl Tree {
             }
         };
         if let Err(e) = &found {
-            tracing::warn!("remote {}: what is at {} is not known: {e}", self.name, name.escape_ascii());
+            tracing::warn!("remote {}: cannot tell what is at {}: {e}", self.name, name.escape_ascii());
         }
         Looked { name, key, noted, found, len, was_read }
     }

@@ -280,7 +280,7 @@ impl Tree {
         let get = Get { len, total, tag: None, source };
         if !self.carry(get, key, &mut *put).await? || !sent.is_content().await {
             put.abort().await.map_err(remote)?;
-            tracing::warn!("remote {}: what is here of {key} is not its content; not exported", self.name);
+            tracing::warn!("remote {}: the file here for {key} does not have its content; not exported", self.name);
             return Ok(false);
         }
         let stored = put.commit().await.map_err(remote)?;

@@ -171,7 +171,7 @@ async fn tunnel(stream: &mut TcpStream, authority: &str, login: Option<&str>) ->
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() == READ {
-            return Err(io::Error::other("its answer is no HTTP"));
+            return Err(io::Error::other("its answer is not HTTP"));
         }
         head.push(stream.read_u8().await?);
     }
@@ -180,7 +180,7 @@ async fn tunnel(stream: &mut TcpStream, authority: &str, login: Option<&str>) ->
         Some(b"200") => Ok(()),
         Some(b"407") => Err(io::Error::other("407, it wants a name and a password: http://NAME:PASSWORD@HOST:PORT")),
         Some(status) => Err(io::Error::other(format!("it refuses to connect: {}", status.escape_ascii()))),
-        None => Err(io::Error::other("its answer is no HTTP")),
+        None => Err(io::Error::other("its answer is not HTTP")),
     }
 }
 

@@ -167,7 +167,7 @@ impl Http {
     }
 
     fn read<T>(&self, op: &Op, answer: Result<T, BadAnswer>) -> Result<T, Failure> {
-        answer.map_err(|BadAnswer| self.shared.broken(format_args!("its answer to {} makes no sense", word(op))))
+        answer.map_err(|BadAnswer| self.shared.broken(format_args!("malformed response to {}", word(op))))
     }
 
     async fn request(&self, op: &Op) -> Result<Vec<u8>, Refusal> {
@@ -211,7 +211,7 @@ impl Http {
                         match next.await {
                             Some(next) => used = Some(next),
                             None => {
-                                let words = "it asks for a password, and git credential gives none that it takes";
+                                let words = "it asks for a password, and git credential has none that it accepts";
                                 return Err(Refusal::Failed(self.shared.failure(FailureKind::Refused, words)));
                             }
                         }

@@ -142,6 +142,6 @@ impl Put {
         let stored = answer::stored(&body).ok();
         http.release(connection, &head);
         let op = Op::PutOffset { key: self.key };
-        stored.ok_or_else(|| http.shared.broken(format_args!("its answer to {} makes no sense", word(&op))))
+        stored.ok_or_else(|| http.shared.broken(format_args!("malformed response to {}", word(&op))))
     }
 }

@@ -52,7 +52,7 @@ impl Foreign {
                 "a web page of another origin may not ask for this (a web server in front has to pass Host on as it came)"
             }
             Self::Name => {
-                "with --wideopen, what comes over loopback is answered for localhost, 127.0.0.1 and [::1] alone: another \
+                "with --wideopen, requests over loopback are answered only for localhost, 127.0.0.1 and [::1]: another \
                  name may be a web page's (a web server in front can use --socket)"
             }
         }

@@ -49,7 +49,7 @@ impl fmt::Display for ActivationError {
             Self::Kind(fd) => {
                 write!(
                     f,
-                    "descriptor {fd} from LISTEN_FDS is no listening stream socket: use ListenStream= and Accept=no"
+                    "descriptor {fd} from LISTEN_FDS is not a listening stream socket: use ListenStream= and Accept=no"
                 )
             }
         }

@@ -80,7 +80,7 @@ impl Connection {
                 () = lost.wait() => {
                     drop(kept);
                     // An answer would say that it ended as the client wished.
-                    let words = "the repository elsewhere that keeps the content let go of it";
+                    let words = "the other repository released its lock on the content";
                     self.shared.log.line("keeplocked").with("error", words).warn();
                     drop(leases.end(&id));
                     return Err(io::Error::new(io::ErrorKind::ConnectionAborted, words));

@@ -215,7 +215,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         if let Err(failure) = served.settle() {
             log.line("failed")
                 .with("error", failure.to_string())
-                .with("note", "what was recorded stays in the journal")
+                .with("note", "the records stay in the journal")
                 .warn();
         }
     }
@@ -358,7 +358,7 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
     let line = shared.log.line("reloaded");
     match reloaded.await {
         Ok(Ok(())) => line.warn(),
-        Ok(Err(e)) => line.with("error", e).with("note", "what was in use stays in use").warn(),
+        Ok(Err(e)) => line.with("error", e).with("note", "the old ones stay in use").warn(),
         Err(e) => line.with("error", e.to_string()).warn(),
     }
     let hub = Arc::clone(&shared.hub);

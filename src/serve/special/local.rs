@@ -15,7 +15,7 @@ pub(super) fn open_source(file: &FileName) -> Result<FileSource> {
     let failed = |e| Error::io(Op::Put, "the file to read", e);
     // Opening anything else might wait for ever.
     if !std::fs::metadata(file.as_path()).map_err(failed)?.is_file() {
-        return Err(Error::new(Op::Put, Kind::Io, "the file to read is no plain file"));
+        return Err(Error::new(Op::Put, Kind::Io, "the file to read is not a regular file"));
     }
     let file = File::open(file.as_path()).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();
@@ -51,7 +51,7 @@ impl Sink {
         if beside != name && !beside.try_exists()? {
             match std::fs::symlink_metadata(name) {
                 Ok(meta) if meta.is_file() => std::fs::rename(name, &beside)?,
-                Ok(_) => return Err(io::Error::other("it is no plain file")),
+                Ok(_) => return Err(io::Error::other("it is not a regular file")),
                 Err(_) => {}
             }
         }
@@ -63,7 +63,7 @@ impl Sink {
         options.read(true).write(true);
         let (file, created) = match std::fs::metadata(beside) {
             Ok(meta) if meta.is_file() => (options.open(beside)?, false),
-            Ok(_) => return Err(io::Error::other("it is no plain file")),
+            Ok(_) => return Err(io::Error::other("it is not a regular file")),
             Err(_) => (options.create(true).truncate(false).open(beside)?, true),
         };
         let have = if created { 0 } else { file.metadata()?.len() };

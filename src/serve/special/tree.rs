@@ -114,7 +114,7 @@ impl Worker {
         let get = cancellable(stop.clone(), Op::Get, store.get(&object, Range::default())).await?;
         let (len, before) = (get.total, get.tag.clone());
         let Source::File(source) = get.source else {
-            return Err(named(Error::new(Op::Get, Kind::Unsupported, "is no file here")));
+            return Err(named(Error::new(Op::Get, Kind::Unsupported, "is not a file here")));
         };
         let hashing = tokio::task::spawn_blocking(move || hash(&source));
         let hashed = async { hashing.await.unwrap_or_else(|e| Err(std::io::Error::other(e))) };

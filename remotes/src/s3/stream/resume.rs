@@ -45,7 +45,7 @@ pub(in crate::s3) async fn resume(
 pub(in crate::s3) async fn abandon(inner: &Rc<Inner>, key: &str, resumption: &Resumption) -> Result<()> {
     match id(resumption) {
         Some(id) => multipart::abort(inner, key, id).await,
-        None => Err(Error::new(Op::Put, Kind::Option, "this is no upload's id")),
+        None => Err(Error::new(Op::Put, Kind::Option, "this is not the id of an upload")),
     }
 }
 

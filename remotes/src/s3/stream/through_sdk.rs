@@ -90,7 +90,9 @@ impl SdkUpload {
 fn refused(done: Option<std::result::Result<Result<Option<String>>, tokio::task::JoinError>>) -> Error {
     match done {
         Some(Ok(Err(e))) => e,
-        Some(Ok(Ok(_))) => Error::new(Op::Put, Kind::Protocol, "the server took what it was not sent yet"),
+        Some(Ok(Ok(_))) => {
+            Error::new(Op::Put, Kind::Protocol, "the server reported success before everything was sent")
+        }
         _ => died(),
     }
 }

@@ -84,7 +84,7 @@ impl Request {
         url: &str,
         headers: impl Iterator<Item = (&'h str, &'h str)>,
     ) -> Result<Self> {
-        let odd = || Error::new(op, Kind::Other, "a signed request is no URL");
+        let odd = || Error::new(op, Kind::Other, "a signed request is not a URL");
         let rest = url.strip_prefix("http://").ok_or_else(odd)?;
         let slash = rest.find(['/', '?']).ok_or_else(odd)?;
         let (host, target) = rest.split_at(slash);
@@ -198,7 +198,7 @@ pub(super) fn whole(op: Op, response: Response, payload: bool) -> Result<Respons
 }
 
 fn early(op: Op) -> Error {
-    Error::new(op, Kind::Protocol, "the server took what it was not sent yet")
+    Error::new(op, Kind::Protocol, "the server reported success before everything was sent")
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl Response {
                     return Ok(Self { op, head, rest, stream, pool: pool.clone(), signed: None });
                 }
                 Ok(None) if bytes.len() < HEAD_MAX => {}
-                _ => return Err(Error::new(op, Kind::Protocol, "the answer is no HTTP")),
+                _ => return Err(Error::new(op, Kind::Protocol, "the answer is not HTTP")),
             }
             if more(op, &stream, &mut bytes).await? == 0 {
                 return Err(Error::new(op, Kind::Reset, "the server closed the connection without an answer"));

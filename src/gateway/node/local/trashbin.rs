@@ -52,7 +52,7 @@ async fn bring(home: &Arc<Served>, key: &Key, node: &Node, mut upload: Upload, m
     };
     let from = upload.offset().min(content.total());
     let (source, len, proof) = content.part(from, u64::MAX);
-    let Source::File(file) = source else { return Err(Failure::internal("content here is no file".into())) };
+    let Source::File(file) = source else { return Err(Failure::internal("content here is not a file".into())) };
     if let Err(failure) = send(&mut upload, from, &file, len, node, means).await {
         // Its own failure would only repeat the first.
         let _ = upload.keep().await;

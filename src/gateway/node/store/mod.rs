@@ -271,7 +271,7 @@ impl Special {
 
     /// Says what no client need know of.
     pub(in crate::gateway) fn warn(&self, failure: &Failure) {
-        tracing::warn!("remote {}: {failure}; an upload that breaks off now begins anew", self.name);
+        tracing::warn!("remote {}: {failure}; an upload that is interrupted now will begin anew", self.name);
     }
 
     /// What `error` is to a client: git-annex's own words before ours.

@@ -79,8 +79,8 @@ impl StoreUpload {
             if !gone.map_err(|e| self.special.failure(&e))? {
                 // It has no parts, and costs nothing.
                 tracing::info!(
-                    "remote {}: an upload of {} may be left in the store that nobody goes on with, or be somebody's who is \
-                     at it; the store's rule for unfinished uploads removes it",
+                    "remote {}: the store may have an upload of {} that nobody resumes, or that another client has in \
+                     progress; the store's rule for unfinished uploads removes it",
                     self.special.name(),
                     self.key
                 );
@@ -122,7 +122,7 @@ impl StoreUpload {
     pub async fn begin(&mut self, from: u64, len: u64) -> Result<(), Failure> {
         let end = from.saturating_add(len);
         if from > 0 && (from != self.offset || self.put.is_none() || end != self.end) {
-            let words = format!("an upload of {} goes on at byte {} or begins anew", self.key, self.offset);
+            let words = format!("an upload of {} resumes at byte {} or begins anew", self.key, self.offset);
             return Err(Failure::refused(words));
         }
         (self.at, self.end) = (from, end);
@@ -302,7 +302,7 @@ impl Drop for StoreUpload {
             let label = self.special.name().to_string();
             tokio::task::spawn_local(async move {
                 if let Err(e) = put.abort().await {
-                    tracing::warn!("{label}: an upload that was broken off may have left parts behind: {e}");
+                    tracing::warn!("{label}: an interrupted upload may have left parts behind: {e}");
                 }
             });
         }

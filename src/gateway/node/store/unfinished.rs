@@ -163,7 +163,7 @@ impl Broom<'_> {
         match self.how {
             Sweep { dry_run: true, .. } => Fate::Due,
             Sweep { force: true, .. } => forgotten(self.ledgers.discard(file), Fate::Forgotten),
-            Sweep { .. } => Fate::Stays("its ledger makes no sense; --force removes it".into()),
+            Sweep { .. } => Fate::Stays("its ledger is malformed; --force removes it".into()),
         }
     }
 
@@ -177,7 +177,9 @@ impl Broom<'_> {
                     Err(e) => why = e.to_string(),
                 },
                 Ok(Destination::Store(_)) => why = format!("remote {} is read-only", remote.name.escape_ascii()),
-                Ok(Destination::Git(_)) => why = format!("remote {} is no store any more", remote.name.escape_ascii()),
+                Ok(Destination::Git(_)) => {
+                    why = format!("remote {} no longer points to a special remote", remote.name.escape_ascii())
+                }
                 Err(refusal) => why = refusal.to_string(),
             }
         }
@@ -193,7 +195,7 @@ async fn abandon(store: &dyn Store, object: &ObjectName, begun: &Begun) -> remot
     match store.abandon_unnamed(object, begun.created).await? {
         true => Ok(()),
         false => {
-            let words = "an upload is there that may be this one or that of somebody who is at it; a day after it began that is clear";
+            let words = "the store has an upload that may be this one, or another one in progress; a day after it began this can be told";
             Err(remotes::Error::new(remotes::Op::Put, remotes::Kind::Unavailable, words)
                 .object(object)
                 .on(store.label()))

@@ -37,7 +37,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
         Ok(httparse::Status::Complete(len)) if len <= LONGEST_HEAD => len,
         Ok(httparse::Status::Partial) if bytes.len() <= LONGEST_HEAD => return Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(BadHead("the head of its answer is too long")),
-        Err(_) => return Err(BadHead("its answer is no HTTP")),
+        Err(_) => return Err(BadHead("its answer is not HTTP")),
     };
     let status = response.code.unwrap_or(0);
     let mut head = Head {
@@ -53,7 +53,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
         let value = header.value.trim_ascii();
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         if is("content-length") {
-            let read = parse_number(value).ok_or(BadHead("its Content-Length is no number"))?;
+            let read = parse_number(value).ok_or(BadHead("its Content-Length is not a number"))?;
             if length.is_some_and(|length| length != read) {
                 return Err(BadHead("it names two lengths"));
             }
@@ -72,7 +72,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
                 head.keep_alive |= word.eq_ignore_ascii_case(b"keep-alive");
             }
         } else if is("x-git-annex-data-length") {
-            head.data_length = Some(parse_number(value).ok_or(BadHead("its data length is no number"))?);
+            head.data_length = Some(parse_number(value).ok_or(BadHead("its data length is not a number"))?);
         } else if is("www-authenticate") {
             head.authenticate.push(value.to_vec());
         }
