@@ -68,18 +68,8 @@ pub fn lies(program: &Program, name: &str, page: &[Piece]) -> Vec<String> {
         for (at, _) in words.iter().enumerate().filter(|(at, _)| is_called(&words, *at)) {
             wrong.extend(program.misuse(&words[at + 1..]));
         }
-        match words.first() {
-            Some(first) if piece.kind == Kind::Span && first.starts_with("--") => {
-                wrong.extend(
-                    words.iter().filter(|word| word.starts_with("--")).filter_map(|flag| program.stranger(flag)),
-                );
-            }
-            Some(first) if piece.kind == Kind::Span && !first.is_empty() && program.0.contains_key(first) => {
-                if words.get(1).is_some_and(|word| word.starts_with("--")) {
-                    wrong.extend(program.misuse(&words));
-                }
-            }
-            _ => {}
+        if piece.kind == Kind::Span {
+            wrong.extend(program.misuse_of_span(&words));
         }
         lies.extend(wrong.into_iter().map(|wrong| format!("{name}:{}: {wrong}", piece.line)));
     }
@@ -87,6 +77,17 @@ pub fn lies(program: &Program, name: &str, page: &[Piece]) -> Vec<String> {
 }
 
 impl Program {
+    /// What is wrong with a span that begins with a flag, or with a subcommand and a flag.
+    fn misuse_of_span(&self, words: &[String]) -> Vec<String> {
+        let is_flag = |at: usize| words.get(at).is_some_and(|word| word.starts_with("--"));
+        if is_flag(0) {
+            let flags = words.iter().filter(|word| word.starts_with("--"));
+            return flags.filter_map(|flag| self.stranger(flag)).collect();
+        }
+        let is_subcommand = words.first().is_some_and(|word| !word.is_empty() && self.0.contains_key(word));
+        if is_subcommand && is_flag(1) { self.misuse(words) } else { Vec::new() }
+    }
+
     /// What is wrong with `words` after the name of the program.
     fn misuse(&self, words: &[String]) -> Vec<String> {
         let first = words.first().map_or("", String::as_str);
