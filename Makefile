@@ -19,17 +19,24 @@ WORLDS ?= 6
 # yes: git-annex's testremote whole in every combination, also where that takes minutes each.
 WHOLE ?= no
 
+# What needs neither git-annex nor a server, and is quick to compile.
+QUICK := --workspace --lib --bins --test docs --test http_model --test http_transcripts --test layering --test own_store \
+  --test special_driver --test special_model --test special_transcripts
+
 export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint peers services rivals bench loss fuzz clean
+.PHONY: help build quick demo test lint deny peers services rivals bench loss fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 build: ## the release binary: target/release/git-annex-remote-stream
 	cargo build --release --locked
+
+quick: ## the inner loop: every test that needs neither git-annex nor a server
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked $(QUICK); else cargo test --locked $(QUICK); fi
 
 demo: build peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS of its own
 	@testdata/demo.sh $(STORE)
@@ -38,11 +45,16 @@ test: lint peers services ## format, clippy and every test, also against the rea
 	@$(SERVE) all -- testdata/run-tests.sh
 	@testdata/run-fuzz.sh $(FUZZ_TIME)
 
-lint: ## format, clippy, and whether the fuzz targets compile
+lint: ## format, clippy, documentation, and whether the fuzz targets compile
 	@testdata/rust-tools.sh
 	cargo fmt --all --check
 	@testdata/run-fuzz.sh check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --document-private-items --workspace --locked
+
+deny: ## licences, advisories and sources of the dependencies, by cargo-deny
+	@cargo deny --version >/dev/null 2>&1 || { echo "make deny: cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --locked check
 
 peers: ## install git-annex, SeaweedFS, rclone and DataLad below target/
 	@python3 testdata/peers/install.py $(PEERS)

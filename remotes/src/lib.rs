@@ -1,8 +1,50 @@
 //! Stores, and the data plane that moves bytes between them and everything else.
 //!
-//! A [`Store`] keeps objects under names; it knows nothing of what they mean. The [`pump`] moves bytes between two ends, in
-//! bounded memory; [`sys`] holds what is particular to the operating system. [`conformance`] is the examination that every
-//! store sits.
+//! Knows objects and their names, and nothing of what they mean: no key, uuid or protocol of git-annex.
+//!
+//! # The seam
+//!
+//! A [`Store`] keeps objects under [`ObjectName`]s. [`Store::put`] opens one for writing and announces its length; bytes go into
+//! the [`Put`] by [`Put::fill`] (a file, by the best lane) or [`Put::write`] (blocks, in order). Nothing is visible before
+//! [`Put::commit`], and [`Put::abort`] leaves nothing. [`Store::get`] opens one for reading: a [`Get`] has its length and a
+//! [`pump::Source`]. Choices between stores are made on [`Capabilities`], never on names.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use remotes::{Context, ObjectName, Range, Store, mem::Mem, pump, sys};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let context = Context::default();
+//! let store = Mem::new(1, &context);
+//! let name = ObjectName::new("greeting")?;
+//! let got = sys::run(false, async {
+//!     let mut put = store.put(&name, 5).await?;
+//!     put.write(Bytes::from("hello")).await?;
+//!     assert_eq!(store.stat(&name).await?, None, "nothing is visible before the commit");
+//!     put.commit().await?;
+//!     let get = store.get(&name, Range::from(1)).await?;
+//!     assert_eq!((get.len, get.total), (4, 5));
+//!     pump::collect(get, 100, &context).await
+//! })??;
+//! assert_eq!(got, "ello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Memory
+//!
+//! Bytes in flight are leased from the [`pump::Budget`] of the [`Context`], which all stores of a process share. Who finds it
+//! empty waits. A store that keeps bytes of its own leases them too.
+//!
+//! # The examination
+//!
+//! [`conformance::examine`] asks every promise of a store, by its capabilities. A new store begins as
+//! `examples/own_store.rs`, which is a whole one, and passes.
+//!
+//! # Where to start reading
+//!
+//! `store.rs` (the promises), `mem.rs` (the smallest store), `pump/plan.rs` (which lane), `registry.rs` (`scheme=` to store).
+//! The [`pump`] moves bytes between two ends; [`sys`] holds what is particular to the operating system.
 
 // `sys` alone may allow it, where it says why.
 #![deny(unsafe_code)]

@@ -112,6 +112,11 @@ enum Command {
     },
 }
 
+/// The command line as clap has it: every subcommand and flag, for the tests that hold the documentation to it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Whether this was started under the name git-annex-shell.
 pub fn is_shell() -> bool {
     std::env::args_os()
@@ -139,11 +144,11 @@ pub fn main() -> ExitCode {
         Command::PostReceive(args) => return post_receive::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "git-annex-remote-stream", &mut io::stdout());
+            clap_complete::generate(shell, &mut command(), "git-annex-remote-stream", &mut io::stdout());
             Ok(())
         }
         Command::Man { directory: Some(directory) } => man_pages(&directory),
-        Command::Man { directory: None } => clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout()),
+        Command::Man { directory: None } => clap_mangen::Man::new(command()).render(&mut io::stdout()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -156,7 +161,7 @@ pub fn main() -> ExitCode {
 
 fn man_pages(directory: &Path) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    clap_mangen::generate_to(Arguments::command(), directory)
+    clap_mangen::generate_to(command(), directory)
 }
 
 #[cfg(test)]
@@ -165,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_arguments_make_sense_to_clap() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Locks that clients hold over requests: `lockcontent` takes one, `keeplocked` keeps it, and it lapses ten minutes after
-//! the client was last there.
+//! Locks that clients hold over requests.
+//!
+//! `lockcontent` takes one, `keeplocked` keeps it, and it lapses ten minutes after the client was last there.
 
 use std::collections::HashMap;
 use std::fmt;

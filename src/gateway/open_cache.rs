@@ -1,5 +1,6 @@
-//! What a data thread keeps open from request to request: stores and connections to other repositories, which cannot be
-//! shared between threads.
+//! Stores and connections that a data thread keeps open from one request to the next.
+//!
+//! They cannot be shared between threads.
 
 use std::any::Any;
 use std::cell::RefCell;

@@ -1,6 +1,6 @@
-//! Trees that are exported to a remote, with `exporttree=yes annexobjects=yes`: what is recorded of them, and how a remote
-//! that holds one is made to hold another.
+//! Trees that are exported to a remote: the records of them, and the steps from one tree to another.
 //!
+//! For remotes with `exporttree=yes annexobjects=yes`.
 //! Here is what needs no network: [`tree`] reads trees, [`plan`] makes a list of steps, and [`record`] writes down what
 //! was done, so that git-annex may go on from there, and we from where it stopped.
 

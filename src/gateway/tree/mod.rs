@@ -1,5 +1,4 @@
-//! A special remote that holds a tree: content of keys under the names people gave them, and outside the tree where it has
-//! none for them.
+//! A special remote that holds a tree: content lies under the names of its files, and outside the tree where it has none.
 //!
 //! Clients read and store by key. What they store lies outside the tree first, where nothing is in its way, and is moved to
 //! its names on the store. Whoever changes names holds git-annex's lock for exports; whoever reads holds nothing, and

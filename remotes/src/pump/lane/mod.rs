@@ -1,5 +1,6 @@
-//! One lane, one file: how bytes move between two kinds of end. Errors are the operating system's; who opened the ends knows
-//! what they mean.
+//! One lane, one file: how bytes move between two kinds of end.
+//!
+//! Errors are the operating system's; the code that opened the ends knows what they mean.
 
 mod blocks;
 mod copy_range;
