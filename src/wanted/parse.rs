@@ -60,7 +60,10 @@ impl Parser<'_> {
             match word {
                 Word::Close if self.open == 0 => self.surplus(at),
                 Word::Close if enclosing.pop().is_none() => break,
-                Word::Close => self.at += 1,
+                Word::Close => {
+                    self.at += 1;
+                    last = None;
+                }
                 Word::Open if self.open > 0 => {
                     // At the start of a parenthesis it makes no difference.
                     if !list.is_empty() {
