@@ -34,7 +34,7 @@ pub(in crate::wanted) struct Fill {
 impl Balancer {
     pub fn new(mut members: Vec<(Repo, &Uuid)>) -> Self {
         const BLOCK: usize = 64;
-        members.sort_by(|(_, a), (_, b)| a.cmp(b));
+        members.sort_by_key(|(_, uuid)| *uuid);
         let mut secret: Vec<u8> = members.iter().flat_map(|(_, uuid)| uuid.as_bytes()).copied().collect();
         if secret.len() > BLOCK {
             secret = Sha256::digest(&secret).to_vec();
@@ -77,13 +77,12 @@ impl Balancer {
     }
 
     /// `count` of the members in `candidates` that have the largest part of their room free; of those alike, the one with
-    /// the greatest uuid. Those without a maximum are never chosen.
+    /// the greatest uuid. Those without a maximum, or with one of 0, are never chosen.
     pub fn by_size(&self, candidates: &RepoSet, size: u64, fills: &[Fill], count: i64) -> RepoSet {
         let mut free: Vec<(Repo, f64)> = Vec::with_capacity(self.members.len());
         for (member, fill) in self.members.iter().zip(fills) {
-            if let Some(max) = fill.max.filter(|_| candidates.contains(*member)) {
-                let left = max as f64 - fill.without(size) as f64;
-                free.push((*member, if max == 0 { 0.0 } else { left / max as f64 }));
+            if let Some(max) = fill.max.filter(|max| *max > 0 && candidates.contains(*member)) {
+                free.push((*member, (max as f64 - fill.without(size) as f64) / max as f64));
             }
         }
         // Stable, and from the greatest uuid on: of those alike it stays the first.
@@ -99,9 +98,9 @@ impl Fill {
         if self.has { self.used.saturating_sub(size) } else { self.used }
     }
 
-    /// Whether the key fits; one that fits exactly does. Nothing fits where the maximum is 0.
+    /// Whether the key fits; one that fits exactly does, and so one without a size where the maximum is 0.
     pub fn fits(self, size: u64) -> bool {
-        self.max.is_none_or(|max| max > 0 && self.without(size).saturating_add(size) <= max)
+        self.max.is_none_or(|max| self.without(size).saturating_add(size) <= max)
     }
 
     /// Whether so many percent of it are used, its copy of the key among them. One that may hold nothing never is: recorded.

@@ -20,9 +20,16 @@ impl<F: Facts + ?Sized> Question<'_, F> {
             Step::Test(test, _) => self.test(test, repo, assumed),
             Step::Not(inner) => self.step(inner, repo, assumed).map(|matches| !matches),
             Step::Expanded(_, inner) => self.step(inner, repo, assumed),
-            Step::Sequence(list) => list.iter().fold(Ok(true), |left, (joint, right)| {
-                if decides(&left, *joint) { left } else { join(left, *joint, self.step(right, repo, assumed)) }
-            }),
+            Step::Sequence(list) => {
+                // Not `?`: what is unknown on the left may not matter.
+                let mut left = Ok(true);
+                for (joint, right) in list {
+                    if !decides(&left, *joint) {
+                        left = join(left, *joint, self.step(right, repo, assumed));
+                    }
+                }
+                left
+            }
         }
     }
 
@@ -30,7 +37,8 @@ impl<F: Facts + ?Sized> Question<'_, F> {
         match test {
             Test::Constant(matches) => Ok(*matches),
             Test::Include(glob) => self.facts.file().map_or(Ok(false), |file| like(glob, file)),
-            Test::Exclude(glob) => self.facts.file().map_or(Ok(false), |file| Ok(!like(glob, file)?)),
+            // Not what the manual says of a key without a file, but recorded: the opposite of `include`.
+            Test::Exclude(glob) => self.facts.file().map_or(Ok(true), |file| Ok(!like(glob, file)?)),
             Test::Copies { of, least } => Ok(self.copies(of, assumed)? >= *least),
             Test::LackingCopies { of, least, approximately } => {
                 let demanded = if *approximately { self.policy.numcopies } else { self.numcopies()? };

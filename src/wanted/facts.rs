@@ -13,7 +13,8 @@ pub trait Facts {
     /// The key.
     fn key(&self) -> &Key;
 
-    /// The file it is asked about, from the top of the tree. `None` where there is no file, as with `--all`.
+    /// The file it is asked about, from the top of the tree. `None` where there is no file, as with `--all`: `include` does not
+    /// match then, and `exclude` does.
     fn file(&self) -> Option<&[u8]>;
 
     /// Length in bytes of the content. `None` where it is not known, which is smaller than any size.

@@ -133,13 +133,13 @@ def situation(top, lines):
 
 
 def cases(top, file):
-    blocks = file.read_text().split("\n\n")
-    done = []
-    for block in blocks:
-        lines = block.strip("\n").split("\n")
-        ask = any(line.startswith("? ") for line in lines)
-        done.append("\n".join(situation(top, lines) if ask else lines))
-    file.write_text("\n\n".join(done) + "\n")
+    blocks = file.read_text().strip("\n").split("\n\n")
+    for at, block in enumerate(blocks):
+        lines = block.split("\n")
+        if any(line.startswith("? ") for line in lines):
+            blocks[at] = "\n".join(situation(top, lines))
+        # What is answered is kept when it is interrupted.
+        file.write_text("\n\n".join(blocks) + "\n")
 
 
 def matches(repository, expression, file):
@@ -166,6 +166,8 @@ def globs(top, file):
 
 
 if __name__ == "__main__":
+    if subprocess.run(["git", "annex", "version"], capture_output=True).returncode:
+        sys.exit("there is no git-annex in PATH")
     what = {"cases": cases, "grammar": grammar, "globs": globs}[sys.argv[1]]
     with tempfile.TemporaryDirectory() as top:
         what(top, Path(sys.argv[2]) if len(sys.argv) > 2 else HERE / f"{sys.argv[1]}.txt")

@@ -164,7 +164,7 @@ impl Asked<'_> {
         match name {
             "anything" => true,
             "include" => file.is_some_and(|file| glob(value, file)),
-            "exclude" => file.is_some_and(|file| !glob(value, file)),
+            "exclude" => !file.is_some_and(|file| glob(value, file)),
             "copies" => {
                 let (of, least) = limited(value, true);
                 self.copies(&|repository| of(repository)) >= least
@@ -174,7 +174,7 @@ impl Asked<'_> {
                 self.lacking(name == "approxlackingcopies", &|repository| of(repository)) >= least
             }
             "inbackend" => self.world.key.backend() == value.as_bytes(),
-            "securehash" => true,
+            "securehash" => self.world.key.backend().starts_with(b"SHA256"),
             "inallgroup" => {
                 let counted = self.counted();
                 self.members(value).iter().all(|member| counted.contains(&member.uuid))
@@ -252,7 +252,7 @@ impl Asked<'_> {
         let size = self.world.key.size().unwrap_or(0);
         let others = |member: &Repository| self.world.fill.get(&member.uuid).copied().unwrap_or(0);
         let mut fitting: Vec<_> = members.clone();
-        fitting.retain(|member| member.maxsize.is_none_or(|max| max > 0 && others(member) + size <= max));
+        fitting.retain(|member| member.maxsize.is_none_or(|max| others(member) + size <= max));
         let used = |member: &Repository| others(member) + if self.world.has(&member.uuid) { size } else { 0 };
         let threshold = self.world.configuration.threshold.unwrap_or(90);
         let full = |member: &Repository| {
@@ -261,7 +261,7 @@ impl Asked<'_> {
         };
         let room = members.iter().filter(|member| !full(member)).count() as i128;
         if by_size || self.world.configuration.rebalance && count > 1 && room < count {
-            fitting.retain(|member| member.maxsize.is_some());
+            fitting.retain(|member| member.maxsize.is_some_and(|max| max > 0));
             fitting.reverse();
             let free = |member: &Repository| {
                 let max = member.maxsize.unwrap_or(1) as f64;

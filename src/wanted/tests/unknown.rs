@@ -156,3 +156,27 @@ fn an_explanation_tells_each_term() {
     let Part::Sequence(list) = explain("url=*").tree else { panic!("a sequence") };
     assert!(matches!(&list[0].1, Part::Term { answer: Answer::Unknown(unknown), .. } if unknown.fact == Fact::Urls));
 }
+
+/// Recorded: what `git annex sync --content --all` sent of a key that no file is of.
+#[test]
+fn without_a_file_what_is_excluded_matches_and_what_is_included_does_not() {
+    for (expression, sent) in [
+        ("anything", true),
+        ("include=*", false),
+        ("exclude=*", true),
+        ("not include=*", true),
+        ("not exclude=*", false),
+        ("inpreferreddir", false),
+        ("not inpreferreddir", true),
+        ("nothing", false),
+        ("unused", false),
+        ("not unused", true),
+    ] {
+        let mut world = World::read(FACTS);
+        world.file = None;
+        world.repository("d1").wanted = Some(expression.as_bytes().into());
+        let policy = Policy::new(world.configuration.clone());
+        let d1 = policy.repo(&uuid("d1")).expect("it is known");
+        assert_eq!(policy.about(&world).wants(d1, Assumed::NOTHING), Ok(sent), "{expression}");
+    }
+}
