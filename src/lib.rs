@@ -44,3 +44,4 @@ mod pool;
 pub mod proto;
 pub mod resolve;
 pub mod serve;
+pub mod wanted;

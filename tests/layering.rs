@@ -1,4 +1,5 @@
-//! The arrows of the house hold: serve -> gateway -> {peer, resolve} -> {annex, proto, remotes}, and none the other way.
+//! The arrows of the house hold: serve -> gateway -> {peer, resolve, wanted} -> {annex, proto, remotes}, and none the other
+//! way; wanted knows `name` alone.
 //!
 //! `docs/architecture.md` draws them. The scanner reads paths (`use` trees, `super`, inline paths), not text, so comments
 //! and strings may say anything. Test modules are left out: they may read transcripts from disk.
@@ -56,10 +57,39 @@ const RULES: &[Rule] = &[
         why: "annex knows a repository and nothing of wires or stores",
     },
     Rule {
-        under: &["src/proto", "src/annex"],
+        under: &["src/proto", "src/annex", "src/wanted"],
         except: &[],
         forbids: &["tokio", "tokio_uring", "async_trait"],
-        why: "proto and annex run in no runtime",
+        why: "proto, annex and wanted run in no runtime",
+    },
+    Rule {
+        under: &["src/wanted"],
+        except: &[],
+        forbids: &[
+            "crate::annex",
+            "crate::proto",
+            "crate::gateway",
+            "crate::peer",
+            "crate::resolve",
+            "crate::serve",
+            "crate::cli",
+            "crate::failure",
+            "crate::pool",
+            "remotes",
+        ],
+        why: "wanted knows keys and uuids, and nothing of where facts come from",
+    },
+    Rule {
+        under: &["src/wanted"],
+        except: &[],
+        forbids: &["std::net", "std::fs", "std::process", "std::thread", "std::time", "rustix"],
+        why: "wanted decides from arguments: no IO, no clock",
+    },
+    Rule {
+        under: &["src/name", "src/proto", "src/annex", "src/peer", "src/resolve"],
+        except: &[],
+        forbids: &["crate::wanted"],
+        why: "the gateway alone joins what is wanted with what is known",
     },
     Rule {
         under: &["src"],
@@ -187,6 +217,10 @@ fn each_kind_of_breach_is_found() {
         ("src/gateway/route.rs", "use crate::serve;"),
         ("src/peer/ssh/mod.rs", "use crate::gateway::Failure;"),
         ("src/resolve/setup.rs", "fn f() { super::super::gateway::timestamp(); }"),
+        ("src/wanted/facts.rs", "use crate::annex::log::LocationLog;"),
+        ("src/wanted/tests/world.rs", "fn f() { std::fs::read(\"x\"); }"),
+        ("src/wanted/eval.rs", "use std::time::Instant;"),
+        ("src/annex/key.rs", "use crate::wanted::Policy;"),
     ] {
         assert!(!breaches(file, source).is_empty(), "not found in {file}: {source}");
     }
@@ -209,6 +243,7 @@ fn what_is_allowed_is_left_alone() {
         ("src/serve/special.rs", "use crate::serve::other; use crate::proto::special::Session;"),
         ("src/annex/branch/read.rs", "use gix::Repository;"),
         ("src/annex/repository.rs", "use gix::Repository;"),
+        ("src/wanted/facts.rs", "use super::repos::Repo; use crate::name::Key; use crate::wanted::Policy;"),
     ] {
         let found = breaches(file, source);
         assert!(found.is_empty(), "{found:?} in {source}");

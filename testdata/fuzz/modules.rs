@@ -20,3 +20,5 @@ pub mod annex {
 pub mod name;
 #[path = "../../src/proto/mod.rs"]
 pub mod proto;
+#[path = "../../src/wanted/mod.rs"]
+pub mod wanted;

@@ -1,0 +1,249 @@
+//! From expressions to plans: groups become sets, `standard` and `groupwanted` what they stand for.
+
+use super::ast::{Counted, Expression, GroupLimit, Joint, Name, Node, Picks, Term, Value};
+use super::groups::standard;
+use super::number;
+use super::plan::{Count, Mask, Plan, Step, Test, Wanted};
+use super::policy::{Member, Policy, Repository};
+use super::repos::{Repo, RepoSet};
+use super::stable::{Unstable, unstable};
+use super::trust::Trust;
+use super::warn::{ParseError, Warning};
+use crate::name::Uuid;
+
+/// Something about an expression that whoever configured it should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Whose expression it is.
+    pub of: Place,
+    /// What is the matter.
+    pub what: Matter,
+}
+
+/// Where an expression is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// What a repository wants.
+    Wanted(Uuid),
+    /// What is required of a repository.
+    Required(Uuid),
+    /// What repositories with `groupwanted` in this group want.
+    GroupWanted(Name),
+}
+
+/// What may be the matter with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matter {
+    /// It does not parse: all that the repository wants and requires is `present` instead.
+    Unparsed(ParseError),
+    /// It parses, but has an oddity.
+    Odd(Warning),
+    /// All that the repository wants and requires never matches.
+    Unstable(Unstable),
+}
+
+pub(in crate::wanted) struct Compiler<'a> {
+    policy: &'a Policy,
+    groupwanted: Vec<(&'a Name, Result<Expression, ParseError>)>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Compiler<'a> {
+    pub fn new(policy: &'a Policy) -> Self {
+        let mut compiler = Self { policy, groupwanted: Vec::new(), problems: Vec::new() };
+        for (group, text) in &policy.configuration.groupwanted {
+            let place = Place::GroupWanted(group.clone());
+            let expression = compiler.parse(&place, text);
+            if !expression.as_ref().is_ok_and(Expression::is_empty) {
+                compiler.groupwanted.push((group, expression));
+            }
+        }
+        compiler
+    }
+
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    /// A repository with its expressions. What is required is wanted too: the two are one expression, which does not parse
+    /// where one of them does not, and is unstable where one of them is. Source: recorded.
+    pub fn member(&mut self, repository: &Repository) -> Member {
+        let uuid = &repository.uuid;
+        let mut read = |place: &Place, text: &Option<Box<[u8]>>| {
+            let expression = text.as_deref().map(|text| self.parse(place, text));
+            expression.filter(|found| !found.as_ref().is_ok_and(Expression::is_empty))
+        };
+        let wanted = read(&Place::Wanted(uuid.clone()), &repository.wanted);
+        let required = read(&Place::Required(uuid.clone()), &repository.required);
+        let compiled = |of: &[&Option<Result<Expression, ParseError>>]| {
+            let set: Vec<_> = of.iter().filter_map(|found| found.as_ref()).collect();
+            let parsed: Result<Vec<_>, _> = set.iter().map(|found| found.as_ref().map_err(Clone::clone)).collect();
+            let plan = parsed.and_then(|parsed| self.plan(repository, &parsed));
+            (!set.is_empty()).then(|| plan.unwrap_or_else(|_| Plan::present()))
+        };
+        let (wants, requires) = (compiled(&[&wanted, &required]), compiled(&[&required]));
+        if let Some(unstable) = wants.as_ref().and_then(Plan::unstable) {
+            let own = requires.as_ref().and_then(Plan::unstable) == Some(unstable);
+            let of = if own { Place::Required(uuid.clone()) } else { Place::Wanted(uuid.clone()) };
+            self.problems.push(Problem { of, what: Matter::Unstable(unstable.clone()) });
+        }
+        let preferreddir = repository.preferreddir.clone().filter(|name| !name.is_empty());
+        Member {
+            uuid: uuid.clone(),
+            maxsize: repository.maxsize,
+            preferreddir: preferreddir.unwrap_or_else(|| b"public"[..].into()),
+            wants,
+            requires,
+        }
+    }
+
+    /// One plan that matches where one of the expressions does.
+    ///
+    /// # Errors
+    /// Of a `groupwanted` expression that is needed.
+    pub fn plan(&self, repository: &Repository, any: &[&Expression]) -> Result<Plan, ParseError> {
+        let mut steps = any.iter().map(|found| self.node(found, &found.root, repository, false));
+        let root = match (steps.next(), steps.next()) {
+            (Some(only), None) => only?,
+            (Some(first), Some(second)) => Step::Sequence(vec![(Joint::And, first?), (Joint::Or, second?)]),
+            (None, _) => Step::Test(Test::Constant(false), b"nothing"[..].into()),
+        };
+        let unstable = unstable(&root, false);
+        Ok(Plan { root, unstable })
+    }
+
+    fn parse(&mut self, place: &Place, text: &[u8]) -> Result<Expression, ParseError> {
+        let expression = Expression::parse(text);
+        let matters = match &expression {
+            Ok(expression) => expression.warnings().iter().cloned().map(Matter::Odd).collect(),
+            Err(error) => vec![Matter::Unparsed(error.clone())],
+        };
+        self.problems.extend(matters.into_iter().map(|what| Problem { of: place.clone(), what }));
+        expression
+    }
+
+    fn node(
+        &self,
+        expression: &Expression,
+        node: &Node,
+        repository: &Repository,
+        in_group: bool,
+    ) -> Result<Step, ParseError> {
+        Ok(match node {
+            Node::Term(at) => {
+                let placed = &expression.terms[*at];
+                let word: Name = expression.text[placed.at.clone()].into();
+                match &placed.term {
+                    Term::Standard => Step::Expanded(word, Box::new(self.standard(repository)?)),
+                    Term::GroupWanted if in_group => Step::Expanded(word, Box::new(unresolved())),
+                    Term::GroupWanted => Step::Expanded(word, Box::new(self.groupwanted(repository)?)),
+                    term => Step::Test(self.test(term), word),
+                }
+            }
+            Node::Not(inner) => Step::Not(Box::new(self.node(expression, inner, repository, in_group)?)),
+            Node::Sequence(list) => {
+                let steps = list.iter();
+                let steps = steps.map(|(joint, node)| Ok((*joint, self.node(expression, node, repository, in_group)?)));
+                Step::Sequence(steps.collect::<Result<_, ParseError>>()?)
+            }
+        })
+    }
+
+    /// The expression of the one standard group that the repository is in.
+    fn standard(&self, repository: &Repository) -> Result<Step, ParseError> {
+        let mut found = repository.groups.iter().filter_map(|group| standard(group));
+        let (Some(text), None) = (found.next(), found.next()) else { return Ok(unresolved()) };
+        let expression = Expression::parse(text.as_bytes())?;
+        self.node(&expression, &expression.root, repository, true)
+    }
+
+    /// The expression of the one group with an expression that the repository is in.
+    fn groupwanted(&self, repository: &Repository) -> Result<Step, ParseError> {
+        let mut found = self.groupwanted.iter().filter(|(group, _)| repository.groups.contains(group));
+        let (Some((_, expression)), None) = (found.next(), found.next()) else { return Ok(unresolved()) };
+        let expression = expression.as_ref().map_err(Clone::clone)?;
+        self.node(expression, &expression.root, repository, true)
+    }
+
+    fn test(&self, term: &Term) -> Test {
+        match term {
+            Term::Anything => Test::Constant(true),
+            Term::Nothing => Test::Constant(false),
+            Term::Include(glob) => Test::Include(glob.clone()),
+            Term::Exclude(glob) => Test::Exclude(glob.clone()),
+            Term::Copies { of, least } => Test::Copies { of: self.mask(of), least: *least },
+            Term::LackingCopies { of, least, approximately } => {
+                Test::LackingCopies { of: self.trusted(of), least: *least, approximately: *approximately }
+            }
+            Term::InBackend(name) => Test::InBackend(name.clone()),
+            Term::SecureHash => Test::SecureHash,
+            Term::InAllGroup(group) => Test::InAllGroup(self.members(group)),
+            Term::OnlyInGroup(group) => Test::OnlyInGroup(self.members(group)),
+            Term::SmallerThan(bytes) => Test::SmallerThan(*bytes),
+            Term::LargerThan(bytes) => Test::LargerThan(*bytes),
+            Term::Metadata { field, value } => Test::Metadata {
+                field: field.clone(),
+                value: match value {
+                    Value::Like(glob) => Wanted::Like(glob.clone()),
+                    Value::Compared(how, with) => Wanted::Compared(*how, with.clone(), number::all(with)),
+                },
+            },
+            Term::Url(glob) => Test::Url(glob.clone()),
+            Term::Present | Term::Standard | Term::GroupWanted => Test::Present,
+            Term::InPreferredDir => Test::InPreferredDir,
+            Term::Unused => Test::Unused,
+            Term::Balanced { how, group, picks } => self.balanced(*how, group, picks),
+        }
+    }
+
+    fn balanced(&self, how: super::ast::Balance, group: &Name, picks: &Picks) -> Test {
+        let count = match picks {
+            Picks::Number(count) => Count::Number(*count),
+            Picks::LackingCopies(limit) => {
+                let mut mask = self.trusted(&Counted::Limit(limit.clone()));
+                mask.repos.subtract(&self.members(group));
+                Count::Lacking(mask)
+            }
+        };
+        Test::Balanced { how, group: self.policy.group_number(group), picks: count }
+    }
+
+    fn members(&self, group: &[u8]) -> RepoSet {
+        self.policy.group(group).cloned().unwrap_or_default()
+    }
+
+    fn mask(&self, of: &Counted) -> Mask {
+        let all = || self.every(|_| true);
+        match of {
+            Counted::All => Mask { repos: all(), strangers: true },
+            Counted::Group(group) => Mask { repos: self.members(group), strangers: false },
+            Counted::Trust { level, or_higher } => {
+                let is = |trust: Trust| trust == *level || *or_higher && trust > *level;
+                Mask { repos: self.every(|repository| is(repository.trust)), strangers: is(Trust::Semitrusted) }
+            }
+            Counted::Limit(GroupLimit { included, excluded }) => {
+                let mut repos = if included.is_empty() { all() } else { RepoSet::new() };
+                included.iter().for_each(|group| repos.add(&self.members(group)));
+                excluded.iter().for_each(|group| repos.subtract(&self.members(group)));
+                Mask { repos, strangers: included.is_empty() }
+            }
+        }
+    }
+
+    /// The same without untrusted repositories, whose copies are none for numcopies.
+    fn trusted(&self, of: &Counted) -> Mask {
+        let mut mask = self.mask(of);
+        mask.repos.subtract(&self.policy.untrusted);
+        mask
+    }
+
+    fn every(&self, is: impl Fn(&Repository) -> bool) -> RepoSet {
+        let all = self.policy.configuration.repositories.iter().enumerate();
+        all.filter(|(_, repository)| is(repository)).map(|(at, _)| Repo(at)).collect()
+    }
+}
+
+/// What `standard` and `groupwanted` stand for where they stand for nothing. Source: recorded.
+fn unresolved() -> Step {
+    Step::Test(Test::Present, b"present"[..].into())
+}

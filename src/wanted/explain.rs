@@ -1,0 +1,168 @@
+//! Why an answer is what it is, term by term.
+
+use std::fmt;
+
+use super::ast::{Joint, Name};
+use super::eval::{decides, join};
+use super::facts::{Assumed, Facts, Unknown};
+use super::plan::{Plan, Step};
+use super::question::Question;
+use super::repos::Repo;
+use super::stable::Unstable;
+
+/// The answer of a plan, and what it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// Whether it matches. Never, where the expression is unstable.
+    pub answer: Result<bool, Unknown>,
+    /// The term that makes it unstable, where there is one.
+    pub unstable: Option<Unstable>,
+    /// What the parts answered.
+    pub tree: Part,
+}
+
+/// A part of an expression, and what it answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// A term as it is written.
+    Term {
+        /// The word.
+        word: Name,
+        /// What it answered.
+        answer: Answer,
+    },
+    /// `not`, and what is negated.
+    Not(Box<Part>),
+    /// Operands with what joins each to all on its left; the first is joined to a match.
+    Sequence(Vec<(Joint, Part)>),
+    /// `standard` or `groupwanted`, and what it stands for.
+    Expanded {
+        /// The word.
+        word: Name,
+        /// What it stands for.
+        into: Box<Part>,
+    },
+}
+
+/// What a term answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It matches.
+    Yes,
+    /// It does not.
+    No,
+    /// That cannot be told.
+    Unknown(Unknown),
+    /// The answer was known without it.
+    NotNeeded,
+}
+
+impl<F: Facts + ?Sized> Question<'_, F> {
+    /// What a plan of this policy answers for a repository, and why.
+    pub fn explain(&self, plan: &Plan, repo: Repo, assumed: &Assumed) -> Explanation {
+        let (tree, answer) = self.part(&plan.root, repo, assumed);
+        let answer = if plan.unstable.is_some() { Ok(false) } else { answer };
+        Explanation { answer, unstable: plan.unstable.clone(), tree }
+    }
+
+    /// Why a repository [`wants`](Question::wants) the key or not. `None` where nothing is configured for it.
+    pub fn explain_wants(&self, repo: Repo, assumed: &Assumed) -> Option<Explanation> {
+        self.policy.members[repo.0].wants.as_ref().map(|plan| self.explain(plan, repo, assumed))
+    }
+
+    fn part(&self, step: &Step, repo: Repo, assumed: &Assumed) -> (Part, Result<bool, Unknown>) {
+        match step {
+            Step::Test(test, word) => {
+                let answer = self.test(test, repo, assumed);
+                let told = match &answer {
+                    Ok(true) => Answer::Yes,
+                    Ok(false) => Answer::No,
+                    Err(unknown) => Answer::Unknown(unknown.clone()),
+                };
+                (Part::Term { word: word.clone(), answer: told }, answer)
+            }
+            Step::Not(inner) => {
+                let (part, answer) = self.part(inner, repo, assumed);
+                (Part::Not(Box::new(part)), answer.map(|matches| !matches))
+            }
+            Step::Expanded(word, inner) => {
+                let (into, answer) = self.part(inner, repo, assumed);
+                (Part::Expanded { word: word.clone(), into: Box::new(into) }, answer)
+            }
+            Step::Sequence(list) => {
+                let (mut parts, mut left) = (Vec::with_capacity(list.len()), Ok(true));
+                for (joint, step) in list {
+                    if decides(&left, *joint) {
+                        parts.push((*joint, not_needed(step)));
+                        continue;
+                    }
+                    let (part, right) = self.part(step, repo, assumed);
+                    parts.push((*joint, part));
+                    left = join(left, *joint, right);
+                }
+                (Part::Sequence(parts), left)
+            }
+        }
+    }
+}
+
+fn not_needed(step: &Step) -> Part {
+    match step {
+        Step::Test(_, word) => Part::Term { word: word.clone(), answer: Answer::NotNeeded },
+        Step::Not(inner) => Part::Not(Box::new(not_needed(inner))),
+        Step::Sequence(list) => Part::Sequence(list.iter().map(|(joint, step)| (*joint, not_needed(step))).collect()),
+        Step::Expanded(word, inner) => Part::Expanded { word: word.clone(), into: Box::new(not_needed(inner)) },
+    }
+}
+
+impl Part {
+    /// Whether any term below was asked.
+    fn was_needed(&self) -> bool {
+        match self {
+            Self::Term { answer, .. } => *answer != Answer::NotNeeded,
+            Self::Not(inner) => inner.was_needed(),
+            Self::Sequence(list) => list.iter().any(|(_, part)| part.was_needed()),
+            Self::Expanded { into, .. } => into.was_needed(),
+        }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, outermost: bool) -> fmt::Result {
+        match self {
+            Self::Term { word, answer } => {
+                let answer = match answer {
+                    Answer::Yes => "TRUE",
+                    Answer::No => "FALSE",
+                    Answer::Unknown(_) | Answer::NotNeeded => "UNKNOWN",
+                };
+                write!(f, "{}[{answer}]", word.escape_ascii())
+            }
+            Self::Not(inner) => {
+                f.write_str("not ")?;
+                inner.write(f, false)
+            }
+            Self::Expanded { into, .. } => into.write(f, outermost),
+            Self::Sequence(list) => {
+                let needed = list.iter().filter(|(_, part)| part.was_needed());
+                if !outermost {
+                    f.write_str("( ")?;
+                }
+                for (at, (joint, part)) in needed.enumerate() {
+                    match (at, joint) {
+                        (0, _) => {}
+                        (_, Joint::And) => f.write_str(" and ")?,
+                        (_, Joint::Or) => f.write_str(" or ")?,
+                    }
+                    part.write(f, false)?;
+                }
+                if outermost { Ok(()) } else { f.write_str(" )") }
+            }
+        }
+    }
+}
+
+/// Near to git-annex's `--explain`: terms that were not needed are left out, `standard` and `groupwanted` are expanded.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, true)
+    }
+}

@@ -1,0 +1,116 @@
+//! What is to be known of a key before a repository can want it, and what is assumed.
+
+use std::fmt;
+
+use super::repos::{Repo, RepoSet};
+use crate::name::{Key, Uuid};
+
+/// What is known of one key, asked for only when an answer depends on it.
+///
+/// # Errors
+/// Every question that may fail does so with [`Unknown`]: what could not be read is not the same as what is not there.
+pub trait Facts {
+    /// The key.
+    fn key(&self) -> &Key;
+
+    /// The file it is asked about, from the top of the tree. `None` where there is no file, as with `--all`: `include` does not
+    /// match then, and `exclude` does.
+    fn file(&self) -> Option<&[u8]>;
+
+    /// Length in bytes of the content. `None` where it is not known, which is smaller than any size.
+    fn size(&self) -> Result<Option<u64>, Unknown> {
+        Ok(self.key().size())
+    }
+
+    /// Names every repository that is recorded to have the content to `holder`, dead ones too. Clusters are passed over.
+    fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown>;
+
+    /// Bytes of annexed content that are recorded for a repository, this key among them where it is recorded there.
+    fn used(&self, repo: Repo, uuid: &Uuid) -> Result<u64, Unknown>;
+
+    /// annex.numcopies of .gitattributes for the file. `None` where it is not set there.
+    fn numcopies(&self) -> Result<Option<u64>, Unknown>;
+
+    /// Names every value of a metadata field to `value`. `field` is in lower case, and a field in another case is the same;
+    /// `lastchanged` and `FIELD-lastchanged` are fields too.
+    fn metadata(&self, field: &[u8], value: &mut dyn FnMut(&[u8])) -> Result<(), Unknown>;
+
+    /// Names every url that is recorded for the key to `url`.
+    fn urls(&self, url: &mut dyn FnMut(&[u8])) -> Result<(), Unknown>;
+
+    /// Whether `git annex unused` has found the key unused.
+    fn unused(&self) -> Result<bool, Unknown>;
+}
+
+/// Something that could not be told, and so nothing that depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// What could not be told.
+    pub fact: Fact,
+    /// Why, in a line.
+    pub why: Box<str>,
+}
+
+/// The facts there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fact {
+    /// The length of the content.
+    Size,
+    /// Which repositories have the content.
+    Holders,
+    /// How full a repository is.
+    Used,
+    /// The numcopies of a file.
+    NumCopies,
+    /// Metadata of the key.
+    Metadata,
+    /// Urls of the key.
+    Urls,
+    /// Whether the key is unused.
+    Unused,
+    /// Whether a glob matches that git-annex cannot use.
+    Glob,
+}
+
+impl Unknown {
+    /// A fact that could not be told, with the reason in a line.
+    pub fn new(fact: Fact, why: impl Into<Box<str>>) -> Self {
+        Self { fact, why: why.into() }
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fact = match self.fact {
+            Fact::Size => "size of the content",
+            Fact::Holders => "location log",
+            Fact::Used => "size of the repository",
+            Fact::NumCopies => "numcopies of the file",
+            Fact::Metadata => "metadata",
+            Fact::Urls => "urls",
+            Fact::Unused => "unused keys",
+            Fact::Glob => "glob",
+        };
+        write!(f, "{fact}: {}", self.why)
+    }
+}
+
+impl std::error::Error for Unknown {}
+
+/// What is taken for granted beside what is recorded.
+///
+/// Placing a key adds each repository that was chosen to `has` before it asks for the next; dropping puts the repository
+/// into `lost`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Assumed {
+    /// These have the content.
+    pub has: RepoSet,
+    /// The copies of these do not count, even where `has` says so. `present` heeds `has` alone: what a repository is about
+    /// to drop is still present there, or `present` would mean nothing. Source: recorded.
+    pub lost: RepoSet,
+}
+
+impl Assumed {
+    /// What is recorded, and no more.
+    pub const NOTHING: &Self = &Self { has: RepoSet::new(), lost: RepoSet::new() };
+}
