@@ -54,8 +54,9 @@ impl Map {
             }
         }
         for folder in folders {
-            let own = folder.join("mod.rs");
-            let head = self.head(&if own.exists() { own } else { folder.with_extension("rs") });
+            // A crate of its own inside another's folder has a lib.rs.
+            let own = ["mod.rs", "lib.rs"].map(|name| folder.join(name)).into_iter().find(|own| own.exists());
+            let head = self.head(&own.unwrap_or_else(|| folder.with_extension("rs")));
             self.line(level, &format!("{}/", name(&folder)), &head);
             self.folder(&folder, level + 1, files);
         }
