@@ -50,7 +50,7 @@ lint: ## format, clippy, documentation, and whether the fuzz targets compile
 	cargo fmt --all --check
 	@testdata/run-fuzz.sh check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --document-private-items --workspace --locked
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --quiet --no-deps --document-private-items --workspace --locked
 
 deny: ## licences, advisories and sources of the dependencies, by cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || { echo "make deny: cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }

@@ -1,6 +1,6 @@
 //! Moves bytes from one kind of end to another.
 //!
-//! A store or a wire says what kind of end it has ([`Source`], [`FileSink`], a plain socket); [`plan`] picks the lane from a
+//! A store or a wire says what kind of end it has ([`Source`], [`FileSink`], a plain socket); [`plan()`] picks the lane from a
 //! table; the lane moves the bytes, counts them on a [`Meter`] and takes no more memory than the [`Budget`] leases to it.
 
 mod budget;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What is checked first decides which error is seen: path, uuid, key in the path, method, Accept, parameters (in the
-//! order of [`Reader`]'s callers), X-git-annex-data-length, Authorization. Only then does the caller look whether the
+//! order in which `params` reads them), X-git-annex-data-length, Authorization. Only then does the caller look whether the
 //! client may (401, 403), and after that whether the uuid is served (404). git-annex looks for the uuid first.
 
 use std::borrow::Cow;
