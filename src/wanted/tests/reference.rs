@@ -215,7 +215,7 @@ impl Asked<'_> {
 
     fn counted(&self) -> Vec<Uuid> {
         let dead = |uuid: &Uuid| self.repository(uuid).is_some_and(|found| found.trust == Trust::Dead);
-        let holders = self.world.holders.iter().filter(|uuid| !dead(uuid) && !(self.lost && **uuid == self.who.uuid));
+        let holders = self.world.holders.iter().filter(|uuid| !dead(uuid) && (!self.lost || **uuid != self.who.uuid));
         holders.cloned().collect()
     }
 
@@ -296,8 +296,10 @@ fn is_in(repository: &Repository, group: &str) -> bool {
     repository.groups.iter().any(|found| **found == *group.as_bytes())
 }
 
+type Counts<'a> = Box<dyn Fn(&Repository) -> bool + 'a>;
+
 /// Which repositories count, and the number.
-fn limited(value: &str, levels: bool) -> (Box<dyn Fn(&Repository) -> bool + '_>, i128) {
+fn limited(value: &str, levels: bool) -> (Counts<'_>, i128) {
     let number = |text: &str| text.parse::<i128>().expect("a plain number");
     if value.matches(':').count() == 1 {
         let (group, least) = value.split_once(':').expect("it has one");
