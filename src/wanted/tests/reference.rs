@@ -187,10 +187,10 @@ impl Asked<'_> {
             "largerthan" => size.is_some_and(|size| i128::from(size) > number(value)),
             "present" => self.present(),
             "inpreferreddir" => {
-                let dir = self.who.preferreddir.as_deref().filter(|dir| !dir.is_empty()).unwrap_or(b"public");
+                let dir = self.who.preferreddir.as_deref().unwrap_or(b"public");
                 let dir = std::str::from_utf8(dir).expect("text");
-                file.and_then(|file| file.rsplit_once('/'))
-                    .is_some_and(|(above, _)| above == dir || above.ends_with(&format!("/{dir}")) && !dir.contains('/'))
+                let above = file.and_then(|file| file.rsplit_once('/')).map(|(above, _)| above);
+                above.is_some_and(|above| above.rsplit('/').next() == Some(dir))
             }
             "balanced" | "sizebalanced" | "fullybalanced" | "fullysizebalanced" => self.balanced(name, value),
             _ => false,
