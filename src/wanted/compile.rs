@@ -87,11 +87,11 @@ impl<'a> Compiler<'a> {
             let of = if own { Place::Required(uuid.clone()) } else { Place::Wanted(uuid.clone()) };
             self.problems.push(Problem { of, what: Matter::Unstable(unstable.clone()) });
         }
-        let preferreddir = repository.preferreddir.clone().filter(|name| !name.is_empty());
         Member {
             uuid: uuid.clone(),
             maxsize: repository.maxsize,
-            preferreddir: preferreddir.unwrap_or_else(|| b"public"[..].into()),
+            // An empty name is no directory's: recorded.
+            preferreddir: repository.preferreddir.clone().unwrap_or_else(|| b"public"[..].into()),
             wants,
             requires,
         }

@@ -163,6 +163,12 @@ impl Policy {
         (0..self.members.len()).map(Repo)
     }
 
+    /// Whether anything is configured of what a repository wants or must have. Where nothing is, it
+    /// [`wants`](super::Question::wants) everything, as for `git annex sync` and in a cluster; `--want-get-by` says no there.
+    pub fn is_configured(&self, repo: Repo) -> bool {
+        self.members[repo.0].wants.is_some()
+    }
+
     /// The members of a group; `None` where it has none.
     pub fn group(&self, name: &[u8]) -> Option<&RepoSet> {
         self.names.get(name).map(|at| &self.groups[*at].members)

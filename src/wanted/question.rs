@@ -60,7 +60,7 @@ impl Policy {
 
 impl<F: Facts + ?Sized> Question<'_, F> {
     /// Whether a repository wants the content, or is required to have it: `--want-get-by`. Where nothing is configured, it
-    /// does.
+    /// does; see [`Policy::is_configured`].
     ///
     /// # Errors
     /// [`Unknown`] where the answer depends on a fact that cannot be told.

@@ -43,8 +43,7 @@ pub enum Oddity {
     Unstable,
 }
 
-/// Why an expression does not parse. git-annex refuses it too, but for [`TooLong`](Self::TooLong) and
-/// [`TooDeep`](Self::TooDeep).
+/// Why an expression does not parse. git-annex refuses it too, but for [`Fault::TooLong`] and [`Fault::TooDeep`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
     /// The bytes of the expression it is about.

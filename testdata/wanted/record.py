@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""record.py cases|grammar|globs [FILE]: asks the git-annex in PATH again, and rewrites the answers in FILE.
+"""record.py cases|grammar|globs|refused [FILE]: asks the git-annex in PATH again, and rewrites the answers in FILE.
 
 cases:    situations and expressions; see cases.txt for the form. Each situation gets a fresh repository.
 grammar:  an answer (0 matches, 1 does not) and words, a tab between; asked with matchexpression.
 globs:    a glob and, for each name of the first line, 0, 1, or FAIL where git-annex stops at the glob.
+refused:  an expression and what is wrong with it, a tab between; `ok` where nothing is.
+balanced.txt is not recorded again here: it has forty keys in one repository, and cases.txt has the like of each table.
 Everything happens in a directory that is removed at the end.
 """
 import os
@@ -165,10 +167,21 @@ def globs(top, file):
             print(glob, "FAIL" if "FAIL" in row else "".join(row), sep="\t", file=out)
 
 
+def refused(top, file):
+    repository = Repository(top)
+    expressions = [line.split("\t")[0] for line in file.read_text().splitlines()]
+    with open(file, "w") as out:
+        for expression in expressions:
+            done = repository.run("git", "annex", "matchexpression", expression, "--file=f.mp3", "--key=SHA256-s100--x")
+            _, bad, rest = done.stderr.decode().partition("bad expression: Parse failure: ")
+            # Of several faults the first.
+            print(expression, rest.split(" Parse failure: ")[0].strip() if bad else "ok", sep="\t", file=out)
+
+
 if __name__ == "__main__":
     if subprocess.run(["git", "annex", "version"], capture_output=True).returncode:
         sys.exit("there is no git-annex in PATH")
-    what = {"cases": cases, "grammar": grammar, "globs": globs}[sys.argv[1]]
+    what = {"cases": cases, "grammar": grammar, "globs": globs, "refused": refused}[sys.argv[1]]
     with tempfile.TemporaryDirectory() as top:
         what(top, Path(sys.argv[2]) if len(sys.argv) > 2 else HERE / f"{sys.argv[1]}.txt")
         subprocess.run(["chmod", "-R", "u+w", top])

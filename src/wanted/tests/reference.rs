@@ -187,10 +187,10 @@ impl Asked<'_> {
             "largerthan" => size.is_some_and(|size| i128::from(size) > number(value)),
             "present" => self.present(),
             "inpreferreddir" => {
-                let dir = self.who.preferreddir.as_deref().filter(|dir| !dir.is_empty()).unwrap_or(b"public");
+                let dir = self.who.preferreddir.as_deref().unwrap_or(b"public");
                 let dir = std::str::from_utf8(dir).expect("text");
-                file.and_then(|file| file.rsplit_once('/'))
-                    .is_some_and(|(above, _)| above == dir || above.ends_with(&format!("/{dir}")) && !dir.contains('/'))
+                let above = file.and_then(|file| file.rsplit_once('/')).map(|(above, _)| above);
+                above.is_some_and(|above| above.rsplit('/').next() == Some(dir))
             }
             "balanced" | "sizebalanced" | "fullybalanced" | "fullysizebalanced" => self.balanced(name, value),
             _ => false,
@@ -215,7 +215,7 @@ impl Asked<'_> {
 
     fn counted(&self) -> Vec<Uuid> {
         let dead = |uuid: &Uuid| self.repository(uuid).is_some_and(|found| found.trust == Trust::Dead);
-        let holders = self.world.holders.iter().filter(|uuid| !dead(uuid) && !(self.lost && **uuid == self.who.uuid));
+        let holders = self.world.holders.iter().filter(|uuid| !dead(uuid) && (!self.lost || **uuid != self.who.uuid));
         holders.cloned().collect()
     }
 
@@ -296,8 +296,10 @@ fn is_in(repository: &Repository, group: &str) -> bool {
     repository.groups.iter().any(|found| **found == *group.as_bytes())
 }
 
+type Counts<'a> = Box<dyn Fn(&Repository) -> bool + 'a>;
+
 /// Which repositories count, and the number.
-fn limited(value: &str, levels: bool) -> (Box<dyn Fn(&Repository) -> bool + '_>, i128) {
+fn limited(value: &str, levels: bool) -> (Counts<'_>, i128) {
     let number = |text: &str| text.parse::<i128>().expect("a plain number");
     if value.matches(':').count() == 1 {
         let (group, least) = value.split_once(':').expect("it has one");
