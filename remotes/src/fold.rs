@@ -91,8 +91,12 @@ impl Trim for [u8] {
 /// Where a place is tried out: no tree has files there, and no listing shows them. It folds as the root does.
 const PROBE: &str = ".git/annex/stream-tmp";
 
-/// Stores a file of our own, whose name is unlike any other, looks for it by other names as `is_there` does, and removes it.
-/// What cannot be asked is told apart. Errors: the place could not be asked.
+/// Stores a file of our own, whose name is unlike any other, looks for it by other names as `is_there` does, and
+/// removes it. What cannot be asked is told apart.
+///
+/// # Errors
+///
+/// The place could not be asked.
 pub async fn probe<S: Store + ?Sized>(
     store: &S,
     is_there: impl AsyncFn(&ObjectName) -> Result<bool>,

@@ -67,7 +67,9 @@ impl ObjectName {
 
     /// The levels of the name, for stores made of directories.
     ///
-    /// Errors: [`NameError::Escapes`] for every name that would not stay below the root.
+    /// # Errors
+    ///
+    /// [`NameError::Escapes`] for every name that would not stay below the root.
     pub fn components(&self) -> Result<Vec<&[u8]>, NameError> {
         let parts: Vec<&[u8]> = self.0.split(|b| *b == b'/').collect();
         if parts.iter().any(|p| matches!(*p, b"" | b"." | b"..")) {

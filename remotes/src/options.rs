@@ -53,12 +53,20 @@ impl Options {
         self.0.get(name).map(Vec::as_slice)
     }
 
-    /// The value as text. Errors: it is not UTF-8.
+    /// The value as text.
+    ///
+    /// # Errors
+    ///
+    /// It is not UTF-8.
     pub fn text(&self, name: &str) -> Result<Option<&str>> {
         self.bytes(name).map(|v| std::str::from_utf8(v).map_err(|_| bad(name, "is not UTF-8"))).transpose()
     }
 
-    /// The value as text. Errors: it is missing, or not UTF-8.
+    /// The value as text.
+    ///
+    /// # Errors
+    ///
+    /// It is missing, or not UTF-8.
     pub fn required(&self, name: &str) -> Result<&str> {
         self.text(name)?.ok_or_else(|| bad(name, "is missing"))
     }

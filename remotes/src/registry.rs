@@ -82,7 +82,11 @@ pub fn names() -> String {
     schemes().map(|scheme| scheme.name).collect::<Vec<_>>().join(", ")
 }
 
-/// The kind of store of this name. Errors: there is none; the message lists those there are.
+/// The kind of store of this name.
+///
+/// # Errors
+///
+/// There is none; the message lists those there are.
 pub fn find(name: &str) -> Result<Scheme> {
     let scheme = schemes().find(|scheme| scheme.name == name);
     scheme.ok_or_else(|| match opendal::service(name) {
@@ -93,7 +97,11 @@ pub fn find(name: &str) -> Result<Scheme> {
     })
 }
 
-/// The store that `options` describe. No network. Errors: an option is missing or makes no sense.
+/// The store that `options` describe. No network.
+///
+/// # Errors
+///
+/// An option is missing or makes no sense.
 pub fn open(scheme: &str, options: &Options, context: &Context) -> Result<Rc<dyn Store>> {
     Ok(match find(scheme)?.name {
         "fs" => Rc::new(fs::Fs::open(options, context)?),

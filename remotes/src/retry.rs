@@ -33,7 +33,11 @@ impl Backoff {
         Self { first, tries: 1, started: now, patience, failed: None, tried: now }
     }
 
-    /// Waits before the next try. Errors: `error` itself, with its story, where it cannot pass or was tried often enough.
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    ///
+    /// `error` itself, with its story, where it cannot pass or was tried often enough.
     pub async fn pause(&mut self, error: Error) -> Result<()> {
         let pause = if error.kind().retry() { self.next(error.kind()) } else { None };
         let Some(pause) = pause else { return Err(error.tried(self.tries, self.started.elapsed())) };

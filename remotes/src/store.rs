@@ -160,7 +160,11 @@ pub trait Store {
     /// Whether the object is there, asked of the place itself at this moment.
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>>;
 
-    /// Opens an object for reading. Errors: `NotFound` where it is positively absent.
+    /// Opens an object for reading.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where it is positively absent.
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get>;
 
     /// Opens an object of exactly `len` bytes for writing. Space, permissions and limits are checked here where they can be.
@@ -179,10 +183,14 @@ pub trait Store {
         false
     }
 
-    /// Goes on with an upload that [`Store::put_stream`] began, in this process or another, and that was suspended or cut
-    /// off. `marks` are all it ever gave, in order; the next byte written is the one behind the last of them. `None` where it
-    /// cannot be gone on with: it expired, was completed or is not what the marks say. Nothing of it is left then, as far as
-    /// that can be helped. Errors: whether it can be gone on with could not be told.
+    /// Goes on with an upload that [`Store::put_stream`] began, in this process or another, and that was suspended or
+    /// cut off. `marks` are all it ever gave, in order; the next byte written is the one behind the last of them.
+    /// `None` where it cannot be gone on with: it expired, was completed or is not what the marks say. Nothing of it is
+    /// left then, as far as that can be helped.
+    ///
+    /// # Errors
+    ///
+    /// Whether it can be gone on with could not be told.
     async fn resume(
         &self,
         _object: &ObjectName,
@@ -210,8 +218,12 @@ pub trait Store {
         self.remove_until(object, &Until::ever()).await
     }
 
-    /// The same, while there is time: `until` is asked right before every request that can remove, the repeated ones too.
-    /// Errors: `TooLate` where the time was over before it was removed as far as is known.
+    /// The same, while there is time: `until` is asked right before every request that can remove, the repeated ones
+    /// too.
+    ///
+    /// # Errors
+    ///
+    /// `TooLate` where the time was over before it was removed as far as is known.
     async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()>;
 
     /// Waits until nothing can happen to an object any more that this process asked for before and heard no answer to, such as
@@ -224,10 +236,13 @@ pub trait Store {
         Ok(())
     }
 
-    /// Gives an object another name, in place of what may be there: that stays until it is replaced by the whole. Directories
-    /// are made as needed, and those left empty go. Where the place does not tell the two names apart, the object is there by the
-    /// second alone. Errors: `NotFound` where there is no `from`, `Unsupported` where
-    /// [`Trees::rename`] is not set.
+    /// Gives an object another name, in place of what may be there: that stays until it is replaced by the whole.
+    /// Directories are made as needed, and those left empty go. Where the place does not tell the two names apart, the
+    /// object is there by the second alone.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no `from`, `Unsupported` where [`Trees::rename`] is not set.
     async fn rename(&self, from: &ObjectName, _to: &ObjectName) -> Result<()> {
         Err(unsupported(Op::Rename, "rename").object(from).on(self.label()))
     }
@@ -238,14 +253,22 @@ pub trait Store {
         Err(unsupported(Op::Copy, "copy").object(from).on(self.label()))
     }
 
-    /// All objects whose names begin with `prefix` and a slash; all there are where it is absent. What was changed meanwhile
-    /// may be listed or not. Errors: `Unsupported` where [`Trees::list`] is not set.
+    /// All objects whose names begin with `prefix` and a slash; all there are where it is absent. What was changed
+    /// meanwhile may be listed or not.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where [`Trees::list`] is not set.
     async fn list(&self, _prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
         Err(unsupported(Op::List, "list what it keeps").on(self.label()))
     }
 
-    /// The same as [`Store::stat`], of an object that was replaced or removed since, by its [`Stat::version`]. What is no
-    /// version of this store is absent. Errors: `Unsupported` where [`Capabilities::versions`] is not set.
+    /// The same as [`Store::stat`], of an object that was replaced or removed since, by its [`Stat::version`]. What is
+    /// no version of this store is absent.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where [`Capabilities::versions`] is not set.
     async fn stat_version(&self, _version: &str) -> Result<Option<Stat>> {
         Err(unsupported(Op::Stat, "find old versions").on(self.label()))
     }
@@ -298,16 +321,27 @@ pub trait Put {
     /// How the bytes will travel, in a word or two, for the decision line in the log.
     fn lane(&self) -> String;
 
-    /// Takes the next bytes, in order. Errors: `Corrupt` where they are more than announced.
+    /// Takes the next bytes, in order.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where they are more than announced.
     async fn write(&mut self, block: Bytes) -> Result<()>;
 
     /// Takes everything from a file, by the best lane from there, and meters it. Nothing else was or will be written.
     /// Safe to drop half way. Where bytes become visible as they end (a single PUT), they travel, and are metered, in
-    /// [`Put::commit`]. Errors: `Truncated` where the file is shorter than announced, `Corrupt` where it is longer.
+    /// [`Put::commit`].
+    ///
+    /// # Errors
+    ///
+    /// `Truncated` where the file is shorter than announced, `Corrupt` where it is longer.
     async fn fill(&mut self, from: &FileSource, meter: &Meter) -> Result<()>;
 
-    /// Makes the object visible, lasting, and proves that it is. Errors: `Truncated` where bytes are missing; nothing is
-    /// visible then.
+    /// Makes the object visible, lasting, and proves that it is.
+    ///
+    /// # Errors
+    ///
+    /// `Truncated` where bytes are missing; nothing is visible then.
     async fn commit(self: Box<Self>) -> Result<Stored>;
 
     /// Leaves nothing behind.

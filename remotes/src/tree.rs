@@ -51,8 +51,11 @@ pub const PAGE: usize = 1000;
 /// The objects of a place, page by page.
 #[async_trait(?Send)]
 pub trait Listing {
-    /// The next page, which may be empty; `None` at the end. Errors: what is there could not be told, and what came before
-    /// is not the whole.
+    /// The next page, which may be empty; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// What is there could not be told, and what came before is not the whole.
     async fn next(&mut self) -> Result<Option<Page>>;
 }
 

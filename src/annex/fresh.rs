@@ -13,7 +13,9 @@ use crate::name::Uuid;
 
 /// `what.` and 32 digits by chance.
 ///
-/// Errors: the system gives no random bytes.
+/// # Errors
+///
+/// The system gives no random bytes.
 pub fn name(what: &str) -> io::Result<String> {
     let mut bytes = [0; 16];
     let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
@@ -30,7 +32,9 @@ pub fn name(what: &str) -> io::Result<String> {
 
 /// A uuid that nobody has, of the random kind.
 ///
-/// Errors: as those of [`name`].
+/// # Errors
+///
+/// As those of [`name`].
 pub fn uuid() -> io::Result<Uuid> {
     let digits = name("")?.into_bytes();
     let mut text = Vec::with_capacity(36);
@@ -49,7 +53,9 @@ pub fn uuid() -> io::Result<Uuid> {
 
 /// Makes an empty file in `dir` that nobody else has, for reading and writing.
 ///
-/// Errors: those of the system, such as a directory that is not there.
+/// # Errors
+///
+/// Those of the system, such as a directory that is not there.
 pub fn create(dir: &Path, what: &str, mode: u32) -> io::Result<(PathBuf, File)> {
     let path = dir.join(name(what)?);
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(&path)?;

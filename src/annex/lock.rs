@@ -46,7 +46,9 @@ impl LockFile {
     /// Locks `path`, making the file with `mode` where there is none. `None` where somebody else is in the way: another
     /// process, or another holder in this one.
     ///
-    /// Errors: those of opening the file, such as a directory that is not there.
+    /// # Errors
+    ///
+    /// Those of opening the file, such as a directory that is not there.
     pub fn try_lock(path: &Path, kind: LockKind, mode: u32) -> io::Result<Option<Self>> {
         let held = REGISTRY.at_rest(path);
         let mut held = match held {
@@ -94,7 +96,9 @@ impl LockFile {
 
     /// Locks `path`, waiting up to `limit` for others to let go. Blocks the thread.
     ///
-    /// Errors: `TimedOut` where they do not, and those of [`try_lock`](Self::try_lock).
+    /// # Errors
+    ///
+    /// `TimedOut` where they do not, and those of [`try_lock`](Self::try_lock).
     pub fn wait(path: &Path, kind: LockKind, mode: u32, limit: Duration) -> io::Result<Self> {
         let start = Instant::now();
         let mut pause = PAUSE;

@@ -10,7 +10,11 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-/// Runs `program` in `cwd`, at most for `limit`; what it prints goes to stderr. Blocks. Errors: why it did not end well.
+/// Runs `program` in `cwd`, at most for `limit`; what it prints goes to stderr. Blocks.
+///
+/// # Errors
+///
+/// Why it did not end well.
 pub fn run(program: &mut Command, cwd: &Path, limit: Duration) -> Result<(), String> {
     // Our stdin and stdout may be a wire.
     let output = io::stderr().as_fd().try_clone_to_owned().map_or_else(|_| Stdio::null(), Stdio::from);

@@ -56,8 +56,12 @@ impl Repository {
     /// Opens the repository at `path`: a work tree, a linked one or a submodule's, a bare repository, a `.git` directory, or
     /// any of them without its `.git` ending. Its parents are not searched.
     ///
-    /// As git does, refuses one of another user, unless `safe.directory` of the user's or system's configuration names it.
-    /// Errors: [`OpenError`], each with the path, what was found, and what to do.
+    /// As git does, refuses one of another user, unless `safe.directory` of the user's or system's configuration names
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], each with the path, what was found, and what to do.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let safe = open_git(path)?;
         let git = safe.to_thread_local();

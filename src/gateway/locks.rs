@@ -48,8 +48,11 @@ impl Leases {
         if table.leases.len() < table.limit { Ok(()) } else { Err(Failure::busy("too many locks are held")) }
     }
 
-    /// Holds `lock` for its client. Failures: `Busy` where there is no room; with the lock, since letting go of it touches
-    /// files.
+    /// Holds `lock` for its client.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` where there is no room; with the lock, since letting go of it touches files.
     pub fn add(&self, lock: Held) -> Result<LeaseId, Box<(Failure, Held)>> {
         let id = match LeaseId::random() {
             Ok(id) => id,

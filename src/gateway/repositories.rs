@@ -107,8 +107,12 @@ impl Hub {
         }
     }
 
-    /// Opens everything anew as it is asked for next, with what git config says then. What is under way ends as it began.
-    /// Blocks. Errors: the one repository that is served cannot be opened any more; the old one stays in use.
+    /// Opens everything anew as it is asked for next, with what git config says then. What is under way ends as it
+    /// began. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The one repository that is served cannot be opened any more; the old one stays in use.
     pub fn reopen(&self) -> Result<(), OpenError> {
         let fresh = match &self.place {
             Place::Repository(path) => Some((path.clone(), Open::new(Arc::new(Served::open(path)?)))),

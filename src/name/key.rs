@@ -22,9 +22,13 @@ impl Key {
     /// Longest key taken, in bytes: far more than a file name holds, which is what ends it in practice.
     pub const LONGEST: usize = 4096;
 
-    /// Checks `bytes`. Errors: [`KeyError`] where git-annex would not read them as a key either; and for a NUL, which no
-    /// file name can hold, more than [`LONGEST`](Self::LONGEST) bytes, and a time of more than 63 bits, which git-annex
-    /// makes another time of.
+    /// Checks `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] where git-annex would not read them as a key either; and for a NUL, which no file name can hold,
+    /// more than [`LONGEST`](Self::LONGEST) bytes, and a time of more than 63 bits, which git-annex makes another time
+    /// of.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeyError> {
         if bytes.len() > Self::LONGEST || bytes.contains(&b'\n') || bytes.contains(&0) {
             return Err(KeyError);

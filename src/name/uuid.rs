@@ -17,7 +17,11 @@ impl Uuid {
     /// Longest uuid taken, in bytes.
     pub const LONGEST: usize = 256;
 
-    /// Checks `bytes`. Errors: [`UuidError`] where they are empty, too long, or hold white space or a NUL.
+    /// Checks `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`UuidError`] where they are empty, too long, or hold white space or a NUL.
     pub fn parse(bytes: &[u8]) -> Result<Self, UuidError> {
         let odd = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
         if bytes.is_empty() || bytes.len() > Self::LONGEST || bytes.iter().any(odd) {

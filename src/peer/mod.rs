@@ -80,7 +80,11 @@ impl Peer {
         })
     }
 
-    /// Whether it has the content of `key`. Errors: it could not be told.
+    /// Whether it has the content of `key`.
+    ///
+    /// # Errors
+    ///
+    /// It could not be told.
     pub async fn check(&self, key: &Key) -> Result<bool, Failure> {
         match &self.0 {
             Wire::Ssh(ssh) => ssh.check(key).await,
@@ -90,7 +94,9 @@ impl Peer {
 
     /// The content of `key` from byte `from` on; `None` where it says that it is not there.
     ///
-    /// Errors: it could not be told.
+    /// # Errors
+    ///
+    /// It could not be told.
     pub async fn get(&self, key: &Key, file: &AssociatedFile, from: u64) -> Result<Option<PeerGet>, Failure> {
         match &self.0 {
             Wire::Ssh(ssh) => ssh.get(key, file, from).await,
@@ -98,7 +104,11 @@ impl Peer {
         }
     }
 
-    /// Offers the content of `key`. Errors: it could not be asked, or refuses.
+    /// Offers the content of `key`.
+    ///
+    /// # Errors
+    ///
+    /// It could not be asked, or refuses.
     pub async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<PeerOffer, Failure> {
         match &self.0 {
             Wire::Ssh(ssh) => ssh.put(key, file).await,
@@ -116,7 +126,9 @@ impl Peer {
 
     /// Removes the content of `key`, unless its clock is past `before`, in seconds. Succeeds where it is not there.
     ///
-    /// Errors: it is not removed as far as is known; `TooLate` where `before` was given and it did not say why not.
+    /// # Errors
+    ///
+    /// It is not removed as far as is known; `TooLate` where `before` was given and it did not say why not.
     pub async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
         match &self.0 {
             Wire::Ssh(ssh) => ssh.remove(key, before).await,

@@ -82,7 +82,9 @@ impl PeerPut {
     /// From byte `from` on, which is at most [`offset`](Self::offset), `len` bytes are to come. Of those that a peer over
     /// ssh holds already none are sent, since there is no word to say so.
     ///
-    /// Errors: that is not where it takes them from.
+    /// # Errors
+    ///
+    /// That is not where it takes them from.
     pub async fn begin(&mut self, from: u64, len: u64) -> Result<(), Failure> {
         match &mut self.0 {
             Put::Ssh(put) => put.begin(from, len).await,
@@ -90,7 +92,11 @@ impl PeerPut {
         }
     }
 
-    /// Sends the next bytes. Errors: the peer takes no more; all that is left is to drop this.
+    /// Sends the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// The peer takes no more; all that is left is to drop this.
     pub async fn write(&mut self, block: Bytes) -> Result<(), Failure> {
         match &mut self.0 {
             Put::Ssh(put) => put.write(block).await,
@@ -101,7 +107,11 @@ impl PeerPut {
     /// Ends it. `valid`: the bytes are the content as far as the sender knows. If not, the peer is told so, where the
     /// wire has a word for it, or never gets the last of them.
     ///
-    /// Gives whether it was stored, and in which other repositories. Errors: that is not known, or not all was written.
+    /// Gives whether it was stored, and in which other repositories.
+    ///
+    /// # Errors
+    ///
+    /// That is not known, or not all was written.
     pub async fn finish(self, valid: bool) -> Result<(bool, Vec<Uuid>), Failure> {
         match self.0 {
             Put::Ssh(put) => put.finish(valid).await,

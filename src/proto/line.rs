@@ -32,8 +32,10 @@ impl Lines {
 
     /// The next whole line without its `\n`, or `None` until more bytes arrive.
     ///
-    /// Errors: [`TooLong`], once; afterwards always `None`. It is reported as soon as the limit is passed, without
-    /// waiting for the end of the line.
+    /// # Errors
+    ///
+    /// [`TooLong`], once; afterwards always `None`. It is reported as soon as the limit is passed, without waiting for
+    /// the end of the line.
     pub fn next_line(&mut self) -> Option<Result<Vec<u8>, TooLong>> {
         match self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n') {
             Some(at) if self.scanned + at - self.start <= self.limit => {

@@ -91,7 +91,10 @@ pub struct Refusal {
 
 /// Where the content of `remote` is. No network. Reads the files that credentials are kept in.
 ///
-/// Errors: it is not verified, encrypted, chunked, a tree that takes nothing else, of a type that is not served, or its settings make no sense.
+/// # Errors
+///
+/// It is not verified, encrypted, chunked, a tree that takes nothing else, of a type that is not served, or its
+/// settings make no sense.
 pub fn destination(remote: &Remote, environment: Environment) -> Result<Destination, Refusal> {
     let name = remote.name.escape_ascii().to_string();
     let refuse = |why: String| Refusal { remote: name.clone(), why };

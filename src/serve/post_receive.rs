@@ -51,7 +51,9 @@ const WAIT: Duration = Duration::from_secs(600);
 /// `told` for each, once it is done, and `far` with its name meanwhile, where its files are looked at. Pushed versions of the
 /// git-annex branch are merged first.
 ///
-/// Errors: the repository or its configuration cannot be read. What goes wrong at one remote is told of it alone.
+/// # Errors
+///
+/// The repository or its configuration cannot be read. What goes wrong at one remote is told of it alone.
 pub fn follow(
     path: &Path,
     wish: Wish<'_>,

@@ -48,7 +48,9 @@ pub fn service(scheme: &str) -> Option<&'static Service> {
 
 /// Opens a service. No network.
 ///
-/// Errors: `Option` where the scheme is unknown or not in this build, or an option is missing or makes no sense.
+/// # Errors
+///
+/// `Option` where the scheme is unknown or not in this build, or an option is missing or makes no sense.
 pub fn open(scheme: &str, options: &Options, context: &Context) -> Result<OpendalStore> {
     let service = service(scheme).ok_or_else(|| bad("scheme", &format!("{scheme:?} is unknown")))?;
     open_service(service, options, context)

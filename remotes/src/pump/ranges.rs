@@ -320,13 +320,21 @@ fn stalled(idle: Duration) -> Error {
     Error::new(Op::Get, Kind::Timeout, format!("nothing moved for {} s", idle.as_secs()))
 }
 
-/// Reads a small object whole. Errors: `TooLarge` above `max` bytes.
+/// Reads a small object whole.
+///
+/// # Errors
+///
+/// `TooLarge` above `max` bytes.
 pub async fn read_small(store: &dyn Store, object: &ObjectName, max: u64, context: &Context) -> Result<Bytes> {
     let get = store.get(object, Range::default()).await?;
     collect(get, max, context).await.map_err(|e| e.object(object).on(store.label()))
 }
 
-/// All bytes of an opened object, in memory. Errors: `TooLarge` above `max` bytes.
+/// All bytes of an opened object, in memory.
+///
+/// # Errors
+///
+/// `TooLarge` above `max` bytes.
 pub async fn collect(get: Get, max: u64, context: &Context) -> Result<Bytes> {
     if get.len > max {
         return Err(Error::new(Op::Get, Kind::TooLarge, format!("{} bytes where {max} are expected", get.len)));

@@ -47,7 +47,11 @@ pub enum Upload {
     Parts(u64),
 }
 
-/// How `len` bytes are uploaded; `wished` is the user's part size. Errors: longer than S3 can keep.
+/// How `len` bytes are uploaded; `wished` is the user's part size.
+///
+/// # Errors
+///
+/// Longer than S3 can keep.
 pub fn plan(len: u64, from: From, wished: Option<u64>) -> Result<Upload, Kind> {
     if len > PART_MAX * PARTS_MAX {
         return Err(Kind::TooLarge);

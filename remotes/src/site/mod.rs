@@ -113,7 +113,11 @@ impl Site {
 }
 
 impl Bundle {
-    /// The certificates, in PEM. Errors: they cannot be read, or there are none.
+    /// The certificates, in PEM.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read, or there are none.
     pub fn read(&self) -> std::io::Result<Vec<u8>> {
         let about = |e: std::io::Error| {
             std::io::Error::new(e.kind(), format!("certificates of {} ({}): {e}", self.path.display(), self.named))

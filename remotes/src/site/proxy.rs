@@ -75,7 +75,9 @@ impl Proxies {
 
     /// The proxy that a connection to `host` goes by, if any. `tls`: the connection is to speak TLS.
     ///
-    /// Errors: the variable that names one makes no sense.
+    /// # Errors
+    ///
+    /// The variable that names one makes no sense.
     pub fn to(&self, tls: bool, host: &str, port: u16) -> Result<Option<Proxy>, String> {
         let own = if tls { &self.https } else { &self.http };
         let Some(named) = own.as_ref().or(self.all.as_ref()) else { return Ok(None) };

@@ -35,7 +35,9 @@ impl Engine {
 /// Runs `future` on this thread to its end, as a data thread: local tasks may be spawned, files go through [`Engine::Uring`]
 /// where `uring` asks for it and the kernel grants a ring (containers often refuse it), through threads otherwise.
 ///
-/// Errors: not even a plain runtime can be made.
+/// # Errors
+///
+/// Not even a plain runtime can be made.
 pub fn run<F: Future>(uring: bool, future: F) -> io::Result<F::Output> {
     if uring && let Ok(runtime) = tokio_uring::Runtime::new(&tokio_uring::builder()) {
         CURRENT.set(Engine::Uring);

@@ -8,7 +8,9 @@ use tokio::io::unix::AsyncFd;
 
 /// Registers `fd`, which must not block, with the runtime of this thread.
 ///
-/// Errors: outside a runtime; and for files and devices that are always ready, such as regular files and `/dev/null`.
+/// # Errors
+///
+/// Outside a runtime; and for files and devices that are always ready, such as regular files and `/dev/null`.
 pub fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // JUSTIFICATION: tokio offers no safe way to wait for a pipe that it did not open itself; it asks that `as_raw_fd` of
     // what it is given stays the same open descriptor.

@@ -43,7 +43,9 @@ impl Branch {
     /// A file that cannot be committed, in the journal or in the branch, stays in the journal and keeps no other from being
     /// committed. One that is too long for a log is only warned of.
     ///
-    /// Errors: what was not committed stays in the journal, and is committed by the next one, ours or git-annex's.
+    /// # Errors
+    ///
+    /// What was not committed stays in the journal, and is committed by the next one, ours or git-annex's.
     pub fn commit(&self, message: &str) -> Result<Option<CommitId>, BranchError> {
         let _turn = self.turn();
         if self.journal.list(1, &[])?.is_empty() {

@@ -18,7 +18,11 @@ const PLACE: &str = "export.tree";
 impl Branch {
     /// Makes `tree` part of the history of the branch, which afterwards holds the same files as before.
     ///
-    /// Waits for git-annex's lock, two minutes at most. Errors: the branch is as it was.
+    /// Waits for git-annex's lock, two minutes at most.
+    ///
+    /// # Errors
+    ///
+    /// The branch is as it was.
     pub fn graft(&self, tree: GitId) -> Result<CommitId, BranchError> {
         let _turn = self.turn();
         let lock = self.journal.lock()?;

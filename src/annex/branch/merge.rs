@@ -54,7 +54,9 @@ impl Branch {
     /// Takes as long as much has arrived, at most the time for some 50 million files, and nobody else waits for it. A branch
     /// that cannot be merged is left alone, and so is a file that is too large, which stays as it is in ours.
     ///
-    /// Errors: nothing was moved.
+    /// # Errors
+    ///
+    /// Nothing was moved.
     pub fn merge_arrived(&self) -> Result<MergeReport, BranchError> {
         let _alone = match self.merging.try_lock() {
             Ok(alone) => alone,

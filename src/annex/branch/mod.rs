@@ -138,8 +138,11 @@ impl Branch {
     /// What `file` holds; nothing where it is not there. Branches that arrived from elsewhere count although they may not be
     /// merged yet (seen a second late at most), and so does the private journal.
     ///
-    /// Takes no lock, and as long as the trees on the way to the file are deep. Errors: what is recorded is unknown, also where
-    /// it is longer than a [log may be](crate::annex::log::Limit).
+    /// Takes no lock, and as long as the trees on the way to the file are deep.
+    ///
+    /// # Errors
+    ///
+    /// What is recorded is unknown, also where it is longer than a [log may be](crate::annex::log::Limit).
     pub fn read(&self, file: &[u8]) -> Result<Vec<u8>, BranchError> {
         let git = self.git();
         let public = self.read_public(&git, file)?;
@@ -150,7 +153,11 @@ impl Branch {
         })
     }
 
-    /// Where the content of `key` is, as recorded. Errors: that is unknown.
+    /// Where the content of `key` is, as recorded.
+    ///
+    /// # Errors
+    ///
+    /// That is unknown.
     pub fn locations(&self, key: &Key) -> Result<LocationLog, BranchError> {
         Ok(LocationLog::parse(&self.read(&location_file(key, self.log_hashing()))?))
     }
@@ -190,7 +197,11 @@ impl Branch {
     /// Makes `edits`, all under one hold of git-annex's lock, each on what the ones before it left. When this returns they
     /// are in the journal, where git-annex sees them; [`commit`](Self::commit) makes them part of the branch.
     ///
-    /// Waits for the lock, two minutes at most. Errors: some of them may have been made.
+    /// Waits for the lock, two minutes at most.
+    ///
+    /// # Errors
+    ///
+    /// Some of them may have been made.
     pub fn change(&self, edits: Vec<Edit>) -> Result<(), BranchError> {
         let _turn = self.turn();
         let lock = self.journal.lock()?;

@@ -98,7 +98,9 @@ impl Default for RecorderConfig {
 impl Recorder {
     /// Starts the thread. What it finds in the journal is committed like records of its own.
     ///
-    /// Errors: no thread can be started.
+    /// # Errors
+    ///
+    /// No thread can be started.
     pub fn start(repository: Arc<Repository>, config: RecorderConfig) -> std::io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let (end, ended) = mpsc::sync_channel(0);
@@ -125,7 +127,11 @@ impl Recorder {
         self.order(Order::Commit(done));
     }
 
-    /// Records what waits, commits, and ends; what others pushed is merged where that is soon done. Errors: those of the commit; the journal keeps what was not committed.
+    /// Records what waits, commits, and ends; what others pushed is merged where that is soon done.
+    ///
+    /// # Errors
+    ///
+    /// Those of the commit; the journal keeps what was not committed.
     pub fn shutdown(mut self) -> Result<(), Arc<BranchError>> {
         self.stop()
     }

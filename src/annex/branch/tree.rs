@@ -58,7 +58,9 @@ impl Branch {
     /// What differs between two trees, sorted by path; all of `new` where there is no `old`. Trees that are the same are not
     /// read. About 150 bytes for each change, with the path.
     ///
-    /// Errors: a tree is not there, or is no tree anybody made: deeper than 512, or with more changes than there is
+    /// # Errors
+    ///
+    /// A tree is not there, or is no tree anybody made: deeper than 512, or with more changes than there is
     /// [`room`](Self::room) for.
     pub fn tree_changes(&self, old: Option<GitId>, new: Option<GitId>) -> Result<Vec<TreeChange>, BranchError> {
         let git = self.git();
@@ -112,7 +114,11 @@ impl Branch {
         tip::len(&git, object_id(&git, id)?)
     }
 
-    /// The content `id`, held in memory. Errors: also where it is longer than `most` bytes.
+    /// The content `id`, held in memory.
+    ///
+    /// # Errors
+    ///
+    /// Also where it is longer than `most` bytes.
     pub fn blob(&self, id: GitId, most: u64) -> Result<Vec<u8>, BranchError> {
         let git = self.git();
         let object = object_id(&git, id)?;

@@ -20,8 +20,12 @@ const TRIES: usize = 16;
 impl Incoming {
     /// Makes the first `len` bytes received the content of the key. Its digest has been checked by the caller.
     ///
-    /// Success also where the content has come another way meanwhile. Errors: `WrongLength` where there are fewer bytes,
-    /// or the key tells another length (the partial file is gone then), `DiskFull`, `Io`; after those it is kept.
+    /// Success also where the content has come another way meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `WrongLength` where there are fewer bytes, or the key tells another length (the partial file is gone then),
+    /// `DiskFull`, `Io`; after those it is kept.
     pub fn commit(mut self, len: u64) -> Result<(), ContentError> {
         let got = self.file.metadata().map_err(ContentError::io("look at the partial file"))?.len();
         let expected = self.key.content_len().unwrap_or(len);

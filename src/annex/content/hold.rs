@@ -30,7 +30,9 @@ impl Content {
     /// Locks the content of `key`, so that neither git-annex nor [`remove`](Self::remove) takes it away. `None` where it is
     /// not here. Any number of locks on a key go together.
     ///
-    /// Errors: `Locked` where it is being removed; `OldVersion`; `Io`.
+    /// # Errors
+    ///
+    /// `Locked` where it is being removed; `OldVersion`; `Io`.
     pub fn lock(&self, key: &Key) -> Result<Option<ContentLock>, ContentError> {
         let config = self.config();
         if !config.lock_files {

@@ -25,8 +25,11 @@ pub fn is_erasing(config: &ContentConfig) -> bool {
     config.hooks.erase.is_some() || is_executable(&config.hooks.dir.join(ERASE))
 }
 
-/// Before the content at `path` is removed. Errors: `Hook` where it failed. git-annex goes on and removes the content then,
-/// and nobody learns that it was not erased.
+/// Before the content at `path` is removed.
+///
+/// # Errors
+///
+/// `Hook` where it failed. git-annex goes on and removes the content then, and nobody learns that it was not erased.
 pub fn erase(config: &ContentConfig, path: &Path) -> Result<(), ContentError> {
     run(config, ERASE, config.hooks.erase.as_deref(), "%file", path)
 }

@@ -39,9 +39,11 @@ impl Content {
     /// Gets ready to receive the content of `key` from the repository `from`. Waits for no other transfer: a second one of
     /// the same key goes to a private file, and whichever ends last finds the content there.
     ///
-    /// Errors: [`Insecure`](ContentError::Insecure) under `annex.securehashesonly`,
-    /// [`Unverifiable`](ContentError::Unverifiable) for hashes unknown here, [`Reserve`](ContentError::Reserve) where the
-    /// content would not fit, and `Io`, also where it can not be told whether the content is here.
+    /// # Errors
+    ///
+    /// [`Insecure`](ContentError::Insecure) under `annex.securehashesonly`,
+    /// [`Unverifiable`](ContentError::Unverifiable) for hashes unknown here, [`Reserve`](ContentError::Reserve) where
+    /// the content would not fit, and `Io`, also where it can not be told whether the content is here.
     pub fn receive(&self, key: &Key, from: &Uuid) -> Result<Receive, ContentError> {
         let config = self.config();
         if self.has_for_good(key)? {
@@ -70,7 +72,9 @@ impl Content {
     /// Whether the content of `key` is here, and stays when the power fails now: what a client may be told who then drops
     /// its own. [`present`](Self::present) does not ask for the second.
     ///
-    /// Errors: it could not be told, or not be made to last.
+    /// # Errors
+    ///
+    /// It could not be told, or not be made to last.
     pub fn has_for_good(&self, key: &Key) -> Result<bool, ContentError> {
         let here = self.present(key).map_err(ContentError::io("look for the content"))?;
         Ok(here && self.make_lasting(key).map_err(ContentError::io("sync the content"))?)
@@ -80,7 +84,9 @@ impl Content {
     /// getting in the way of a transfer that is running: taking its locks, even for a moment, would make another one that
     /// begins meanwhile lose what it brings. Promises no room.
     ///
-    /// Errors: those of [`receive`](Self::receive), so that a client need not send anything to meet them.
+    /// # Errors
+    ///
+    /// Those of [`receive`](Self::receive), so that a client need not send anything to meet them.
     pub fn offset(&self, key: &Key) -> Result<u64, ContentError> {
         self.check_kind(key)?;
         let config = self.config();
@@ -120,7 +126,11 @@ impl Incoming {
         self.staged.resumable
     }
 
-    /// Gives the bytes kept from before to `verifier`. Errors: those of reading; `UnexpectedEof` where they have gone.
+    /// Gives the bytes kept from before to `verifier`.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading; `UnexpectedEof` where they have gone.
     pub fn verify_prefix(&self, verifier: &mut Verifier) -> io::Result<()> {
         if feed(&self.file, self.offset, verifier)? { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
@@ -134,7 +144,10 @@ impl Incoming {
     }
 
     /// Brings what was written so far to the disk, where [`commit`](Self::commit) would do so at the end. Blocks.
-    /// Errors: a write was lost, which is told only once.
+    ///
+    /// # Errors
+    ///
+    /// A write was lost, which is told only once.
     pub fn sync_so_far(&self) -> io::Result<()> {
         if self.content.config().durable { self.file.sync_data() } else { Ok(()) }
     }

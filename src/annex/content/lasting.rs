@@ -64,7 +64,9 @@ impl Content {
 
     /// Makes the content of `key` last, which somebody else may have put here a moment ago. False where it is gone.
     ///
-    /// Errors: it could not be done, so nobody may be told that the content is here for good.
+    /// # Errors
+    ///
+    /// It could not be done, so nobody may be told that the content is here for good.
     pub fn make_lasting(&self, key: &Key) -> io::Result<bool> {
         let Some((object, file)) = object::open(self.config(), key)? else { return Ok(false) };
         if self.config().durable {

@@ -78,7 +78,9 @@ impl Content {
     /// Makes the annex of a repository that has none yet, since git-annex never worked in it. To be called once, when it is
     /// opened: from then on an annex that is not there is one that was taken away, of which nothing is known.
     ///
-    /// Errors: it cannot be made.
+    /// # Errors
+    ///
+    /// It cannot be made.
     pub fn prepare(&self) -> io::Result<()> {
         modes::make_dirs(self.config(), &self.config().annex_dir)
     }
@@ -90,7 +92,9 @@ impl Content {
 
     /// Whether the content of `key` is here, as far as that can be told without reading it: one or two calls of stat.
     ///
-    /// Errors: those of [`present`](Self::present).
+    /// # Errors
+    ///
+    /// Those of [`present`](Self::present).
     pub fn glance(&self, key: &Key) -> io::Result<Glance> {
         Ok(object::find(self.config(), key)?.map_or(Glance::Absent, |object| self.judge(key, &object)))
     }
@@ -98,8 +102,10 @@ impl Content {
     /// Whether the content of `key` is here. An object that may have been changed is read once per change; one whose
     /// length is not the key's is not its content.
     ///
-    /// Errors: whatever leaves it open whether the content is here, such as a directory that must not be entered, a disk
-    /// that does not answer, or an annex that is gone as a whole.
+    /// # Errors
+    ///
+    /// Whatever leaves it open whether the content is here, such as a directory that must not be entered, a disk that
+    /// does not answer, or an annex that is gone as a whole.
     pub fn present(&self, key: &Key) -> io::Result<bool> {
         match self.glance(key)? {
             Glance::Present => Ok(true),

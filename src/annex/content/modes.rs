@@ -83,7 +83,11 @@ pub fn freeze_dir(config: &ContentConfig, dir: &Path) -> Result<(), ContentError
     Ok(())
 }
 
-/// Lets the owner write to the directory of an object. Errors: `NotFound` where it has gone.
+/// Lets the owner write to the directory of an object.
+///
+/// # Errors
+///
+/// `NotFound` where it has gone.
 pub fn thaw_dir(config: &ContentConfig, dir: &Path) -> io::Result<()> {
     hooks::thaw(config, dir);
     let mode = std::fs::symlink_metadata(dir)?.mode() & 0o7777;

@@ -64,7 +64,9 @@ pub fn places(config: &ContentConfig, key: &Key) -> [PathBuf; 2] {
 
 /// Looks for the object of `key`. `Ok(None)` only where it is certain that there is none.
 ///
-/// Errors: those of the system, `NotFound` where the whole annex is gone, and `InvalidData` for something that is no file.
+/// # Errors
+///
+/// Those of the system, `NotFound` where the whole annex is gone, and `InvalidData` for something that is no file.
 pub fn find(config: &ContentConfig, key: &Key) -> io::Result<Option<Object>> {
     for path in places(config, key) {
         match std::fs::symlink_metadata(&path) {

@@ -32,7 +32,11 @@ pub enum Opening {
 
 impl OpenContent {
     /// Whether the file is still what it was when it was opened. Asked after the last byte was read; where it is not,
-    /// what was read is worth nothing. Errors: those of fstat.
+    /// what was read is worth nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of fstat.
     pub fn unchanged(&self) -> io::Result<bool> {
         // A stable file that is removed or linked meanwhile has new times and the old content.
         Ok(self.stable || State::of(&self.file.metadata()?) == self.state)
@@ -42,7 +46,9 @@ impl OpenContent {
 impl Content {
     /// Opens the content of `key` without reading it.
     ///
-    /// Errors: those of [`present`](Self::present).
+    /// # Errors
+    ///
+    /// Those of [`present`](Self::present).
     pub fn open_at_once(&self, key: &Key) -> io::Result<Opening> {
         let Some((object, file)) = object::open(self.config(), key)? else { return Ok(Opening::Absent) };
         Ok(match self.judge(key, &object) {
@@ -57,7 +63,9 @@ impl Content {
 
     /// Opens the content of `key`, reading it first where it may have been changed. `None` where it is not here.
     ///
-    /// Errors: those of [`present`](Self::present).
+    /// # Errors
+    ///
+    /// Those of [`present`](Self::present).
     pub fn open(&self, key: &Key) -> io::Result<Option<OpenContent>> {
         let Some((object, file)) = object::open(self.config(), key)? else { return Ok(None) };
         let (mut state, stable) = (object.state, !object.changeable);

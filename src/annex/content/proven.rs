@@ -36,7 +36,9 @@ impl Proven {
 
     /// Reads `file` and decides whether it is the content of `key`. False also where it changes meanwhile.
     ///
-    /// Errors: those of reading, and `Unsupported` for a key whose hash cannot be computed here.
+    /// # Errors
+    ///
+    /// Those of reading, and `Unsupported` for a key whose hash cannot be computed here.
     pub fn prove(&self, key: &Key, file: &File) -> io::Result<bool> {
         self.prove_at(key, file, now())
     }

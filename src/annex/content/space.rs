@@ -28,7 +28,9 @@ struct Expected {
 impl Promises {
     /// Keeps room on the disk of `dir` for `file` to become `len` bytes long, while `reserve` bytes stay free.
     ///
-    /// Errors: [`ContentError::Reserve`] where there is not that much.
+    /// # Errors
+    ///
+    /// [`ContentError::Reserve`] where there is not that much.
     pub fn keep(&self, dir: &Path, file: &Arc<File>, len: u64, reserve: u64) -> Result<Promise, ContentError> {
         let wanted = Expected { file: Arc::clone(file), len };
         let need = wanted.missing();
@@ -43,7 +45,11 @@ impl Promises {
         room(&before, dir, need, reserve).map(|()| promise)
     }
 
-    /// Whether there is room for `need` more bytes on the disk of `dir` now. Errors: as [`keep`](Self::keep).
+    /// Whether there is room for `need` more bytes on the disk of `dir` now.
+    ///
+    /// # Errors
+    ///
+    /// As [`keep`](Self::keep).
     pub fn check(&self, dir: &Path, need: u64, reserve: u64) -> Result<(), ContentError> {
         let expected = self.lock().clone();
         room(&expected, dir, need, reserve)

@@ -53,7 +53,11 @@ pub fn directories(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     slashes.map(|(at, _)| &path[..at])
 }
 
-/// What files that belong to `remote` are called here. Errors: no file can have this name in a directory of ours.
+/// What files that belong to `remote` are called here.
+///
+/// # Errors
+///
+/// No file can have this name in a directory of ours.
 pub fn file_name(remote: &Uuid) -> io::Result<&OsStr> {
     let name = remote.as_bytes();
     if name.contains(&b'/') || matches!(name, b"." | b"..") {

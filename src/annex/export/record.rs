@@ -21,7 +21,11 @@ use crate::annex::log::export::{EXPORT_LOG, ExportLog};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
 
-/// `export.log` of `repository`. Errors: it could not be read, so what was exported is unknown.
+/// `export.log` of `repository`.
+///
+/// # Errors
+///
+/// It could not be read, so what was exported is unknown.
 pub fn exports(repository: &Repository) -> Result<ExportLog, BranchError> {
     Ok(ExportLog::parse(&repository.branch().read(EXPORT_LOG)?))
 }
@@ -45,8 +49,11 @@ pub fn complete(repository: &Repository, remote: &Uuid, tree: GitId, over: BTree
     change(repository, remote, move |log, here, remote, now| log.complete(here, remote, tree, &over, now))
 }
 
-/// Keeps the list of what is not exported of a tree where git-annex keeps it, and all of it for [`remembered`]. Errors: it
-/// was not written.
+/// Keeps the list of what is not exported of a tree where git-annex keeps it, and all of it for [`remembered`].
+///
+/// # Errors
+///
+/// It was not written.
 pub fn remember(repository: &Repository, remote: &Uuid, exportable: &Exportable) -> io::Result<()> {
     replace(&repository.annex_dir().join("export.ex").join(file_name(remote)?), &exportable.left_out_lines())?;
     replace(&own_path(repository, remote, ".tree")?, &exportable.to_bytes())
@@ -87,8 +94,12 @@ pub fn cut(repository: &Repository, remote: &Uuid) -> Result<Option<GitId>, Work
     })
 }
 
-/// Whether `repository` is between the beginning and the end of an export to `remote`, and nobody else has exported to it since,
-/// so that what is noted here holds whatever `log` says. Unlike [`cut`]. Errors: the mark could not be read.
+/// Whether `repository` is between the beginning and the end of an export to `remote`, and nobody else has exported to
+/// it since, so that what is noted here holds whatever `log` says. Unlike [`cut`].
+///
+/// # Errors
+///
+/// The mark could not be read.
 pub fn is_under_way(repository: &Repository, log: &ExportLog, remote: &Uuid) -> io::Result<bool> {
     let marked = marked(repository, remote)?;
     let own = log.exported(repository.uuid(), remote);

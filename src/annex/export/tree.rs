@@ -23,7 +23,9 @@ pub struct Change {
 
 /// What of `whole` is exported. Reads the links that differ from `known`, if that is given; else all of the tree's.
 ///
-/// Errors: `whole` could not be read, or a tree without what is left out not be written.
+/// # Errors
+///
+/// `whole` could not be read, or a tree without what is left out not be written.
 pub fn exportable(branch: &Branch, whole: GitId, known: Option<&Exportable>) -> Result<Exportable, BranchError> {
     let mut left_out = known.map(|known| known.left_out.clone()).unwrap_or_default();
     let changes = match branch.tree_changes(known.map(|known| known.whole), Some(whole)) {
@@ -82,7 +84,9 @@ pub fn files(branch: &Branch, tree: GitId) -> Result<BTreeMap<Vec<u8>, TreeFile>
 /// What differs between two trees, sorted by path; all of `new` where there is no `old`. Files that changed in mode only are
 /// left out. About 250 bytes for each change, of which there are a million in the first export of a million files.
 ///
-/// Errors: one of them could not be read.
+/// # Errors
+///
+/// One of them could not be read.
 pub fn changes(branch: &Branch, old: Option<GitId>, new: Option<GitId>) -> Result<Vec<Change>, BranchError> {
     let key = |file: Option<TreeFile>| file.map_or(Ok(None), |file| key_of(branch, file));
     let mut found = Vec::new();

@@ -83,8 +83,12 @@ impl Work {
     /// database tell the keys of the tree that was exported last, where it does not; only [`noted`](Self::noted) makes it
     /// say which tree that is, since until then what is noted may be of another.
     ///
-    /// Where an export was cut, and with `all`, every name that matters is to be looked at; else those of which nothing is
-    /// noted. Errors: what was exported is unknown.
+    /// Where an export was cut, and with `all`, every name that matters is to be looked at; else those of which nothing
+    /// is noted.
+    ///
+    /// # Errors
+    ///
+    /// What was exported is unknown.
     pub fn of(
         repository: &Repository,
         db: &mut ExportDb,

@@ -47,7 +47,11 @@ impl Creds {
 
     /// Those of git-annex's own types: from the file `UUID`, else embedded as `setting`, `s3creds` or `davcreds`.
     ///
-    /// `None` where nothing is kept. Errors: what is kept cannot be read.
+    /// `None` where nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// What is kept cannot be read.
     pub fn own(&self, setting: &str) -> io::Result<Option<Login>> {
         self.find("", setting)
     }

@@ -91,10 +91,15 @@ pub enum RemoteError {
     },
 }
 
-/// The remotes of `repository`, in the order of git config. Reads the git-annex branch and what was verified here; no network.
+/// The remotes of `repository`, in the order of git config. Reads the git-annex branch and what was verified here; no
+/// network.
 ///
 /// Left out are those whose uuid is not known (see [`strangers`]), and sections without a url that no special remote is
-/// recorded for. Waits up to ten seconds for whoever is verifying a remote. Errors: [`RemoteError`].
+/// recorded for. Waits up to ten seconds for whoever is verifying a remote.
+///
+/// # Errors
+///
+/// [`RemoteError`].
 pub fn remotes_of(repository: &Repository) -> Result<Vec<Remote>, RemoteError> {
     let settings = repository.settings();
     let log = RemoteLog::parse(&repository.branch().read(REMOTE_LOG)?);

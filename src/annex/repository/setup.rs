@@ -43,7 +43,9 @@ impl Repository {
     ///
     /// What only a work tree needs is left to git-annex there: hooks, and filters for unlocked files.
     ///
-    /// Errors: it has no uuid then, and the next try begins anew.
+    /// # Errors
+    ///
+    /// It has no uuid then, and the next try begins anew.
     pub fn initialise(path: &Path) -> Result<Self, SetupError> {
         let safe = open_git(path).map_err(SetupError::Open)?;
         let git_dir = safe.to_thread_local().common_dir().to_path_buf();

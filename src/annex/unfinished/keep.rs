@@ -7,7 +7,11 @@ use crate::annex::repository::Repository;
 /// How long, unless git config says otherwise: a week.
 pub const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// `annex.stream.keep` of git config. Errors: it is set to what is no duration, in a sentence.
+/// `annex.stream.keep` of git config.
+///
+/// # Errors
+///
+/// It is set to what is no duration, in a sentence.
 pub fn keep(repository: &Repository) -> Result<Duration, String> {
     match repository.config("annex.stream.keep") {
         None => Ok(KEEP),

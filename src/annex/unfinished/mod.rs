@@ -108,7 +108,9 @@ impl Ledgers {
 
     /// Takes the ledger of uploads of `key` to `remote`, with what it says. Makes no file; never waits.
     ///
-    /// Errors: it is there and cannot be read. An upload that need not be remembered can go on without it.
+    /// # Errors
+    ///
+    /// It is there and cannot be read. An upload that need not be remembered can go on without it.
     pub fn take(&self, remote: &Uuid, key: &Key) -> io::Result<Taken> {
         let path = self.dir.join(record::file_name(remote, key));
         let Some(claim) = Claim::take(&path) else { return Ok(Taken::Busy) };
@@ -137,7 +139,11 @@ impl Ledgers {
 
     /// All that is remembered, in no order. Takes no lock: what is under way may be a mark further than told.
     ///
-    /// Errors: the directory cannot be read. One that is not there holds nothing.
+    /// One that is not there holds nothing.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read.
     pub fn list(&self) -> io::Result<Vec<Entry>> {
         list::list(&self.dir)
     }
@@ -160,8 +166,10 @@ impl Ledger {
     /// Remembers that an upload began which the store calls `token`, in place of what was remembered before. Survives a
     /// power cut from then on.
     ///
-    /// Errors: `WouldBlock` where another process began one first, `InvalidInput` where something is too long to remember,
-    /// and those of writing. Nothing is remembered then, and the upload can be done all the same.
+    /// # Errors
+    ///
+    /// `WouldBlock` where another process began one first, `InvalidInput` where something is too long to remember, and
+    /// those of writing. Nothing is remembered then, and the upload can be done all the same.
     pub fn begin(&mut self, object: &[u8], len: u64, token: &[u8], step: u64) -> io::Result<()> {
         let created = now();
         let header = Header { remote: &self.remote, key: &self.key, object, token, len, step, created };
@@ -197,8 +205,10 @@ impl Ledger {
     /// Remembers that all bytes up to `end` last, that the store calls the last step `tag`, and the state `digest` of the
     /// digest there. Survives the end of this process from then on.
     ///
-    /// Errors: `InvalidInput` where nothing was begun, `end` does not rise or is past the end, or one of them is too long;
-    /// and those of writing. The marks before stay.
+    /// # Errors
+    ///
+    /// `InvalidInput` where nothing was begun, `end` does not rise or is past the end, or one of them is too long; and
+    /// those of writing. The marks before stay.
     pub fn mark(&mut self, end: u64, tag: &[u8], digest: &[u8]) -> io::Result<()> {
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_string());
         let open = self.open.as_mut().ok_or_else(|| invalid("no upload was begun"))?;

@@ -81,7 +81,9 @@ impl Means {
 impl Node {
     /// The repository `home` itself, or what it is a proxy for under `uuid`; `None` where it is neither.
     ///
-    /// Failures: it is a proxy for it, and cannot reach it as things are.
+    /// # Errors
+    ///
+    /// It is a proxy for it, and cannot reach it as things are.
     pub async fn find(home: &Arc<Served>, uuid: &Uuid, means: &Means) -> Result<Option<Self>, Failure> {
         if home.uuid() == uuid {
             return Ok(Some(Self { at: At::Own(Arc::clone(home)), remote: None, in_use: None }));
@@ -209,7 +211,9 @@ impl Node {
     /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`](Self::timestamp) is not past
     /// it. Content that is not there is removed.
     ///
-    /// Failures: of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
+    /// # Errors
+    ///
+    /// Of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
     pub async fn remove(&self, key: &Key, before: Option<i64>, means: &Means) -> Result<(), Failure> {
         match &self.at {
             At::Own(served) => served.remove(key, before, means).await,

@@ -26,7 +26,10 @@ impl Credentials {
     /// Reads the value of an Authorization header.
     ///
     /// Everything after the first colon is the password; without a colon it is empty, as git-annex reads it.
-    /// Errors: [`BadCredentials`].
+    ///
+    /// # Errors
+    ///
+    /// [`BadCredentials`].
     pub fn parse(value: &[u8]) -> Result<Self, BadCredentials> {
         let (scheme, rest) = value.split_at_checked(5).ok_or(BadCredentials)?;
         let encoded = rest.strip_prefix(b" ").ok_or(BadCredentials)?.trim_ascii();

@@ -106,7 +106,10 @@ impl BodyReader {
     /// Cuts the next piece of payload off the front of `bytes`, with the framing before it.
     ///
     /// `None` when the body is done (what is left of `bytes` belongs to the next request) or `bytes` are used up.
-    /// Errors: [`BadBody`] where the framing is wrong or beyond a limit.
+    ///
+    /// # Errors
+    ///
+    /// [`BadBody`] where the framing is wrong or beyond a limit.
     pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, BadBody> {
         loop {
             if self.payload_ahead() > 0 {
@@ -130,7 +133,11 @@ impl BodyReader {
 
     /// Moves the payload in `bytes` to their front, over the framing.
     ///
-    /// Where the body does not end in `bytes`, all of them are used. Errors: [`BadBody`].
+    /// Where the body does not end in `bytes`, all of them are used.
+    ///
+    /// # Errors
+    ///
+    /// [`BadBody`].
     pub fn compact(&mut self, bytes: &mut [u8]) -> Result<Compacted, BadBody> {
         let (mut payload, mut used) = (0, 0);
         while used < bytes.len() && !self.is_done() {

@@ -128,7 +128,11 @@ impl Refusal {
 
 /// Reads a head from the front of `bytes`: the head and its length, or `None` when its end has not arrived.
 ///
-/// Errors: [`Refusal`], as early as it is certain. Empty lines before the head are skipped, as RFC 9112 asks.
+/// Empty lines before the head are skipped, as RFC 9112 asks.
+///
+/// # Errors
+///
+/// [`Refusal`], as early as it is certain.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Refusal> {
     let window = &bytes[..bytes.len().min(LONGEST_HEAD)];
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];

@@ -60,7 +60,11 @@ impl Foreign {
 }
 
 impl Guard {
-    /// Whether the request of `head` may be looked at any further. Errors: [`Foreign`], for 403.
+    /// Whether the request of `head` may be looked at any further.
+    ///
+    /// # Errors
+    ///
+    /// [`Foreign`], for 403.
     pub fn admit(&self, head: &Head<'_>) -> Result<(), Foreign> {
         let asked = &head.origins;
         // All that changes something, and much that does not, is asked by POST.

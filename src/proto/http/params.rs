@@ -121,7 +121,11 @@ impl<'a> Params<'a> {
     }
 }
 
-/// A uuid, perhaps in brackets. Errors: git-annex's words for what is wrong with it.
+/// A uuid, perhaps in brackets.
+///
+/// # Errors
+///
+/// Git-annex's words for what is wrong with it.
 pub fn uuid(value: &[u8]) -> Result<Uuid, &'static str> {
     let bytes = unwrapped(Cow::Borrowed(value)).map_err(|NotBase64| base64_error())?;
     if bytes.is_empty() {

@@ -43,7 +43,11 @@ pub fn decode(raw: &[u8], plus: bool) -> Cow<'_, [u8]> {
 
 /// Takes a value out of its brackets: `[Zm9v]` is `foo`; anything not in brackets is itself.
 ///
-/// Errors: [`NotBase64`]. Padding may be there or not.
+/// Padding may be there or not.
+///
+/// # Errors
+///
+/// [`NotBase64`].
 pub fn unwrapped(value: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, NotBase64> {
     match value.as_ref() {
         [b'[', inner @ .., b']'] => FORGIVING.decode(inner).map(Cow::Owned).map_err(|_| NotBase64),

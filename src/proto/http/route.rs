@@ -158,7 +158,11 @@ impl Reject {
     }
 }
 
-/// Reads the call out of a head. Errors: [`Reject`]; its connection may be kept.
+/// Reads the call out of a head.
+///
+/// # Errors
+///
+/// [`Reject`]; its connection may be kept.
 pub fn route<'a>(head: &Head<'a>) -> Result<Call<'a>, Reject> {
     let path = Path::split(head.path).ok_or(Reject::NOT_FOUND)?;
     let uuid = uuid(&decode(path.uuid, false)).map_err(Reject::bad)?;

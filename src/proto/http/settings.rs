@@ -71,7 +71,9 @@ const PERMISSIONS: &str = "GIT_ANNEX_P2PHTTP_PERMISSIONS_";
 /// Who may do what, by `flags` and the environment `variables`: `GIT_ANNEX_P2PHTTP_PASSWORD_alice=...` makes a user, and
 /// `GIT_ANNEX_P2PHTTP_PERMISSIONS_alice=readonly` or `appendonly` limits it.
 ///
-/// Errors: [`Misfit`], where something makes no sense or changes nothing.
+/// # Errors
+///
+/// [`Misfit`], where something makes no sense or changes nothing.
 pub fn access<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     flags: Flags,
     variables: impl IntoIterator<Item = (N, V)>,

@@ -166,8 +166,11 @@ impl Client {
 
     /// Asks for something.
     ///
-    /// A name of a file that is too long for a line is left out, since it is for information only. Errors: [`Misuse`] unless
-    /// [idle](Self::is_idle).
+    /// A name of a file that is too long for a line is left out, since it is for information only.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] unless [idle](Self::is_idle).
     pub fn ask(&mut self, request: &Request) -> Result<(), Misuse> {
         if self.state != State::Idle {
             return Err(Misuse);
@@ -186,7 +189,11 @@ impl Client {
         Ok(())
     }
 
-    /// After [`Answer::PutFrom`]: `len` bytes of content follow the output. Errors: [`Misuse`].
+    /// After [`Answer::PutFrom`]: `len` bytes of content follow the output.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`].
     pub fn data(&mut self, len: u64) -> Result<(), Misuse> {
         self.step(State::Offered, State::Sending)?;
         Message::Data(count(len)).write(&mut self.output);
@@ -195,8 +202,10 @@ impl Client {
 
     /// All bytes that [`data`](Self::data) announced are on their way; are they the content?
     ///
-    /// Errors: [`Misuse`], also where the version has no word for `valid` being false: then only closing the connection
-    /// short of the end says so.
+    /// # Errors
+    ///
+    /// [`Misuse`], also where the version has no word for `valid` being false: then only closing the connection short
+    /// of the end says so.
     pub fn sent(&mut self, valid: bool) -> Result<(), Misuse> {
         if !valid && !self.version.tells_validity() {
             return Err(Misuse);
@@ -209,7 +218,11 @@ impl Client {
         Ok(())
     }
 
-    /// After [`Answer::PutFrom`]: the content got there by another way. Errors: [`Misuse`], also before version 4.
+    /// After [`Answer::PutFrom`]: the content got there by another way.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`], also before version 4.
     pub fn data_present(&mut self) -> Result<(), Misuse> {
         if !self.version.has_data_present() {
             return Err(Misuse);
@@ -219,7 +232,11 @@ impl Client {
         Ok(())
     }
 
-    /// After [`Answer::Judged`]: was the content taken? Nothing answers this. Errors: [`Misuse`].
+    /// After [`Answer::Judged`]: was the content taken? Nothing answers this.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`].
     pub fn got(&mut self, taken: bool) -> Result<(), Misuse> {
         self.step(State::Got, State::Idle)?;
         let message = if taken { Message::Success(None) } else { Message::Failure(None) };
@@ -227,7 +244,11 @@ impl Client {
         Ok(())
     }
 
-    /// Lets go of the lock. Nothing answers this. Errors: [`Misuse`].
+    /// Lets go of the lock. Nothing answers this.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`].
     pub fn unlock(&mut self) -> Result<(), Misuse> {
         self.step(State::Locked, State::Idle)?;
         Message::UnlockContent.write(&mut self.output);
@@ -256,7 +277,9 @@ impl Client {
 
     /// The next thing the server says, or `None` until more bytes arrive.
     ///
-    /// Errors: [`Broken`]; the connection is of no more use.
+    /// # Errors
+    ///
+    /// [`Broken`]; the connection is of no more use.
     pub fn next_answer(&mut self) -> Result<Option<Answer>, Broken> {
         loop {
             match self.state {

@@ -160,7 +160,9 @@ impl Server {
 
     /// Answers what was asked.
     ///
-    /// Errors: [`Misuse`]; the request then still waits, and nothing was written.
+    /// # Errors
+    ///
+    /// [`Misuse`]; the request then still waits, and nothing was written.
     pub fn reply(&mut self, reply: Reply) -> Result<(), Misuse> {
         let State::Asked(ask) = self.state else { return Err(Misuse) };
         let (message, next) = match (ask, reply) {
@@ -184,7 +186,9 @@ impl Server {
     /// All bytes of [`Reply::Data`] are on their way, and whether they are the content. Where there were less than that
     /// to send, closing the connection is the only way out.
     ///
-    /// Errors: [`Misuse`] when nothing was being sent.
+    /// # Errors
+    ///
+    /// [`Misuse`] when nothing was being sent.
     pub fn sent(&mut self, valid: bool) -> Result<(), Misuse> {
         if self.state != State::Sending {
             return Err(Misuse);

@@ -179,7 +179,9 @@ impl Session {
 
     /// Ends the request that runs on `job`.
     ///
-    /// Errors: see [`Misuse`]; the request then still runs, and nothing was written.
+    /// # Errors
+    ///
+    /// See [`Misuse`]; the request then still runs, and nothing was written.
     pub fn reply(&mut self, job: Job, reply: Reply) -> Result<(), Misuse> {
         let running = self.running(job)?;
         if running.is_waiting() {
@@ -195,7 +197,9 @@ impl Session {
 
     /// Asks git-annex something on behalf of the request that runs on `job`; one [`Event::Answer`] follows.
     ///
-    /// Errors: see [`Misuse`]; nothing was written, and no answer comes.
+    /// # Errors
+    ///
+    /// See [`Misuse`]; nothing was written, and no answer comes.
     pub fn ask(&mut self, job: Job, query: Query) -> Result<(), Misuse> {
         let running = self.running(job)?;
         if running.is_waiting() {
@@ -212,7 +216,9 @@ impl Session {
 
     /// Tells git-annex something on behalf of the request that runs on `job`; there is no answer.
     ///
-    /// Errors: see [`Misuse`]; nothing was written.
+    /// # Errors
+    ///
+    /// See [`Misuse`]; nothing was written.
     pub fn tell(&mut self, job: Job, note: Note) -> Result<(), Misuse> {
         if matches!(note, Note::Progress(_)) && !self.running(job)?.is_transfer() {
             return Err(Misuse::NotATransfer);

@@ -61,7 +61,10 @@ impl std::error::Error for ActivationError {}
 /// The sockets that came with LISTEN_PID and LISTEN_FDS; none where these are not set or meant for another process.
 ///
 /// Each is a duplicate of the descriptor that was inherited, which itself stays open for the life of the process.
-/// Errors: [`ActivationError`].
+///
+/// # Errors
+///
+/// [`ActivationError`].
 pub fn sockets(listen_pid: Option<&OsStr>, listen_fds: Option<&OsStr>) -> Result<Vec<Listener>, ActivationError> {
     match count(getpid().as_raw_nonzero().get(), listen_pid, listen_fds)? {
         0 => Ok(Vec::new()),
@@ -114,7 +117,11 @@ fn listener(fd: OwnedFd) -> io::Result<Option<Listener>> {
 pub struct Notifier(Option<(UnixDatagram, SocketAddr)>);
 
 impl Notifier {
-    /// For the value of NOTIFY_SOCKET: a path, or `@` and an abstract name. Errors: what the system says of the name.
+    /// For the value of NOTIFY_SOCKET: a path, or `@` and an abstract name.
+    ///
+    /// # Errors
+    ///
+    /// What the system says of the name.
     pub fn new(notify_socket: Option<&OsStr>) -> io::Result<Self> {
         let address = match notify_socket.map(OsStrExt::as_bytes) {
             None | Some([]) => return Ok(Self(None)),
@@ -127,7 +134,11 @@ impl Notifier {
         Ok(Self(Some((socket, address))))
     }
 
-    /// Requests are served from now on; also said when a reload is over. Errors: what the socket says.
+    /// Requests are served from now on; also said when a reload is over.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says.
     pub fn ready(&self) -> io::Result<()> {
         self.say(b"READY=1")
     }

@@ -42,7 +42,11 @@ impl fmt::Display for TlsError {
 impl std::error::Error for TlsError {}
 
 impl Tls {
-    /// Reads the files. Errors: [`TlsError`].
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`].
     pub fn new(files: TlsFiles) -> Result<Self, TlsError> {
         let current = Mutex::new(load(&files)?);
         Ok(Self { files, current })
@@ -56,7 +60,9 @@ impl Tls {
 
     /// Reads the files again; connections that exist keep what they began with.
     ///
-    /// Errors: [`TlsError`], and then nothing changes: a renewal that was caught halfway must not stop the server.
+    /// # Errors
+    ///
+    /// [`TlsError`], and then nothing changes: a renewal that was caught halfway must not stop the server.
     pub fn reload(&self) -> Result<(), TlsError> {
         let fresh = load(&self.files)?;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = fresh;

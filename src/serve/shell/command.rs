@@ -139,7 +139,11 @@ impl Permit {
         }
     }
 
-    /// Looks at the names of all variables. Errors: one of them is like those that are read, and is none of them.
+    /// Looks at the names of all variables.
+    ///
+    /// # Errors
+    ///
+    /// One of them is like those that are read, and is none of them.
     pub fn check(names: impl IntoIterator<Item = OsString>) -> Result<(), Refusal> {
         let ours = |name: &OsString| {
             let start = name.as_bytes().get(..PREFIX.len());
@@ -154,7 +158,9 @@ impl Permit {
 
     /// Reads the arguments, without the program's own name.
     ///
-    /// Errors: [`Refusal`], where nothing is to be done but to say so.
+    /// # Errors
+    ///
+    /// [`Refusal`], where nothing is to be done but to say so.
     pub fn parse(&self, arguments: &[Vec<u8>]) -> Result<Command, Refusal> {
         match arguments {
             [flag, line] if flag == b"-c" => self.parse_line(line),

@@ -21,16 +21,32 @@ pub use host::LocalHost;
 
 /// Who knows repositories. Errors are one line for people, without secrets.
 pub trait Host {
-    /// Looks at the repository in `directory`. Errors: there is none, or it cannot be read.
+    /// Looks at the repository in `directory`.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it cannot be read.
     fn open(&self, directory: &Path) -> Result<RepoInfo, String>;
 
-    /// Makes it one of git-annex's: gives it a uuid, which is returned. Errors: it could not be.
+    /// Makes it one of git-annex's: gives it a uuid, which is returned.
+    ///
+    /// # Errors
+    ///
+    /// It could not be.
     fn initialise(&self, directory: &Path) -> Result<Uuid, String>;
 
-    /// Whether the content is there. Errors: could not tell.
+    /// Whether the content is there.
+    ///
+    /// # Errors
+    ///
+    /// Could not tell.
     fn is_present(&self, directory: &Path, key: &Key) -> Result<bool, String>;
 
-    /// Removes the content, whatever other copies there are. Errors: it is still there, or could not tell.
+    /// Removes the content, whatever other copies there are.
+    ///
+    /// # Errors
+    ///
+    /// It is still there, or could not tell.
     fn drop_key(&self, directory: &Path, key: &Key) -> Result<(), String>;
 
     /// Serves it over stdin and stdout, to the end.

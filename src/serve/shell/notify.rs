@@ -15,7 +15,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Says READY, and then `CHANGED SHA...` each time refs in `git_dir` change, with their new values, until `input` ends.
 /// Deleted refs are not told.
 ///
-/// Errors: the output cannot be written, or the refs cannot be read.
+/// # Errors
+///
+/// The output cannot be written, or the refs cannot be read.
 pub fn run(git_dir: &Path, input: &impl AsFd, output: &mut dyn Write) -> io::Result<()> {
     let mut known = Refs::read(git_dir)?;
     output.write_all(b"READY\n")?;

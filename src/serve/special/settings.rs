@@ -30,7 +30,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads them from the environment. Errors: a value makes no sense, in a sentence that names it.
+    /// Reads them from the environment.
+    ///
+    /// # Errors
+    ///
+    /// A value makes no sense, in a sentence that names it.
     pub fn from_env(env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, String> {
         let text = |name: &str| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
         let flag = |name: &str, default| match text(name).as_deref() {

@@ -27,7 +27,11 @@ impl FileBlocks {
         Self { file: DataFile::new(Arc::clone(&from.file)), at: from.at, end: from.at + from.len, budget, lease }
     }
 
-    /// The next block; `None` at the end. Errors: `UnexpectedEof` where the file ends early.
+    /// The next block; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` where the file ends early.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
         if self.at == self.end {
             return Ok(None);
@@ -63,8 +67,10 @@ impl<'a> SocketBlocks<'a> {
 
     /// Fills `block` as far as there are bytes; an empty block means the end.
     ///
-    /// Errors: `UnexpectedEof` where the peer closes early, `TimedOut` where it sends nothing for a while. What was read
-    /// before the error is in the block.
+    /// # Errors
+    ///
+    /// `UnexpectedEof` where the peer closes early, `TimedOut` where it sends nothing for a while. What was read before
+    /// the error is in the block.
     pub async fn fill(&mut self, block: &mut Block) -> io::Result<()> {
         while self.left > 0 && !block.is_full() {
             let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(block.spare().len());
@@ -94,7 +100,11 @@ impl<'a> SocketBlocks<'a> {
 
 const FLAGS: rustix::net::RecvFlags = rustix::net::RecvFlags::empty();
 
-/// Sends all of `bytes`. Errors: `TimedOut` where the peer takes nothing for `idle`.
+/// Sends all of `bytes`.
+///
+/// # Errors
+///
+/// `TimedOut` where the peer takes nothing for `idle`.
 pub async fn send(mut bytes: Bytes, to: &impl Plain, idle: Duration) -> io::Result<()> {
     while !bytes.is_empty() {
         let n = within(idle, to.when(Interest::WRITABLE, || Ok(rustix::io::write(to, &bytes)?))).await?;

@@ -16,7 +16,9 @@ const STEP: usize = 16 << 20;
 
 /// Copies all of `from` into `to` at `at`, on a pool thread. Dropping the future stops the copy within a step.
 ///
-/// Errors: `UnexpectedEof` where the source ends early.
+/// # Errors
+///
+/// `UnexpectedEof` where the source ends early.
 pub async fn copy_range(from: &FileSource, to: &Arc<File>, at: u64, meter: &Meter) -> io::Result<()> {
     let (from, to, meter) = (from.clone(), Arc::clone(to), meter.clone());
     let stop = Arc::new(AtomicBool::new(false));

@@ -11,7 +11,11 @@ use crate::pump::{FileSource, Meter};
 /// Most bytes one call moves, so that other tasks of the thread get their turn.
 const STEP: usize = 1 << 20;
 
-/// Sends all of `from`. Errors: `UnexpectedEof` where the file ends early, `TimedOut` where the peer takes nothing for `idle`.
+/// Sends all of `from`.
+///
+/// # Errors
+///
+/// `UnexpectedEof` where the file ends early, `TimedOut` where the peer takes nothing for `idle`.
 pub async fn sendfile(from: &FileSource, to: &impl Plain, meter: &Meter, idle: Duration) -> io::Result<()> {
     let mut at = from.at;
     let end = from.at + from.len;

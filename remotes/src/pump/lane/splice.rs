@@ -32,8 +32,10 @@ impl std::error::Error for Broken {}
 
 /// Moves the next `len` bytes of `from` to `to` through an empty `pipe`.
 ///
-/// Errors: `UnexpectedEof` of the source where it ends early, `TimedOut` where either side does nothing for its time. The
-/// pipe then holds bytes of a broken transfer and must not be used again.
+/// # Errors
+///
+/// `UnexpectedEof` of the source where it ends early, `TimedOut` where either side does nothing for its time. The pipe
+/// then holds bytes of a broken transfer and must not be used again.
 pub async fn relay(
     from: &impl Plain,
     to: &impl Plain,

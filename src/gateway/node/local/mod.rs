@@ -116,8 +116,12 @@ impl Served {
         }
     }
 
-    /// Bytes of the content of `key` that are here from an upload that was broken off; `None` where all of it is here for
-    /// good. Failures: those of [`put`](Self::put).
+    /// Bytes of the content of `key` that are here from an upload that was broken off; `None` where all of it is here
+    /// for good.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`put`](Self::put).
     pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
         self.recordable(key)?;
         let (content, key, known) = (self.content.clone(), key.clone(), key.clone());
@@ -135,7 +139,9 @@ impl Served {
     /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`] is not past it. Content
     /// that is not here is removed.
     ///
-    /// Failures: of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
+    /// # Errors
+    ///
+    /// Of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
     pub async fn remove(self: &Arc<Self>, key: &Key, before: Option<i64>, means: &Means) -> Result<(), Failure> {
         let until = until(before);
         if !until.is_over() {

@@ -201,7 +201,9 @@ impl Special {
     /// Makes it hold the tree that its branch is at now. Waits up to `limit` for others who export to it; `None` where they
     /// are still at it then, or where it follows no branch.
     ///
-    /// Failures: it does not hold all of it yet; the next call goes on with it.
+    /// # Errors
+    ///
+    /// It does not hold all of it yet; the next call goes on with it.
     pub async fn export(&self, limit: Duration) -> Result<Option<Exported>, Failure> {
         self.writable()?;
         match &self.tree {

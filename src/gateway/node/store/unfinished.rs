@@ -70,7 +70,9 @@ pub enum Fate {
 /// Goes through all unfinished uploads of `repository`, and undoes those that are old enough. Blocks for as long as it takes
 /// to read and remove small files; each store is given up after `context.idle` without an answer.
 ///
-/// Errors: what is remembered, or which remotes there are, cannot be read.
+/// # Errors
+///
+/// What is remembered, or which remotes there are, cannot be read.
 pub async fn sweep(
     repository: &Repository,
     how: Sweep,

@@ -21,7 +21,11 @@ pub enum PutOffset {
     AlreadyHave(Vec<Uuid>),
 }
 
-/// `{"present":true}`. Errors: [`BadAnswer`].
+/// `{"present":true}`.
+///
+/// # Errors
+///
+/// [`BadAnswer`].
 pub fn present(body: &[u8]) -> Result<bool, BadAnswer> {
     #[derive(Deserialize)]
     struct Answer {
@@ -30,7 +34,11 @@ pub fn present(body: &[u8]) -> Result<bool, BadAnswer> {
     read(body).map(|Answer { present }| present)
 }
 
-/// `{"plusuuids":[],"stored":true}`: whether it is stored, and in which others. Errors: [`BadAnswer`].
+/// `{"plusuuids":[],"stored":true}`: whether it is stored, and in which others.
+///
+/// # Errors
+///
+/// [`BadAnswer`].
 pub fn stored(body: &[u8]) -> Result<(bool, Vec<Uuid>), BadAnswer> {
     #[derive(Deserialize)]
     struct Answer {
@@ -41,7 +49,11 @@ pub fn stored(body: &[u8]) -> Result<(bool, Vec<Uuid>), BadAnswer> {
     read(body).map(|Answer { stored, plusuuids }| (stored, uuids(&plusuuids)))
 }
 
-/// `{"plusuuids":[],"removed":true}`. Errors: [`BadAnswer`].
+/// `{"plusuuids":[],"removed":true}`.
+///
+/// # Errors
+///
+/// [`BadAnswer`].
 pub fn removed(body: &[u8]) -> Result<bool, BadAnswer> {
     #[derive(Deserialize)]
     struct Answer {
@@ -50,7 +62,11 @@ pub fn removed(body: &[u8]) -> Result<bool, BadAnswer> {
     read(body).map(|Answer { removed }| removed)
 }
 
-/// `{"offset":0}` or `{"alreadyhave":true,"plusuuids":[]}`. Errors: [`BadAnswer`].
+/// `{"offset":0}` or `{"alreadyhave":true,"plusuuids":[]}`.
+///
+/// # Errors
+///
+/// [`BadAnswer`].
 pub fn put_offset(body: &[u8]) -> Result<PutOffset, BadAnswer> {
     #[derive(Deserialize)]
     struct Answer {
@@ -67,7 +83,11 @@ pub fn put_offset(body: &[u8]) -> Result<PutOffset, BadAnswer> {
     }
 }
 
-/// `{"timestamp":1998}`, in seconds. Errors: [`BadAnswer`].
+/// `{"timestamp":1998}`, in seconds.
+///
+/// # Errors
+///
+/// [`BadAnswer`].
 pub fn timestamp(body: &[u8]) -> Result<u64, BadAnswer> {
     #[derive(Deserialize)]
     struct Answer {
@@ -76,7 +96,11 @@ pub fn timestamp(body: &[u8]) -> Result<u64, BadAnswer> {
     read(body).map(|Answer { timestamp }| timestamp)
 }
 
-/// `{"locked":true,"lockid":"..."}`: the name of the lock, none where it is not locked. Errors: [`BadAnswer`].
+/// `{"locked":true,"lockid":"..."}`: the name of the lock, none where it is not locked.
+///
+/// # Errors
+///
+/// [`BadAnswer`].
 pub fn locked(body: &[u8]) -> Result<Option<Vec<u8>>, BadAnswer> {
     #[derive(Deserialize)]
     struct Answer {

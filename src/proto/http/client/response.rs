@@ -29,7 +29,11 @@ pub struct BadHead(pub &'static str);
 
 /// Reads the head at the front of `bytes`; `None` where it is not complete yet, else the head and its length in bytes.
 ///
-/// Interim answers (100 to 199) come out as they are: the next head follows them. Errors: [`BadHead`].
+/// Interim answers (100 to 199) come out as they are: the next head follows them.
+///
+/// # Errors
+///
+/// [`BadHead`].
 pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
