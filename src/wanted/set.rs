@@ -10,6 +10,9 @@ pub(in crate::wanted) struct Set {
 
 type Class = fn(&u8) -> bool;
 
+/// What stands between `[:` and `:]` may have so many characters with the latter, or it is no name.
+const LONGEST_NAME: usize = 64;
+
 /// The classes there are; what is not among them is the class of nothing. Of ASCII alone. Source: recorded.
 const CLASSES: &[(&str, Class)] = &[
     ("alnum", u8::is_ascii_alphanumeric),
@@ -60,7 +63,9 @@ impl Set {
     fn named(&mut self, text: &[u32]) -> Option<usize> {
         let (open, mark) = (*text.first()?, *text.get(1)?);
         let mark = char::from_u32(mark).filter(|mark| open == u32::from('[') && matches!(mark, ':' | '=' | '.'))?;
-        let end = text[2..].windows(2).position(|pair| *pair == [u32::from(mark), u32::from(']')])?;
+        // No further than that: a glob may be long, and begin many of them.
+        let near = &text[2..text.len().min(2 + LONGEST_NAME)];
+        let end = near.windows(2).position(|pair| *pair == [u32::from(mark), u32::from(']')])?;
         let name = &text[2..2 + end];
         if name.is_empty() || name.contains(&u32::from(']')) {
             return None;
