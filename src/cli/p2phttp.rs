@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::gateway::Place;
+use crate::gateway::Roots;
 use crate::proto::http::settings::{Flags, access};
 use crate::serve::conn::tls::TlsFiles;
 use crate::serve::http::{self, Bind, LogFormat, Options};
@@ -143,12 +143,12 @@ fn options(args: P2pHttp) -> Result<Options, String> {
     };
     let access = access(flags, variables).map_err(|e| e.to_string())?;
     let place = if args.directory.is_empty() {
-        Place::Repository(std::env::current_dir().map_err(|e| format!("the current directory: {e}"))?)
+        Roots::Repository(std::env::current_dir().map_err(|e| format!("the current directory: {e}"))?)
     } else {
         if let Some(missing) = args.directory.iter().find(|path| !path.is_dir()) {
             return Err(format!("--directory {}: there is no such directory", missing.display()));
         }
-        Place::Directories(args.directory)
+        Roots::Directories(args.directory)
     };
     let tls = args.certfile.zip(args.privatekeyfile);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Served;
+use super::LocalRepository;
 use super::walk::{Real, Sighting, walk};
 use crate::name::Uuid;
 
@@ -56,10 +56,10 @@ impl Catalogue {
     /// what repositories are proxies for, since one of them may take its time to tell. Blocks.
     pub(super) fn of(directories: &[PathBuf], before: Option<&Self>, early: impl FnOnce(Self)) -> Self {
         let sightings: Vec<Vec<Sighting>> = directories.iter().map(|directory| walk(directory)).collect();
-        let mut opened: HashMap<PathBuf, Option<Served>> = HashMap::new();
+        let mut opened: HashMap<PathBuf, Option<LocalRepository>> = HashMap::new();
         for sighting in sightings.iter().flatten() {
             let path = &sighting.real.path;
-            opened.entry(path.clone()).or_insert_with(|| Served::open(path).ok());
+            opened.entry(path.clone()).or_insert_with(|| LocalRepository::open(path).ok());
         }
         let grounds = Grounds::of(&opened);
         let mut catalogue = Self::default();
@@ -98,7 +98,7 @@ impl Catalogue {
     }
 
     /// What `served` is a proxy for. Its own repository is asked before those that are proxies for it.
-    fn learn(&mut self, served: &Served, listed: &Arc<Listed>) {
+    fn learn(&mut self, served: &LocalRepository, listed: &Arc<Listed>) {
         // What cannot be told now is looked at again in the next walk.
         for uuid in served.proxied_uuids().unwrap_or_default() {
             self.by_uuid
@@ -140,7 +140,7 @@ impl Known {
 
 impl Listed {
     /// Whether `served`, opened from its path, is what was found there.
-    pub(super) fn is(&self, served: &Served) -> bool {
+    pub(super) fn is(&self, served: &LocalRepository) -> bool {
         self.identity.as_ref() == Some(&Identity::of(served))
     }
 
@@ -151,7 +151,7 @@ impl Listed {
 }
 
 impl Identity {
-    fn of(served: &Served) -> Self {
+    fn of(served: &LocalRepository) -> Self {
         let repository = served.repository();
         Self {
             git_dir: repository.git_dir().to_path_buf(),
@@ -166,7 +166,7 @@ impl Identity {
 struct Grounds(HashMap<PathBuf, HashSet<PathBuf>>);
 
 impl Grounds {
-    fn of(opened: &HashMap<PathBuf, Option<Served>>) -> Self {
+    fn of(opened: &HashMap<PathBuf, Option<LocalRepository>>) -> Self {
         let mut grounds = Self::default();
         for (path, served) in opened {
             match served {
@@ -190,7 +190,7 @@ impl Grounds {
     }
 
     /// The repository that `real` lies in, or a link to it, or what is its own.
-    fn within(&self, real: &Real, served: Option<&Served>) -> Option<&Path> {
+    fn within(&self, real: &Real, served: Option<&LocalRepository>) -> Option<&Path> {
         if let Some(ground) = real.links.iter().find_map(|link| self.around(link.ancestors(), None)) {
             return Some(ground);
         }

@@ -29,7 +29,7 @@ pub struct Commands {
     stop: Option<String>,
     cwd: PathBuf,
     lock: PathBuf,
-    /// Held while one of the commands runs. The lock is there from the start on.
+    /// HeldLock while one of the commands runs. The lock is there from the start on.
     started: Arc<tokio::sync::Mutex<Option<LockFile>>>,
     users: Mutex<Users>,
 }

@@ -7,7 +7,7 @@ use crate::annex::content::ContentLock;
 use crate::peer::PeerLock;
 
 /// A lock, held until it is dropped.
-pub enum Held {
+pub enum HeldLock {
     /// On content in a repository on this computer.
     Content(ContentLock),
     /// In a repository elsewhere. The task that holds it ends with this, or when the repository lets go of it.
@@ -18,7 +18,7 @@ pub enum Held {
         held: watch::Receiver<()>,
     },
     /// On a remote that is in use for as long.
-    InUse(Box<Held>, InUse),
+    InUse(Box<HeldLock>, InUse),
 }
 
 /// Nobody is to be told: content stays locked for its time.
@@ -27,7 +27,7 @@ pub struct Leave;
 /// Tells when a lock that rests on something else is lost.
 pub struct Lost(Option<watch::Receiver<()>>);
 
-impl Held {
+impl HeldLock {
     /// Holds `lock` by a task of this thread, so that whoever lets go of it may be on another.
     pub(super) fn elsewhere(mut lock: PeerLock) -> Self {
         let (let_go, told) = oneshot::channel::<Leave>();

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Failure, Held, Lost, timestamp};
+use super::{Failure, HeldLock, Lost, timestamp};
 
 /// How long content stays locked after the client is gone, in seconds. Source: the P2P protocol, LOCKCONTENT.
 pub const RETENTION: u64 = 600;
@@ -16,36 +16,36 @@ const MOST_KEEPERS: usize = 4;
 
 /// The name of a lock: a random uuid, which only its client knows.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct LeaseId([u8; 36]);
+pub struct LockId([u8; 36]);
 
 /// All locks that clients hold. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Leases(Arc<Mutex<Table>>);
+pub struct ClientLocks(Arc<Mutex<Table>>);
 
 #[derive(Default)]
 struct Table {
     limit: usize,
-    leases: HashMap<LeaseId, Lease>,
+    locks: HashMap<LockId, ClientLock>,
 }
 
-struct Lease {
-    lock: Held,
+struct ClientLock {
+    lock: HeldLock,
     /// When it lapses, on the clock of [`timestamp`].
     until: u64,
     /// Connections that keep it now.
     kept: usize,
 }
 
-impl Leases {
+impl ClientLocks {
     /// At most `limit` locks at a time.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(Table { limit, leases: HashMap::new() })))
+        Self(Arc::new(Mutex::new(Table { limit, locks: HashMap::new() })))
     }
 
     /// Whether there is room for another. Asked before content is locked, so that a full table locks nothing.
     pub fn check_room(&self) -> Result<(), Failure> {
         let table = self.table();
-        if table.leases.len() < table.limit { Ok(()) } else { Err(Failure::busy("too many locks are held")) }
+        if table.locks.len() < table.limit { Ok(()) } else { Err(Failure::busy("too many locks are held")) }
     }
 
     /// Holds `lock` for its client.
@@ -53,59 +53,59 @@ impl Leases {
     /// # Errors
     ///
     /// `Busy` where there is no room; with the lock, since letting go of it touches files.
-    pub fn add(&self, lock: Held) -> Result<LeaseId, Box<(Failure, Held)>> {
-        let id = match LeaseId::random() {
+    pub fn add(&self, lock: HeldLock) -> Result<LockId, Box<(Failure, HeldLock)>> {
+        let id = match LockId::random() {
             Ok(id) => id,
             Err(failure) => return Err(Box::new((failure, lock))),
         };
         let mut table = self.table();
-        if table.leases.len() >= table.limit {
+        if table.locks.len() >= table.limit {
             return Err(Box::new((Failure::busy("too many locks are held"), lock)));
         }
-        table.leases.insert(id.clone(), Lease { lock, until: timestamp() + RETENTION, kept: 0 });
+        table.locks.insert(id.clone(), ClientLock { lock, until: timestamp() + RETENTION, kept: 0 });
         Ok(id)
     }
 
     /// A connection keeps the lock from now on, and is told when it is lost. `None` where there is no such lock, or none any
     /// more, or as many keep it as ever need to.
-    pub fn keep(&self, id: &LeaseId) -> Option<Lost> {
+    pub fn keep(&self, id: &LockId) -> Option<Lost> {
         let mut table = self.table();
-        let lease = table.leases.get_mut(id)?;
-        let lost = lease.lock.lost();
+        let lock = table.locks.get_mut(id)?;
+        let lost = lock.lock.lost();
         if lost.is_so() {
-            table.leases.remove(id);
+            table.locks.remove(id);
             return None;
         }
-        if lease.kept >= MOST_KEEPERS {
+        if lock.kept >= MOST_KEEPERS {
             return None;
         }
-        lease.kept += 1;
+        lock.kept += 1;
         Some(lost)
     }
 
     /// That connection broke: the lock stays for its time.
-    pub fn leave(&self, id: &LeaseId) {
-        if let Some(lease) = self.table().leases.get_mut(id) {
-            lease.kept = lease.kept.saturating_sub(1);
-            lease.until = timestamp() + RETENTION;
+    pub fn leave(&self, id: &LockId) {
+        if let Some(lock) = self.table().locks.get_mut(id) {
+            lock.kept = lock.kept.saturating_sub(1);
+            lock.until = timestamp() + RETENTION;
         }
     }
 
     /// The client is done with the lock. Gives it out, since letting go of it touches files.
-    pub fn end(&self, id: &LeaseId) -> Option<Held> {
-        self.table().leases.remove(id).map(|lease| lease.lock)
+    pub fn end(&self, id: &LockId) -> Option<HeldLock> {
+        self.table().locks.remove(id).map(|lock| lock.lock)
     }
 
     /// The locks whose time is over, or that were lost, to be let go.
-    pub fn lapsed(&self) -> Vec<Held> {
+    pub fn lapsed(&self) -> Vec<HeldLock> {
         let now = timestamp();
-        let is_over = |lease: &Lease| lease.kept == 0 && (lease.until <= now || lease.lock.lost().is_so());
-        self.table().leases.extract_if(|_, lease| is_over(lease)).map(|(_, lease)| lease.lock).collect()
+        let is_over = |lock: &ClientLock| lock.kept == 0 && (lock.until <= now || lock.lock.lost().is_so());
+        self.table().locks.extract_if(|_, lock| is_over(lock)).map(|(_, lock)| lock.lock).collect()
     }
 
     /// How many locks there are.
     pub fn len(&self) -> usize {
-        self.table().leases.len()
+        self.table().locks.len()
     }
 
     /// Whether there are none.
@@ -115,8 +115,8 @@ impl Leases {
 
     /// The server ends: content stays locked for what remains of the ten minutes, as if it had been killed.
     pub fn abandon(&self) {
-        for (_, lease) in self.table().leases.drain() {
-            lease.lock.leave();
+        for (_, lock) in self.table().locks.drain() {
+            lock.lock.leave();
         }
     }
 
@@ -125,7 +125,7 @@ impl Leases {
     }
 }
 
-impl LeaseId {
+impl LockId {
     /// What a client sent. `None` where it is no name of a lock.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
@@ -159,10 +159,10 @@ impl LeaseId {
     }
 }
 
-impl fmt::Debug for LeaseId {
+impl fmt::Debug for LockId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Who knows it can end the lock.
-        f.write_str("LeaseId(REDACTED)")
+        f.write_str("LockId(REDACTED)")
     }
 }
 
@@ -172,19 +172,19 @@ mod tests {
 
     #[test]
     fn names_are_random_uuids() {
-        let (a, b) = (LeaseId::random().expect("random"), LeaseId::random().expect("random"));
+        let (a, b) = (LockId::random().expect("random"), LockId::random().expect("random"));
         assert!(a != b);
         let text = std::str::from_utf8(a.as_bytes()).expect("text");
         assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
         assert!(text[14..].starts_with('4') && matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
-        assert_eq!(LeaseId::parse(a.as_bytes()), Some(a));
-        assert!(LeaseId::parse(b"junk").is_none());
+        assert_eq!(LockId::parse(a.as_bytes()), Some(a));
+        assert!(LockId::parse(b"junk").is_none());
     }
 
     #[test]
     fn a_full_table_says_so_at_once() {
-        let leases = Leases::new(0);
-        assert_eq!(leases.check_room().expect_err("no room").kind(), crate::gateway::FailureKind::Busy);
-        assert!(leases.is_empty() && leases.lapsed().is_empty());
+        let locks = ClientLocks::new(0);
+        assert_eq!(locks.check_room().expect_err("no room").kind(), crate::gateway::FailureKind::Busy);
+        assert!(locks.is_empty() && locks.lapsed().is_empty());
     }
 }

@@ -21,14 +21,14 @@ mod walk;
 
 pub use crate::failure::{Failure, FailureKind};
 pub(crate) use crate::pool::{blocking, off_this_thread};
-pub use held::{Held, Lost};
-pub use locks::{LeaseId, Leases};
+pub use held::{HeldLock, Lost};
+pub use locks::{ClientLocks, LockId};
 pub use metrics::{Counter, Metrics};
-pub use node::{LocalUpload, Means, Neighbour, Node, PeerUpload, Served, Special, StoreUpload};
+pub use node::{Limits, LocalRepository, LocalUpload, Node, PeerNode, PeerUpload, StoreNode, StoreUpload};
 pub use pace::Pace;
 pub use proxied::Proxied;
 pub use receive::{Offer, Settled, Upload};
-pub use repositories::{Hub, Place, Unserved};
+pub use repositories::{Repositories, Roots, Unserved};
 pub use send::{Outgoing, Sent};
 pub use tree::{Damage, Damaged, Exported, Progress, Repaired};
 

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::commands::{AllCommands, Commands};
 use super::pace::Pace;
-use super::{Failure, Served, blocking};
+use super::{Failure, LocalRepository, blocking};
 use crate::annex::remote::{Remote, RemoteError, proxied, remotes_of as all_remotes};
 use crate::annex::repository::{Config, Repository};
 use crate::name::Uuid;
@@ -27,7 +27,7 @@ pub struct Proxied {
     /// What the repository calls it.
     pub name: String,
     /// Where it is; or why it cannot be reached through here.
-    pub(super) way: Result<Way, Failure>,
+    pub(super) way: Result<Target, Failure>,
     /// How fast content moves to it, and from it.
     pub(super) upload: Option<Arc<Pace>>,
     pub(super) download: Option<Arc<Pace>>,
@@ -36,17 +36,17 @@ pub struct Proxied {
 }
 
 /// Where a remote is.
-pub(super) enum Way {
-    Store(Arc<Shelf>),
+pub(super) enum Target {
+    Store(Arc<StoreTarget>),
     /// A repository on this computer.
-    Here(Arc<Served>),
+    Here(Arc<LocalRepository>),
     /// The same, which may be there only once its start command was run.
     Startable(PathBuf),
     Elsewhere(Arc<Location>),
 }
 
 /// A store, and whether it may be written to.
-pub(super) struct Shelf {
+pub(super) struct StoreTarget {
     pub(super) config: StoreConfig,
     /// Why nothing is stored or removed.
     pub(super) readonly: Option<String>,
@@ -133,12 +133,15 @@ impl PartialEq for State {
 
 impl Proxies {
     /// The remote `uuid`.
-    pub(super) async fn find(&self, home: &Arc<Served>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
+    pub(super) async fn find(&self, home: &Arc<LocalRepository>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
         Ok(self.now(home).await?.found.remotes.get(uuid).cloned())
     }
 
     /// What `annex.trashbin` names; the name alone where no remote has it. `None` where it is not set.
-    pub(super) async fn trashbin(&self, home: &Arc<Served>) -> Result<Option<Result<Arc<Proxied>, String>>, Failure> {
+    pub(super) async fn trashbin(
+        &self,
+        home: &Arc<LocalRepository>,
+    ) -> Result<Option<Result<Arc<Proxied>, String>>, Failure> {
         // Nothing else need be looked up, or can fail, for what is removed from a repository without one.
         if self.fresh.config(home).await?.value("annex.trashbin").is_none() {
             return Ok(None);
@@ -151,7 +154,7 @@ impl Proxies {
         &self.commands
     }
 
-    async fn now(&self, home: &Arc<Served>) -> Result<Arc<Table>, Failure> {
+    async fn now(&self, home: &Arc<LocalRepository>) -> Result<Arc<Table>, Failure> {
         let asked = Instant::now();
         let config = self.fresh.config(home).await?;
         let stamps = Stamps::of(home.repository());
@@ -164,7 +167,12 @@ impl Proxies {
     }
 
     /// What somebody found who began after `asked`, or who saw files as in `stamps`; looks where nobody has.
-    async fn look_once(&self, home: &Arc<Served>, stamps: &Stamps, asked: Instant) -> Result<Arc<Table>, Failure> {
+    async fn look_once(
+        &self,
+        home: &Arc<LocalRepository>,
+        stamps: &Stamps,
+        asked: Instant,
+    ) -> Result<Arc<Table>, Failure> {
         let mut turn = Arc::clone(&self.turn).lock_owned().await;
         let config = home.repository().settings();
         let is_same = |table: &Table| table.stamps == *stamps && Arc::ptr_eq(&table.state.config, &config);
@@ -237,7 +245,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Fresh {
     /// The configuration as it is now, but for what changed elsewhere in the last moment.
-    async fn config(&self, home: &Arc<Served>) -> Result<Arc<Config>, Failure> {
+    async fn config(&self, home: &Arc<LocalRepository>) -> Result<Arc<Config>, Failure> {
         let config = home.repository().settings();
         if config.is_own_stale() || self.is_stale_elsewhere(&config).await {
             let home = Arc::clone(home);
@@ -310,7 +318,7 @@ fn reach(
     tuned: bool,
     ssh: &Option<OsString>,
     is_started: bool,
-) -> Result<Way, Failure> {
+) -> Result<Target, Failure> {
     let name = String::from_utf8_lossy(&remote.name).into_owned();
     match resolve::destination(remote, resolve::environment) {
         // git-annex has the objects of such a tree in other directories there, and would not find ours.
@@ -323,10 +331,10 @@ fn reach(
                 None if config.writable => None,
                 None => Some(format!("remote {name} is read-only: it is annex-readonly")),
             };
-            Ok(Way::Store(Arc::new(Shelf { config, readonly, reserve })))
+            Ok(Target::Store(Arc::new(StoreTarget { config, readonly, reserve })))
         }
-        Ok(Destination::Git(GitPlace::Path(path))) if is_started => Ok(Way::Startable(path)),
-        Ok(Destination::Git(GitPlace::Path(path))) => open_here(&path, &remote.uuid).map(Way::Here),
+        Ok(Destination::Git(GitPlace::Path(path))) if is_started => Ok(Target::Startable(path)),
+        Ok(Destination::Git(GitPlace::Path(path))) => open_here(&path, &remote.uuid).map(Target::Here),
         Ok(Destination::Git(GitPlace::Url { url, shell, ssh_options })) => {
             let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let ways = SshWays {
@@ -335,7 +343,7 @@ fn reach(
                 program: SshProgram::choose(ssh.clone(), |name| std::env::var_os(name)),
             };
             match Location::parse(&url, ways) {
-                Some(location) => Ok(Way::Elsewhere(Arc::new(location))),
+                Some(location) => Ok(Target::Elsewhere(Arc::new(location))),
                 None => Err(Failure::refused(format!("remote {name} has an invalid url"))),
             }
         }
@@ -344,8 +352,8 @@ fn reach(
 }
 
 /// The repository `uuid` on this computer. Blocks.
-pub(super) fn open_here(path: &Path, uuid: &Uuid) -> Result<Arc<Served>, Failure> {
-    let served = Served::open(path).map_err(|e| Failure::internal(e.to_string()))?;
+pub(super) fn open_here(path: &Path, uuid: &Uuid) -> Result<Arc<LocalRepository>, Failure> {
+    let served = LocalRepository::open(path).map_err(|e| Failure::internal(e.to_string()))?;
     if served.uuid() != uuid {
         let words = format!("the repository in {} is {}, not {uuid}", path.display(), served.uuid());
         return Err(Failure::refused(words));

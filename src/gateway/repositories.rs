@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use super::catalogue::{Catalogue, Known, Listed};
 use super::rounds::Rounds;
 use super::walk::is_repository;
-use super::{Failure, Means, Node, Served, blocking};
+use super::{Failure, Limits, LocalRepository, Node, blocking};
 use crate::annex::repository::OpenError;
 use crate::name::Uuid;
 
 /// What is served.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum Roots {
     /// The repository at this path, and no other.
     Repository(PathBuf),
     /// Every repository below these directories.
@@ -35,8 +35,8 @@ pub enum Unserved {
 }
 
 /// All repositories that are served. Opened as they are asked for, and closed when nobody has asked for a while.
-pub struct Hub {
-    place: Place,
+pub struct Repositories {
+    roots: Roots,
     /// Those below directories.
     rounds: Arc<Rounds>,
     open: Mutex<HashMap<PathBuf, Open>>,
@@ -45,7 +45,7 @@ pub struct Hub {
 /// A repository that is open.
 #[derive(Clone)]
 struct Open {
-    served: Arc<Served>,
+    served: Arc<LocalRepository>,
     /// Device and number of its git directory.
     id: (u64, u64),
 }
@@ -59,25 +59,25 @@ const RESCAN_BEHIND: Duration = Duration::from_secs(15);
 /// Seconds after which a repository that nobody asks for is closed.
 const IDLE: u64 = 300;
 
-impl Hub {
+impl Repositories {
     /// Serves `place`. A single repository is opened now; below directories they are opened as they are asked for. Blocks.
-    pub fn open(place: Place) -> Result<Self, OpenError> {
+    pub fn open(roots: Roots) -> Result<Self, OpenError> {
         let (mut open, mut directories) = (HashMap::new(), Vec::new());
-        match &place {
-            Place::Repository(path) => {
-                open.insert(path.clone(), Open::new(Arc::new(Served::open(path)?)));
+        match &roots {
+            Roots::Repository(path) => {
+                open.insert(path.clone(), Open::new(Arc::new(LocalRepository::open(path)?)));
             }
-            Place::Directories(paths) => directories.clone_from(paths),
+            Roots::Directories(paths) => directories.clone_from(paths),
         }
-        Ok(Self { place, rounds: Rounds::new(directories), open: Mutex::new(open) })
+        Ok(Self { roots, rounds: Rounds::new(directories), open: Mutex::new(open) })
     }
 
     /// What is known as `uuid` at `prefix`, which is empty or begins with a slash: a repository, or what it is a proxy for.
     ///
     /// What is not known is looked for before it is said not to be there.
-    pub async fn find(self: &Arc<Self>, prefix: &[u8], uuid: &Uuid, means: &Means) -> Result<Node, Unserved> {
+    pub async fn find(self: &Arc<Self>, prefix: &[u8], uuid: &Uuid, means: &Limits) -> Result<Node, Unserved> {
         let asked = Instant::now();
-        if let Place::Repository(path) = &self.place {
+        if let Roots::Repository(path) = &self.roots {
             let served = if prefix.is_empty() { self.known(path) } else { None };
             let served = served.ok_or(Unserved::Unknown)?;
             return node(&served, uuid, means).await?.ok_or(Unserved::Unknown);
@@ -101,7 +101,7 @@ impl Hub {
 
     /// Looks through the directories, so that the first to ask need not wait for it.
     pub async fn explore(&self) {
-        if let Place::Directories(_) = &self.place {
+        if let Roots::Directories(_) = &self.roots {
             // Who asks waits for it too, and says what comes of it.
             let _ = self.rounds.since(Instant::now(), |_| false).await;
         }
@@ -114,9 +114,9 @@ impl Hub {
     ///
     /// The one repository that is served cannot be opened any more; the old one stays in use.
     pub fn reopen(&self) -> Result<(), OpenError> {
-        let fresh = match &self.place {
-            Place::Repository(path) => Some((path.clone(), Open::new(Arc::new(Served::open(path)?)))),
-            Place::Directories(_) => None,
+        let fresh = match &self.roots {
+            Roots::Repository(path) => Some((path.clone(), Open::new(Arc::new(LocalRepository::open(path)?)))),
+            Roots::Directories(_) => None,
         };
         let old = std::mem::replace(&mut *self.table(), fresh.into_iter().collect());
         for open in old.into_values() {
@@ -127,7 +127,7 @@ impl Hub {
     }
 
     /// The repositories that are open now.
-    pub fn opened(&self) -> Vec<Arc<Served>> {
+    pub fn opened(&self) -> Vec<Arc<LocalRepository>> {
         self.table().values().map(|open| Arc::clone(&open.served)).collect()
     }
 
@@ -138,7 +138,7 @@ impl Hub {
         let listed = catalogue.as_ref().map(|catalogue| catalogue.paths());
         let idle: Vec<_> = {
             let mut table = self.table();
-            let single = matches!(self.place, Place::Repository(_));
+            let single = matches!(self.roots, Roots::Repository(_));
             let idle = table.extract_if(|path, open| {
                 let gone = listed.as_ref().is_some_and(|listed| !listed.contains(path.as_path()));
                 !single && (gone || open.served.idle() > IDLE) && Arc::strong_count(&open.served) == 1
@@ -163,7 +163,7 @@ impl Hub {
         catalogue: &Catalogue,
         name: Option<&[u8]>,
         uuid: &Uuid,
-        means: &Means,
+        means: &Limits,
     ) -> Result<Option<Node>, Unserved> {
         let listed = match name {
             Some(name) => catalogue.named(name),
@@ -187,7 +187,7 @@ impl Hub {
     }
 
     /// What is listed, open; none where it is no longer what was found.
-    async fn at(self: &Arc<Self>, listed: &Arc<Listed>) -> Result<Option<Arc<Served>>, Unserved> {
+    async fn at(self: &Arc<Self>, listed: &Arc<Listed>) -> Result<Option<Arc<LocalRepository>>, Unserved> {
         let known = self.table().get(&listed.path).map(|open| (Arc::clone(&open.served), open.id));
         if let Some((served, id)) = known {
             // A repository that was taken away must not be served from what is left in memory.
@@ -196,16 +196,16 @@ impl Hub {
             }
             self.forget(&served);
         }
-        let (hub, listed) = (Arc::clone(self), Arc::clone(listed));
-        blocking(move || hub.open_listed(&listed)).await.map_err(Unserved::Broken)?
+        let (repositories, listed) = (Arc::clone(self), Arc::clone(listed));
+        blocking(move || repositories.open_listed(&listed)).await.map_err(Unserved::Broken)?
     }
 
     /// Blocks.
-    fn open_listed(&self, listed: &Listed) -> Result<Option<Arc<Served>>, Unserved> {
+    fn open_listed(&self, listed: &Listed) -> Result<Option<Arc<LocalRepository>>, Unserved> {
         if !is_repository(&listed.path) {
             return Ok(None);
         }
-        let served = Served::open(&listed.path);
+        let served = LocalRepository::open(&listed.path);
         // What could not be opened when it was looked at may be anything now.
         let served = match served {
             Ok(served) if listed.is(&served) => Open::new(Arc::new(served)),
@@ -223,11 +223,11 @@ impl Hub {
         Ok(Some(shared.served))
     }
 
-    fn known(&self, path: &Path) -> Option<Arc<Served>> {
+    fn known(&self, path: &Path) -> Option<Arc<LocalRepository>> {
         self.table().get(path).map(|open| Arc::clone(&open.served))
     }
 
-    fn forget(&self, served: &Arc<Served>) {
+    fn forget(&self, served: &Arc<LocalRepository>) {
         let gone: Vec<_> = self.table().extract_if(|_, open| Arc::ptr_eq(&open.served, served)).collect();
         // Not under the lock.
         drop(gone);
@@ -240,7 +240,7 @@ impl Hub {
 }
 
 impl Open {
-    fn new(served: Arc<Served>) -> Self {
+    fn new(served: Arc<LocalRepository>) -> Self {
         // One that is gone again is found out when it is asked for.
         let id = id_of(&served).unwrap_or_default();
         Self { served, id }
@@ -252,13 +252,13 @@ impl Open {
 }
 
 /// Device and number of the git directory; none where there is no repository in it any more.
-fn id_of(served: &Served) -> Option<(u64, u64)> {
+fn id_of(served: &LocalRepository) -> Option<(u64, u64)> {
     let git_dir = served.repository().git_dir();
     let meta = std::fs::metadata(git_dir).ok().filter(|_| git_dir.join("config").exists())?;
     Some((meta.dev(), meta.ino()))
 }
 
-async fn node(served: &Arc<Served>, uuid: &Uuid, means: &Means) -> Result<Option<Node>, Unserved> {
+async fn node(served: &Arc<LocalRepository>, uuid: &Uuid, means: &Limits) -> Result<Option<Node>, Unserved> {
     served.touch();
     Node::find(served, uuid, means).await.map_err(Unserved::Broken)
 }

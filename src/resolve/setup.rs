@@ -57,12 +57,12 @@ pub struct Ready {
     /// The remote's uuid, at INITREMOTE.
     pub owner: Option<String>,
     /// What kind of tree the remote is to hold, at INITREMOTE.
-    pub tree: Option<Tree>,
+    pub tree: Option<TreeKind>,
 }
 
 /// A remote that holds files under the names people gave them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tree {
+pub enum TreeKind {
     /// `exporttree=yes`: git-annex writes it.
     Exported,
     /// `importtree=yes`: others do, and git-annex only reads it.
@@ -87,7 +87,7 @@ pub struct Setup {
     kept: BTreeMap<&'static str, (Vec<u8>, Secret)>,
     name: Vec<u8>,
     uuid: Option<String>,
-    tree: Option<Tree>,
+    tree: Option<TreeKind>,
     /// Once all is answered.
     settled: Option<(VecDeque<Note>, Options)>,
 }
@@ -106,7 +106,7 @@ enum Question {
     Name,
     Uuid,
     /// What git-annex calls one kind of tree.
-    Tree(&'static str, Tree),
+    Tree(&'static str, TreeKind),
 }
 
 impl Question {
@@ -211,8 +211,8 @@ impl Setup {
             let foreign = registry::all_options().into_keys().filter(|name| !has(name)).map(Question::Foreign);
             self.questions.extend(foreign);
             self.questions.push_back(Question::Uuid);
-            self.questions.push_back(Question::Tree("exporttree", Tree::Exported));
-            self.questions.push_back(Question::Tree("importtree", Tree::Imported));
+            self.questions.push_back(Question::Tree("exporttree", TreeKind::Exported));
+            self.questions.push_back(Question::Tree("importtree", TreeKind::Imported));
         }
         if scheme.name == "s3" {
             self.questions.extend([S3_CREDS, S3_SESSION].map(Question::Kept));

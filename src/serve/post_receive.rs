@@ -9,7 +9,7 @@ use remotes::pump::Budget;
 
 use super::special::Settings;
 use crate::annex::export::tracking::Tracking;
-use crate::gateway::{Damage, Exported, Failure, Means, Node, Progress, Repaired, Served, Special};
+use crate::gateway::{Damage, Exported, Failure, Limits, LocalRepository, Node, Progress, Repaired, StoreNode};
 
 /// What became of one remote. Displayed as a line for whoever pushed.
 #[derive(Debug)]
@@ -62,11 +62,11 @@ pub fn follow(
 ) -> Result<(), String> {
     super::warnings::start(|words| eprintln!("git-annex-remote-stream: {words}"));
     let settings = Settings::from_env(&|name| std::env::var_os(name))?;
-    let served = Served::open(path).map_err(|e| e.to_string()).map(Arc::new)?;
+    let served = LocalRepository::open(path).map_err(|e| e.to_string()).map(Arc::new)?;
     // The server leaves to this process what would keep others waiting.
     served.repository().branch().take_all();
     served.merge_arrived();
-    let means = Means { budget: Budget::new(settings.memory), idle: settings.idle };
+    let means = Limits { budget: Budget::new(settings.memory), idle: settings.idle };
     let work = async {
         for uuid in served.proxied_uuids()? {
             let node = match Node::find(&served, &uuid, &means).await {
@@ -105,13 +105,13 @@ pub fn follow(
     worked.map_err(|e| e.to_string())?.and(settled).map_err(|e| e.to_string())
 }
 
-async fn is_wished(special: &Special, wish: Wish<'_>) -> bool {
+async fn is_wished(special: &StoreNode, wish: Wish<'_>) -> bool {
     let Wish::Pushed(pushed) = wish else { return true };
     let is_pushed = |tracking: &Tracking| pushed.iter().any(|reference| tracking.is_of(reference));
     pushed.is_empty() || special.tracking().is_some_and(is_pushed) || special.is_behind().await.unwrap_or(true)
 }
 
-fn has_diverged(tracking: &Tracking, served: &Served) -> bool {
+fn has_diverged(tracking: &Tracking, served: &LocalRepository) -> bool {
     // What cannot be read is told by the export.
     tracking.has_diverged(served.repository().branch()).unwrap_or(false)
 }

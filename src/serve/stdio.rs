@@ -10,7 +10,7 @@ use bytes::Bytes;
 use remotes::pump::{BLOCK, Budget};
 
 use super::special::Settings;
-use crate::gateway::{Failure, Held, Means, Node, Offer, Pace, Served, Settled, Upload};
+use crate::gateway::{Failure, HeldLock, Limits, LocalRepository, Node, Offer, Pace, Settled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::{Access, AssociatedFile, Close, Event, Reply, Request, Server};
 use crate::serve::conn::flow::Flow;
@@ -31,7 +31,7 @@ const DRAIN: u64 = 256 << 20;
 
 /// Serves the repository at `path` to `client` until it leaves. With `uuid`, refuses any other repository.
 pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> ExitCode {
-    let served = match Served::open(path) {
+    let served = match LocalRepository::open(path) {
         Ok(served) => Arc::new(served),
         Err(error) => return complain(&error.to_string()),
     };
@@ -67,10 +67,10 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
 }
 
 /// What stores get. Errors: the environment makes no sense.
-pub(super) fn means() -> Result<Means, String> {
+pub(super) fn means() -> Result<Limits, String> {
     // Nobody may have stopped what is behind this repository, so that is waited for as a special remote waits for it.
     let idle = Settings::from_env(&|name| std::env::var_os(name))?.idle;
-    Ok(Means { budget: Budget::new(MEMORY), idle })
+    Ok(Limits { budget: Budget::new(MEMORY), idle })
 }
 
 fn complain(words: &str) -> ExitCode {
@@ -83,7 +83,7 @@ struct Session {
     uuid: Uuid,
     client: Uuid,
     link: Link,
-    means: Means,
+    means: Limits,
 }
 
 impl Session {
@@ -104,7 +104,7 @@ impl Session {
     async fn talk(
         &mut self,
         server: &mut Server,
-        lock: &mut Option<Held>,
+        lock: &mut Option<HeldLock>,
         upload: &mut Option<Box<Upload>>,
     ) -> io::Result<Close> {
         let mut trouble: Option<Failure> = None;
@@ -176,7 +176,7 @@ impl Session {
         &mut self,
         request: Request,
         server: &mut Server,
-        lock: &mut Option<Held>,
+        lock: &mut Option<HeldLock>,
     ) -> io::Result<Option<Offer>> {
         let reply = match request {
             Request::CheckPresent(key) => outcome(self.node.check(&key).await),
@@ -327,14 +327,14 @@ impl Session {
 }
 
 /// Waits until what is locked is lost, which may be for ever.
-async fn lost(lock: &Option<Held>) {
+async fn lost(lock: &Option<HeldLock>) {
     match lock {
         Some(held) => held.lost().wait().await,
         None => std::future::pending().await,
     }
 }
 
-async fn release(lock: &mut Option<Held>) {
+async fn release(lock: &mut Option<HeldLock>) {
     if let Some(held) = lock.take() {
         // Letting go touches files.
         let _ = crate::gateway::blocking(move || drop(held)).await;

@@ -4,7 +4,7 @@
 ///
 /// Digits, perhaps a fraction or an exponent, then a unit in any case; without a unit, bytes. What follows the unit is ignored.
 /// Units: `kb` and its kin are powers of 1000, `kib` of 1024; names in full too, and bits, of which eight are a byte.
-/// More than a `u64` holds is the most it holds.
+/// Half a byte goes to the even neighbour. More than a `u64` holds is the most it holds.
 ///
 /// Source: recorded from `git annex maxsize` of git-annex 10.20261026.
 pub fn parse(text: impl AsRef<[u8]>) -> Option<u64> {
@@ -13,7 +13,7 @@ pub fn parse(text: impl AsRef<[u8]>) -> Option<u64> {
     let rest = rest.trim_start();
     let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
     // `as` keeps within the range, which is what is wanted of more than there is.
-    Some((value * factor(&rest[..end].to_ascii_lowercase())?) as u64)
+    Some((value * factor(&rest[..end].to_ascii_lowercase())?).round_ties_even() as u64)
 }
 
 fn number(text: &str) -> Option<(f64, &str)> {
@@ -106,6 +106,13 @@ mod tests {
             ("1e3", Some(1000)),
             ("1e9", Some(1_000_000_000)),
             ("1.5e2kb", Some(150_000)),
+            ("1.5", Some(2)),
+            ("2.5", Some(2)),
+            ("0.5", Some(0)),
+            ("1.4999", Some(1)),
+            ("1.0005k", Some(1000)),
+            ("1.0015k", Some(1002)),
+            ("1.001kbit", Some(125)),
             ("1,5 gb", Some(1)),
             ("-1", None),
             (".5 gb", None),

@@ -15,14 +15,14 @@ use crate::name::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Whose expression it is.
-    pub of: Place,
+    pub of: Origin,
     /// What is the matter.
     pub what: Matter,
 }
 
 /// Where an expression is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Origin {
     /// What a repository wants.
     Wanted(Uuid),
     /// What is required of a repository.
@@ -52,7 +52,7 @@ impl<'a> Compiler<'a> {
     pub fn new(policy: &'a Policy) -> Self {
         let mut compiler = Self { policy, groupwanted: Vec::new(), problems: Vec::new() };
         for (group, text) in &policy.configuration.groupwanted {
-            let place = Place::GroupWanted(group.clone());
+            let place = Origin::GroupWanted(group.clone());
             let expression = compiler.parse(&place, text);
             if !expression.as_ref().is_ok_and(Expression::is_empty) {
                 compiler.groupwanted.push((group, expression));
@@ -69,12 +69,12 @@ impl<'a> Compiler<'a> {
     /// where one of them does not, and is unstable where one of them is. Source: recorded.
     pub fn member(&mut self, repository: &Repository) -> Member {
         let uuid = &repository.uuid;
-        let mut read = |place: &Place, text: &Option<Box<[u8]>>| {
+        let mut read = |place: &Origin, text: &Option<Box<[u8]>>| {
             let expression = text.as_deref().map(|text| self.parse(place, text));
             expression.filter(|found| !found.as_ref().is_ok_and(Expression::is_empty))
         };
-        let wanted = read(&Place::Wanted(uuid.clone()), &repository.wanted);
-        let required = read(&Place::Required(uuid.clone()), &repository.required);
+        let wanted = read(&Origin::Wanted(uuid.clone()), &repository.wanted);
+        let required = read(&Origin::Required(uuid.clone()), &repository.required);
         let compiled = |of: &[&Option<Result<Expression, ParseError>>]| {
             let set: Vec<_> = of.iter().filter_map(|found| found.as_ref()).collect();
             let parsed: Result<Vec<_>, _> = set.iter().map(|found| found.as_ref().map_err(Clone::clone)).collect();
@@ -84,7 +84,7 @@ impl<'a> Compiler<'a> {
         let (wants, requires) = (compiled(&[&wanted, &required]), compiled(&[&required]));
         if let Some(unstable) = wants.as_ref().and_then(Plan::unstable) {
             let own = requires.as_ref().and_then(Plan::unstable) == Some(unstable);
-            let of = if own { Place::Required(uuid.clone()) } else { Place::Wanted(uuid.clone()) };
+            let of = if own { Origin::Required(uuid.clone()) } else { Origin::Wanted(uuid.clone()) };
             self.problems.push(Problem { of, what: Matter::Unstable(unstable.clone()) });
         }
         Member {
@@ -112,7 +112,7 @@ impl<'a> Compiler<'a> {
         Ok(Plan { root, unstable })
     }
 
-    fn parse(&mut self, place: &Place, text: &[u8]) -> Result<Expression, ParseError> {
+    fn parse(&mut self, place: &Origin, text: &[u8]) -> Result<Expression, ParseError> {
         let expression = Expression::parse(text);
         let matters = match &expression {
             Ok(expression) => expression.warnings().iter().cloned().map(Matter::Odd).collect(),

@@ -78,7 +78,7 @@ mod warn;
 mod tests;
 
 pub use ast::{Expression, Joint};
-pub use compile::{Matter, Place, Problem};
+pub use compile::{Matter, Origin, Problem};
 pub use explain::{Answer, Explanation, Part};
 pub use facts::{Assumed, Fact, Facts, Unknown};
 pub use glob::{BadGlob, Glob};

@@ -13,7 +13,7 @@ use super::stale::Stale;
 use super::tip::{self, Top};
 use super::{Branch, CommitId, whole};
 use crate::annex::git::error::BranchError;
-use crate::annex::git::pack::Workshop;
+use crate::annex::git::pack::PackWriter;
 use crate::annex::log::Limit;
 use crate::annex::log::onto::onto;
 use crate::annex::log::union::union;
@@ -47,7 +47,7 @@ impl Branch {
     ///
     /// What was not committed stays in the journal, and is committed by the next one, ours or git-annex's.
     pub fn commit(&self, message: &str) -> Result<Option<CommitId>, BranchError> {
-        let _turn = self.turn();
+        let _writing = self.writing();
         if self.journal.list(1, &[])?.is_empty() {
             return Ok(None);
         }
@@ -59,7 +59,7 @@ impl Branch {
                 return failed.map_or(Ok(last), Err);
             }
             let git = self.git();
-            let workshop = Workshop::of(&git);
+            let workshop = PackWriter::of(&git);
             for attempt in 1.. {
                 let at = tip::local(&git)?;
                 let tree = at.map(|at| tip::tree_of(&git, at)).transpose()?;
@@ -85,7 +85,7 @@ impl Branch {
     /// `tree` with the journal's `files` in it, as far as they can be.
     pub(super) fn with_journal(
         &self,
-        git: &Workshop<'_>,
+        git: &PackWriter<'_>,
         tree: Option<ObjectId>,
         files: Vec<Vec<u8>>,
         how: Onto,
@@ -151,7 +151,7 @@ impl Branch {
     /// Commits `tree`, durably, for the branch to be moved there.
     pub(super) fn commit_tree(
         &self,
-        git: &Workshop<'_>,
+        git: &PackWriter<'_>,
         tree: ObjectId,
         parents: &[ObjectId],
         message: &str,
@@ -165,7 +165,7 @@ impl Branch {
     /// Makes a commit that no reference names yet.
     pub(super) fn write_commit(
         &self,
-        git: &Workshop<'_>,
+        git: &PackWriter<'_>,
         tree: ObjectId,
         parents: &[ObjectId],
         mut message: Vec<u8>,

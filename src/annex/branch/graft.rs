@@ -10,7 +10,7 @@ use super::tip;
 use super::{Branch, CommitId, GitId};
 use crate::annex::git::error::BranchError;
 use crate::annex::git::id::object_id;
-use crate::annex::git::pack::Workshop;
+use crate::annex::git::pack::PackWriter;
 
 /// Where the tree lies in the first of the two commits.
 const PLACE: &str = "export.tree";
@@ -24,10 +24,10 @@ impl Branch {
     ///
     /// The branch is as it was.
     pub fn graft(&self, tree: GitId) -> Result<CommitId, BranchError> {
-        let _turn = self.turn();
+        let _writing = self.writing();
         let lock = self.journal.lock()?;
         let git = self.git();
-        let workshop = Workshop::of(&git);
+        let workshop = PackWriter::of(&git);
         for attempt in 1.. {
             let at = tip::local(&git)?;
             let plain = match at {

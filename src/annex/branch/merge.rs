@@ -16,7 +16,7 @@ use super::journal::JournalLock;
 use super::unite::Unite;
 use super::{Branch, CommitId, tip};
 use crate::annex::git::error::BranchError;
-use crate::annex::git::pack::Workshop;
+use crate::annex::git::pack::PackWriter;
 
 /// What [`Branch::merge_arrived`] did. Names are those of references, such as `refs/remotes/origin/git-annex`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Branch {
 
     fn try_merge(&self, report: &mut MergeReport, stop: &dyn Fn() -> bool) -> Result<(), BranchError> {
         let git = self.git();
-        let workshop = Workshop::of(&git);
+        let workshop = PackWriter::of(&git);
         let mut unite = Unite::new(&workshop, stop);
         for attempt in 1.. {
             let waiting = self.look(&git)?;
@@ -99,7 +99,7 @@ impl Branch {
             let at = tip::local(&git)?;
             let United { tree, merged, forward } = self.unite(&workshop, &mut unite, at, new, stop)?;
             workshop.flush()?;
-            let (_turn, lock) = early.map_or_else(|| self.alone(), Ok)?;
+            let (_writing, lock) = early.map_or_else(|| self.alone(), Ok)?;
             if stop() {
                 return Err(BranchError::Stopped);
             }
@@ -184,7 +184,7 @@ impl Branch {
     }
 
     fn alone(&self) -> Result<(MutexGuard<'_, ()>, JournalLock), BranchError> {
-        Ok((self.turn(), self.journal.lock()?))
+        Ok((self.writing(), self.journal.lock()?))
     }
 
     fn tell_large(&self, unite: &mut Unite<'_>, merged: &[Vec<u8>]) -> usize {

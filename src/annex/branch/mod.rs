@@ -66,7 +66,7 @@ pub struct Branch {
     /// Two trees that differ in too much, so that it is not found out again for each request.
     too_much: Mutex<Option<(Option<ObjectId>, Option<ObjectId>)>>,
     /// Our own threads wait here for each other: the file lock is waited for by trying again and again.
-    turn: Mutex<()>,
+    writing: Mutex<()>,
 }
 
 /// A change of one file of the branch.
@@ -125,7 +125,7 @@ impl Branch {
             told: Mutex::default(),
             takes_all: AtomicBool::new(false),
             too_much: Mutex::default(),
-            turn: Mutex::default(),
+            writing: Mutex::default(),
         }
     }
 
@@ -203,7 +203,7 @@ impl Branch {
     ///
     /// Some of them may have been made.
     pub fn change(&self, edits: Vec<Edit>) -> Result<(), BranchError> {
-        let _turn = self.turn();
+        let _writing = self.writing();
         let lock = self.journal.lock()?;
         let git = self.git();
         let at = tip::local(&git)?;
@@ -292,8 +292,8 @@ impl Branch {
         whole(&self.arrivals)
     }
 
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        whole(&self.turn)
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        whole(&self.writing)
     }
 
     fn git(&self) -> Git<'_> {

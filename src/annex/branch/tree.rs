@@ -11,7 +11,7 @@ use super::{Branch, FileKind, GitId, TreeFile, tip, whole};
 use crate::annex::git::allowance::Allowance;
 use crate::annex::git::error::BranchError;
 use crate::annex::git::id::{id_of, object_id};
-use crate::annex::git::pack::Workshop;
+use crate::annex::git::pack::PackWriter;
 
 /// What became of a path between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Branch {
             return Ok(tree);
         }
         let git = self.git();
-        let workshop = Workshop::of(&git);
+        let workshop = PackWriter::of(&git);
         let most = self.room().directory;
         let made = without(&workshop, object_id(&git, tree)?, &mut Vec::new(), paths, (0, most))?;
         workshop.flush()?;
@@ -240,7 +240,7 @@ fn file((mode, id): &(EntryMode, ObjectId)) -> Option<TreeFile> {
 }
 
 fn without(
-    git: &Workshop<'_>,
+    git: &PackWriter<'_>,
     tree: ObjectId,
     path: &mut Vec<u8>,
     paths: &BTreeSet<Vec<u8>>,

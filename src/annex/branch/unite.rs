@@ -11,7 +11,7 @@ use super::journal::is_component;
 use super::tip::{self, LONGEST_TREE};
 use crate::annex::git::allowance::Allowance;
 use crate::annex::git::error::BranchError;
-use crate::annex::git::pack::Workshop;
+use crate::annex::git::pack::PackWriter;
 use crate::annex::log::Limit;
 use crate::annex::log::union::union;
 
@@ -39,7 +39,7 @@ const MOST_NAMED: usize = 5;
 
 /// The making of one tree of two. What was made is remembered, so that to go on after ours changed is little work.
 pub(super) struct Unite<'a> {
-    git: &'a Workshop<'a>,
+    git: &'a PackWriter<'a>,
     stop: &'a dyn Fn() -> bool,
     allowance: Allowance<'a>,
     /// How many pairs there may be in the end.
@@ -59,7 +59,7 @@ pub(super) struct Left {
 }
 
 impl<'a> Unite<'a> {
-    pub(super) fn new(git: &'a Workshop<'a>, stop: &'a dyn Fn() -> bool) -> Self {
+    pub(super) fn new(git: &'a PackWriter<'a>, stop: &'a dyn Fn() -> bool) -> Self {
         let allowance = Allowance::new(MOST_ENTRIES, MOST_BYTES, stop);
         let (made, fit) = (HashMap::new(), HashSet::new());
         Self { git, stop, allowance, room: MOST_PAIRS, made, fit, left: Left::default() }

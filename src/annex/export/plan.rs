@@ -56,7 +56,7 @@ pub enum Place {
 }
 
 /// What to do next. Steps that others depend on come first, so they are done in this order. Those that follow each other
-/// with the same [`turn`](Self::turn) may be done side by side.
+/// with the same [`batch`](Self::batch) may be done side by side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Moves content of `key`. Nothing is at `to`. Stopped halfway it may be at both places, not at none.
@@ -122,7 +122,7 @@ pub enum Step {
 impl Step {
     /// Steps of one turn do not depend on each other: moves, then removals; then content that comes, then copies of it.
     /// Directories go one after another.
-    pub fn turn(&self) -> u8 {
+    pub fn batch(&self) -> u8 {
         match self {
             Self::Rename { .. } | Self::StoreBlob { .. } | Self::NeedKey { .. } => 0,
             Self::Remove { .. } | Self::SetAside { .. } | Self::Copy { .. } => 1,
@@ -212,8 +212,8 @@ pub fn plan(names: &[Name], elsewhere: &Elsewhere) -> Vec<Step> {
     for (key, of_key) in keys {
         of_key.plan(key, &mut first, &mut second);
     }
-    first.sort_by_key(Step::turn);
-    second.sort_by_key(Step::turn);
+    first.sort_by_key(Step::batch);
+    second.sort_by_key(Step::batch);
     first.extend(emptied(names, &leaving).into_iter().map(|path| Step::RemoveEmptyDirectory { path }));
     if !first.is_empty() || !second.is_empty() {
         first.push(Step::Settle);

@@ -35,14 +35,14 @@ const MOST_BYTES: usize = 16 << 20;
 const MOST_PACKS: usize = 100;
 
 /// A repository whose new objects stay in memory until they are flushed.
-pub(in crate::annex) struct Workshop<'a> {
+pub(in crate::annex) struct PackWriter<'a> {
     memory: gix::Repository,
     plain: &'a gix::Repository,
     /// Bytes of what was made by [`blob`](Self::blob) and [`tree`](Self::tree) since the last flush.
     held: Cell<usize>,
 }
 
-impl<'a> Workshop<'a> {
+impl<'a> PackWriter<'a> {
     pub(in crate::annex) fn of(plain: &'a gix::Repository) -> Self {
         Self { memory: plain.clone().with_object_memory(), plain, held: Cell::new(0) }
     }
@@ -88,7 +88,7 @@ impl<'a> Workshop<'a> {
     }
 }
 
-impl Deref for Workshop<'_> {
+impl Deref for PackWriter<'_> {
     type Target = gix::Repository;
 
     fn deref(&self) -> &gix::Repository {
@@ -227,7 +227,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         make(dir.path(), &[&format!("--object-format={format}")]);
         let plain = gix::open(dir.path()).expect("it opens");
-        let workshop = Workshop::of(&plain);
+        let workshop = PackWriter::of(&plain);
         let blobs: Vec<ObjectId> =
             (0..FEWEST).map(|n| workshop.write_blob("x".repeat(n * 3)).expect("in memory").detach()).collect();
         assert!(!plain.has_object(blobs[7]), "only in memory yet");

@@ -8,7 +8,7 @@ use crate::name::Uuid;
 
 /// A remote as its proxy knows it. Ordered by uuid, then by name, as it stands in the log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Proxied {
+pub struct ProxiedName {
     /// Who it is.
     pub uuid: Uuid,
     /// What the proxy calls it.
@@ -18,7 +18,7 @@ pub struct Proxied {
 /// `proxy.log`, read. Lines are `TIME PROXYUUID UUID:name UUID:name`; the newest line of a proxy counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProxyLog {
-    proxies: BTreeMap<Uuid, (Stamp, Vec<Proxied>)>,
+    proxies: BTreeMap<Uuid, (Stamp, Vec<ProxiedName>)>,
 }
 
 impl ProxyLog {
@@ -35,20 +35,20 @@ impl ProxyLog {
     }
 
     /// What `proxy` offers; nothing where it is no proxy.
-    pub fn proxied(&self, proxy: &Uuid) -> &[Proxied] {
+    pub fn proxied(&self, proxy: &Uuid) -> &[ProxiedName] {
         self.proxies.get(proxy).map_or(&[], |(_, offers)| offers)
     }
 
     /// Who offers `remote`.
     pub fn proxies_of(&self, remote: &Uuid) -> impl Iterator<Item = &Uuid> {
-        let offers = move |(_, offers): &(Stamp, Vec<Proxied>)| offers.iter().any(|offer| offer.uuid == *remote);
+        let offers = move |(_, offers): &(Stamp, Vec<ProxiedName>)| offers.iter().any(|offer| offer.uuid == *remote);
         self.proxies.iter().filter(move |(_, of_proxy)| offers(of_proxy)).map(|(proxy, _)| proxy)
     }
 
     /// Records that `proxy` offers `offers` from `now` on, in seconds since 1970.
     ///
     /// A name with white space in it would not be read back; whoever calls this leaves such out.
-    pub fn offer(&mut self, proxy: &Uuid, mut offers: Vec<Proxied>, now: u64) {
+    pub fn offer(&mut self, proxy: &Uuid, mut offers: Vec<ProxiedName>, now: u64) {
         offers.sort_unstable();
         offers.dedup();
         let old = self.proxies.get(proxy).map_or(Stamp::UNKNOWN, |(stamp, _)| *stamp);
@@ -60,13 +60,13 @@ impl ProxyLog {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for (proxy, (stamp, offers)) in &self.proxies {
-            let mut offers: Vec<&Proxied> = offers.iter().collect();
+            let mut offers: Vec<&ProxiedName> = offers.iter().collect();
             offers.sort_unstable();
             out.extend_from_slice(stamp.to_string().as_bytes());
             out.push(b' ');
             out.extend_from_slice(proxy.as_bytes());
             out.push(b' ');
-            for (nth, Proxied { uuid, name }) in offers.into_iter().enumerate() {
+            for (nth, ProxiedName { uuid, name }) in offers.into_iter().enumerate() {
                 if nth > 0 {
                     out.push(b' ');
                 }
@@ -80,14 +80,14 @@ impl ProxyLog {
     }
 }
 
-fn parse_line(line: &[u8]) -> Option<(Stamp, Uuid, Vec<Proxied>)> {
+fn parse_line(line: &[u8]) -> Option<(Stamp, Uuid, Vec<ProxiedName>)> {
     let (stamp, rest) = cut(line)?;
     let (proxy, offers) = cut(rest).unwrap_or((rest, b""));
     let offers = offers
         .split(|byte| *byte == b' ')
         .filter_map(|word| {
             let at = word.iter().position(|byte| *byte == b':')?;
-            Some(Proxied { uuid: Uuid::parse(&word[..at]).ok()?, name: word[at + 1..].to_vec() })
+            Some(ProxiedName { uuid: Uuid::parse(&word[..at]).ok()?, name: word[at + 1..].to_vec() })
         })
         .collect();
     Some((Stamp::parse(stamp)?, Uuid::parse(proxy).ok()?, offers))
@@ -116,7 +116,7 @@ mod tests {
     fn a_changed_log_is_written_as_git_annex_writes_it() {
         let uuid = |bytes: &[u8]| Uuid::parse(bytes).expect("a uuid");
         let mut log = ProxyLog::parse(b"5s zzzz 1:a\n7s 0f2 2:b 1:a\n6s 0f2 junk\nrubbish line\n20s gw x:x\n");
-        let offer = |of: &[u8], name: &[u8]| Proxied { uuid: uuid(of), name: name.to_vec() };
+        let offer = |of: &[u8], name: &[u8]| ProxiedName { uuid: uuid(of), name: name.to_vec() };
         log.offer(&uuid(b"gw"), vec![offer(b"d2", b"d2"), offer(b"d1", b"d1"), offer(b"d2", b"d2")], 10);
         assert_eq!(log.to_bytes().escape_ascii().to_string(), "7s 0f2 1:a 2:b\\n21s gw d1:d1 d2:d2\\n5s zzzz 1:a\\n");
         log.offer(&uuid(b"gw"), Vec::new(), 30);

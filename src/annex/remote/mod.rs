@@ -21,7 +21,7 @@ pub use special::{SpecialConfig, Trust};
 
 use super::branch::BranchError;
 use super::export::tracking::Tracking;
-use super::log::proxy::Proxied;
+use super::log::proxy::ProxiedName;
 use super::log::remote::RemoteLog;
 use super::log::{REMOTE_LOG, is_cluster};
 use super::repository::{Config, Repository};
@@ -180,11 +180,11 @@ fn uuid(settings: &Config, name: &[u8], key: &str) -> Option<Uuid> {
 }
 
 /// `annex.cluster.NAME` of git config, as far as they are clusters.
-fn clusters(settings: &Config) -> BTreeSet<Proxied> {
+fn clusters(settings: &Config) -> BTreeSet<ProxiedName> {
     let entries = settings.entries("annex", b"cluster").into_iter();
     let clusters = entries.filter_map(|(name, uuid)| {
         let uuid = Uuid::parse(&uuid).ok().filter(is_cluster)?;
-        Some(Proxied { uuid, name: name.to_ascii_lowercase().into_bytes() })
+        Some(ProxiedName { uuid, name: name.to_ascii_lowercase().into_bytes() })
     });
     clusters.collect()
 }

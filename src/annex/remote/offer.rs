@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::{GitRemote, Remote, RemoteError, RemoteKind, clusters, remotes_of, strangers};
 use crate::annex::branch::Edit;
 use crate::annex::log::cluster::ClusterLog;
-use crate::annex::log::proxy::{Proxied, ProxyLog};
+use crate::annex::log::proxy::{ProxiedName, ProxyLog};
 use crate::annex::log::{CLUSTER_LOG, PROXY_LOG, is_cluster};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
@@ -15,9 +15,9 @@ use crate::name::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offers {
     /// What `proxy.log` says of this repository.
-    pub recorded: BTreeSet<Proxied>,
+    pub recorded: BTreeSet<ProxiedName>,
     /// What it should say.
-    pub wanted: BTreeSet<Proxied>,
+    pub wanted: BTreeSet<ProxiedName>,
     /// The remotes that are to be proxied and cannot be.
     pub refused: Vec<Refused>,
 }
@@ -42,7 +42,7 @@ impl Offers {
     }
 
     /// What begins (true) and ends (false), by uuid and name.
-    pub fn changes(&self) -> Vec<(bool, &Proxied)> {
+    pub fn changes(&self) -> Vec<(bool, &ProxiedName)> {
         let changes = self.recorded.symmetric_difference(&self.wanted);
         changes.map(|offer| (self.wanted.contains(offer), offer)).collect()
     }
@@ -66,7 +66,7 @@ pub fn offers(repository: &Repository) -> Result<Offers, RemoteError> {
                 Some(why) => refused.push(why),
                 None if repository.is_private(&remote.uuid) => refused.push(Refused::Private(remote.name.clone())),
                 None => {
-                    wanted.insert(Proxied { uuid: remote.uuid.clone(), name: remote.name.clone() });
+                    wanted.insert(ProxiedName { uuid: remote.uuid.clone(), name: remote.name.clone() });
                 }
             }
         }
@@ -106,8 +106,8 @@ fn behind(
     known: &[Remote],
     log: &ProxyLog,
     nodes: &ClusterLog,
-    clusters: &BTreeSet<Proxied>,
-) -> Vec<Proxied> {
+    clusters: &BTreeSet<ProxiedName>,
+) -> Vec<ProxiedName> {
     let RemoteKind::Git(git) = &remote.kind else { return Vec::new() };
     if !speaks_p2p(git) || refusal(remote).is_some() {
         return Vec::new();
@@ -115,11 +115,11 @@ fn behind(
     let shared = remote.gateway_for.iter().filter(|cluster| clusters.iter().any(|own| own.uuid == **cluster));
     let shared: Vec<&[Uuid]> = shared.map(|cluster| nodes.nodes(cluster)).collect();
     let direct = |uuid: &Uuid| uuid == repository.uuid() || known.iter().any(|remote| remote.uuid == *uuid);
-    let named = |offer: &Proxied| {
+    let named = |offer: &ProxiedName| {
         let name = [remote.name.as_slice(), b"-", &offer.name].concat();
         // Settings of its own make a remote of it, which stands for itself.
         let own = repository.settings().subsections("remote").contains(&name);
-        (!own).then(|| Proxied { uuid: offer.uuid.clone(), name })
+        (!own).then(|| ProxiedName { uuid: offer.uuid.clone(), name })
     };
     let offered = log.proxied(&remote.uuid).iter().filter(|offer| !is_cluster(&offer.uuid) && !direct(&offer.uuid));
     let chosen = offered.filter(|offer| remote.offered || shared.iter().any(|nodes| nodes.contains(&offer.uuid)));

@@ -4,9 +4,9 @@ mod local;
 mod peer;
 pub mod store;
 
-pub use local::{LocalUpload, Served};
-pub use peer::{Neighbour, PeerUpload};
-pub use store::{Special, StoreUpload};
+pub use local::{LocalRepository, LocalUpload};
+pub use peer::{PeerNode, PeerUpload};
+pub use store::{StoreNode, StoreUpload};
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use remotes::Context;
 use remotes::pump::Budget;
 
 use super::commands::InUse;
-use super::held::Held;
+use super::held::HeldLock;
 use super::receive::{Offer, Upload};
 use super::{Failure, Outgoing, Pace, blocking, timestamp, until};
 use crate::annex::log::Presence;
 use crate::gateway::open_cache::kept;
-use crate::gateway::proxied::{Proxied, Way, open_here};
+use crate::gateway::proxied::{Proxied, Target, open_here};
 use crate::name::{Key, Uuid};
 use crate::peer::{Location, Peer, PeerSettings};
 use crate::proto::p2p::AssociatedFile;
@@ -38,30 +38,30 @@ pub struct Node {
 /// What it is.
 enum At {
     /// A repository that is served.
-    Own(Arc<Served>),
+    Own(Arc<LocalRepository>),
     /// A repository on this computer behind the one that is served.
     Behind {
         /// The one that is served, which also records where content is.
-        home: Arc<Served>,
+        home: Arc<LocalRepository>,
         /// The one behind it.
-        served: Arc<Served>,
+        served: Arc<LocalRepository>,
     },
     /// A special remote.
-    Special(Rc<Special>),
+    StoreNode(Rc<StoreNode>),
     /// A repository elsewhere.
-    Neighbour(Rc<Neighbour>),
+    PeerNode(Rc<PeerNode>),
 }
 
 /// What stores and connections to other repositories get.
 #[derive(Clone)]
-pub struct Means {
+pub struct Limits {
     /// Memory for bytes in flight.
     pub budget: Budget,
     /// Longest time in which nothing moves before a transfer is given up.
     pub idle: Duration,
 }
 
-impl Means {
+impl Limits {
     /// The same for stores.
     pub fn context(&self) -> Context {
         let connect = Context::default().connect.min(self.idle);
@@ -84,7 +84,7 @@ impl Node {
     /// # Errors
     ///
     /// It is a proxy for it, and cannot reach it as things are.
-    pub async fn find(home: &Arc<Served>, uuid: &Uuid, means: &Means) -> Result<Option<Self>, Failure> {
+    pub async fn find(home: &Arc<LocalRepository>, uuid: &Uuid, means: &Limits) -> Result<Option<Self>, Failure> {
         if home.uuid() == uuid {
             return Ok(Some(Self { at: At::Own(Arc::clone(home)), remote: None, in_use: None }));
         }
@@ -95,7 +95,11 @@ impl Node {
     }
 
     /// A remote of `home`. Failures: it cannot be reached as things are, or its start command failed.
-    pub(super) async fn of(home: &Arc<Served>, remote: &Arc<Proxied>, means: &Means) -> Result<Self, Failure> {
+    pub(super) async fn of(
+        home: &Arc<LocalRepository>,
+        remote: &Arc<Proxied>,
+        means: &Limits,
+    ) -> Result<Self, Failure> {
         let way = remote.way.as_ref().map_err(Clone::clone)?;
         let in_use = match &remote.commands {
             Some(commands) => Some(commands.enter().await?),
@@ -105,23 +109,23 @@ impl Node {
         let keeps = in_use.is_none();
         let uuid = &remote.uuid;
         let at = match way {
-            Way::Here(served) => At::Behind { home: Arc::clone(home), served: Arc::clone(served) },
-            Way::Startable(path) => {
+            Target::Here(served) => At::Behind { home: Arc::clone(home), served: Arc::clone(served) },
+            Target::Startable(path) => {
                 let (path, uuid) = (path.clone(), uuid.clone());
                 let served = blocking(move || open_here(&path, &uuid)).await??;
                 At::Behind { home: Arc::clone(home), served }
             }
-            Way::Store(shelf) => {
-                let context = Context { reserve: shelf.reserve, ..means.context() };
+            Target::Store(target) => {
+                let context = Context { reserve: target.reserve, ..means.context() };
                 let open = || {
                     let site = crate::resolve::site::of(home.repository().path());
-                    shelf.config.open(&Context { site, ..context.clone() }).map_err(|e| Failure::remote(&e))
+                    target.config.open(&Context { site, ..context.clone() }).map_err(|e| Failure::remote(&e))
                 };
-                let store = if keeps { kept(shelf, open)? } else { open()? };
+                let store = if keeps { kept(target, open)? } else { open()? };
                 let pace = remote.upload.clone();
-                At::Special(Rc::new(Special::new(home, uuid, &remote.name, shelf, store, context, pace)))
+                At::StoreNode(Rc::new(StoreNode::new(home, uuid, &remote.name, target, store, context, pace)))
             }
-            Way::Elsewhere(location) => {
+            Target::Elsewhere(location) => {
                 let open = || {
                     let settings = PeerSettings {
                         idle: means.idle,
@@ -133,16 +137,16 @@ impl Node {
                     Ok(Rc::new(Peer::new(Location::clone(location), uuid.clone(), home.uuid().clone(), settings)))
                 };
                 let peer = if keeps { kept(location, open)? } else { open()? };
-                At::Neighbour(Rc::new(Neighbour::new(home, uuid, peer)))
+                At::PeerNode(Rc::new(PeerNode::new(home, uuid, peer)))
             }
         };
         Ok(Self { at, remote: Some(Arc::clone(remote)), in_use })
     }
 
     /// The special remote, where it is one.
-    pub fn special(&self) -> Option<&Rc<Special>> {
+    pub fn special(&self) -> Option<&Rc<StoreNode>> {
         match &self.at {
-            At::Special(special) => Some(special),
+            At::StoreNode(special) => Some(special),
             _ => None,
         }
     }
@@ -161,8 +165,8 @@ impl Node {
     pub async fn check(&self, key: &Key) -> Result<bool, Failure> {
         match &self.at {
             At::Own(served) | At::Behind { served, .. } => served.check(key).await,
-            At::Special(special) => special.check(key).await,
-            At::Neighbour(neighbour) => neighbour.check(key).await,
+            At::StoreNode(special) => special.check(key).await,
+            At::PeerNode(neighbour) => neighbour.check(key).await,
         }
     }
 
@@ -176,8 +180,8 @@ impl Node {
     ) -> Result<Option<Outgoing>, Failure> {
         let found = match &self.at {
             At::Own(served) | At::Behind { served, .. } => served.get(key).await?,
-            At::Special(special) => special.get(key, from, len).await?,
-            At::Neighbour(neighbour) => neighbour.get(key, file, from).await?,
+            At::StoreNode(special) => special.get(key, from, len).await?,
+            At::PeerNode(neighbour) => neighbour.get(key, file, from).await?,
         };
         let pace = self.remote.as_ref().and_then(|remote| remote.download.as_ref());
         Ok(found.map(|found| found.at(pace)))
@@ -194,8 +198,8 @@ impl Node {
                 }
                 Ok(offer(upload))
             }
-            At::Special(special) => Ok(offer(special.put(key).await?.map(Upload::Store))),
-            At::Neighbour(neighbour) => neighbour.put(key, file).await,
+            At::StoreNode(special) => Ok(offer(special.put(key).await?.map(Upload::Store))),
+            At::PeerNode(neighbour) => neighbour.put(key, file).await,
         }
     }
 
@@ -203,8 +207,8 @@ impl Node {
     pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
         match &self.at {
             At::Own(served) | At::Behind { served, .. } => served.offset(key).await,
-            At::Special(special) => special.offset(key).await,
-            At::Neighbour(neighbour) => neighbour.offset(key).await,
+            At::StoreNode(special) => special.offset(key).await,
+            At::PeerNode(neighbour) => neighbour.offset(key).await,
         }
     }
 
@@ -214,28 +218,28 @@ impl Node {
     /// # Errors
     ///
     /// Of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
-    pub async fn remove(&self, key: &Key, before: Option<i64>, means: &Means) -> Result<(), Failure> {
+    pub async fn remove(&self, key: &Key, before: Option<i64>, means: &Limits) -> Result<(), Failure> {
         match &self.at {
             At::Own(served) => served.remove(key, before, means).await,
             At::Behind { home, served } => {
                 served.remove(key, before, means).await?;
                 home.record(key, served.uuid(), Presence::Missing).await
             }
-            At::Special(special) => special.remove(key, &until(before)).await,
-            At::Neighbour(neighbour) => neighbour.remove(key, before).await,
+            At::StoreNode(special) => special.remove(key, &until(before)).await,
+            At::PeerNode(neighbour) => neighbour.remove(key, before).await,
         }
     }
 
     /// Keeps the content of `key` from being removed, until the lock is dropped; `None` where it is not there, or where
     /// nothing can be locked: a special remote may be written to by others.
-    pub async fn lock(&self, key: &Key) -> Result<Option<Held>, Failure> {
+    pub async fn lock(&self, key: &Key) -> Result<Option<HeldLock>, Failure> {
         let held = match &self.at {
-            At::Own(served) | At::Behind { served, .. } => served.lock(key).await?.map(Held::Content),
-            At::Special(_) => None,
-            At::Neighbour(neighbour) => neighbour.lock(key).await?.map(Held::elsewhere),
+            At::Own(served) | At::Behind { served, .. } => served.lock(key).await?.map(HeldLock::Content),
+            At::StoreNode(_) => None,
+            At::PeerNode(neighbour) => neighbour.lock(key).await?.map(HeldLock::elsewhere),
         };
         Ok(match &self.in_use {
-            Some(in_use) => held.map(|held| Held::InUse(Box::new(held), in_use.clone())),
+            Some(in_use) => held.map(|held| HeldLock::InUse(Box::new(held), in_use.clone())),
             None => held,
         })
     }
@@ -251,16 +255,16 @@ impl Node {
                 }
                 Ok(noted)
             }
-            At::Special(special) => special.take_note(key).await,
-            At::Neighbour(neighbour) => neighbour.take_note(key).await,
+            At::StoreNode(special) => special.take_note(key).await,
+            At::PeerNode(neighbour) => neighbour.take_note(key).await,
         }
     }
 
     /// Seconds of the clock that [`remove`](Self::remove) is held against.
     pub async fn timestamp(&self) -> Result<u64, Failure> {
         match &self.at {
-            At::Own(_) | At::Behind { .. } | At::Special(_) => Ok(timestamp()),
-            At::Neighbour(neighbour) => neighbour.timestamp().await,
+            At::Own(_) | At::Behind { .. } | At::StoreNode(_) => Ok(timestamp()),
+            At::PeerNode(neighbour) => neighbour.timestamp().await,
         }
     }
 }

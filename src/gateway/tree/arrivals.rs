@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::export::Exported;
 use super::survey::Answer;
-use super::{Held, Tree};
+use super::{Session, Tree};
 use crate::annex::export::plan::{Place, Step};
 use crate::annex::export::work::{WorkError, make_whole};
 use crate::annex::export::{names, record};
@@ -32,14 +32,14 @@ struct Wanted {
 impl Tree {
     /// Leaves word that the content of `key` may be there from now on. Who is killed before it has its names leaves the word
     /// behind, for whoever exports next.
-    pub(in crate::gateway) async fn announce(&self, key: &Key) -> Result<Word, Failure> {
+    pub(in crate::gateway) async fn announce(&self, key: &Key) -> Result<Arrival, Failure> {
         let (home, uuid, key) = (Arc::clone(&self.home), self.uuid.clone(), key.clone());
         let left = blocking(move || {
             let dir = record::arrived(home.repository(), &uuid)?;
             fs::create_dir_all(&dir)?;
             let path = dir.join(file_of(&key));
             let lock = LockFile::try_lock(&path, LockKind::Exclusive, 0o666)?;
-            Ok(Word { key, path, lock })
+            Ok(Arrival { key, path, lock })
         });
         left.await?.map_err(|e: io::Error| super::failed(e))
     }
@@ -48,7 +48,7 @@ impl Tree {
     /// moment, that is left to them. What goes wrong is only warned of: the content is there, and can be read.
     ///
     /// Goes on when the client does not wait for it, or no longer.
-    pub(in crate::gateway) async fn settle(self: &Rc<Self>, word: Word) {
+    pub(in crate::gateway) async fn settle(self: &Rc<Self>, word: Arrival) {
         let tree = Rc::clone(self);
         let settled = tokio::task::spawn_local(async move {
             if let Err(e) = tree.try_settle(word).await {
@@ -58,13 +58,13 @@ impl Tree {
         let _ = tokio::time::timeout(PATIENCE, settled).await;
     }
 
-    async fn try_settle(&self, word: Word) -> Result<(), Failure> {
+    async fn try_settle(&self, word: Arrival) -> Result<(), Failure> {
         let key = word.key.clone();
-        let work = async |held: &Held| {
+        let work = async |session: &Session| {
             if self.is_behind().await? {
-                self.run(held).await?;
+                self.run(session).await?;
             }
-            self.fill(held, vec![key]).await
+            self.fill(session, vec![key]).await
         };
         match self.alone(Duration::ZERO, work).await? {
             Some(()) => word.forget().await?,
@@ -72,11 +72,11 @@ impl Tree {
             None => word.leave(),
         }
         while self.has_more().await? {
-            let work = async |held: &Held| {
+            let work = async |session: &Session| {
                 if self.is_behind().await? {
-                    self.run(held).await?;
+                    self.run(session).await?;
                 }
-                self.take_in(held).await
+                self.take_in(session).await
             };
             if self.alone(Duration::ZERO, work).await?.is_none() {
                 break;
@@ -91,12 +91,12 @@ impl Tree {
     }
 
     /// Moves all that others left word of to its names.
-    pub(super) async fn take_in(&self, held: &Held) -> Result<(), Failure> {
+    pub(super) async fn take_in(&self, session: &Session) -> Result<(), Failure> {
         let words = self.waiting().await?;
         if words.is_empty() {
             return Ok(());
         }
-        self.fill(held, words.iter().map(|word| word.key.clone()).collect()).await?;
+        self.fill(session, words.iter().map(|word| word.key.clone()).collect()).await?;
         for word in words {
             word.forget().await?;
         }
@@ -104,9 +104,9 @@ impl Tree {
     }
 
     /// Moves content of `keys` from outside the tree to the names that wait for it, and copies it to further ones.
-    async fn fill(&self, held: &Held, keys: Vec<Key>) -> Result<(), Failure> {
+    async fn fill(&self, session: &Session, keys: Vec<Key>) -> Result<(), Failure> {
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
-        let wanted = held
+        let wanted = session
             .with(move |book| {
                 make_whole(home.repository(), &mut book.db, &uuid)?;
                 let mut wanted: BTreeMap<Key, Wanted> = BTreeMap::new();
@@ -128,7 +128,7 @@ impl Tree {
         let is_there = |name: &[u8]| matches!(answers.get(name), Some(Answer::There(_)));
         if wanted.values().any(|of_key| of_key.unfilled.iter().any(|name| is_there(name))) {
             // Something is at a name of which nothing is noted.
-            return self.run(held).await.map(drop);
+            return self.run(session).await.map(drop);
         }
         let mut steps = Vec::new();
         for (key, of_key) in wanted {
@@ -145,22 +145,22 @@ impl Tree {
             };
             steps.extend(unfilled.map(|to| Step::Copy { key: key.clone(), from: from.clone(), to }));
         }
-        steps.sort_by_key(Step::turn);
+        steps.sort_by_key(Step::batch);
         let mut done = Exported::default();
-        for turn in steps.chunk_by(|a, b| a.turn() == b.turn()) {
-            let failures = self.do_turn(held, turn, 1, &mut done).await?;
+        for turn in steps.chunk_by(|a, b| a.batch() == b.batch()) {
+            let failures = self.do_batch(session, turn, 1, &mut done).await?;
             if let Some(failure) = failures.into_iter().next() {
                 return Err(failure);
             }
         }
         if done.again {
-            self.run(held).await?;
+            self.run(session).await?;
         }
         Ok(())
     }
 
     /// Words that were left, by those who are gone or have other things to do.
-    async fn waiting(&self) -> Result<Vec<Word>, Failure> {
+    async fn waiting(&self) -> Result<Vec<Arrival>, Failure> {
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let read = blocking(move || {
             let dir = record::arrived(home.repository(), &uuid)?;
@@ -174,7 +174,7 @@ impl Tree {
                 let Some(key) = layout::key_of_file(&name).and_then(|key| Key::parse(&key).ok()) else { continue };
                 let path = dir.join(file_of(&key));
                 if let Some(lock) = LockFile::try_lock(&path, LockKind::Exclusive, 0o666)? {
-                    words.push(Word { key, path, lock: Some(lock) });
+                    words.push(Arrival { key, path, lock: Some(lock) });
                 }
             }
             Ok(words)
@@ -183,15 +183,15 @@ impl Tree {
     }
 }
 
-/// Word that the content of a key may have come and not have its names yet: a file, locked while somebody sees to it.
-pub(in crate::gateway) struct Word {
+/// Arrival that the content of a key may have come and not have its names yet: a file, locked while somebody sees to it.
+pub(in crate::gateway) struct Arrival {
     key: Key,
     path: PathBuf,
     /// `None` where somebody else sees to the same key.
     lock: Option<LockFile>,
 }
 
-impl Word {
+impl Arrival {
     /// Leaves it to others.
     fn leave(self) {
         drop(self.lock);

@@ -8,7 +8,7 @@ use remotes::fold::Folding;
 
 use super::apart::{Told, told_apart};
 use super::survey::{Answer, There};
-use super::{Held, Tree, Why};
+use super::{Session, Tree, Why};
 use crate::annex::branch::GitId;
 use crate::annex::export::apart::Apart;
 use crate::annex::export::check::Check;
@@ -65,9 +65,9 @@ impl Tree {
     pub(in crate::gateway) async fn export(&self, limit: Duration) -> Result<Option<Exported>, Failure> {
         let mut done: Option<Exported> = None;
         loop {
-            let work = async |held: &Held| {
-                let now = self.run(held).await?;
-                self.take_in(held).await?;
+            let work = async |session: &Session| {
+                let now = self.run(session).await?;
+                self.take_in(session).await?;
                 Ok(now)
             };
             let Some(now) = self.alone(limit, work).await? else { return Ok(done) };
@@ -95,10 +95,10 @@ impl Tree {
     }
 
     /// Does it. Nobody else may be at it.
-    pub(super) async fn run(&self, held: &Held) -> Result<Exported, Failure> {
+    pub(super) async fn run(&self, session: &Session) -> Result<Exported, Failure> {
         let (mut done, mut has_waited) = (None, false);
         for _ in 0..AGAIN {
-            let (now, waits) = self.pass(held).await?;
+            let (now, waits) = self.pass(session).await?;
             let again = now.again;
             done = Some(now.after(done));
             // What was in the way has left, under another spelling.
@@ -118,8 +118,8 @@ impl Tree {
     }
 
     /// Returns also whether there are names that wait for others to leave.
-    async fn pass(&self, held: &Held) -> Result<(Exported, bool), Failure> {
-        let Some(plan) = self.plan(held).await? else { return Ok((Exported::default(), false)) };
+    async fn pass(&self, session: &Session) -> Result<(Exported, bool), Failure> {
+        let Some(plan) = self.plan(session).await? else { return Ok((Exported::default(), false)) };
         let Plan { what, mut work, apart, has_wishes } = plan;
         let mut done = Exported { tree: Some(what.tree), has_wishes, ..Exported::default() };
         for name in &apart.left_alone {
@@ -131,12 +131,12 @@ impl Tree {
         }
         let waits = !apart.waiting.is_empty();
         done.refused = apart.refused.into_iter().collect();
-        done.impossible = self.examine(held, &mut work).await?;
+        done.impossible = self.examine(session, &mut work).await?;
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let notes = work.notes();
         self.see_recorded(&notes).await?;
-        held.came.see(&notes);
-        let (work, steps) = held
+        session.came.see(&notes);
+        let (work, steps) = session
             .with(move |book| {
                 let repository = home.repository();
                 book.db.note(&book.lock, &notes)?;
@@ -149,43 +149,45 @@ impl Tree {
                 Ok::<_, Why>((Arc::new(work), steps))
             })
             .await?;
-        self.do_steps(held, &work, &steps, &mut done).await?;
-        self.complete(held, &work).await?;
+        self.do_steps(session, &work, &steps, &mut done).await?;
+        self.complete(session, &work).await?;
         if done.again {
             return Ok((done, waits));
         }
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
-        held.with(move |book| {
-            book.db.settle()?;
-            record::unmark(home.repository(), &uuid)?;
-            Ok::<_, Why>(())
-        })
-        .await?;
+        session
+            .with(move |book| {
+                book.db.settle()?;
+                record::unmark(home.repository(), &uuid)?;
+                Ok::<_, Why>(())
+            })
+            .await?;
         Ok((done, waits))
     }
 
     /// Somebody elsewhere has exported a tree: notes what the remote holds of it, and changes nothing there. Nobody else may be
     /// at it, and nothing be cut.
-    pub(super) async fn adopt(&self, held: &Held) -> Result<(), Failure> {
+    pub(super) async fn adopt(&self, session: &Session) -> Result<(), Failure> {
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
-        let mut work = held
+        let mut work = session
             .with(move |book| {
                 let repository = home.repository();
                 let tree = record::exports(repository)?.held(repository.uuid(), &uuid);
                 Ok::<_, Why>(Work::of(repository, &mut book.db, &uuid, tree, false)?)
             })
             .await?;
-        self.examine(held, &mut work).await?;
-        held.with(move |book| {
-            book.db.note(&book.lock, &work.notes())?;
-            book.db.settle()?;
-            work.noted(&mut book.db)
-        })
-        .await
+        self.examine(session, &mut work).await?;
+        session
+            .with(move |book| {
+                book.db.note(&book.lock, &work.notes())?;
+                book.db.settle()?;
+                work.noted(&mut book.db)
+            })
+            .await
     }
 
     /// Looks at the names of which it is not known what they hold. Returns how many there are that the store cannot have.
-    async fn examine(&self, held: &Held, work: &mut Work) -> Result<usize, Failure> {
+    async fn examine(&self, session: &Session, work: &mut Work) -> Result<usize, Failure> {
         let mut impossible = 0;
         let questions = work.questions().map(<[u8]>::to_vec).collect();
         let answers = self.look(questions).await?;
@@ -221,7 +223,7 @@ impl Tree {
         let doubted = work.doubted();
         let mut recorded = self.recorded(doubted.clone()).await?;
         let unrecorded = doubted.difference(&recorded).cloned().collect();
-        recorded.extend(self.heard_stored(held, unrecorded).await?);
+        recorded.extend(self.heard_stored(session, unrecorded).await?);
         work.take_over(&recorded);
         let unknown: Vec<(Vec<u8>, BTreeSet<Key>)> =
             work.unknown().map(|(name, keys)| (name.to_vec(), keys.into_iter().cloned().collect())).collect();
@@ -244,50 +246,52 @@ impl Tree {
     }
 
     /// Nothing of another tree is in the way any more: says so.
-    pub(super) async fn complete(&self, held: &Held, work: &Arc<Work>) -> Result<(), Failure> {
+    pub(super) async fn complete(&self, session: &Session, work: &Arc<Work>) -> Result<(), Failure> {
         let (home, uuid, work) = (Arc::clone(&self.home), self.uuid.clone(), Arc::clone(work));
-        held.with(move |book| {
-            book.db.settle()?;
-            record::complete(home.repository(), &uuid, work.tree(), work.over().clone())?;
-            work.finish(home.repository(), &mut book.db)?;
-            Ok::<_, Why>(())
-        })
-        .await
+        session
+            .with(move |book| {
+                book.db.settle()?;
+                record::complete(home.repository(), &uuid, work.tree(), work.over().clone())?;
+                work.finish(home.repository(), &mut book.db)?;
+                Ok::<_, Why>(())
+            })
+            .await
     }
 
     /// `None` where its branch is not there, and no export was cut.
-    async fn plan(&self, held: &Held) -> Result<Option<Plan>, Failure> {
+    async fn plan(&self, session: &Session) -> Result<Option<Plan>, Failure> {
         let Told { folding, is_new } = self.folding().await?;
         let (home, uuid, tracking) = (Arc::clone(&self.home), self.uuid.clone(), self.tracking.clone());
-        held.with(move |book| {
-            let repository = home.repository();
-            let tracked = tracking.map_or(Ok(None), |tracking| tracking.tree(repository.branch()))?;
-            let mut known = record::remembered(repository, &uuid);
-            if folding != Folding::NONE || is_new {
-                known = known.map(|known| left_out_for_good(repository.branch(), known)).transpose()?;
-            }
-            let mut names = Apart::default();
-            let what = match (tracked, record::cut(repository, &uuid)?) {
-                (Some(whole), _) => {
-                    let what = exportable(repository.branch(), whole, known.as_ref())?;
-                    let (what, apart) = told_apart(repository, &uuid, what, folding)?;
-                    names = apart;
-                    what
+        session
+            .with(move |book| {
+                let repository = home.repository();
+                let tracked = tracking.map_or(Ok(None), |tracking| tracking.tree(repository.branch()))?;
+                let mut known = record::remembered(repository, &uuid);
+                if folding != Folding::NONE || is_new {
+                    known = known.map(|known| left_out_for_good(repository.branch(), known)).transpose()?;
                 }
-                // Nobody knows any more what it shall hold, but nothing must stay between two names.
-                (None, Some(tree)) => known.filter(|known| known.tree == tree).unwrap_or_else(|| Exportable {
-                    whole: tree,
-                    tree,
-                    left_out: BTreeMap::new(),
-                }),
-                (None, None) => return Ok(None),
-            };
-            let work = Work::of(repository, &mut book.db, &uuid, what.tree, false)?;
-            let wishes = UuidLog::parse(&repository.branch().read(PREFERRED_LOG)?);
-            let has_wishes = wishes.value(&uuid).is_some_and(|wish| !wish.trim_ascii().is_empty());
-            Ok::<_, Why>(Some(Plan { what, work, apart: names, has_wishes }))
-        })
-        .await
+                let mut names = Apart::default();
+                let what = match (tracked, record::cut(repository, &uuid)?) {
+                    (Some(whole), _) => {
+                        let what = exportable(repository.branch(), whole, known.as_ref())?;
+                        let (what, apart) = told_apart(repository, &uuid, what, folding)?;
+                        names = apart;
+                        what
+                    }
+                    // Nobody knows any more what it shall hold, but nothing must stay between two names.
+                    (None, Some(tree)) => known.filter(|known| known.tree == tree).unwrap_or_else(|| Exportable {
+                        whole: tree,
+                        tree,
+                        left_out: BTreeMap::new(),
+                    }),
+                    (None, None) => return Ok(None),
+                };
+                let work = Work::of(repository, &mut book.db, &uuid, what.tree, false)?;
+                let wishes = UuidLog::parse(&repository.branch().read(PREFERRED_LOG)?);
+                let has_wishes = wishes.value(&uuid).is_some_and(|wish| !wish.trim_ascii().is_empty());
+                Ok::<_, Why>(Some(Plan { what, work, apart: names, has_wishes }))
+            })
+            .await
     }
 }
 

@@ -8,7 +8,7 @@ use remotes::{ObjectName, Until};
 
 use super::proof::Known;
 use super::survey::Answer;
-use super::{Held, PAUSE, Tree, Why};
+use super::{PAUSE, Session, Tree, Why};
 use crate::annex::branch::GitId;
 use crate::annex::export::db::{DbError, ExportDb, Note};
 use crate::annex::export::look::fits;
@@ -44,7 +44,7 @@ impl Tree {
         loop {
             let mut names = self.names(key).await?;
             if names.is_stale {
-                self.surely_alone(async |held| self.catch_up(held).await).await?;
+                self.surely_alone(async |session| self.catch_up(session).await).await?;
                 names = self.names(key).await?;
             }
             let mut wrong = None;
@@ -76,7 +76,7 @@ impl Tree {
             // Where nothing changed meanwhile, somebody is between two steps, or was cut there. The next step is waited for,
             // not the end of what they do, which may be far.
             if self.names(key).await? == names {
-                match self.alone(Duration::ZERO, async |held| self.clear_up(held, key).await).await? {
+                match self.alone(Duration::ZERO, async |session| self.clear_up(session, key).await).await? {
                     Some(found) => others.extend(found),
                     None => {
                         tokio::time::sleep(pause).await;
@@ -117,19 +117,19 @@ impl Tree {
     }
 
     /// Finishes an export that was cut, or finds out what somebody elsewhere has exported.
-    async fn catch_up(&self, held: &Held) -> Result<(), Failure> {
+    async fn catch_up(&self, session: &Session) -> Result<(), Failure> {
         if self.is_behind().await? {
-            return self.run(held).await.map(drop);
+            return self.run(session).await.map(drop);
         }
-        self.adopt(held).await
+        self.adopt(session).await
     }
 
     /// Finishes what was cut, and notes of the names of `key` what is there. Nobody else may be at it. Returns what is there
     /// and is no content of it.
-    pub(super) async fn clear_up(&self, held: &Held, key: &Key) -> Result<BTreeSet<(Vec<u8>, String)>, Failure> {
+    pub(super) async fn clear_up(&self, session: &Session, key: &Key) -> Result<BTreeSet<(Vec<u8>, String)>, Failure> {
         let names = self.names(key).await?;
         if names.is_stale || self.is_behind().await? {
-            return self.catch_up(held).await.map(|()| BTreeSet::new());
+            return self.catch_up(session).await.map(|()| BTreeSet::new());
         }
         let (mut notes, mut others) = (Vec::new(), BTreeSet::new());
         let is_held = !names.held.is_empty();
@@ -161,7 +161,7 @@ impl Tree {
             }
         }
         self.see_recorded(&notes).await?;
-        held.with(move |book| book.db.note(&book.lock, &notes)).await?;
+        session.with(move |book| book.db.note(&book.lock, &notes)).await?;
         Ok(others)
     }
 
@@ -179,18 +179,18 @@ impl Tree {
 
     /// Takes the content of `key` away from every name, while there is time. Failures: it is in the tree; `TooLate`.
     pub(in crate::gateway) async fn remove(&self, key: &Key, until: &Until) -> Result<(), Failure> {
-        self.surely_alone(async |held| self.take_away(held, key, until).await).await
+        self.surely_alone(async |session| self.take_away(session, key, until).await).await
     }
 
-    async fn take_away(&self, held: &Held, key: &Key, until: &Until) -> Result<(), Failure> {
+    async fn take_away(&self, session: &Session, key: &Key, until: &Until) -> Result<(), Failure> {
         if self.names(key).await?.is_stale || self.is_behind().await? {
-            self.catch_up(held).await?;
+            self.catch_up(session).await?;
         }
         let wanted = key.clone();
         let (in_tree, mut names) =
-            held.with(move |book| Ok::<_, DbError>((book.db.in_tree(&wanted)?, book.db.holding(&wanted)?))).await?;
+            session.with(move |book| Ok::<_, DbError>((book.db.in_tree(&wanted)?, book.db.holding(&wanted)?))).await?;
         if !in_tree.is_empty() {
-            if !self.is_lost(held, key, &in_tree).await? {
+            if !self.is_lost(session, key, &in_tree).await? {
                 // git-annex's own words.
                 let why = "proxied special remote reports: This key is part of the exported tree, so can only be removed \
                            by exporting a tree that does not include it.";
@@ -201,7 +201,7 @@ impl Tree {
         if let Some(why) = self.keeps(key).await? {
             return Err(why);
         }
-        self.tell_removed(held, key).await?;
+        self.tell_removed(session, key).await?;
         let outside = names::object(key);
         names.retain(|name| *name != outside);
         names.push(outside);
@@ -212,14 +212,14 @@ impl Tree {
                 self.store.remove_until(&self.object(&name)?, until).await.map_err(|e| Failure::remote(&e))?;
             }
             let note = Note { name, key: key.clone(), holds: false };
-            held.with(move |book| book.db.note(&book.lock, &[note])).await?;
+            session.with(move |book| book.db.note(&book.lock, &[note])).await?;
         }
         self.forget(key).await
     }
 
     /// Whether the content of `key`, which belongs at `in_tree`, is nowhere there, for sure. What is in its place is put aside,
     /// so that it can come again; and where it is somewhere still, its other names are filled from there.
-    async fn is_lost(&self, held: &Held, key: &Key, in_tree: &[Vec<u8>]) -> Result<bool, Failure> {
+    async fn is_lost(&self, session: &Session, key: &Key, in_tree: &[Vec<u8>]) -> Result<bool, Failure> {
         let mut names: BTreeSet<Vec<u8>> = in_tree.iter().cloned().collect();
         names.extend(self.held(key).await?);
         names.insert(names::object(key));
@@ -243,12 +243,12 @@ impl Tree {
         if notes.is_empty() {
             return Ok(false);
         }
-        held.with(move |book| book.db.note(&book.lock, &notes)).await?;
+        session.with(move |book| book.db.note(&book.lock, &notes)).await?;
         for name in wrong {
             self.put_aside(&name).await?;
         }
         // A twin, an old version or this repository may have it.
-        if let Err(e) = self.run(held).await {
+        if let Err(e) = self.run(session).await {
             self.warn(&e);
         }
         Ok(is_lost && !self.store.capabilities().versions && self.held(key).await?.is_empty())

@@ -29,19 +29,19 @@ use remotes::{Context, ObjectName, Store};
 use self::fence::Fencing;
 use self::stored::Came;
 use super::pace::Pace;
-use super::{Failure, Served, blocking};
+use super::{Failure, LocalRepository, blocking};
 use crate::annex::export::db::{DbError, ExportDb, ExportLock};
 use crate::annex::export::tracking::Tracking;
 use crate::annex::export::work::WorkError;
 use crate::name::Uuid;
 
-pub(super) use arrivals::Word;
+pub(super) use arrivals::Arrival;
 pub use export::Exported;
 pub use repair::{Damage, Damaged, Progress, Repaired};
 
 /// The tree of a special remote, on a data thread.
 pub(super) struct Tree {
-    home: Arc<Served>,
+    home: Arc<LocalRepository>,
     uuid: Uuid,
     /// What this repository calls the remote.
     name: String,
@@ -63,15 +63,15 @@ const BLOBS: u64 = 32 << 20;
 
 /// The database of the exports, and that nobody else exports. Blocking work on it is done on pool threads.
 #[derive(Clone)]
-struct Held {
-    book: Arc<Mutex<Book>>,
+struct Session {
+    book: Arc<Mutex<LockedDb>>,
     /// Other gateways were told that it is our turn.
     turn: bool,
     /// What they are told when they get it.
     came: Arc<Came>,
 }
 
-struct Book {
+struct LockedDb {
     db: ExportDb,
     lock: ExportLock,
 }
@@ -81,7 +81,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(4), Duration::from_mi
 
 impl Tree {
     pub(super) fn new(
-        home: &Arc<Served>,
+        home: &Arc<LocalRepository>,
         uuid: &Uuid,
         name: &str,
         tracking: Option<&Tracking>,
@@ -117,47 +117,47 @@ impl Tree {
     async fn alone<T>(
         &self,
         limit: Duration,
-        work: impl AsyncFnOnce(&Held) -> Result<T, Failure>,
+        work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<Option<T>, Failure> {
         let begun = Instant::now();
-        let Some(mut held) = self.hold(limit).await? else { return Ok(None) };
+        let Some(mut session) = self.hold(limit).await? else { return Ok(None) };
         let fence = match self.fence(limit.saturating_sub(begun.elapsed())).await? {
             Fencing::Waits => return Ok(None),
             Fencing::Needless => None,
             Fencing::Up(fence) => Some(fence),
         };
         let done = self.fenced(fence.as_ref(), async {
-            held.turn = self.take_turn().await?;
-            let done = work(&held).await;
-            if let Err(e) = self.tell_stored(&held).await {
+            session.turn = self.take_turn().await?;
+            let done = work(&session).await;
+            if let Err(e) = self.tell_stored(&session).await {
                 tracing::warn!("remote {}: other gateways are not told what was stored: {e}", self.name);
             }
-            self.let_go(&held).await;
+            self.let_go(&session).await;
             done
         });
         let done = done.await;
         self.unfence(fence).await?;
-        drop(held);
+        drop(session);
         done.map(Some)
     }
 
     /// The same where it has to be.
-    async fn surely_alone<T>(&self, work: impl AsyncFnOnce(&Held) -> Result<T, Failure>) -> Result<T, Failure> {
+    async fn surely_alone<T>(&self, work: impl AsyncFnOnce(&Session) -> Result<T, Failure>) -> Result<T, Failure> {
         let done = self.alone(self.context.idle + self.longest_fence(), work).await?;
         done.ok_or_else(|| Failure::busy(&format!("a tree is being exported to remote {}", self.name)))
     }
 
     /// Keeps others here from exporting. No pool thread is kept while waiting: whoever is at it needs some.
-    async fn hold(&self, limit: Duration) -> Result<Option<Held>, Failure> {
+    async fn hold(&self, limit: Duration) -> Result<Option<Session>, Failure> {
         let (start, mut pause) = (Instant::now(), PAUSE.0);
         loop {
             let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
             let taken = blocking(move || {
                 let db = ExportDb::open(&home.repository().db_dir(), &uuid)?;
-                Ok::<_, DbError>(db.try_lock()?.map(|lock| Book { db, lock }))
+                Ok::<_, DbError>(db.try_lock()?.map(|lock| LockedDb { db, lock }))
             });
             if let Some(book) = taken.await?.map_err(failed)? {
-                return Ok(Some(Held { book: Arc::new(Mutex::new(book)), turn: false, came: Arc::default() }));
+                return Ok(Some(Session { book: Arc::new(Mutex::new(book)), turn: false, came: Arc::default() }));
             }
             if start.elapsed() >= limit {
                 return Ok(None);
@@ -176,11 +176,11 @@ impl Tree {
     }
 }
 
-impl Held {
+impl Session {
     /// Does what may block.
     async fn with<T: Send + 'static, E: Into<Why> + Send + 'static>(
         &self,
-        f: impl FnOnce(&mut Book) -> Result<T, E> + Send + 'static,
+        f: impl FnOnce(&mut LockedDb) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Failure> {
         let book = Arc::clone(&self.book);
         let done = blocking(move || f(&mut book.lock().unwrap_or_else(PoisonError::into_inner))).await?;

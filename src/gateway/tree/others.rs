@@ -9,7 +9,7 @@ use bytes::Bytes;
 use remotes::pump::read_small;
 use remotes::{Kind, ObjectName};
 
-use super::{Held, Tree, Why, failed};
+use super::{Session, Tree, Why, failed};
 use crate::annex::branch::GitId;
 use crate::annex::export::record;
 use crate::annex::export::turn::{self, DEAD, Heard, Left, Says, Turn, Word};
@@ -110,14 +110,14 @@ impl Tree {
     }
 
     /// Lets go of the turn. Where an export was cut, the turn stays ours until it is gone on with.
-    pub(super) async fn let_go(&self, held: &Held) {
-        if held.turn
+    pub(super) async fn let_go(&self, session: &Session) {
+        if session.turn
             && let Some(left) = remotes::late::left(self.store.label())
         {
             // What we asked for and heard no answer to may still be done, to names that the next one fills.
             tokio::time::sleep(left).await;
         }
-        if held.turn
+        if session.turn
             && let Err(e) = self.leave_turn().await
         {
             tracing::warn!("remote {}: other gateways wait until this one has exported again: {e}", self.name);

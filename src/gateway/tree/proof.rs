@@ -8,7 +8,7 @@ use remotes::pump::read;
 use remotes::{Kind, ObjectName, Range, Stored};
 
 use super::survey::{Answer, There};
-use super::{Held, Tree, Why, failed};
+use super::{Session, Tree, Why, failed};
 use crate::annex::export::check::Check;
 use crate::annex::export::db::{DbError, ExportDb, Note};
 use crate::annex::export::look::fits;
@@ -215,11 +215,11 @@ impl Tree {
             }
         }
         if wrong {
-            self.alone(Duration::ZERO, async |held| self.clear_up(held, key).await.map(drop)).await?;
+            self.alone(Duration::ZERO, async |session| self.clear_up(session, key).await.map(drop)).await?;
         }
         if in_the_way {
             // An upload would be written over it.
-            let clear = async |_: &Held| match self.prove(&outside, key, Some(self.context.idle)).await? {
+            let clear = async |_: &Session| match self.prove(&outside, key, Some(self.context.idle)).await? {
                 Known::Wrong => self.put_aside(&outside).await,
                 _ => Ok(()),
             };

@@ -12,7 +12,7 @@ use futures_util::{StreamExt, stream};
 use super::export::Exported;
 use super::proof::Known;
 use super::survey::{Answer, There};
-use super::{Held, Tree};
+use super::{Session, Tree};
 use crate::annex::export::check::Check;
 use crate::annex::export::db::{DbError, Note};
 use crate::annex::export::names;
@@ -95,15 +95,15 @@ impl Tree {
         limit: Duration,
         told: &dyn Fn(Progress),
     ) -> Result<Option<Repaired>, Failure> {
-        let work = async |held: &Held| {
-            let before = self.run(held).await?;
+        let work = async |session: &Session| {
+            let before = self.run(session).await?;
             if before.tree.is_none() {
                 return Ok(Repaired { exported: before, ..Repaired::default() });
             }
-            let mut repaired = self.look_at_all(held, told).await?;
+            let mut repaired = self.look_at_all(session, told).await?;
             // It also fills names whose content somebody else has put back.
-            let after = self.run(held).await?;
-            self.take_in(held).await?;
+            let after = self.run(session).await?;
+            self.take_in(session).await?;
             repaired.exported = after.after(Some(before));
             self.see_what_is_gone(&mut repaired).await?;
             Ok(repaired)
@@ -111,8 +111,8 @@ impl Tree {
         self.alone(limit, work).await
     }
 
-    async fn look_at_all(&self, held: &Held, told: &dyn Fn(Progress)) -> Result<Repaired, Failure> {
-        let files = held.with(|book| {
+    async fn look_at_all(&self, session: &Session, told: &dyn Fn(Progress)) -> Result<Repaired, Failure> {
+        let files = session.with(|book| {
             let mut files = Vec::new();
             book.db.tree_files(|name, key| files.push((name, key, false)))?;
             for (name, key, noted) in &mut files {
@@ -139,7 +139,7 @@ impl Tree {
             told(Progress { looked: repaired.looked, total });
         }
         drop(looks);
-        held.with(move |book| book.db.note(&book.lock, &notes)).await?;
+        session.with(move |book| book.db.note(&book.lock, &notes)).await?;
         repaired.damaged.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(repaired)
     }

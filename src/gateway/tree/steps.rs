@@ -14,7 +14,7 @@ use super::export::Exported;
 use super::moves::Clear;
 use super::obstacles::MadeWay;
 use super::proof::Known;
-use super::{Held, Tree};
+use super::{Session, Tree};
 use crate::annex::backend::Verifier;
 use crate::annex::branch::GitId;
 use crate::annex::export::db::Note;
@@ -42,19 +42,19 @@ impl Tree {
     /// names do not depend on each other, and those that can be filled are.
     pub(super) async fn do_steps(
         &self,
-        held: &Held,
+        session: &Session,
         work: &Arc<Work>,
         steps: &[Step],
         done: &mut Exported,
     ) -> Result<(), Failure> {
         let (mut most, mut failure) = (1, None);
-        for turn in steps.chunk_by(|a, b| a.turn() == b.turn()) {
+        for turn in steps.chunk_by(|a, b| a.batch() == b.batch()) {
             if let [Step::Settle, ..] = turn {
-                self.complete(held, work).await?;
+                self.complete(session, work).await?;
                 most = FAILURES;
                 continue;
             }
-            let failures = self.do_turn(held, turn, most, done).await?;
+            let failures = self.do_batch(session, turn, most, done).await?;
             failure = failure.or(failures.into_iter().next());
             if let (1, Some(failure)) = (most, &failure) {
                 return Err(failure.clone());
@@ -64,23 +64,23 @@ impl Tree {
     }
 
     /// Does steps that do not depend on each other; begins no more of them after `most` have failed.
-    pub(super) async fn do_turn(
+    pub(super) async fn do_batch(
         &self,
-        held: &Held,
+        session: &Session,
         turn: &[Step],
         most: usize,
         done: &mut Exported,
     ) -> Result<Vec<Failure>, Failure> {
         let mut failures = Vec::new();
         for round in rounds(turn) {
-            failures.extend(self.do_round(held, &round, most.saturating_sub(failures.len()), done).await?);
+            failures.extend(self.do_round(session, &round, most.saturating_sub(failures.len()), done).await?);
         }
         Ok(failures)
     }
 
     async fn do_round(
         &self,
-        held: &Held,
+        session: &Session,
         round: &[&Step],
         most: usize,
         done: &mut Exported,
@@ -96,8 +96,9 @@ impl Tree {
             }
             if noting.is_none() && !notes.is_empty() {
                 // All that was done while the last ones were written.
-                let (held, notes) = (held.clone(), std::mem::take(&mut notes));
-                noting = Some(Box::pin(async move { held.with(move |book| book.db.note(&book.lock, &notes)).await }));
+                let (session, notes) = (session.clone(), std::mem::take(&mut notes));
+                noting =
+                    Some(Box::pin(async move { session.with(move |book| book.db.note(&book.lock, &notes)).await }));
             }
             let noted = async {
                 match &mut noting {
@@ -117,7 +118,7 @@ impl Tree {
                 }
                 step = running.next() => match step {
                     Some(Ok(told)) => {
-                        held.came.see(&told.notes);
+                        session.came.see(&told.notes);
                         notes.extend(told.notes);
                         done.add(&told.did);
                     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use remotes::Kind;
 use remotes::pump::read_small;
 
-use super::{Held, Tree};
+use super::{Session, Tree};
 use crate::annex::export::db::Note;
 use crate::annex::export::names::TEMPORARY;
 use crate::annex::export::stored::{self, StoredKeys};
@@ -36,9 +36,9 @@ impl Came {
 impl Tree {
     /// Tells other gateways what came to names of the tree while it was our turn. Whoever is killed before that keeps the turn,
     /// and finds the content again at its names.
-    pub(super) async fn tell_stored(&self, held: &Held) -> Result<(), Failure> {
-        let keys = held.came.take();
-        if !held.turn || keys.is_empty() {
+    pub(super) async fn tell_stored(&self, session: &Session) -> Result<(), Failure> {
+        let keys = session.came.take();
+        if !session.turn || keys.is_empty() {
             return Ok(());
         }
         let mut list = self.stored_keys().await?;
@@ -50,9 +50,9 @@ impl Tree {
     }
 
     /// Those of `keys` of which others told that they store them.
-    pub(super) async fn heard_stored(&self, held: &Held, keys: BTreeSet<Key>) -> Result<BTreeSet<Key>, Failure> {
+    pub(super) async fn heard_stored(&self, session: &Session, keys: BTreeSet<Key>) -> Result<BTreeSet<Key>, Failure> {
         let keys: BTreeSet<Key> = keys.into_iter().filter(StoredKeys::concerns).collect();
-        if !held.turn || keys.is_empty() {
+        if !session.turn || keys.is_empty() {
             return Ok(BTreeSet::new());
         }
         let list = self.stored_keys().await?;
@@ -60,8 +60,8 @@ impl Tree {
     }
 
     /// Tells other gateways that content of `key` is about to go.
-    pub(super) async fn tell_removed(&self, held: &Held, key: &Key) -> Result<(), Failure> {
-        if !held.turn || !StoredKeys::concerns(key) {
+    pub(super) async fn tell_removed(&self, session: &Session, key: &Key) -> Result<(), Failure> {
+        if !session.turn || !StoredKeys::concerns(key) {
             return Ok(());
         }
         let mut list = self.stored_keys().await?;

@@ -62,7 +62,7 @@ fn key(name: &str) -> Key {
 /// A repository that has all the trees, as branches.
 struct Lab {
     dir: tempfile::TempDir,
-    home: Arc<Served>,
+    home: Arc<LocalRepository>,
 }
 
 impl Lab {
@@ -73,7 +73,7 @@ impl Lab {
         for (n, tree) in TREES.iter().enumerate() {
             branch(dir.path(), n, tree);
         }
-        let home = Arc::new(Served::open(dir.path()).unwrap_or_else(|e| panic!("{e}")));
+        let home = Arc::new(LocalRepository::open(dir.path()).unwrap_or_else(|e| panic!("{e}")));
         Lab { dir, home }
     }
 

@@ -27,7 +27,7 @@ use super::{Failure, FailureKind, HttpRemote, PeerGet, PeerLock, PeerOffer, Peer
 use crate::name::{Key, Uuid};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::client::answer::{self, BadAnswer, LONGEST_BODY, PutOffset};
-use crate::proto::http::client::request::{self, Place, VERSIONS, Via};
+use crate::proto::http::client::request::{self, Endpoint, VERSIONS, Via};
 use crate::proto::http::client::response::Head;
 use crate::proto::http::route::{Api, Op};
 use crate::proto::p2p::AssociatedFile;
@@ -248,12 +248,12 @@ impl Http {
         }
     }
 
-    fn place(&self) -> Place<'_> {
+    fn place(&self) -> Endpoint<'_> {
         let prefix = &self.remote.prefix;
         // Behind TLS it reads nothing but where to.
         let by_proxy = !self.remote.secure && matches!(self.proxy, Ok(Some(_)));
         let proxy = by_proxy.then_some(Via { authorization: self.login.as_deref() });
-        Place { host: &self.host, proxy, prefix, server: &self.shared.uuid, client: &self.shared.client }
+        Endpoint { host: &self.host, proxy, prefix, server: &self.shared.uuid, client: &self.shared.client }
     }
 
     fn give_up(&self, refusal: Refusal) -> Failure {

@@ -94,7 +94,7 @@ fn page(method: Method, path: &[u8], shared: &Shared) -> (u16, String) {
             let budget = &shared.means.budget;
             let text = shared.metrics.render(&[
                 ("locks", "Content locks held by clients.", shared.leases.len() as u64),
-                ("repositories", "Repositories that are open.", shared.hub.opened().len() as u64),
+                ("repositories", "Repositories that are open.", shared.repositories.opened().len() as u64),
                 ("budget_bytes", "Bytes of content that may be in memory.", budget.total()),
                 ("budget_free_bytes", "Bytes of it that are free.", budget.free()),
             ]);

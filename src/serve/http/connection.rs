@@ -195,7 +195,7 @@ impl Connection {
         }
         self.take_room(matches!(who, Who::Known(_))).await?;
         // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
-        let node = match self.shared.hub.find(&prefix, &uuid, &self.shared.means).await {
+        let node = match self.shared.repositories.find(&prefix, &uuid, &self.shared.means).await {
             Ok(node) => node,
             Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
             Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,

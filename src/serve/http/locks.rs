@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::connection::{Asked, Connection};
-use crate::gateway::{FailureKind, LeaseId, Node, blocking};
+use crate::gateway::{FailureKind, LockId, Node, blocking};
 use crate::name::Key;
 use crate::proto::http::json::{self, KeepLocked, Wish};
 use crate::proto::http::response::Response;
@@ -35,7 +35,7 @@ impl Connection {
             Err(failure) => return self.fail(asked, &failure).await,
         };
         let mut body = Vec::new();
-        json::locked(id.as_ref().map(LeaseId::as_bytes), &mut body);
+        json::locked(id.as_ref().map(LockId::as_bytes), &mut body);
         let told = self.answer(asked, Response::json(body.len()), &body).await;
         if let (Err(_), Some(id)) = (&told, id) {
             // Nobody knows of it, so nobody would ever let go.
@@ -48,7 +48,7 @@ impl Connection {
     /// that ended: nobody may wait in the belief that it is held.
     pub(super) async fn keep_locked(&mut self, mut asked: Asked, lockid: &[u8]) -> io::Result<bool> {
         let leases = self.shared.leases.clone();
-        let known = LeaseId::parse(lockid).and_then(|id| leases.keep(&id).map(|lost| (id, lost)));
+        let known = LockId::parse(lockid).and_then(|id| leases.keep(&id).map(|lost| (id, lost)));
         let Some((id, mut lost)) = known else {
             // What of the body is here already may have been all of it.
             let mut rest = &self.early[..];
@@ -112,8 +112,8 @@ impl Connection {
 
 /// A connection that keeps a lock, until it is dropped.
 struct Kept<'a> {
-    leases: &'a crate::gateway::Leases,
-    id: &'a LeaseId,
+    leases: &'a crate::gateway::ClientLocks,
+    id: &'a LockId,
 }
 
 impl Drop for Kept<'_> {

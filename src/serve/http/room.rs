@@ -86,7 +86,7 @@ impl Room {
         Some(Seat { room: Arc::clone(self), state, leave })
     }
 
-    /// Held for a few assignments.
+    /// HeldLock for a few assignments.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

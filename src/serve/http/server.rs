@@ -19,7 +19,7 @@ use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
 use super::room::{Room, affordable};
 use crate::annex::repository::OpenError;
-use crate::gateway::{Hub, Leases, Means, Metrics, Place, blocking};
+use crate::gateway::{ClientLocks, Limits, Metrics, Repositories, Roots, blocking};
 use crate::proto::http::access::{Access, Logins};
 use crate::proto::http::response::{Connection as Kept, Response};
 use crate::serve::conn::link::{Link, within};
@@ -30,7 +30,7 @@ use crate::serve::conn::tls::{Tls, TlsError, TlsFiles};
 #[derive(Debug)]
 pub struct Options {
     /// What is served.
-    pub place: Place,
+    pub place: Roots,
     /// Where to listen, unless systemd gives sockets.
     pub bind: Bind,
     /// Somebody said where.
@@ -92,11 +92,11 @@ impl std::error::Error for StartError {}
 
 /// What all threads and connections share.
 pub(super) struct Shared {
-    pub(super) hub: Arc<Hub>,
+    pub(super) repositories: Arc<Repositories>,
     pub(super) access: Access,
-    pub(super) leases: Leases,
+    pub(super) leases: ClientLocks,
     pub(super) metrics: Metrics,
-    pub(super) means: Means,
+    pub(super) means: Limits,
     pub(super) log: Log,
     tls: Option<Tls>,
     room: Arc<Room>,
@@ -123,7 +123,7 @@ pub fn main(options: Options) -> ExitCode {
 }
 
 fn serve(options: Options) -> Result<(), StartError> {
-    let hub = Arc::new(Hub::open(options.place).map_err(StartError::Open)?);
+    let repositories = Arc::new(Repositories::open(options.place).map_err(StartError::Open)?);
     let tls = options.tls.map(Tls::new).transpose().map_err(StartError::Tls)?;
     let environment = |name: &str| std::env::var_os(name);
     let given = crate::serve::conn::systemd::sockets(
@@ -153,11 +153,11 @@ fn serve(options: Options) -> Result<(), StartError> {
     }
     let logins = options.access.logins != Logins::No && !options.access.users.is_empty();
     let shared = Arc::new(Shared {
-        hub,
+        repositories,
         access: options.access,
-        leases: Leases::new(options.locks),
+        leases: ClientLocks::new(options.locks),
         metrics: Metrics::default(),
-        means: Means { budget: Budget::new(options.memory), idle: options.idle },
+        means: Limits { budget: Budget::new(options.memory), idle: options.idle },
         log,
         tls,
         room: Room::new(room, logins),
@@ -187,8 +187,8 @@ fn serve(options: Options) -> Result<(), StartError> {
         let sockets = listening.again()?;
         let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
-        let hub = Arc::clone(&shared.hub);
-        tokio::task::spawn_local(async move { hub.explore().await });
+        let repositories = Arc::clone(&shared.repositories);
+        tokio::task::spawn_local(async move { repositories.explore().await });
         let upkeep = tokio::task::spawn_local(super::upkeep::run(Arc::clone(&shared)));
         let (bound, mut stop) = (Arc::clone(&listening), stopping.clone());
         tokio::task::spawn_local(async move {
@@ -211,7 +211,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         let _ = thread.join();
     }
     shared.leases.abandon();
-    for served in shared.hub.opened() {
+    for served in shared.repositories.opened() {
         if let Err(failure) = served.settle() {
             log.line("failed")
                 .with("error", failure.to_string())
@@ -353,7 +353,7 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
     let reloaded = blocking(move || {
         let certificate = again.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(|e| e.to_string());
         // One that fails must not keep the other from being read.
-        certificate.and(again.hub.reopen().map_err(|e| e.to_string()))
+        certificate.and(again.repositories.reopen().map_err(|e| e.to_string()))
     });
     let line = shared.log.line("reloaded");
     match reloaded.await {
@@ -361,8 +361,8 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
         Ok(Err(e)) => line.with("error", e).with("note", "the old ones stay in use").warn(),
         Err(e) => line.with("error", e.to_string()).warn(),
     }
-    let hub = Arc::clone(&shared.hub);
-    tokio::task::spawn_local(async move { hub.explore().await });
+    let repositories = Arc::clone(&shared.repositories);
+    tokio::task::spawn_local(async move { repositories.explore().await });
     let _ = notifier.ready();
 }
 
@@ -375,7 +375,7 @@ async fn tidy(shared: Arc<Shared>) {
         // Both touch files. What fails is tried again at the next tick.
         let _ = blocking(move || {
             drop(again.leases.lapsed());
-            again.hub.tidy();
+            again.repositories.tidy();
         })
         .await;
     }

@@ -9,7 +9,7 @@ use super::log::Log;
 use super::server::Shared;
 use crate::annex::unfinished::keep;
 use crate::gateway::node::store::unfinished::{self, Fate, Leftover, Sweep};
-use crate::gateway::{Failure, Served, blocking};
+use crate::gateway::{Failure, LocalRepository, blocking};
 use crate::resolve::environment;
 
 /// How often uploads that were not finished are looked for.
@@ -23,7 +23,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        for served in shared.hub.opened() {
+        for served in shared.repositories.opened() {
             let context = shared.means.context();
             let swept = blocking(move || sweep(&served, &context)).await.and_then(|swept| swept);
             match swept {
@@ -34,7 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-fn sweep(served: &Served, context: &Context) -> Result<Vec<Leftover>, Failure> {
+fn sweep(served: &LocalRepository, context: &Context) -> Result<Vec<Leftover>, Failure> {
     let older_than = keep(served.repository()).map_err(Failure::internal)?;
     let how = Sweep { older_than, dry_run: false, force: false };
     let work = unfinished::sweep(served.repository(), how, environment, context);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Host, RepoInfo, Serve};
 use crate::annex::remote::proxied;
 use crate::annex::repository::{OpenError, Repository};
-use crate::gateway::{Means, Served};
+use crate::gateway::{Limits, LocalRepository};
 use crate::name::{Key, Uuid};
 use crate::serve::stdio;
 
@@ -78,9 +78,9 @@ impl Host for LocalHost {
 
 fn on_served<T>(
     directory: &Path,
-    f: impl AsyncFnOnce(&Arc<Served>, &Means) -> Result<T, crate::gateway::Failure>,
+    f: impl AsyncFnOnce(&Arc<LocalRepository>, &Limits) -> Result<T, crate::gateway::Failure>,
 ) -> Result<T, String> {
-    let served = Arc::new(Served::open(directory).map_err(|e| e.to_string())?);
+    let served = Arc::new(LocalRepository::open(directory).map_err(|e| e.to_string())?);
     let means = stdio::means()?;
     let done = remotes::sys::run(false, f(&served, &means)).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     served.settle().map_err(|e| e.to_string())?;

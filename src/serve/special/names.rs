@@ -54,11 +54,11 @@ pub(super) enum Places {
     /// Under names made of keys.
     Keys,
     /// In a tree.
-    Tree(Box<Tree>),
+    Tree(Box<TreeNames>),
 }
 
 /// A remote that has a tree.
-pub(super) struct Tree {
+pub(super) struct TreeNames {
     uuid: Option<Uuid>,
     git_dir: PathBuf,
     /// `annexobjects=yes`: content that is not in the tree lies beside it.
@@ -84,7 +84,7 @@ impl Inquiry {
         if let Some(question) = QUESTIONS.get(self.answers.len()) {
             return Next::Ask(question());
         }
-        Next::Done(Places::Tree(Box::new(Tree {
+        Next::Done(Places::Tree(Box::new(TreeNames {
             uuid: Uuid::parse(&self.answers[3]).ok(),
             git_dir: PathBuf::from(OsStr::from_bytes(&self.answers[4])),
             beside: is_set(2),
@@ -94,7 +94,7 @@ impl Inquiry {
     }
 }
 
-impl Tree {
+impl TreeNames {
     /// Where the content of `key` is, for people to read.
     pub(super) fn locate(&mut self, ready: &Ready, key: &[u8]) -> Option<String> {
         let key = Key::parse(key).ok()?;

@@ -13,7 +13,7 @@ use crate::proto::special::{FileName, Key};
 use crate::resolve::setup::Ready;
 
 /// A remote, opened.
-pub(super) struct Place {
+pub(super) struct OpenedRemote {
     pub(super) ready: Arc<Ready>,
     pub(super) context: Context,
     /// Objects named as git-annex's own types name keys.
@@ -31,7 +31,7 @@ pub(super) struct Opened {
     writer: OnceCell<Rc<dyn Store>>,
 }
 
-impl Place {
+impl OpenedRemote {
     pub(super) fn new(ready: &Arc<Ready>, context: &Context) -> Self {
         Self { ready: Arc::clone(ready), context: context.clone(), keys: Once::new(), tree: Once::new() }
     }

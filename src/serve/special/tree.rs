@@ -12,7 +12,7 @@ use super::rates::Rates;
 use super::worker::{Watch, Worker, cancellable, fetch};
 use crate::annex::layout;
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
-use crate::serve::special::opened::{Opened, Place};
+use crate::serve::special::opened::{Opened, OpenedRemote};
 
 /// Bytes read at once to make a key.
 const STEP: usize = 1 << 20;
@@ -21,7 +21,7 @@ impl Worker {
     pub(super) async fn rename(
         &self,
         job: Job,
-        place: &Place,
+        place: &OpenedRemote,
         key: &Key,
         from: &FileName,
         to: &FileName,
@@ -39,7 +39,7 @@ impl Worker {
     }
 
     /// Tells git-annex of all files, a page at a time: what it has not read yet is not asked for.
-    pub(super) async fn list(&self, job: Job, place: &Place, stop: watch::Receiver<bool>) -> Result<Reply> {
+    pub(super) async fn list(&self, job: Job, place: &OpenedRemote, stop: watch::Receiver<bool>) -> Result<Reply> {
         let opened = place.tree()?;
         let mut listing = cancellable(stop.clone(), Op::List, opened.store.list(None)).await?;
         while let Some(page) = cancellable(stop.clone(), Op::List, listing.next()).await? {
@@ -60,7 +60,7 @@ impl Worker {
     pub(super) async fn import(
         &self,
         job: Job,
-        place: &Place,
+        place: &OpenedRemote,
         name: &FileName,
         file: &FileName,
         rates: &Rates,
@@ -99,7 +99,7 @@ impl Worker {
 
     pub(super) async fn make_key(
         &self,
-        place: &Place,
+        place: &OpenedRemote,
         name: &FileName,
         size: u64,
         stop: watch::Receiver<bool>,

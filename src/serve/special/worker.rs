@@ -23,8 +23,8 @@ use super::verdict;
 use crate::annex::key::Fields;
 use crate::proto::special::progress::{INTERVAL, Throttle};
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
-use crate::resolve::setup::{Ready, Tree};
-use crate::serve::special::opened::Place;
+use crate::resolve::setup::{Ready, TreeKind};
+use crate::serve::special::opened::OpenedRemote;
 use crate::serve::special::server_copy::Twins;
 
 /// How long a failed upload may take to leave nothing behind, before its failure is reported anyway.
@@ -35,7 +35,7 @@ pub(super) struct Worker {
     pub(super) port: Arc<Port>,
     context: Context,
     /// The stores of the last PREPARE or INITREMOTE.
-    place: RefCell<Option<Rc<Place>>>,
+    place: RefCell<Option<Rc<OpenedRemote>>>,
     pub(super) twins: Twins,
 }
 
@@ -105,13 +105,13 @@ impl Worker {
                 let proof = async {
                     match ready.tree {
                         None => place.keys()?.store.prove(&owner).await,
-                        Some(Tree::Exported) => {
+                        Some(TreeKind::Exported) => {
                             let store = Rc::clone(&place.tree()?.store);
                             store.prove(&owner).await?;
                             self.tell_names(job, &*store, ready).await
                         }
                         // Whoever may only read can import.
-                        Some(Tree::Imported) => place.tree()?.store.list(None).await?.next().await.map(|_| ()),
+                        Some(TreeKind::Imported) => place.tree()?.store.list(None).await?.next().await.map(|_| ()),
                     }
                 };
                 cancellable(stop, Op::Prove, proof).await.map_err(|e| e.during(Op::Prove))?;
@@ -164,7 +164,7 @@ impl Worker {
     }
 
     /// Lets git-annex keep what the place has corrected, so that it need not be learnt again each time.
-    async fn keep_learnt(&self, job: Job, place: &Place, ready: &Ready) -> Result<()> {
+    async fn keep_learnt(&self, job: Job, place: &OpenedRemote, ready: &Ready) -> Result<()> {
         let opened = if ready.tree.is_some() { place.tree()? } else { place.keys()? };
         let notes: Vec<Note> = opened
             .store
@@ -227,12 +227,12 @@ impl Worker {
     }
 
     /// The opened stores of `ready`.
-    fn place(&self, ready: &Arc<Ready>) -> Rc<Place> {
+    fn place(&self, ready: &Arc<Ready>) -> Rc<OpenedRemote> {
         let mut current = self.place.borrow_mut();
         if let Some(place) = current.as_ref().filter(|place| Arc::ptr_eq(&place.ready, ready)) {
             return Rc::clone(place);
         }
-        let place = Rc::new(Place::new(ready, &self.context));
+        let place = Rc::new(OpenedRemote::new(ready, &self.context));
         *current = Some(Rc::clone(&place));
         place
     }
@@ -240,7 +240,7 @@ impl Worker {
     async fn store(
         &self,
         job: Job,
-        place: &Place,
+        place: &OpenedRemote,
         Transfer { key, at, file }: Transfer<'_>,
         rates: &Rates,
         stop: watch::Receiver<bool>,
@@ -289,7 +289,7 @@ impl Worker {
     async fn retrieve(
         &self,
         job: Job,
-        place: &Place,
+        place: &OpenedRemote,
         Transfer { key, at, file }: Transfer<'_>,
         rates: &Rates,
         stop: watch::Receiver<bool>,

@@ -2,7 +2,7 @@
 
 use super::world::{World, uuid};
 use crate::name::Uuid;
-use crate::wanted::{Assumed, Fault, Matter, Oddity, Place, Policy, Problem, Repository, Unstable};
+use crate::wanted::{Assumed, Fault, Matter, Oddity, Origin, Policy, Problem, Repository, Unstable};
 
 #[test]
 fn problems_are_told_with_their_places() {
@@ -12,18 +12,18 @@ fn problems_are_told_with_their_places() {
     world.repository("own").required = Some(b"include=* or not balanced=g:2"[..].into());
     let policy = Policy::new(world.configuration.clone());
     let told: Vec<String> = policy.problems().iter().map(|problem| format!("{problem:?}")).collect();
-    let find = |of: &Place| -> Vec<&Matter> {
+    let find = |of: &Origin| -> Vec<&Matter> {
         policy.problems().iter().filter(|problem| problem.of == *of).map(|problem| &problem.what).collect()
     };
     let unstable = |term: &[u8], inside: Option<&[u8]>| {
         Matter::Unstable(Unstable { term: term.into(), inside: inside.map(Into::into) })
     };
-    assert_eq!(find(&Place::Wanted(uuid("d1"))), [&unstable(b"present", Some(b"groupwanted"))], "{told:#?}");
-    assert_eq!(find(&Place::Required(uuid("own"))), [&unstable(b"balanced=g:2", None)], "{told:#?}");
-    let [Matter::Unparsed(error)] = find(&Place::Required(uuid("d2")))[..] else { panic!("{told:#?}") };
+    assert_eq!(find(&Origin::Wanted(uuid("d1"))), [&unstable(b"present", Some(b"groupwanted"))], "{told:#?}");
+    assert_eq!(find(&Origin::Required(uuid("own"))), [&unstable(b"balanced=g:2", None)], "{told:#?}");
+    let [Matter::Unparsed(error)] = find(&Origin::Required(uuid("d2")))[..] else { panic!("{told:#?}") };
     assert_eq!(error.fault, Fault::UnknownTerm(b"newterm=5"[..].into()));
     let oddities = policy.problems().iter().filter_map(|problem| match problem {
-        Problem { of: Place::GroupWanted(_), what: Matter::Odd(warning) } => Some(warning.what),
+        Problem { of: Origin::GroupWanted(_), what: Matter::Odd(warning) } => Some(warning.what),
         _ => None,
     });
     assert_eq!(oddities.collect::<Vec<_>>(), [Oddity::MissingOperand, Oddity::SurplusClose]);

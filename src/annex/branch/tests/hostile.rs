@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::*;
 use crate::annex::branch::ancestry::{MOST_COMMITS, holds};
 use crate::annex::branch::unite::Unite;
-use crate::annex::git::pack::Workshop;
+use crate::annex::git::pack::PackWriter;
 use crate::annex::log::Limit;
 
 /// What git says to `words` when it is given `input`.
@@ -206,7 +206,7 @@ fn merging_ends_when_it_is_told_to_and_nothing_moves() {
     let (dir, _, base) = with_one_file();
     let other = commit_elsewhere(dir.path(), "refs/heads/x/git-annex", Some(&base), "b.log", "1s b\n");
     let plain = gix::open(dir.path()).expect("it opens");
-    let workshop = Workshop::of(&plain);
+    let workshop = PackWriter::of(&plain);
     let id = |name: String| plain.rev_parse_single(name.as_str()).expect("an object").detach();
     let trees = (id(format!("{base}^{{tree}}")), id(format!("{other}^{{tree}}")));
     let mut unite = Unite::new(&workshop, &|| true);
@@ -266,7 +266,7 @@ mod history {
 
     use super::*;
 
-    fn commit(git: &Workshop<'_>, parents: &[gix::ObjectId], seconds: i64) -> gix::ObjectId {
+    fn commit(git: &PackWriter<'_>, parents: &[gix::ObjectId], seconds: i64) -> gix::ObjectId {
         let time = gix::date::Time { seconds, offset: 0 };
         let person = gix::actor::Signature { name: "T".into(), email: "t@e".into(), time };
         let commit = gix::objs::Commit {
@@ -291,7 +291,7 @@ mod history {
         ) {
             let dir = tempfile::tempdir().expect("a directory");
             let plain = gix::init_bare(dir.path()).expect("made");
-            let git = Workshop::of(&plain);
+            let git = PackWriter::of(&plain);
             let (mut ids, mut above): (Vec<gix::ObjectId>, Vec<Vec<bool>>) = (Vec::new(), Vec::new());
             for (n, of) in parents.iter().enumerate() {
                 let of: Vec<usize> = if n == 0 { Vec::new() } else { of.iter().map(|p| p.index(n)).collect() };

@@ -21,11 +21,11 @@ use crate::annex::layout::Hashing;
 use crate::annex::log::{Presence, location_file, remote_meta_file};
 use crate::annex::repository::{OpenError, Repository, settings};
 use crate::gateway::proxied::{Proxied, Proxies};
-use crate::gateway::{Failure, Means, Outgoing, blocking, off_this_thread, timestamp, until};
+use crate::gateway::{Failure, Limits, Outgoing, blocking, off_this_thread, timestamp, until};
 use crate::name::{Key, Uuid};
 
 /// One repository. Shared by all threads and connections.
-pub struct Served {
+pub struct LocalRepository {
     repository: Arc<Repository>,
     content: Content,
     /// Started with the first record: many repositories are only read.
@@ -35,7 +35,7 @@ pub struct Served {
     used: AtomicU64,
 }
 
-impl Served {
+impl LocalRepository {
     /// Opens the repository at `path`. Blocks.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let repository = Arc::new(Repository::open(path)?);
@@ -142,7 +142,7 @@ impl Served {
     /// # Errors
     ///
     /// Of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
-    pub async fn remove(self: &Arc<Self>, key: &Key, before: Option<i64>, means: &Means) -> Result<(), Failure> {
+    pub async fn remove(self: &Arc<Self>, key: &Key, before: Option<i64>, means: &Limits) -> Result<(), Failure> {
         let until = until(before);
         if !until.is_over() {
             trashbin::fill(self, key, means).await?;
@@ -330,7 +330,7 @@ fn fits_the_journal(key: &Key, file: &[u8]) -> Result<(), Failure> {
     Err(Failure::refused(words))
 }
 
-impl Drop for Served {
+impl Drop for LocalRepository {
     fn drop(&mut self) {
         let recorder = self.recorder.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(recorder) = recorder {
@@ -383,7 +383,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         make(dir.path(), &[]);
         let work = async {
-            let served = Arc::new(Served::open(dir.path()).expect("a repository"));
+            let served = Arc::new(LocalRepository::open(dir.path()).expect("a repository"));
             let journal = served.repository().annex_dir().join("journal.lck");
             let held = LockFile::try_lock(&journal, LockKind::Exclusive, 0o666).expect("asked").expect("free");
             let key = Key::parse(b"SHA256-s1--x").expect("a key");

@@ -16,7 +16,7 @@ use crate::annex::log::Presence;
 use crate::gateway::receive::Settled;
 use crate::gateway::receive::belt::{Belt, Work};
 use crate::gateway::receive::digest::Digest;
-use crate::gateway::{Failure, FailureKind, Served, blocking};
+use crate::gateway::{Failure, FailureKind, LocalRepository, blocking};
 use crate::name::Key;
 
 /// Bytes that are kept in memory before anything is written.
@@ -31,9 +31,9 @@ const PIECE: usize = 256 << 10;
 
 /// One upload. Dropping it keeps what was written, for a client that goes on later.
 pub struct LocalUpload {
-    served: Arc<Served>,
+    served: Arc<LocalRepository>,
     /// Another repository that is to know of it.
-    home: Option<Arc<Served>>,
+    home: Option<Arc<LocalRepository>>,
     key: Key,
     /// Shared with what is under way, so that the transfer stays locked until that is over.
     incoming: Option<Arc<Incoming>>,
@@ -64,7 +64,7 @@ impl Work for Writer {
 }
 
 impl LocalUpload {
-    pub(in crate::gateway) fn new(served: Arc<Served>, key: &Key, incoming: Incoming) -> Self {
+    pub(in crate::gateway) fn new(served: Arc<LocalRepository>, key: &Key, incoming: Incoming) -> Self {
         let digest = Digest::for_key(key);
         let incoming = Some(Arc::new(incoming));
         let key = key.clone();
@@ -85,7 +85,7 @@ impl LocalUpload {
 
     /// `home`, which is a proxy for the repository, records it too.
     #[must_use]
-    pub(in crate::gateway) fn recorded_in(self, home: &Arc<Served>) -> Self {
+    pub(in crate::gateway) fn recorded_in(self, home: &Arc<LocalRepository>) -> Self {
         Self { home: Some(Arc::clone(home)), ..self }
     }
 
@@ -321,7 +321,7 @@ mod tests {
     fn put(key: &str, content: &[u8]) -> (Settled, bool) {
         let dir = tempfile::tempdir().expect("a directory");
         make(dir.path(), &[]);
-        let served = Arc::new(Served::open(dir.path()).expect("a repository"));
+        let served = Arc::new(LocalRepository::open(dir.path()).expect("a repository"));
         let key = Key::parse(key.as_bytes()).expect("a key");
         let client = Uuid::parse(b"client").expect("a uuid");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use remotes::pump::{BLOCK, FileSource, Source};
 
 use crate::gateway::receive::{Offer, Settled, Upload};
-use crate::gateway::{Failure, Means, Node, Served, blocking};
+use crate::gateway::{Failure, Limits, LocalRepository, Node, blocking};
 use crate::name::Key;
 use crate::proto::p2p::AssociatedFile;
 
 /// Brings the content of `key` from `home` to its trashbin, and records that. Does nothing where there is none, or no content.
 ///
 /// Failures: it is not there, and has to stay here.
-pub(in crate::gateway) async fn fill(home: &Arc<Served>, key: &Key, means: &Means) -> Result<(), Failure> {
+pub(in crate::gateway) async fn fill(home: &Arc<LocalRepository>, key: &Key, means: &Limits) -> Result<(), Failure> {
     let Some(bin) = home.trashbin().await? else { return Ok(()) };
     if !home.check(key).await? {
         return Ok(());
@@ -45,7 +45,13 @@ pub(in crate::gateway) async fn fill(home: &Arc<Served>, key: &Key, means: &Mean
     })
 }
 
-async fn bring(home: &Arc<Served>, key: &Key, node: &Node, mut upload: Upload, means: &Means) -> Result<(), Failure> {
+async fn bring(
+    home: &Arc<LocalRepository>,
+    key: &Key,
+    node: &Node,
+    mut upload: Upload,
+    means: &Limits,
+) -> Result<(), Failure> {
     let Some(content) = home.get(key).await? else {
         // Somebody else removed it meanwhile.
         return upload.discard().await;
@@ -76,7 +82,7 @@ async fn send(
     file: &FileSource,
     len: u64,
     node: &Node,
-    means: &Means,
+    means: &Limits,
 ) -> Result<(), Failure> {
     upload.begin(from, len).await?;
     let mut at = 0;

@@ -10,21 +10,21 @@ use std::sync::Arc;
 use crate::annex::log::Presence;
 use crate::gateway::receive::{Offer, Upload};
 use crate::gateway::send::Outgoing;
-use crate::gateway::{Failure, FailureKind, Served};
+use crate::gateway::{Failure, FailureKind, LocalRepository};
 use crate::name::{Key, Uuid};
 use crate::peer::{Peer, PeerLock, PeerOffer};
 use crate::proto::p2p::AssociatedFile;
 
 /// A repository that is reached over ssh or HTTP, on a data thread. What it says is passed on; where content is, is recorded
 /// here as well.
-pub struct Neighbour {
-    home: Arc<Served>,
+pub struct PeerNode {
+    home: Arc<LocalRepository>,
     uuid: Uuid,
     peer: Rc<Peer>,
 }
 
-impl Neighbour {
-    pub(in crate::gateway) fn new(home: &Arc<Served>, uuid: &Uuid, peer: Rc<Peer>) -> Self {
+impl PeerNode {
+    pub(in crate::gateway) fn new(home: &Arc<LocalRepository>, uuid: &Uuid, peer: Rc<Peer>) -> Self {
         Self { home: Arc::clone(home), uuid: uuid.clone(), peer }
     }
 

@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use crate::annex::log::Presence;
 use crate::gateway::receive::Settled;
-use crate::gateway::{Failure, Neighbour};
+use crate::gateway::{Failure, PeerNode};
 use crate::name::Key;
 use crate::peer::PeerPut;
 
 /// One upload to a repository elsewhere. Dropping it closes the connection; the repository keeps what it has.
 pub struct PeerUpload {
-    neighbour: Rc<Neighbour>,
+    neighbour: Rc<PeerNode>,
     key: Key,
     put: Option<PeerPut>,
     at: u64,
@@ -20,7 +20,7 @@ pub struct PeerUpload {
 }
 
 impl PeerUpload {
-    pub(in crate::gateway) fn new(neighbour: &Rc<Neighbour>, key: &Key, put: PeerPut) -> Self {
+    pub(in crate::gateway) fn new(neighbour: &Rc<PeerNode>, key: &Key, put: PeerPut) -> Self {
         Self { neighbour: Rc::clone(neighbour), key: key.clone(), put: Some(put), at: 0, spoiled: false }
     }
 

@@ -17,18 +17,18 @@ use crate::annex::export::tree::blob_of;
 use crate::annex::log::Presence;
 use crate::annex::unfinished::{Ledgers, Taken};
 use crate::gateway::pace::Pace;
-use crate::gateway::proxied::Shelf;
+use crate::gateway::proxied::StoreTarget;
 use crate::gateway::send::Outgoing;
-use crate::gateway::tree::{Exported, Progress, Repaired, Tree, Word};
-use crate::gateway::{Failure, Served, blocking};
+use crate::gateway::tree::{Arrival, Exported, Progress, Repaired, Tree};
+use crate::gateway::{Failure, LocalRepository, blocking};
 use crate::name::{Key, Uuid};
 
 /// A special remote, opened on a data thread.
-pub struct Special {
-    home: Arc<Served>,
+pub struct StoreNode {
+    home: Arc<LocalRepository>,
     uuid: Uuid,
     name: String,
-    shelf: Arc<Shelf>,
+    shelf: Arc<StoreTarget>,
     pub(in crate::gateway) store: Rc<dyn Store>,
     context: Context,
     /// The tree it holds, if it holds one.
@@ -44,12 +44,12 @@ struct How {
     lasting: bool,
 }
 
-impl Special {
+impl StoreNode {
     pub(in crate::gateway) fn new(
-        home: &Arc<Served>,
+        home: &Arc<LocalRepository>,
         uuid: &Uuid,
         name: &str,
-        shelf: &Arc<Shelf>,
+        shelf: &Arc<StoreTarget>,
         store: Rc<dyn Store>,
         context: Context,
         pace: Option<Arc<Pace>>,
@@ -171,7 +171,7 @@ impl Special {
     }
 
     /// The content of `key` is about to be stored. `None` where it gets no names in a tree.
-    pub(in crate::gateway) async fn announce(&self, key: &Key) -> Result<Option<Word>, Failure> {
+    pub(in crate::gateway) async fn announce(&self, key: &Key) -> Result<Option<Arrival>, Failure> {
         match &self.tree {
             Some(tree) if tree.tracking().is_some() => tree.announce(key).await.map(Some),
             _ => Ok(None),
@@ -179,7 +179,7 @@ impl Special {
     }
 
     /// What was announced has been stored and recorded: gives it its names in the tree.
-    pub(in crate::gateway) async fn settle(&self, word: Option<Word>) {
+    pub(in crate::gateway) async fn settle(&self, word: Option<Arrival>) {
         if let (Some(tree), Some(word)) = (&self.tree, word) {
             tree.settle(word).await;
         }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use remotes::{Mark, ObjectName, Put, Resumption};
 
-use super::Special;
+use super::StoreNode;
 use crate::annex::backend::Verifier;
 use crate::annex::unfinished::{Begun, Ledger};
 use crate::gateway::receive::Settled;
@@ -18,7 +18,7 @@ use crate::name::Key;
 
 /// One upload into a store. Dropping it lets go of the store; what reached a mark stays where the ledger tells of it.
 pub struct StoreUpload {
-    special: Rc<Special>,
+    special: Rc<StoreNode>,
     key: Key,
     object: ObjectName,
     /// None where somebody else holds it, or it cannot be written: this upload cannot be gone on with then.
@@ -39,7 +39,7 @@ pub struct StoreUpload {
 impl StoreUpload {
     /// Looks for what an earlier upload left, and asks the store whether it is there still.
     pub(in crate::gateway) async fn open(
-        special: &Rc<Special>,
+        special: &Rc<StoreNode>,
         key: &Key,
         object: ObjectName,
         ledger: Option<Ledger>,

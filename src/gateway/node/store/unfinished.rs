@@ -85,16 +85,16 @@ pub async fn sweep(
         return Ok(Vec::new());
     }
     let remotes = remotes_of(repository).map_err(|e| Failure::internal(e.to_string()))?;
-    let broom = Broom { ledgers, remotes, how, environment, context };
+    let sweeper = Sweeper { ledgers, remotes, how, environment, context };
     let mut leftovers = Vec::with_capacity(entries.len());
     for entry in entries {
-        leftovers.extend(broom.settle(entry).await);
+        leftovers.extend(sweeper.settle(entry).await);
     }
     leftovers.sort_by_key(|leftover| std::cmp::Reverse(leftover.age));
     Ok(leftovers)
 }
 
-struct Broom<'a> {
+struct Sweeper<'a> {
     ledgers: Ledgers,
     remotes: Vec<Remote>,
     how: Sweep,
@@ -102,7 +102,7 @@ struct Broom<'a> {
     context: &'a Context,
 }
 
-impl Broom<'_> {
+impl Sweeper<'_> {
     /// `None` where it was finished meanwhile.
     async fn settle(&self, entry: Entry) -> Option<Leftover> {
         let (file, uuid, key, mut begun) = match entry {

@@ -1,7 +1,7 @@
 //! The side that asks: requests written, heads and answers read.
 //!
 //! ```text
-//! Place + Api + Op -> request::write -> bytes
+//! Endpoint + Api + Op -> request::write -> bytes
 //! bytes -> response::parse -> Head -> body::BodyReader -> answer::*
 //! ```
 //!

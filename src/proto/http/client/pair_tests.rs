@@ -7,7 +7,7 @@ use super::super::json;
 use super::super::response::Response;
 use super::super::route::{Api, Op, route};
 use super::answer::{self, PutOffset};
-use super::request::{Place, VERSIONS, lowest, write};
+use super::request::{Endpoint, VERSIONS, lowest, write};
 use super::response;
 use crate::name::{Key, Uuid};
 
@@ -44,7 +44,7 @@ fn every_request_is_understood_at_every_version_that_has_it() {
 
 fn understood(api: Api, op: &Op) {
     let (server, client) = (uuid(b"00000000-s"), uuid(b"c&d"));
-    let place = Place { host: "[::1]:9417", proxy: None, prefix: b"/a%20b", server: &server, client: &client };
+    let place = Endpoint { host: "[::1]:9417", proxy: None, prefix: b"/a%20b", server: &server, client: &client };
     let credentials = Credentials { name: b"alice".to_vec(), password: Password::new(b"p:w".to_vec()) };
     let mut bytes = Vec::new();
     write(&place, api, op, Some(&credentials), &mut bytes);

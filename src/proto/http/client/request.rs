@@ -9,7 +9,7 @@ use crate::name::Uuid;
 
 /// Where requests go to.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct Endpoint<'a> {
     /// What Host says: the name, and the port unless it is the usual one.
     pub host: &'a str,
     /// The proxy that is asked to pass it on, if any: it is told all of the url.
@@ -43,16 +43,16 @@ pub fn lowest(op: &Op) -> Api {
 }
 
 /// Appends the head of a request. The body of a put follows it, as long as `op` says; that of keeplocked in chunks.
-pub fn write(place: &Place<'_>, api: Api, op: &Op, credentials: Option<&Credentials>, out: &mut Vec<u8>) {
+pub fn write(endpoint: &Endpoint<'_>, api: Api, op: &Op, credentials: Option<&Credentials>, out: &mut Vec<u8>) {
     let method: &[u8] = if matches!(op, Op::Get { .. }) { b"GET " } else { b"POST " };
     out.extend_from_slice(method);
-    if place.proxy.is_some() {
+    if endpoint.proxy.is_some() {
         out.extend_from_slice(b"http://");
-        out.extend_from_slice(place.host.as_bytes());
+        out.extend_from_slice(endpoint.host.as_bytes());
     }
-    target(place, api, op, out);
+    target(endpoint, api, op, out);
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    out.extend_from_slice(place.host.as_bytes());
+    out.extend_from_slice(endpoint.host.as_bytes());
     out.extend_from_slice(match op {
         Op::Get { .. } => b"\r\nAccept: application/octet-stream",
         _ => b"\r\nAccept: application/json;charset=utf-8,application/json",
@@ -74,7 +74,7 @@ pub fn write(place: &Place<'_>, api: Api, op: &Op, credentials: Option<&Credenti
         out.extend_from_slice(b"\r\nAuthorization: Basic ");
         out.extend_from_slice(credentials.encode().as_bytes());
     }
-    if let Some(authorization) = place.proxy.and_then(|proxy| proxy.authorization) {
+    if let Some(authorization) = endpoint.proxy.and_then(|proxy| proxy.authorization) {
         out.extend_from_slice(b"\r\nProxy-Authorization: ");
         out.extend_from_slice(authorization.as_bytes());
     }
@@ -87,10 +87,10 @@ pub const KEEP: &[u8] = b"11\r\n{\"unlock\":false}\n\r\n";
 /// What it sends to let go of it, and the end of the body.
 pub const UNLOCK: &[u8] = b"10\r\n{\"unlock\":true}\n\r\n0\r\n\r\n";
 
-fn target(place: &Place<'_>, api: Api, op: &Op, out: &mut Vec<u8>) {
-    out.extend_from_slice(place.prefix);
+fn target(endpoint: &Endpoint<'_>, api: Api, op: &Op, out: &mut Vec<u8>) {
+    out.extend_from_slice(endpoint.prefix);
     out.extend_from_slice(b"/git-annex/");
-    escape(place.server.as_bytes(), out);
+    escape(endpoint.server.as_bytes(), out);
     out.extend_from_slice(match api {
         Api::Unversioned => b"",
         Api::V0 => b"/v0",
@@ -122,7 +122,7 @@ fn target(place: &Place<'_>, api: Api, op: &Op, out: &mut Vec<u8>) {
     if let Op::KeepLocked { lockid } = op {
         query.add("lockid", lockid);
     }
-    query.add("clientuuid", place.client.as_bytes());
+    query.add("clientuuid", endpoint.client.as_bytes());
     match op {
         Op::RemoveBefore { timestamp, .. } => query.number("timestamp", *timestamp),
         Op::Get { file, offset, .. } | Op::Put { file, offset, .. } => {
@@ -192,9 +192,9 @@ mod tests {
     fn written(api: Api, op: &Op, credentials: Option<&Credentials>) -> String {
         let uuid = |bytes: &[u8]| Uuid::parse(bytes).expect("a uuid");
         let (server, client) = (uuid(b"s"), uuid(b"c"));
-        let place = Place { host: "h:9417", proxy: None, prefix: b"/org", server: &server, client: &client };
+        let endpoint = Endpoint { host: "h:9417", proxy: None, prefix: b"/org", server: &server, client: &client };
         let mut out = Vec::new();
-        write(&place, api, op, credentials, &mut out);
+        write(&endpoint, api, op, credentials, &mut out);
         String::from_utf8(out).expect("text").replace(env!("CARGO_PKG_VERSION"), "N")
     }
 
@@ -218,9 +218,9 @@ mod tests {
         let (server, client) = (uuid(b"s"), uuid(b"c"));
         for (authorization, login) in [(None, ""), (Some("Basic x"), "Proxy-Authorization: Basic x\r\n")] {
             let proxy = Some(Via { authorization });
-            let place = Place { host: "h:9417", proxy, prefix: b"/org", server: &server, client: &client };
+            let endpoint = Endpoint { host: "h:9417", proxy, prefix: b"/org", server: &server, client: &client };
             let mut out = Vec::new();
-            write(&place, Api::V3, &Op::Timestamp, None, &mut out);
+            write(&endpoint, Api::V3, &Op::Timestamp, None, &mut out);
             let said = String::from_utf8(out).expect("text");
             assert!(said.starts_with(
                 "POST http://h:9417/org/git-annex/s/v3/gettimestamp?clientuuid=c HTTP/1.1\r\nHost: h:9417\r\n"
