@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The page with the map, between these two lines.
 pub const PAGE: &str = "docs/architecture.md";
-const BEGIN: &str =
-    "<!-- The first lines of the modules. STREAM_TEST_WRITE=1 cargo test --test docs writes this map. -->\n```\n";
+const BEGIN: &str = "<!-- The first lines of the modules. STREAM_TEST_WRITE=1 cargo test --workspace --test docs writes this map. -->\n```\n";
 const END: &str = "```\n<!-- The end of the map. -->\n";
 
 /// The sources, and how many levels deep their single files are shown; folders are shown at every level.
