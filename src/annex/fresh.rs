@@ -3,9 +3,9 @@
 //! The number of a process and a count are no such name: in two containers both servers are process 1, and what one that
 //! was killed left behind has the name that the next one takes. So names are made by chance, and files are made anew.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -62,9 +62,61 @@ pub fn create(dir: &Path, what: &str, mode: u32) -> io::Result<(PathBuf, File)> 
     Ok((path, file))
 }
 
+/// What a file that was replaced outlives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// This process. After a power failure it may be the old one, the new one, or empty.
+    Process,
+    /// The machine, once its directory is synced too, which is left to the caller: several files may need that only once.
+    Content,
+    /// The machine.
+    Machine,
+}
+
+/// Puts a file of `bytes` at `path` in one step: whoever reads it finds all of the old one or all of the new. It is written as
+/// `temporary` first, a [name](name) that nobody else uses, on the same file system. Returns it, open for reading and writing.
+///
+/// # Errors
+///
+/// Those of the system. Nothing is changed then, but with [`Durability::Machine`] the new file may be there and not last.
+pub fn replace(path: &Path, bytes: &[u8], temporary: &Path, mode: u32, durability: Durability) -> io::Result<File> {
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(temporary)?;
+    let synced = |file: &mut File| match durability {
+        Durability::Process => Ok(()),
+        Durability::Content | Durability::Machine => file.sync_data(),
+    };
+    let written = file.write_all(bytes).and_then(|()| synced(&mut file));
+    let placed = written.and_then(|()| std::fs::rename(temporary, path));
+    placed.inspect_err(|_| drop(std::fs::remove_file(temporary)))?;
+    if durability == Durability::Machine {
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, temporary) = (dir.path().join("log"), dir.path().join("new"));
+        for (text, durability) in
+            [("one", Durability::Process), ("two", Durability::Content), ("three", Durability::Machine)]
+        {
+            replace(&path, text.as_bytes(), &temporary, 0o600, durability).expect("replaced");
+            assert_eq!(std::fs::read_to_string(&path).expect("it is there"), text);
+            assert!(!temporary.exists(), "it was renamed");
+        }
+        std::fs::write(&temporary, "another's").expect("written");
+        replace(&path, b"four", &temporary, 0o600, Durability::Machine).expect_err("the name is in use");
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "three");
+        assert_eq!(std::fs::read_to_string(&temporary).expect("it is there"), "another's");
+        let (gone, new) = (dir.path().join("gone/log"), dir.path().join("new2"));
+        replace(&gone, b"five", &new, 0o600, Durability::Process).expect_err("no directory");
+        assert!(!new.exists(), "nothing is left behind");
+    }
 
     #[test]
     fn names_are_made_by_chance_and_files_anew() {

@@ -8,6 +8,7 @@ mod made;
 mod map;
 mod markdown;
 mod paths;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,14 @@ fn every_command_and_flag_is_named() {
 fn every_target_of_make_and_cargo_is_there() {
     let known = made::Known::of(top());
     nothing_wrong(&pages().iter().flat_map(|(name, page)| known.lies(name, page)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_word_means_one_thing() {
+    let sources = words::sources(top());
+    let types = words::Types::of(sources.iter().map(|(name, source)| (name.as_str(), source.as_str())));
+    let page = std::fs::read_to_string(top().join(words::PAGE)).expect("the word list");
+    nothing_wrong(&[types.doubles(), types.unknown(&page)].concat());
 }
 
 /// `STREAM_TEST_WRITE=1` writes it.

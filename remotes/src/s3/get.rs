@@ -8,7 +8,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::client::PRESIGNED;
-use super::part::{self, Part, Total};
+use super::part::{self, ContentRange, Total};
 use super::version::Of;
 use super::{Inner, errors, wire};
 use crate::pump::{Blocks, Source};
@@ -109,7 +109,7 @@ async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get
         return Err(Error::new(Op::Get, Kind::Protocol, "the server does not say how long the object is"));
     };
     let told = match answer.content_range() {
-        Some(text) => match Part::parse(text) {
+        Some(text) => match ContentRange::parse(text) {
             Some(part) => Some(part),
             None => return Err(Error::new(Op::Get, Kind::Protocol, "the server's Content-Range is invalid")),
         },
@@ -125,7 +125,7 @@ async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get
 
 /// Length of the whole object, of an answer of `len` bytes; `told` is what its Content-Range says. `None` where the answer is
 /// all of the object instead of the part that was asked for.
-async fn total(inner: &Rc<Inner>, of: Of<'_>, range: &Range, len: u64, told: Option<Part>) -> Result<Option<u64>> {
+async fn total(inner: &Rc<Inner>, of: Of<'_>, range: &Range, len: u64, told: Option<ContentRange>) -> Result<Option<u64>> {
     Ok(match part::check(range, len, told)? {
         Total::Known(total) => Some(total),
         Total::Ask => Some(length(inner, of).await?.0),

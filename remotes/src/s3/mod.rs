@@ -14,6 +14,7 @@ mod errors;
 mod get;
 mod limit;
 mod multipart;
+mod new_object;
 mod part;
 mod plan;
 mod probe;

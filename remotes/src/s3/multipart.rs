@@ -11,6 +11,7 @@ use aws_sdk_s3::presigning::PresignedRequest;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass};
 use bytes::Bytes;
 
+use super::new_object::new_object;
 use super::plan::PARTS_MAX;
 use super::single::Receipt;
 use super::{Inner, client, errors, get, limit, sdk_body, wire};
@@ -167,16 +168,8 @@ impl Multipart {
 
     async fn request_create(inner: &Inner, key: &str) -> Result<CreateMultipartUploadFluentBuilder> {
         let config = &inner.config;
-        let mut request = inner.client.sdk().await?.create_multipart_upload().bucket(&config.bucket).key(key);
-        request = request.set_storage_class(config.storage_class.as_deref().map(Into::into));
-        request = request.set_tagging(config.tagging.clone());
-        if config.public {
-            request = request.acl(aws_sdk_s3::types::ObjectCannedAcl::PublicRead);
-        }
-        for (name, value) in &config.meta {
-            request = request.metadata(name, value);
-        }
-        Ok(request)
+        let request = inner.client.sdk().await?.create_multipart_upload().bucket(&config.bucket).key(key);
+        Ok(new_object!(request, config))
     }
 
     async fn begin(request: CreateMultipartUploadFluentBuilder) -> Result<String> {

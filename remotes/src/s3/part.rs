@@ -4,13 +4,13 @@ use crate::{Error, Kind, Op, Range, Result};
 
 /// What `Content-Range` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct ContentRange {
     first: u64,
     last: u64,
     total: u64,
 }
 
-impl Part {
+impl ContentRange {
     /// `bytes 0-9/100`. `None` where it makes no sense, or does not tell the length of the whole.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (range, total) = text.trim().strip_prefix("bytes")?.trim().split_once('/')?;
@@ -33,7 +33,7 @@ pub(super) enum Total {
 }
 
 /// Holds an answer against what was asked for. Errors: other bytes came.
-pub(super) fn check(asked: &Range, len: u64, told: Option<Part>) -> Result<Total> {
+pub(super) fn check(asked: &Range, len: u64, told: Option<ContentRange>) -> Result<Total> {
     let wrong = |detail| Err(Error::new(Op::Get, Kind::Protocol, detail));
     let Some(part) = told else {
         return match asked.len {
@@ -58,11 +58,11 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_no_part() {
-        assert_eq!(Part::parse("bytes 5-14/200"), Some(Part { first: 5, last: 14, total: 200 }));
+        assert_eq!(ContentRange::parse("bytes 5-14/200"), Some(ContentRange { first: 5, last: 14, total: 200 }));
         for odd in
             ["", "bytes", "bytes */200", "bytes 5-14/*", "bytes 14-5/200", "bytes 5-200/200", "5-14/200", "bytes 5-/9"]
         {
-            assert_eq!(Part::parse(odd), None, "{odd}");
+            assert_eq!(ContentRange::parse(odd), None, "{odd}");
         }
     }
 
@@ -91,7 +91,7 @@ mod tests {
             (90, Some(20), 5, Some("bytes 90-94/100"), None),
         ] {
             let asked = Range { from, len: wanted, tag: None };
-            let told = told.map(|text| Part::parse(text).expect("a range"));
+            let told = told.map(|text| ContentRange::parse(text).expect("a range"));
             assert_eq!(check(&asked, len, told).ok(), expected, "{from} {wanted:?}: {len} {told:?}");
         }
     }

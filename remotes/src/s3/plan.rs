@@ -40,7 +40,7 @@ pub enum From {
 
 /// How an object is uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Upload {
+pub enum UploadPlan {
     /// One PUT.
     Single,
     /// Equal parts of so many bytes; the last may be smaller.
@@ -52,7 +52,7 @@ pub enum Upload {
 /// # Errors
 ///
 /// Longer than S3 can keep.
-pub fn plan(len: u64, from: From, wished: Option<u64>) -> Result<Upload, Kind> {
+pub fn plan(len: u64, from: From, wished: Option<u64>) -> Result<UploadPlan, Kind> {
     if len > PART_MAX * PARTS_MAX {
         return Err(Kind::TooLarge);
     }
@@ -64,7 +64,7 @@ pub fn plan(len: u64, from: From, wished: Option<u64>) -> Result<Upload, Kind> {
         (From::FileFar, None) => SINGLE_FAR,
     };
     if len <= single {
-        return Ok(Upload::Single);
+        return Ok(UploadPlan::Single);
     }
     let least = len.div_ceil(PARTS_MAX).next_multiple_of(1 << 20);
     let size = match (from, wished) {
@@ -73,7 +73,7 @@ pub fn plan(len: u64, from: From, wished: Option<u64>) -> Result<Upload, Kind> {
         (From::Memory, None) => PART,
         (_, None) => PART.max(len.div_ceil(PARTS_WISHED).next_multiple_of(1 << 20)),
     };
-    Ok(Upload::Parts(size.max(least).clamp(PART_MIN, PART_MAX)))
+    Ok(UploadPlan::Parts(size.max(least).clamp(PART_MIN, PART_MAX)))
 }
 
 #[cfg(test)]
@@ -87,21 +87,21 @@ mod tests {
     #[test]
     fn the_usual_lengths() {
         for (len, from, wished, upload) in [
-            (0, From::FileNear, None, Upload::Single),
-            (GIB, From::FileNear, None, Upload::Single),
-            (GIB + 1, From::FileNear, None, Upload::Parts(8 * MIB)),
-            (17 * MIB, From::FileFar, None, Upload::Parts(8 * MIB)),
-            (100 * GIB, From::FileFar, None, Upload::Parts(103 * MIB)),
-            (8 * MIB, From::Memory, None, Upload::Single),
-            (9 * MIB, From::Memory, None, Upload::Parts(8 * MIB)),
-            (8 * MIB, From::Stream, None, Upload::Single),
-            (8 * MIB + 1, From::Stream, None, Upload::Parts(8 * MIB)),
-            (100 * GIB, From::Stream, None, Upload::Parts(103 * MIB)),
-            (50 * MIB, From::Stream, Some(50 * MIB), Upload::Single),
-            (100 * MIB, From::FileNear, Some(50 * MIB), Upload::Parts(50 * MIB)),
-            (50 * MIB, From::FileNear, Some(50 * MIB), Upload::Single),
+            (0, From::FileNear, None, UploadPlan::Single),
+            (GIB, From::FileNear, None, UploadPlan::Single),
+            (GIB + 1, From::FileNear, None, UploadPlan::Parts(8 * MIB)),
+            (17 * MIB, From::FileFar, None, UploadPlan::Parts(8 * MIB)),
+            (100 * GIB, From::FileFar, None, UploadPlan::Parts(103 * MIB)),
+            (8 * MIB, From::Memory, None, UploadPlan::Single),
+            (9 * MIB, From::Memory, None, UploadPlan::Parts(8 * MIB)),
+            (8 * MIB, From::Stream, None, UploadPlan::Single),
+            (8 * MIB + 1, From::Stream, None, UploadPlan::Parts(8 * MIB)),
+            (100 * GIB, From::Stream, None, UploadPlan::Parts(103 * MIB)),
+            (50 * MIB, From::Stream, Some(50 * MIB), UploadPlan::Single),
+            (100 * MIB, From::FileNear, Some(50 * MIB), UploadPlan::Parts(50 * MIB)),
+            (50 * MIB, From::FileNear, Some(50 * MIB), UploadPlan::Single),
             // The user's 16 TB file: the wish cannot be granted.
-            (16_000 * GIB, From::FileFar, Some(100 * MIB), Upload::Parts(1639 * MIB)),
+            (16_000 * GIB, From::FileFar, Some(100 * MIB), UploadPlan::Parts(1639 * MIB)),
         ] {
             assert_eq!(plan(len, from, wished), Ok(upload), "{len} {from:?} {wished:?}");
         }
@@ -113,8 +113,8 @@ mod tests {
         fn no_plan_breaks_a_rule_of_s3(len in 0..=PART_MAX * PARTS_MAX, wish in proptest::option::of(PART_MIN..=PART_MAX)) {
             for from in [From::FileNear, From::FileFar, From::Memory, From::Stream] {
                 match plan(len, from, wish).expect("short enough") {
-                    Upload::Single => prop_assert!(len <= PART_MAX),
-                    Upload::Parts(size) => {
+                    UploadPlan::Single => prop_assert!(len <= PART_MAX),
+                    UploadPlan::Parts(size) => {
                         prop_assert!((PART_MIN..=PART_MAX).contains(&size));
                         prop_assert!(len.div_ceil(size) <= PARTS_MAX);
                     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::multipart::{Multipart, Part};
-use super::plan::{self, From, Upload};
+use super::plan::{self, From, UploadPlan};
 use super::{Inner, single};
 use crate::pump::{BLOCK, Block, FileSource, Lane, Lease, Meter};
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stored};
@@ -137,7 +137,7 @@ impl S3Put {
         Error::new(Op::Put, kind, detail).object(&self.object).on(&self.inner.label)
     }
 
-    fn upload(&self, from: From) -> Result<Upload> {
+    fn upload(&self, from: From) -> Result<UploadPlan> {
         plan::plan(self.len, from, self.inner.config.part_size)
             .map_err(|kind| self.error(kind, format!("{} are more than S3 can keep", size::show(self.len))))
     }
@@ -183,8 +183,8 @@ impl S3Put {
     async fn write_memory(&mut self, mut block: Bytes) -> Result<()> {
         if let State::Empty = self.state {
             self.state = match self.upload(From::Memory)? {
-                Upload::Single => State::Memory(Filling::new(&self.inner, self.len).await),
-                Upload::Parts(size) => {
+                UploadPlan::Single => State::Memory(Filling::new(&self.inner, self.len).await),
+                UploadPlan::Parts(size) => {
                     let parts = self.start_parts(size).await?;
                     State::Parts { parts, filling: Some(Filling::new(&self.inner, size).await) }
                 }
@@ -263,7 +263,7 @@ async fn complete(upload: Rc<Multipart>, tags: Vec<String>) -> Result<single::Re
 impl Put for S3Put {
     fn lane(&self) -> String {
         let how = |from| match self.upload(from) {
-            Ok(Upload::Parts(size)) => {
+            Ok(UploadPlan::Parts(size)) => {
                 format!("parts={}x{}", count(self.len, size), size::show(size))
             }
             _ => "single".into(),
@@ -292,8 +292,8 @@ impl Put for S3Put {
         }
         match self.upload(self.file_place())? {
             // A PUT shows the object when it ends, so it waits for the commit.
-            Upload::Single => self.state = State::File(from.clone(), meter.clone()),
-            Upload::Parts(size) => {
+            UploadPlan::Single => self.state = State::File(from.clone(), meter.clone()),
+            UploadPlan::Parts(size) => {
                 self.send_file(from, size, meter).await.map_err(self.inner.name(&self.object))?;
             }
         }

@@ -4,6 +4,7 @@ use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 
 use super::belief::bare;
 use super::multipart::Part;
+use super::new_object::new_object;
 use super::{Inner, client, errors, get, limit, sdk_body};
 use crate::pump::Meter;
 use crate::retry::Backoff;
@@ -12,16 +13,7 @@ use crate::{Error, Kind, Op, Result, Stored, late};
 /// A PUT with the headers every new object gets.
 pub(super) fn request(inner: &Inner, key: &str, sdk: &aws_sdk_s3::Client) -> PutObjectFluentBuilder {
     let config = &inner.config;
-    let mut request = sdk.put_object().bucket(&config.bucket).key(key);
-    request = request.set_storage_class(config.storage_class.as_deref().map(Into::into));
-    request = request.set_tagging(config.tagging.clone());
-    if config.public {
-        request = request.acl(aws_sdk_s3::types::ObjectCannedAcl::PublicRead);
-    }
-    for (name, value) in &config.meta {
-        request = request.metadata(name, value);
-    }
-    request
+    new_object!(sdk.put_object().bucket(&config.bucket).key(key), config)
 }
 
 /// One PUT of everything; tries again where that can help. The ETag is the server's receipt for it: asking once more by HEAD

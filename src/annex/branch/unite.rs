@@ -48,12 +48,12 @@ pub(super) struct Unite<'a> {
     made: HashMap<(ObjectId, ObjectId), ObjectId>,
     /// Pairs of which the second may stand for the first.
     fit: HashSet<(ObjectId, ObjectId)>,
-    left: Left,
+    left: LeftOut,
 }
 
 /// What was left as it is on our side.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Left {
+pub(super) struct LeftOut {
     pub(super) named: Vec<Vec<u8>>,
     pub(super) count: usize,
 }
@@ -62,7 +62,7 @@ impl<'a> Unite<'a> {
     pub(super) fn new(git: &'a PackWriter<'a>, stop: &'a dyn Fn() -> bool) -> Self {
         let allowance = Allowance::new(MOST_ENTRIES, MOST_BYTES, stop);
         let (made, fit) = (HashMap::new(), HashSet::new());
-        Self { git, stop, allowance, room: MOST_PAIRS, made, fit, left: Left::default() }
+        Self { git, stop, allowance, room: MOST_PAIRS, made, fit, left: LeftOut::default() }
     }
 
     /// Each branch has the same allowance, whatever others took.
@@ -87,7 +87,7 @@ impl<'a> Unite<'a> {
     }
 
     /// What was left alone since this was last asked.
-    pub(super) fn left(&mut self) -> Left {
+    pub(super) fn left(&mut self) -> LeftOut {
         std::mem::take(&mut self.left)
     }
 
@@ -263,7 +263,7 @@ fn join(path: &mut Vec<u8>, name: &[u8]) {
     path.extend_from_slice(name);
 }
 
-impl std::fmt::Display for Left {
+impl std::fmt::Display for LeftOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (nth, path) in self.named.iter().enumerate() {
             let shown = &path[..path.len().min(200)];

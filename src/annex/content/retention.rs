@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 
 use super::config::ContentConfig;
 use super::{modes, staging};
-use crate::annex::fresh;
+use crate::annex::fresh::{self, Durability};
 use crate::annex::lock::{LockFile, LockKind};
 
 /// The files beside an object that lock it.
@@ -159,12 +159,8 @@ fn write(config: &ContentConfig, paths: &LockPaths, text: &[u8]) -> io::Result<(
     let _othertmp = staging::lock_othertmp(config)?;
     let dir = config.annex_dir.join("othertmp");
     modes::make_dirs(config, &dir)?;
-    let (path, mut file) = fresh::create(&dir, "retention", 0o666)?;
-    let written = file.write_all(text).and_then(|()| std::fs::rename(&path, &paths.retention));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&path);
-    }
-    written
+    let temporary = dir.join(fresh::name("retention")?);
+    fresh::replace(&paths.retention, text, &temporary, 0o666, Durability::Process).map(drop)
 }
 
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -69,9 +69,9 @@ impl Proofs {
     }
 
     /// What is kept of `identities`: for each the keys whose content it is, and those whose content it is not.
-    pub fn of(&self, identities: &[String]) -> Result<BTreeMap<String, Proven>, DbError> {
+    pub fn of(&self, identities: &[String]) -> Result<BTreeMap<String, ProvenKeys>, DbError> {
         let read = || {
-            let mut found: BTreeMap<String, Proven> = BTreeMap::new();
+            let mut found: BTreeMap<String, ProvenKeys> = BTreeMap::new();
             let mut asked = self.connection.prepare_cached("SELECT key, \"is\" FROM proof WHERE identity=?1")?;
             for identity in identities {
                 let mut rows = asked.query([identity])?;
@@ -127,7 +127,7 @@ impl Proofs {
 
 /// What is kept of one identity.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Proven {
+pub struct ProvenKeys {
     /// The keys whose content it is.
     pub is: BTreeSet<Key>,
     /// Keys whose content it is not.
@@ -156,7 +156,7 @@ mod tests {
         let of = |proofs: &Proofs| proofs.of(&["a".into(), "b".into(), "c".into()]).unwrap_or_else(|e| panic!("{e}"));
         let found = of(&proofs);
         assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(found["a"], Proven { is: [key(1)].into(), is_not: [key(2)].into() });
+        assert_eq!(found["a"], ProvenKeys { is: [key(1)].into(), is_not: [key(2)].into() });
         for (identity, n, another) in
             [("a", 1, false), ("a", 2, true), ("b", 2, false), ("c", 1, true), ("c", 2, true), ("c", 3, false)]
         {

@@ -16,7 +16,7 @@ use super::names::file_name;
 use super::tree::Exportable;
 use super::work::WorkError;
 use crate::annex::branch::{BranchError, Edit, GitId};
-use crate::annex::fresh;
+use crate::annex::fresh::{self, Durability};
 use crate::annex::log::export::{EXPORT_LOG, ExportLog};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
@@ -201,10 +201,7 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         fs::create_dir_all(dir)?;
     }
     let dir = path.parent().unwrap_or(Path::new("."));
-    let (new, file) = fresh::create(dir, "new", 0o666)?;
-    let written = io::Write::write_all(&mut &file, content).and_then(|()| file.sync_data());
-    written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| drop(fs::remove_file(&new)))?;
-    fs::File::open(dir)?.sync_all()
+    fresh::replace(path, content, &dir.join(fresh::name("new")?), 0o666, Durability::Machine).map(drop)
 }
 
 fn change(

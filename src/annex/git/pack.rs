@@ -19,7 +19,7 @@ use gix::zlib::stream::deflate;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
-use crate::annex::fresh;
+use crate::annex::fresh::{self, Durability};
 use crate::annex::git::error::BranchError;
 
 /// Fewest objects that are written as a pack.
@@ -182,9 +182,7 @@ fn digest(bytes: &[u8], hash: gix::hash::Kind) -> Vec<u8> {
 fn place(dir: &Path, bytes: &[u8], name: &str) -> io::Result<()> {
     // git gc clears away what is left of these after a crash, by the first letters of their names.
     let temporary = dir.join(fresh::name("tmp_pack")?);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    written.and_then(|()| fs::rename(&temporary, dir.join(name))).inspect_err(|_| drop(fs::remove_file(&temporary)))
+    fresh::replace(&dir.join(name), bytes, &temporary, 0o444, Durability::Content).map(drop)
 }
 
 /// The checksum of zlib and many others, reflected 0xEDB88320.

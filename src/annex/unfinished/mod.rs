@@ -25,7 +25,7 @@ use std::time::SystemTime;
 pub use keep::{KEEP, duration, keep};
 pub use list::Entry;
 
-use super::fresh;
+use super::fresh::{self, Durability};
 use super::lock::{LockFile, LockKind};
 use crate::name::{Key, Uuid};
 use claim::Claim;
@@ -245,12 +245,7 @@ impl Ledger {
     fn replace(&self, bytes: &[u8]) -> io::Result<File> {
         let name = fresh::name(&record::file_name(&self.remote, &self.key))?;
         let new = self.dir.join(name).with_added_extension("new");
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new)?;
-        let written = file.write_all_at(bytes, 0).and_then(|()| file.sync_data());
-        let placed = written.and_then(|()| std::fs::rename(&new, &self.path));
-        placed.inspect_err(|_| drop(std::fs::remove_file(&new)))?;
-        File::open(&self.dir)?.sync_all()?;
-        Ok(file)
+        fresh::replace(&self.path, bytes, &new, 0o600, Durability::Machine)
     }
 
     /// What was to become the ledger where a process ended before it did. Whoever asks has the lock, so nobody is at it.

@@ -47,9 +47,9 @@ enum At {
         served: Arc<LocalRepository>,
     },
     /// A special remote.
-    StoreNode(Rc<StoreNode>),
+    Store(Rc<StoreNode>),
     /// A repository elsewhere.
-    PeerNode(Rc<PeerNode>),
+    Peer(Rc<PeerNode>),
 }
 
 /// What stores and connections to other repositories get.
@@ -123,7 +123,7 @@ impl Node {
                 };
                 let store = if keeps { kept(target, open)? } else { open()? };
                 let pace = remote.upload.clone();
-                At::StoreNode(Rc::new(StoreNode::new(home, uuid, &remote.name, target, store, context, pace)))
+                At::Store(Rc::new(StoreNode::new(home, uuid, &remote.name, target, store, context, pace)))
             }
             Target::Elsewhere(location) => {
                 let open = || {
@@ -137,7 +137,7 @@ impl Node {
                     Ok(Rc::new(Peer::new(Location::clone(location), uuid.clone(), home.uuid().clone(), settings)))
                 };
                 let peer = if keeps { kept(location, open)? } else { open()? };
-                At::PeerNode(Rc::new(PeerNode::new(home, uuid, peer)))
+                At::Peer(Rc::new(PeerNode::new(home, uuid, peer)))
             }
         };
         Ok(Self { at, remote: Some(Arc::clone(remote)), in_use })
@@ -146,7 +146,7 @@ impl Node {
     /// The special remote, where it is one.
     pub fn special(&self) -> Option<&Rc<StoreNode>> {
         match &self.at {
-            At::StoreNode(special) => Some(special),
+            At::Store(special) => Some(special),
             _ => None,
         }
     }
@@ -165,8 +165,8 @@ impl Node {
     pub async fn check(&self, key: &Key) -> Result<bool, Failure> {
         match &self.at {
             At::Own(served) | At::Behind { served, .. } => served.check(key).await,
-            At::StoreNode(special) => special.check(key).await,
-            At::PeerNode(neighbour) => neighbour.check(key).await,
+            At::Store(special) => special.check(key).await,
+            At::Peer(neighbour) => neighbour.check(key).await,
         }
     }
 
@@ -180,8 +180,8 @@ impl Node {
     ) -> Result<Option<Outgoing>, Failure> {
         let found = match &self.at {
             At::Own(served) | At::Behind { served, .. } => served.get(key).await?,
-            At::StoreNode(special) => special.get(key, from, len).await?,
-            At::PeerNode(neighbour) => neighbour.get(key, file, from).await?,
+            At::Store(special) => special.get(key, from, len).await?,
+            At::Peer(neighbour) => neighbour.get(key, file, from).await?,
         };
         let pace = self.remote.as_ref().and_then(|remote| remote.download.as_ref());
         Ok(found.map(|found| found.at(pace)))
@@ -198,8 +198,8 @@ impl Node {
                 }
                 Ok(offer(upload))
             }
-            At::StoreNode(special) => Ok(offer(special.put(key).await?.map(Upload::Store))),
-            At::PeerNode(neighbour) => neighbour.put(key, file).await,
+            At::Store(special) => Ok(offer(special.put(key).await?.map(Upload::Store))),
+            At::Peer(neighbour) => neighbour.put(key, file).await,
         }
     }
 
@@ -207,8 +207,8 @@ impl Node {
     pub async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
         match &self.at {
             At::Own(served) | At::Behind { served, .. } => served.offset(key).await,
-            At::StoreNode(special) => special.offset(key).await,
-            At::PeerNode(neighbour) => neighbour.offset(key).await,
+            At::Store(special) => special.offset(key).await,
+            At::Peer(neighbour) => neighbour.offset(key).await,
         }
     }
 
@@ -225,8 +225,8 @@ impl Node {
                 served.remove(key, before, means).await?;
                 home.record(key, served.uuid(), Presence::Missing).await
             }
-            At::StoreNode(special) => special.remove(key, &until(before)).await,
-            At::PeerNode(neighbour) => neighbour.remove(key, before).await,
+            At::Store(special) => special.remove(key, &until(before)).await,
+            At::Peer(neighbour) => neighbour.remove(key, before).await,
         }
     }
 
@@ -235,8 +235,8 @@ impl Node {
     pub async fn lock(&self, key: &Key) -> Result<Option<HeldLock>, Failure> {
         let held = match &self.at {
             At::Own(served) | At::Behind { served, .. } => served.lock(key).await?.map(HeldLock::Content),
-            At::StoreNode(_) => None,
-            At::PeerNode(neighbour) => neighbour.lock(key).await?.map(HeldLock::elsewhere),
+            At::Store(_) => None,
+            At::Peer(neighbour) => neighbour.lock(key).await?.map(HeldLock::elsewhere),
         };
         Ok(match &self.in_use {
             Some(in_use) => held.map(|held| HeldLock::InUse(Box::new(held), in_use.clone())),
@@ -255,16 +255,16 @@ impl Node {
                 }
                 Ok(noted)
             }
-            At::StoreNode(special) => special.take_note(key).await,
-            At::PeerNode(neighbour) => neighbour.take_note(key).await,
+            At::Store(special) => special.take_note(key).await,
+            At::Peer(neighbour) => neighbour.take_note(key).await,
         }
     }
 
     /// Seconds of the clock that [`remove`](Self::remove) is held against.
     pub async fn timestamp(&self) -> Result<u64, Failure> {
         match &self.at {
-            At::Own(_) | At::Behind { .. } | At::StoreNode(_) => Ok(timestamp()),
-            At::PeerNode(neighbour) => neighbour.timestamp().await,
+            At::Own(_) | At::Behind { .. } | At::Store(_) => Ok(timestamp()),
+            At::Peer(neighbour) => neighbour.timestamp().await,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::name::Uuid;
 
 /// What a store does not tell apart, and whether that was only found out now.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told {
+pub(super) struct FoundFolding {
     pub(super) folding: Folding,
     pub(super) is_new: bool,
 }
@@ -24,13 +24,13 @@ pub(super) struct Told {
 impl Tree {
     /// What the store does not tell apart in names. It is asked once for each place, and the answer kept in the repository: a hook
     /// is a process for each push, and on some stores asking takes as long as a small export.
-    pub(super) async fn folding(&self) -> Result<Told, Failure> {
+    pub(super) async fn folding(&self) -> Result<FoundFolding, Failure> {
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let kept = blocking(move || record::about_names(home.repository(), &uuid)).await?;
         let kept = kept.map_err(super::failed)?;
         let place = self.store.label();
         if let Some(folding) = kept.and_then(|text| read(&text, place)) {
-            return Ok(Told { folding, is_new: false });
+            return Ok(FoundFolding { folding, is_new: false });
         }
         let can = self.store.capabilities();
         // Old versions stay for good, and what keeps such is no file system.
@@ -41,7 +41,7 @@ impl Tree {
         };
         let (home, uuid, text) = (Arc::clone(&self.home), self.uuid.clone(), show(folding, place));
         blocking(move || record::keep_about_names(home.repository(), &uuid, &text)).await?.map_err(super::failed)?;
-        Ok(Told { folding, is_new: true })
+        Ok(FoundFolding { folding, is_new: true })
     }
 }
 

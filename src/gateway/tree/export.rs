@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use remotes::fold::Folding;
 
-use super::apart::{Told, told_apart};
+use super::apart::{FoundFolding, told_apart};
 use super::survey::{Answer, There};
 use super::{Session, Tree, Why};
 use crate::annex::branch::GitId;
@@ -260,7 +260,7 @@ impl Tree {
 
     /// `None` where its branch is not there, and no export was cut.
     async fn plan(&self, session: &Session) -> Result<Option<Plan>, Failure> {
-        let Told { folding, is_new } = self.folding().await?;
+        let FoundFolding { folding, is_new } = self.folding().await?;
         let (home, uuid, tracking) = (Arc::clone(&self.home), self.uuid.clone(), self.tracking.clone());
         session
             .with(move |book| {

@@ -13,7 +13,7 @@ use crate::annex::export::check::Check;
 use crate::annex::export::db::{DbError, ExportDb, Note};
 use crate::annex::export::look::fits;
 use crate::annex::export::names;
-use crate::annex::export::proofs::{Proof, Proofs, Proven};
+use crate::annex::export::proofs::{Proof, Proofs, ProvenKeys};
 use crate::annex::export::tree::blob_of;
 use crate::annex::log::{LocationLog, Presence, location_file};
 use crate::gateway::{Failure, blocking};
@@ -63,7 +63,7 @@ impl Tree {
     }
 
     /// What is known of content that the store calls so.
-    pub(super) async fn proven(&self, identities: Vec<String>) -> Result<BTreeMap<String, Proven>, Failure> {
+    pub(super) async fn proven(&self, identities: Vec<String>) -> Result<BTreeMap<String, ProvenKeys>, Failure> {
         if identities.is_empty() {
             return Ok(BTreeMap::new());
         }

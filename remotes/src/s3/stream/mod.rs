@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::multipart::{Multipart, Part};
-use super::plan::{self, From, Upload};
+use super::plan::{self, From, UploadPlan};
 use super::{Inner, single};
 use crate::pump::lane::FileBlocks;
 use crate::pump::{BLOCK, FileSource, Meter};
@@ -53,26 +53,26 @@ enum Form {
 }
 
 /// How an object of `len` bytes is uploaded.
-fn form(inner: &Inner, len: u64) -> Result<Upload> {
+fn form(inner: &Inner, len: u64) -> Result<UploadPlan> {
     plan::plan(len, From::Stream, inner.config.part_size)
         .map_err(|kind| Error::new(Op::Put, kind, format!("{} are more than S3 can keep", size::show(len))))
 }
 
 /// Whether an object of `len` bytes is uploaded in parts.
 pub(super) fn is_in_parts(inner: &Inner, len: u64) -> bool {
-    matches!(form(inner, len), Ok(Upload::Parts(_)))
+    matches!(form(inner, len), Ok(UploadPlan::Parts(_)))
 }
 
 impl StreamPut {
     /// Opens it; an upload in parts is created on the server.
     pub(super) async fn open(inner: &Rc<Inner>, object: &ObjectName, key: String, len: u64) -> Result<Self> {
         let form = match form(inner, len)? {
-            Upload::Single if len <= TAIL => Form::Small { key, bytes: Vec::new() },
-            Upload::Single => {
+            UploadPlan::Single if len <= TAIL => Form::Small { key, bytes: Vec::new() },
+            UploadPlan::Single => {
                 let kept = Kept::new(len <= KEEP && roomy(inner));
                 Form::Single { key, flow: None, kept, tail: Vec::new() }
             }
-            Upload::Parts(size) => {
+            UploadPlan::Parts(size) => {
                 let upload = Multipart::create(inner, &key, parts::count(len, size)).await?.lasting();
                 Form::Parts(Parts::new(inner, upload, len, size))
             }

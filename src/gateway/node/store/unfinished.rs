@@ -28,7 +28,7 @@ pub struct Sweep {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     /// What its ledger says; `None` where that makes no sense.
-    pub upload: Option<Upload>,
+    pub upload: Option<UnfinishedUpload>,
     /// The file that remembers it.
     pub file: std::path::PathBuf,
     /// Since something was added to it.
@@ -39,7 +39,7 @@ pub struct Leftover {
 
 /// What is known of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upload {
+pub struct UnfinishedUpload {
     /// The uuid of the remote it goes to.
     pub uuid: Uuid,
     /// What git calls the remote; `None` where it is gone.
@@ -129,7 +129,7 @@ impl Sweeper<'_> {
         };
         let remote = self.remotes.iter().find(|remote| remote.uuid == uuid).map(|remote| remote.name.clone());
         let age = since(begun.touched);
-        Some(Leftover { upload: Some(Upload { uuid, remote, key, begun }), file, age, fate })
+        Some(Leftover { upload: Some(UnfinishedUpload { uuid, remote, key, begun }), file, age, fate })
     }
 
     async fn undo(&self, uuid: &Uuid, begun: &Begun, forget: impl FnOnce() -> std::io::Result<()>) -> Fate {
