@@ -19,9 +19,10 @@ WORLDS ?= 6
 # yes: git-annex's testremote whole in every combination, also where that takes minutes each.
 WHOLE ?= no
 
-# What needs neither git-annex nor a server, and is quick to compile.
-QUICK := --workspace --lib --bins --test docs --test http_model --test http_transcripts --test layering --test own_store \
-  --test special_driver --test special_model --test special_transcripts
+# Tests that need neither git-annex nor a server: of tests/special and tests/p2p these modules, of the others all.
+space := $(subst ,, )
+QUICK := --workspace --lib --bins --test house --test own_store
+QUICK_MODULES := driver model transcripts http_model http_transcripts
 
 export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
@@ -36,7 +37,12 @@ build: ## the release binary: target/release/git-annex-remote-stream
 	cargo build --release --locked
 
 quick: ## the inner loop: every test that needs neither git-annex nor a server
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked $(QUICK); else cargo test --locked $(QUICK); fi
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --locked $(QUICK) --test special --test p2p \
+	    -E 'not binary(/^(special|p2p)$$/) | test(/^($(subst $(space),|,$(QUICK_MODULES)))::/)'; \
+	else \
+	  cargo test --locked $(QUICK) && cargo test --locked --workspace --test special --test p2p -- $(addsuffix ::,$(QUICK_MODULES)); \
+	fi
 
 demo: build peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS of its own
 	@testdata/demo.sh $(STORE)
@@ -70,7 +76,7 @@ bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; r
 
 loss: peers ## random operations on each store against a model that loses nothing; OPERATIONS=10000 SEED=random STORES=
 	@$(SERVE) weed rclone-s3 rclone-webdav -- env STREAM_TEST_SEED=$(SEED) STREAM_TEST_OPERATIONS=$(OPERATIONS) STREAM_TEST_WORLDS=$(WORLDS) \
-	  cargo test --locked --test loss_model $(STORES) -- --test-threads 1 --nocapture
+	  cargo test --locked --test export loss::$(STORES) -- --test-threads 1 --nocapture
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else
 	@testdata/run-fuzz.sh $(FUZZ_TIME)

@@ -11,7 +11,7 @@
 //!
 //! # Folders
 //!
-//! Each arrow is from a folder to one that it uses. There are no others between them, and `tests/layering.rs` keeps it so.
+//! Each arrow is from a folder to one that it uses. There are no others between them, and `tests/house/layering.rs` keeps it so.
 //!
 //! ```text
 //! main, cli --> serve --> gateway --> peer, resolve --> annex --> name

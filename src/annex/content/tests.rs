@@ -1,4 +1,4 @@
-//! The content of invented repositories. `tests/content_annex.rs` does the same beside git-annex.
+//! The content of invented repositories. `tests/repository/content_annex.rs` does the same beside git-annex.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};

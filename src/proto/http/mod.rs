@@ -12,7 +12,7 @@
 //!
 //! The body, where there is one, is read through [`body::BodyReader`], which also tells how many bytes may be moved
 //! without being looked at. Source: the API is `design/p2p_protocol_over_http`, checked against git-annex 10.20261026;
-//! the framing is RFC 9112. What is answered differently on purpose is in one table, in `tests/http_transcripts/main.rs`.
+//! the framing is RFC 9112. What is answered differently on purpose is in one table, in `tests/p2p/http_transcripts/mod.rs`.
 
 pub mod access;
 pub mod auth;

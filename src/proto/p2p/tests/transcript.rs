@@ -1,4 +1,4 @@
-//! The conversations in `testdata/p2p/`, whose format is told in its README. `tests/p2pstdio_wire.rs` reads them with this
+//! The conversations in `testdata/p2p/`, whose format is told in its README. `tests/p2p/stdio_wire.rs` reads them with this
 //! too, so it needs nothing of the program.
 
 use base64::Engine;

@@ -1,0 +1,18 @@
+//! What is behind a repository: proxied remotes, peers, and what goes wrong with them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod annex;
+mod broken;
+mod crowd;
+mod faults;
+mod held;
+mod peer_annex;
+mod places;
+mod ranges;
+mod recipes;
+mod remotes_annex;
+mod stress;
+mod truth;
+mod updateproxy_annex;

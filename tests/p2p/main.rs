@@ -1,0 +1,23 @@
+//! The P2P protocol on both wires: as recorded, as clients use it, and as nobody should.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod http_abuse;
+mod http_annex;
+mod http_broken;
+mod http_ends;
+mod http_journal;
+mod http_model;
+mod http_nonsense;
+mod http_places;
+mod http_proxied;
+mod http_strangers;
+mod http_transcripts;
+mod http_wire;
+mod recorded;
+mod shell_annex;
+mod stdio_annex;
+mod stdio_proxied;
+mod stdio_replay;
+mod stdio_wire;

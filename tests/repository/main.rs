@@ -1,0 +1,10 @@
+//! A repository: what the program reads and writes there, beside the real git-annex.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod branch_annex;
+mod content_annex;
+mod gc_annex;
+mod settings_annex;
+mod versions_annex;
