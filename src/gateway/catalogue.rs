@@ -18,7 +18,7 @@ pub(super) struct Catalogue {
     names: Vec<HashMap<Vec<u8>, Arc<Listed>>>,
     /// Repositories, and what they are proxies for. More than one place for what several are proxies for: which of their
     /// rights counts must not be a matter of luck.
-    by_uuid: HashMap<Uuid, Listed>,
+    by_uuid: HashMap<Uuid, ByUuid>,
     /// What is not served, so that it is told once.
     refused: HashSet<PathBuf>,
 }
@@ -42,7 +42,7 @@ struct Identity {
 
 /// Where a uuid is found.
 #[derive(Debug, Clone)]
-pub(super) enum Listed {
+pub(super) enum ByUuid {
     /// The repository itself.
     Own(Arc<Listed>),
     /// The only repository that is a proxy for it.
@@ -84,7 +84,7 @@ impl Catalogue {
                 if let Some(served) = served
                     && learnt.insert(served.repository().git_dir().to_path_buf())
                 {
-                    let own = || Listed::Own(Arc::clone(&listed));
+                    let own = || ByUuid::Own(Arc::clone(&listed));
                     catalogue.by_uuid.entry(served.uuid().clone()).or_insert_with(own);
                     proxies.push((served, Arc::clone(&listed)));
                 }
@@ -104,11 +104,11 @@ impl Catalogue {
             self.by_uuid
                 .entry(uuid)
                 .and_modify(|known| {
-                    if matches!(known, Listed::Behind(_)) {
-                        *known = Listed::Ambiguous;
+                    if matches!(known, ByUuid::Behind(_)) {
+                        *known = ByUuid::Ambiguous;
                     }
                 })
-                .or_insert_with(|| Listed::Behind(Arc::clone(listed)));
+                .or_insert_with(|| ByUuid::Behind(Arc::clone(listed)));
         }
     }
 
@@ -119,7 +119,7 @@ impl Catalogue {
     }
 
     /// Where `uuid` is.
-    pub(super) fn known(&self, uuid: &Uuid) -> Option<&Listed> {
+    pub(super) fn known(&self, uuid: &Uuid) -> Option<&ByUuid> {
         self.by_uuid.get(uuid)
     }
 
@@ -129,7 +129,7 @@ impl Catalogue {
     }
 }
 
-impl Listed {
+impl ByUuid {
     pub(super) fn listed(&self) -> Option<&Arc<Listed>> {
         match self {
             Self::Own(listed) | Self::Behind(listed) => Some(listed),

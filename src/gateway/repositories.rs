@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::catalogue::{Catalogue, Listed, Listed};
+use super::catalogue::{ByUuid, Catalogue, Listed};
 use super::rounds::Rounds;
 use super::walk::is_repository;
 use super::{Failure, Limits, LocalRepository, Node, blocking};
@@ -91,7 +91,7 @@ impl Repositories {
         // One repository that takes its time to tell what it is a proxy for keeps nobody from the others.
         let will_do = |catalogue: &Catalogue| match &name {
             Some(name) => catalogue.named(name).is_some(),
-            None => matches!(catalogue.known(uuid), Some(Listed::Own(_))),
+            None => matches!(catalogue.known(uuid), Some(ByUuid::Own(_))),
         };
         let catalogue = self.rounds.since(asked, will_do).await;
         let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
@@ -169,14 +169,14 @@ impl Repositories {
             Some(name) => catalogue.named(name),
             None => {
                 let known = catalogue.known(uuid);
-                if known.is_some_and(|known| !matches!(known, Listed::Own(_)))
+                if known.is_some_and(|known| !matches!(known, ByUuid::Own(_)))
                     && let Some(since) = Instant::now().checked_sub(RESCAN_BEHIND)
                 {
                     // Another repository may have become a proxy for it since. Nobody waits for that to be found out.
                     let rounds = Arc::clone(&self.rounds);
                     tokio::spawn(async move { rounds.since(since, |_| false).await });
                 }
-                known.and_then(Listed::listed)
+                known.and_then(ByUuid::listed)
             }
         };
         let Some(listed) = listed else { return Ok(None) };

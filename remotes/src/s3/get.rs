@@ -125,7 +125,13 @@ async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get
 
 /// Length of the whole object, of an answer of `len` bytes; `told` is what its Content-Range says. `None` where the answer is
 /// all of the object instead of the part that was asked for.
-async fn total(inner: &Rc<Inner>, of: Of<'_>, range: &Range, len: u64, told: Option<ContentRange>) -> Result<Option<u64>> {
+async fn total(
+    inner: &Rc<Inner>,
+    of: Of<'_>,
+    range: &Range,
+    len: u64,
+    told: Option<ContentRange>,
+) -> Result<Option<u64>> {
     Ok(match part::check(range, len, told)? {
         Total::Known(total) => Some(total),
         Total::Ask => Some(length(inner, of).await?.0),

@@ -10,7 +10,7 @@ use super::Pool;
 use crate::pump::{Socket, SocketSource};
 use crate::s3::answers::ELSEWHERE;
 use crate::s3::errors::{element, refusal};
-use crate::s3::part::Part;
+use crate::s3::part::ContentRange;
 use crate::s3::region;
 use crate::{Error, Kind, Op, Result, sys};
 
@@ -41,7 +41,7 @@ struct Head {
     close: bool,
     etag: Option<String>,
     version: Option<String>,
-    range: Option<Part>,
+    range: Option<ContentRange>,
     /// The region of the bucket.
     region: Option<String>,
 }
@@ -64,7 +64,7 @@ fn parse(bytes: &[u8]) -> std::result::Result<Option<(Head, usize)>, httparse::E
             "etag" => head.etag = Some(value.to_string()),
             region::HEADER => head.region = Some(value.to_string()),
             "x-amz-version-id" => head.version = Some(value.to_string()),
-            "content-range" => match Part::parse(value) {
+            "content-range" => match ContentRange::parse(value) {
                 None if head.status < 300 => return Err(httparse::Error::HeaderValue),
                 part => head.range = part,
             },
@@ -135,7 +135,7 @@ impl Response {
     }
 
     /// Which part of the object it is, from `Content-Range`.
-    pub(crate) fn range(&self) -> Option<Part> {
+    pub(crate) fn range(&self) -> Option<ContentRange> {
         self.head.range
     }
 
@@ -251,7 +251,7 @@ mod tests {
             status: 206,
             len: Some(10),
             etag: Some("\"ab\"".into()),
-            range: Part::parse("bytes 5-14/200"),
+            range: ContentRange::parse("bytes 5-14/200"),
             ..Head::default()
         };
         assert_eq!(head, expected);
