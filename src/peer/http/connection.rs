@@ -14,7 +14,7 @@ use super::{Http, tls};
 use crate::peer::Failure;
 use crate::peer::link::{Link, within};
 use crate::proto::http::body::BodyReader;
-use crate::proto::http::client::response::{self, Head};
+use crate::proto::http::client::response::{self, ResponseHead};
 
 /// Bytes that are read at once while a head or little else is expected.
 const READ: usize = 8 << 10;
@@ -82,16 +82,16 @@ impl Connection {
     }
 
     /// The head of the answer. All of it comes within `limit`.
-    pub(super) async fn head(&mut self, limit: Duration) -> io::Result<Head> {
+    pub(super) async fn head(&mut self, limit: Duration) -> io::Result<ResponseHead> {
         within(limit, self.read_head(limit)).await
     }
 
     /// All of a body that is no longer than `most` bytes, and comes within `limit`.
-    pub(super) async fn body(&mut self, head: &Head, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
+    pub(super) async fn body(&mut self, head: &ResponseHead, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
         within(limit, self.read_body(head, most, limit)).await
     }
 
-    async fn read_head(&mut self, limit: Duration) -> io::Result<Head> {
+    async fn read_head(&mut self, limit: Duration) -> io::Result<ResponseHead> {
         let mut interim = 0;
         loop {
             match response::parse(&self.buffer) {
@@ -117,7 +117,7 @@ impl Connection {
         }
     }
 
-    async fn read_body(&mut self, head: &Head, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
+    async fn read_body(&mut self, head: &ResponseHead, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
         let (mut reader, mut body) = (BodyReader::new(head.body), Vec::new());
         loop {
             let mut rest = self.buffer.as_slice();

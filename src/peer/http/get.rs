@@ -17,7 +17,7 @@ use crate::peer::link::{Link, within};
 use crate::peer::transfer::End as AnyEnd;
 use crate::peer::{Failure, PeerEnd, PeerGet};
 use crate::proto::http::body::BodyReader;
-use crate::proto::http::client::response::Head;
+use crate::proto::http::client::response::ResponseHead;
 use crate::proto::http::head::Body;
 
 /// Less than this is not worth a block of its own.
@@ -70,7 +70,7 @@ pub(super) async fn get(http: &Rc<Http>, op: Op) -> Result<PeerGet, Failure> {
 pub(in super::super) struct End {
     http: Rc<Http>,
     slot: Rc<Slot>,
-    head: Head,
+    head: ResponseHead,
 }
 
 impl End {

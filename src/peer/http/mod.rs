@@ -28,7 +28,7 @@ use crate::name::{Key, Uuid};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::client::answer::{self, BadAnswer, LONGEST_BODY, PutOffset};
 use crate::proto::http::client::request::{self, Endpoint, VERSIONS, Via};
-use crate::proto::http::client::response::Head;
+use crate::proto::http::client::response::ResponseHead;
 use crate::proto::http::route::{Api, Op};
 use crate::proto::p2p::AssociatedFile;
 
@@ -181,7 +181,7 @@ impl Http {
 
     /// Sends a request without a body in the newest version that is answered, with a password where one is asked for. Gives
     /// the answer's head, which is 200.
-    async fn send(&self, op: &Op) -> Result<(Connection, Head), Refusal> {
+    async fn send(&self, op: &Op) -> Result<(Connection, ResponseHead), Refusal> {
         let newest = self.api.get().unwrap_or(Api::V4);
         let lowest = request::lowest(op);
         for api in VERSIONS.into_iter().filter(|api| *api <= newest && *api >= lowest) {
@@ -226,7 +226,12 @@ impl Http {
     }
 
     /// Sends a request once: on an idle connection, or on a new one where that has died meanwhile.
-    async fn once(&self, api: Api, op: &Op, credentials: Option<&Credentials>) -> Result<(Connection, Head), Failure> {
+    async fn once(
+        &self,
+        api: Api,
+        op: &Op,
+        credentials: Option<&Credentials>,
+    ) -> Result<(Connection, ResponseHead), Failure> {
         let mut bytes = Vec::new();
         request::write(&self.place(), api, op, credentials, &mut bytes);
         let limit = self.shared.settings.idle;
@@ -267,7 +272,7 @@ impl Http {
     }
 
     /// What a status means that is not 200.
-    fn status(&self, head: &Head, body: &[u8]) -> Failure {
+    fn status(&self, head: &ResponseHead, body: &[u8]) -> Failure {
         let kind = match head.status {
             401 | 403 => FailureKind::Refused,
             429 | 503 => FailureKind::Busy,
@@ -280,11 +285,11 @@ impl Http {
     }
 
     /// Keeps a connection on which all of an answer was read.
-    fn release(&self, connection: Connection, head: &Head) {
+    fn release(&self, connection: Connection, head: &ResponseHead) {
         self.release_read(connection, head, true);
     }
 
-    fn release_read(&self, connection: Connection, head: &Head, all: bool) {
+    fn release_read(&self, connection: Connection, head: &ResponseHead, all: bool) {
         if all && head.keep_alive && connection.is_usable() {
             self.idle.put(connection);
         }

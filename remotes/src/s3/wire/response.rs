@@ -1,4 +1,5 @@
-//! The head of an answer; its payload stays in the socket.
+//! The head of an answer; its payload stays in the socket. Answers of git-annex have a reader of their own, in `src/proto/http/client`:
+//! it looks for other headers, and refuses encodings that S3 never uses.
 
 use std::rc::Rc;
 use std::time::Duration;

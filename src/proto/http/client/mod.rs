@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Endpoint + Api + Op -> request::write -> bytes
-//! bytes -> response::parse -> Head -> body::BodyReader -> answer::*
+//! bytes -> response::parse -> ResponseHead -> body::BodyReader -> answer::*
 //! ```
 //!
 //! git-annex goes from v4 down to v0 where it is answered 404, and so does whoever uses this; [`request::lowest`] tells how

@@ -1,4 +1,7 @@
 //! The head of an answer. Its body is read with [`BodyReader`](super::super::body::BodyReader).
+//!
+//! S3 has a reader of its own in `remotes`, which may know no protocol of git-annex: it looks for other headers, takes an ETag or a
+//! range as they come, and leaves the payload in the socket.
 
 use super::super::head::{Body, LONGEST_HEAD};
 use crate::proto::line::parse_number;
@@ -8,7 +11,7 @@ const MOST_HEADERS: usize = 96;
 
 /// What matters of a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub struct ResponseHead {
     /// The status.
     pub status: u16,
     /// What stands behind it, for people.
@@ -34,7 +37,7 @@ pub struct BadHead(pub &'static str);
 /// # Errors
 ///
 /// [`BadHead`].
-pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
+pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, BadHead> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let len = match response.parse(bytes) {
@@ -44,7 +47,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {
         Err(_) => return Err(BadHead("its answer is not HTTP")),
     };
     let status = response.code.unwrap_or(0);
-    let mut head = Head {
+    let mut head = ResponseHead {
         status,
         reason: response.reason.unwrap_or_default().chars().take(200).collect(),
         body: Body::None,
@@ -103,7 +106,7 @@ mod tests {
         for n in 0..end {
             assert_eq!(parse(&text[..n]), Ok(None), "{n}");
         }
-        let head = Head {
+        let head = ResponseHead {
             status: 401,
             reason: "Unauthorized".into(),
             body: Body::Chunked,
