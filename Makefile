@@ -44,7 +44,8 @@ quick: ## the inner loop: every test that needs neither git-annex nor a server
 	  cargo test --locked $(QUICK) && cargo test --locked --workspace --test special --test p2p -- $(addsuffix ::,$(QUICK_MODULES)); \
 	fi
 
-demo: build peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS of its own
+demo: peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS of its own
+	cargo build --profile demo --locked --bin git-annex-remote-stream
 	@testdata/demo.sh $(STORE)
 
 test: lint peers services ## format, clippy and every test, also against the real programs; each fuzz target for FUZZ_TIME seconds

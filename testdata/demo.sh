@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # demo.sh fs|s3: a store behind a gateway in a dozen lines, on scratch repositories: a client that has neither credentials
 # for the store nor a route to it puts content there and gets it back.
-# Expects the release build and `make peers`. DEMO_MB is the size of the file.
+# Expects the build that `make demo` makes, and `make peers`. DEMO_MB is the size of the file.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 store=${1:-fs}
@@ -28,7 +28,7 @@ trap 'exit 143' TERM HUP
 
 # Cut off from the user's own configuration and credentials.
 unset "${!GIT_@}" "${!AWS_@}" "${!RCLONE_@}" "${!STREAM_URING@}" 2>/dev/null || true
-export PATH="$top/target/release:$top/target/peers/bin:$PATH" MAGIC="$top/target/peers/magic.mgc"
+export PATH="$top/target/demo:$top/target/peers/bin:$PATH" MAGIC="$top/target/peers/magic.mgc"
 export HOME="$scratch/home" GIT_CONFIG_NOSYSTEM=1 LC_ALL=C.UTF-8
 export GIT_AUTHOR_NAME=Demo GIT_AUTHOR_EMAIL=demo@example.org GIT_COMMITTER_NAME=Demo GIT_COMMITTER_EMAIL=demo@example.org
 mkdir "$HOME" "$scratch/server" "$scratch/store"
