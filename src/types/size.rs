@@ -32,7 +32,9 @@ fn number(text: &str) -> Option<(f64, &str)> {
     Some((text[..end].parse().ok()?, &text[end..]))
 }
 
-fn factor(unit: &str) -> Option<f64> {
+/// The bytes that one of `unit` is, which is in small letters: 1000 for `kb`, 1024 for `kib`; 1 for no unit. `None` where git-annex
+/// knows no such unit.
+pub fn factor(unit: &str) -> Option<f64> {
     const PREFIXES: [(&str, &str, &str); 8] = [
         ("k", "kilo", "kibi"),
         ("m", "mega", "mebi"),

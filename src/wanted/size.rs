@@ -1,5 +1,7 @@
 //! Sizes as people write them in an expression: `100kb`, `0.5gb`, `1mib`.
 
+use annex_types::size::factor;
+
 use super::number;
 
 /// A number of bytes to compare with; may be negative, or more than any content has.
@@ -17,46 +19,4 @@ pub(in crate::wanted) fn parse(text: &[u8]) -> Option<(Bytes, bool)> {
     let bytes = value * factor(&rest[..end].to_lowercase())?;
     // Haskell rounds what is no number to a large negative one.
     Some((if bytes.is_nan() { Bytes::MIN } else { bytes.round_ties_even() as Bytes }, end < rest.len()))
-}
-
-const PREFIXES: [(&str, &str, &str); 8] = [
-    ("k", "kilo", "kibi"),
-    ("m", "mega", "mebi"),
-    ("g", "giga", "gibi"),
-    ("t", "tera", "tebi"),
-    ("p", "peta", "pebi"),
-    ("e", "exa", "exbi"),
-    ("z", "zetta", "zebi"),
-    ("y", "yotta", "yobi"),
-];
-
-fn factor(unit: &str) -> Option<f64> {
-    if matches!(unit, "" | "b" | "byte" | "bytes") {
-        return Some(1.0);
-    }
-    for (power, (letter, decimal, binary)) in (1..).zip(PREFIXES) {
-        let (thousands, kibis) = (1000f64.powi(power), 1024f64.powi(power));
-        if let Some(rest) = unit.strip_prefix(decimal) {
-            return named(rest, thousands, true);
-        }
-        if let Some(rest) = unit.strip_prefix(binary) {
-            return named(rest, kibis, false);
-        }
-        match unit.strip_prefix(letter) {
-            Some("" | "b") => return Some(thousands),
-            Some("i" | "ib") => return Some(kibis),
-            Some("bit") => return Some(thousands / 8.0),
-            Some("ibit") => return Some(kibis / 8.0),
-            _ => {}
-        }
-    }
-    None
-}
-
-fn named(unit: &str, factor: f64, bits: bool) -> Option<f64> {
-    match unit {
-        "byte" | "bytes" => Some(factor),
-        "bit" | "bits" if bits => Some(factor / 8.0),
-        _ => None,
-    }
 }

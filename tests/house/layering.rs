@@ -1,5 +1,5 @@
 //! The arrows of the house hold: serve -> gateway -> {peer, resolve, wanted} -> {annex, proto, remotes}, and none the other
-//! way; wanted knows `name` alone.
+//! way; wanted knows `name` and sizes alone.
 //!
 //! `docs/architecture.md` draws them. The scanner reads paths (`use` trees, `super`, inline paths), not text, so comments
 //! and strings may say anything. Test modules are left out: they may read transcripts from disk.
