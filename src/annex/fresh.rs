@@ -74,7 +74,7 @@ pub enum Durability {
 }
 
 /// Puts a file of `bytes` at `path` in one step: whoever reads it finds all of the old one or all of the new. It is written as
-/// `temporary` first, a [name](name) that nobody else uses, on the same file system. Returns it, open for reading and writing.
+/// `temporary` first, a [`name`] that nobody else uses, on the same file system. Returns it, open for reading and writing.
 ///
 /// # Errors
 ///
