@@ -196,6 +196,7 @@ impl Tree {
                            by exporting a tree that does not include it.";
                 return Err(Failure::refused(why.into()));
             }
+            self.tell_removed(session, key).await?;
             return self.forget(key).await;
         }
         if let Some(why) = self.keeps(key).await? {
