@@ -291,7 +291,8 @@ fn a_404_of_anything_removes_nothing() {
         let there = liar(|request| (request.operation() == "DeleteObject").then(|| bare("404 Not Found")));
         on(Do::Remove.run(there.port, lane, &context())).expect("the bucket is there");
         let code = "<Error><Code>NoSuchKey</Code></Error>";
-        let told = format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n{code}", code.len());
+        let told =
+            format!("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{code}", code.len());
         let says = liar(move |request| match request.operation() {
             "DeleteObject" => Some(Lie::Say(told.clone())),
             _ => all(request).then(|| bare("404 Not Found")),
@@ -300,13 +301,13 @@ fn a_404_of_anything_removes_nothing() {
         // One that says 200 has to be looked after.
         let other = liar(|request| {
             (request.operation() == "DeleteObject")
-                .then(|| Lie::DoAndSay("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()))
+                .then(|| Lie::DoAndSay("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into()))
         });
         on(Do::Remove.run(other.port, lane, &context())).expect("it is gone");
     }
 }
 
-const STORED: &str = "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 0\r\n\r\n";
+const STORED: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nETag: \"x\"\r\nContent-Length: 0\r\n\r\n";
 
 #[test]
 fn what_is_stored_before_it_was_sent_is_not_stored() {

@@ -239,8 +239,20 @@ impl Place {
         let mut words = vec!["copy", "--no-unicode-normalization", "--transfers=16"];
         let but = format!("--exclude=/{below}**");
         words.extend((!below.is_empty()).then_some(&*but));
-        self.rclone_to(&words, Some(&target));
-        files_below(copy.path())
+        let mut command = self.command(&words, "");
+        command.arg(&target);
+        if run(&mut command, Duration::from_secs(60)).status.success() {
+            return files_below(copy.path());
+        }
+        // A bucket may have objects `d` and `d/e`, which no directory can have at once.
+        let names = self.names().into_iter().filter(|name| below.is_empty() || !name.starts_with(below));
+        let one = |name: String| {
+            let target = tempfile::tempdir().expect("a temporary directory");
+            let target = target.path().join("it");
+            self.rclone_at(&["copyto"], &format!("/{name}"), target.to_str());
+            (name.into_bytes(), std::fs::read(&target).expect("it was copied"))
+        };
+        names.map(one).collect()
     }
 
     /// Puts a file there, past both subjects.

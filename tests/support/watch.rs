@@ -11,10 +11,13 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// A process that was not waited for yet.
-pub fn aim(pid: u32) -> OwnedFd {
+/// A process; `None` where it has ended and was waited for.
+pub fn aim(pid: u32) -> Option<OwnedFd> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("the id of a process");
-    pidfd_open(pid, PidfdFlags::empty()).expect("it was not waited for")
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => None,
+        process => Some(process.expect("a process")),
+    }
 }
 
 /// Directories, and what changes below them.
@@ -33,7 +36,7 @@ impl Watch {
 
     /// Kills `pid` at the `nth` change; returns how many there were before it ended.
     pub fn kill_at(&mut self, pid: u32, nth: usize) -> usize {
-        self.kill_when(&aim(pid), nth)
+        self.kill_when(&aim(pid).expect("it was not waited for"), nth)
     }
 
     /// The same for a process that may be waited for meanwhile.

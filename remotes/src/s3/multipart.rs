@@ -345,9 +345,13 @@ pub(super) async fn abort(inner: &Inner, key: &str, id: &str) -> Result<()> {
             Err(e) => match errors::from_sdk(Op::Put, &e) {
                 error if error.kind() == Kind::NotFound && e.code() == Some("NoSuchUpload") => return Ok(()),
                 // A bare 404 may be said of the bucket.
-                error if error.kind() == Kind::NotFound => {
-                    return inner.see_bucket().await.map_err(|e| e.during(Op::Put));
-                }
+                error if error.kind() == Kind::NotFound => match inner.see_bucket().await {
+                    Ok(()) => return Ok(()),
+                    Err(e) => {
+                        backoff.pause(e.during(Op::Put)).await?;
+                        continue;
+                    }
+                },
                 e => {
                     backoff.pause(e).await.map_err(|e| e.within("aborting the upload"))?;
                     continue;

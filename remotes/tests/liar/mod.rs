@@ -64,15 +64,15 @@ pub enum Lie {
     Forever(&'static str, &'static str, Duration),
 }
 
-/// A status without a payload.
+/// A status without a payload. It says that the connection ends: who is told nothing may send the next request on it.
 pub fn bare(status: &str) -> Lie {
-    Lie::Say(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"))
+    Lie::Say(format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
 }
 
 /// 200 with a document.
 pub fn document(text: &str) -> Lie {
     Lie::Say(format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n{text}",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\r\n{text}",
         text.len()
     ))
 }

@@ -31,6 +31,23 @@ impl Work {
         self.unknown().flat_map(at).flatten().collect()
     }
 
+    /// Keys without a digest that [`take_over`](Self::take_over) or [`presume`](Self::presume) would find at several names of
+    /// which no note tells, with those names. Where the files differ, at most one of them is the key's, and nothing tells which:
+    /// somebody compares them before, and answers [`Found::Other`].
+    pub fn doubles(&self, recorded: &BTreeSet<Key>) -> BTreeMap<Key, Vec<Vec<u8>>> {
+        let mut names: BTreeMap<Key, Vec<Vec<u8>>> = BTreeMap::new();
+        let held = self.held();
+        for (name, path) in &self.paths {
+            if self.holds(name, path) == Some(Holds::Unknown)
+                && let Some(key) = self.last(path, &self.undigested(name), recorded, &held)
+            {
+                names.entry(key).or_default().push(name.clone());
+            }
+        }
+        names.retain(|_, names| names.len() > 1);
+        names
+    }
+
     /// Others exported here, or the database was lost: takes a name for what a tree that was exported has there, where nothing
     /// else can be there by its length, the remote is `recorded` to have that, and has it nowhere else. To read all of a remote
     /// would take days. What is noted is no proof, so nothing is removed for it, and no upload is refused.
@@ -74,14 +91,20 @@ impl Work {
         let presume = |(name, path, left): &(&Vec<u8>, &Path, Vec<&Key>)| {
             let noted = path.noted.as_ref().filter(|noted| !self.is_foreign && left.contains(noted));
             let moved = || moved.get(name.as_slice()).and_then(|keys| one(keys));
-            let last = || path.last.clone().filter(|key| left.contains(&key)).or_else(|| one(left));
-            let last = || last().filter(|key| recorded.contains(key) && !self.is_elsewhere(&held, key));
+            let last = || self.last(path, left, recorded, &held);
             Some(((*name).clone(), noted.cloned().or_else(moved).or_else(last)?))
         };
         let presumed: Vec<(Vec<u8>, Key)> = unknown.iter().filter_map(presume).collect();
         for (name, key) in presumed {
             self.answer(&name, Found::Verified(key));
         }
+    }
+
+    /// What must be at `path` for all that is known, or else the only key that is `left`, where the remote is `recorded` to have
+    /// that and has it nowhere else.
+    fn last(&self, path: &Path, left: &[&Key], recorded: &BTreeSet<Key>, held: &BTreeSet<Key>) -> Option<Key> {
+        let last = path.last.clone().filter(|key| left.contains(&key)).or_else(|| one(left));
+        last.filter(|key| recorded.contains(key) && !self.is_elsewhere(held, key))
     }
 
     /// The keys that are at names for all that is known.

@@ -224,6 +224,12 @@ impl Tree {
         let mut recorded = self.recorded(doubted.clone()).await?;
         let unrecorded = doubted.difference(&recorded).cloned().collect();
         recorded.extend(self.heard_stored(session, unrecorded).await?);
+        for name in self.differing(&all, work.doubles(&recorded)).await? {
+            let candidates = work.unknown().find(|(unknown, _)| *unknown == name).map(|(_, keys)| keys);
+            let candidates = candidates.into_iter().flatten().cloned().collect();
+            let is = self.recognize(&name, &all[&name], candidates, None).await?;
+            work.answer(&name, is.map_or(Found::Other, Found::Verified));
+        }
         work.take_over(&recorded);
         let unknown: Vec<(Vec<u8>, BTreeSet<Key>)> =
             work.unknown().map(|(name, keys)| (name.to_vec(), keys.into_iter().cloned().collect())).collect();

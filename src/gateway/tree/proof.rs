@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use remotes::pump::read;
-use remotes::{Kind, ObjectName, Range, Stored};
+use remotes::{Get, Kind, ObjectName, Range, Stored};
+use sha2::{Digest, Sha256};
 
 use super::survey::{Answer, There};
 use super::{Session, Tree, Why, failed};
@@ -169,24 +170,69 @@ impl Tree {
         if !keys.iter().any(Check::is_known) {
             return Ok(Told::new());
         }
-        let get = match self.store.get(&self.object(name)?, Range::default()).await {
-            Ok(get) => get,
-            Err(e) if e.kind() == Kind::NotFound => return Ok(Told::new()),
-            Err(e) => return Err(Failure::remote(&e)),
-        };
-        let (total, mut len) = (get.total, 0);
+        let Some(get) = self.open(name).await? else { return Ok(Told::new()) };
+        let total = get.total;
         let check = |key: Key| Check::of(&key, total).map(|check| (key, check));
         let mut checks: Vec<(Key, Check)> = keys.into_iter().filter_map(check).collect();
+        self.read_whole(name, get, |block| checks.iter_mut().for_each(|(_, check)| check.update(block))).await?;
+        Ok(checks.into_iter().map(|(key, check)| (key, check.finish())).collect())
+    }
+
+    /// Of names that would be taken for one key each, those that do not all hold the same. They are read unless the store tells
+    /// by what it calls them.
+    pub(super) async fn differing(
+        &self,
+        found: &BTreeMap<Vec<u8>, There>,
+        doubles: BTreeMap<Key, Vec<Vec<u8>>>,
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut differing = Vec::new();
+        for mut names in doubles.into_values() {
+            names.retain(|name| found.contains_key(name));
+            let called: BTreeSet<Option<&str>> = names.iter().map(|name| found[name].identity.as_deref()).collect();
+            if called.len() == 1 && !called.contains(&None) {
+                continue;
+            }
+            let mut sums = BTreeSet::new();
+            for name in &names {
+                let limit = self.context.idle + Duration::from_secs(found[name].len / PACE);
+                let sum = tokio::time::timeout(limit, self.sum(name)).await.map_err(|_| self.too_slow(name))??;
+                sums.insert(sum);
+            }
+            if sums.len() > 1 {
+                differing.append(&mut names);
+            }
+        }
+        Ok(differing)
+    }
+
+    /// The SHA256 of what is at `name`; `None` where nothing is any more.
+    async fn sum(&self, name: &[u8]) -> Result<Option<[u8; 32]>, Failure> {
+        let Some(get) = self.open(name).await? else { return Ok(None) };
+        let mut sum = Sha256::new();
+        self.read_whole(name, get, |block| sum.update(block)).await?;
+        Ok(Some(sum.finalize().into()))
+    }
+
+    async fn open(&self, name: &[u8]) -> Result<Option<Get>, Failure> {
+        match self.store.get(&self.object(name)?, Range::default()).await {
+            Ok(get) => Ok(Some(get)),
+            Err(e) if e.kind() == Kind::NotFound => Ok(None),
+            Err(e) => Err(Failure::remote(&e)),
+        }
+    }
+
+    async fn read_whole(&self, name: &[u8], get: Get, mut each: impl FnMut(&[u8])) -> Result<(), Failure> {
+        let (total, mut len) = (get.total, 0);
         let each = async |block: bytes::Bytes| {
             len += block.len() as u64;
-            checks.iter_mut().for_each(|(_, check)| check.update(&block));
+            each(&block);
             Ok(())
         };
         read(get, &self.context, each).await.map_err(|e| Failure::remote(&e))?;
         if len != total {
             return Err(Failure::internal(format!("remote {}: {} ended early", self.name, name.escape_ascii())));
         }
-        Ok(checks.into_iter().map(|(key, check)| (key, check.finish())).collect())
+        Ok(())
     }
 
     fn too_slow(&self, name: &[u8]) -> Failure {

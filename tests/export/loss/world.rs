@@ -255,7 +255,7 @@ impl World {
                 let mut watch = self.watch.lock().expect("no holder panics");
                 let watch = &mut *watch;
                 watch.forget();
-                let process = aim(pid);
+                let Some(process) = aim(pid) else { return does() };
                 std::thread::scope(|scope| {
                     scope.spawn(|| watch.kill_when(&process, cut.nth));
                     let done = does();
