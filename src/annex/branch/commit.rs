@@ -200,14 +200,14 @@ impl Branch {
         let committer = self.person(git.committer());
         let mut time = gix::date::parse::TimeBuf::default();
         let stale = Stale::of(self.journal.annex_dir(), git.common_dir());
-        stale.begin(lock, commit);
+        let killed = stale.begin(lock, commit);
         let moved = git.edit_references_as(
             Some(RefEdit::update(name, commit, expected, "update")),
             Some(committer.to_ref(&mut time)),
         );
-        stale.end(lock);
+        stale.end(lock, killed);
         self.journal.share(git.common_dir(), tip::BRANCH);
-        if moved.is_err() && stale.clear(lock) && attempt < TRIES {
+        if moved.is_err() && stale.clear(lock, killed) && attempt < TRIES {
             return Ok(false);
         }
         match moved {

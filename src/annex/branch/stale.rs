@@ -2,8 +2,10 @@
 //! the branch any more.
 //!
 //! Whoever of us moves the branch holds git-annex's lock, and has noted before where to, so a lock file that says the same
-//! was left by one of us who is gone. All others may be of git, which knows nothing of git-annex's lock; one is left behind
-//! where it is older than anything takes that is done under it, and no process has it open.
+//! was left by one of us who is gone. One that says nothing yet was too, if such a note was found and the file is older than a
+//! moment: git's library locks the packed references for every move, and never writes that file. All others may be of git,
+//! which knows nothing of git-annex's lock; one is left behind where it is older than anything takes that is done under it, and
+//! no process has it open.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -20,8 +22,15 @@ use crate::annex::fresh;
 /// How old a lock of a reference is that was left behind. git holds one for a moment, and while a hook decides.
 const OLD: Duration = Duration::from_secs(600);
 
+/// How old an empty lock is that was left by one of us, once it is known that one of us was killed. git fills its own in less.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// How old a file is that was left on its way into the objects. git gc leaves younger ones for weeks, and these for ever.
 const OLD_OBJECT: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether one of us was killed while it moved the branch.
+#[derive(Clone, Copy)]
+pub(super) struct Killed(bool);
 
 /// What is left behind in one repository.
 pub(super) struct Stale<'a> {
@@ -37,9 +46,11 @@ impl<'a> Stale<'a> {
 
     /// Notes that the branch is about to be moved to `commit`, and clears away what was left by one of us who noted the same
     /// and was killed. Where it cannot be noted, what is left is cleared away later, as that of others.
-    pub(super) fn begin(&self, _lock: &JournalLock, commit: ObjectId) {
+    pub(super) fn begin(&self, _lock: &JournalLock, commit: ObjectId) -> Killed {
         let note = self.note();
-        if let Ok(left) = fs::read(&note) {
+        let left = fs::read(&note);
+        let killed = Killed(left.is_ok());
+        if let Ok(left) = left {
             let lock = self.reference_lock();
             if let Ok(found) = Found::at(&lock)
                 && !left.is_empty()
@@ -65,19 +76,30 @@ impl<'a> Stale<'a> {
         if let Err(e) = written {
             tracing::debug!("{}: {e}", note.display());
         }
+        killed
     }
 
     /// It was moved, or not.
-    pub(super) fn end(&self, _lock: &JournalLock) {
+    pub(super) fn end(&self, _lock: &JournalLock, killed: Killed) {
+        // The next one has to know still.
+        if killed.0 && self.locks().iter().any(|lock| lock.exists()) {
+            return;
+        }
         // One that stays makes the next look for what is not there.
         let _ = fs::remove_file(self.note());
     }
 
-    /// Clears away old locks of others. True where there was one, so that it may be tried again.
-    pub(super) fn clear(&self, _lock: &JournalLock) -> bool {
+    /// Clears away old locks, and those that one of us left who was `killed`. True where there was one, so that it may be tried
+    /// again.
+    pub(super) fn clear(&self, _lock: &JournalLock, killed: Killed) -> bool {
         let mut any = false;
-        for lock in [self.reference_lock(), self.git_dir.join("packed-refs.lock")] {
+        for lock in self.locks() {
             let Ok(found) = Found::at(&lock) else { continue };
+            let is_ours = killed.0 && found.meta.len() == 0 && self.is_old(&found, MOMENT);
+            if is_ours && !found.is_open() {
+                any |= self.take_away(&lock, &found, "was left by one of us who was killed");
+                continue;
+            }
             if self.is_old(&found, OLD) && !found.is_open() {
                 let minutes = OLD.as_secs() / 60;
                 any |=
@@ -134,6 +156,10 @@ impl<'a> Stale<'a> {
             (Ok(now), Ok(then)) => now.duration_since(then).is_ok_and(|past| past > age),
             _ => false,
         }
+    }
+
+    fn locks(&self) -> [PathBuf; 2] {
+        [self.reference_lock(), self.git_dir.join("packed-refs.lock")]
     }
 
     fn reference_lock(&self) -> PathBuf {

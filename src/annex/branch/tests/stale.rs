@@ -90,6 +90,27 @@ fn old_locks_that_nobody_has_open_are_removed() {
     }
 }
 
+/// The library locks the packed references too, and writes nothing there.
+#[test]
+fn an_empty_lock_is_that_of_the_one_who_was_killed_once_it_is_older_than_a_moment() {
+    for name in [REFERENCE, PACKED] {
+        let lab = Lab::new();
+        git(lab.dir.path(), &["pack-refs", "--all"]);
+        let lock = lab.leave(name, "", Duration::from_secs(5));
+        assert!(!lab.commits(), "{name}: nobody was killed");
+        fs::write(lab.path("annex/stream/moving"), "7".repeat(40)).expect("written");
+        fs::write(&lock, "8").expect("written");
+        assert!(!lab.commits(), "{name}: it is another's");
+        assert!(lab.path("annex/stream/moving").exists(), "{name}: it is known still that one was killed");
+        let lock = lab.leave(name, "", Duration::from_secs(5));
+        let held = File::open(&lock).expect("it is there");
+        assert!(!lab.commits(), "{name}: somebody has it open");
+        drop(held);
+        assert!(lab.commits(), "{name}");
+        assert!(!lock.exists() && !lab.path("annex/stream/moving").exists());
+    }
+}
+
 /// The note of one that was killed is not the only thing it leaves.
 #[test]
 fn objects_on_their_way_are_swept_up_after_a_day() {
