@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::catalogue::{ByUuid, Catalogue, Listed};
+use super::node::find;
 use super::rounds::Rounds;
 use super::walk::is_repository;
-use super::{Failure, Limits, LocalRepository, Node, blocking};
+use super::{Asker, Failure, Limits, LocalRepository, Node, blocking};
 use crate::annex::repository::OpenError;
 use crate::name::Uuid;
 
@@ -75,16 +76,22 @@ impl Repositories {
     /// What is known as `uuid` at `prefix`, which is empty or begins with a slash: a repository, or what it is a proxy for.
     ///
     /// What is not known is looked for before it is said not to be there.
-    pub async fn find(self: &Arc<Self>, prefix: &[u8], uuid: &Uuid, means: &Limits) -> Result<Node, Unserved> {
+    pub async fn find(
+        self: &Arc<Self>,
+        prefix: &[u8],
+        uuid: &Uuid,
+        limits: &Limits,
+        asker: &Asker,
+    ) -> Result<Box<dyn Node>, Unserved> {
         let asked = Instant::now();
         if let Roots::Repository(path) = &self.roots {
             let served = if prefix.is_empty() { self.known(path) } else { None };
             let served = served.ok_or(Unserved::Unknown)?;
-            return node(&served, uuid, means).await?.ok_or(Unserved::Unknown);
+            return node(&served, uuid, limits, asker).await?.ok_or(Unserved::Unknown);
         }
         let name = if prefix.is_empty() { None } else { Some(name_of(prefix).ok_or(Unserved::Unknown)?) };
         if let Some(catalogue) = self.rounds.last()
-            && let Some(node) = self.within(&catalogue, name.as_deref(), uuid, means).await?
+            && let Some(node) = self.within(&catalogue, name.as_deref(), uuid, limits, asker).await?
         {
             return Ok(node);
         }
@@ -96,7 +103,7 @@ impl Repositories {
         let catalogue = self.rounds.since(asked, will_do).await;
         let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
         let catalogue = catalogue.ok_or_else(busy)?;
-        self.within(&catalogue, name.as_deref(), uuid, means).await?.ok_or(Unserved::Unknown)
+        self.within(&catalogue, name.as_deref(), uuid, limits, asker).await?.ok_or(Unserved::Unknown)
     }
 
     /// Looks through the directories, so that the first to ask need not wait for it.
@@ -163,8 +170,9 @@ impl Repositories {
         catalogue: &Catalogue,
         name: Option<&[u8]>,
         uuid: &Uuid,
-        means: &Limits,
-    ) -> Result<Option<Node>, Unserved> {
+        limits: &Limits,
+        asker: &Asker,
+    ) -> Result<Option<Box<dyn Node>>, Unserved> {
         let listed = match name {
             Some(name) => catalogue.named(name),
             None => {
@@ -181,7 +189,7 @@ impl Repositories {
         };
         let Some(listed) = listed else { return Ok(None) };
         match self.at(listed).await? {
-            Some(served) => node(&served, uuid, means).await,
+            Some(served) => node(&served, uuid, limits, asker).await,
             None => Ok(None),
         }
     }
@@ -258,9 +266,14 @@ fn id_of(served: &LocalRepository) -> Option<(u64, u64)> {
     Some((meta.dev(), meta.ino()))
 }
 
-async fn node(served: &Arc<LocalRepository>, uuid: &Uuid, means: &Limits) -> Result<Option<Node>, Unserved> {
+async fn node(
+    served: &Arc<LocalRepository>,
+    uuid: &Uuid,
+    limits: &Limits,
+    asker: &Asker,
+) -> Result<Option<Box<dyn Node>>, Unserved> {
     served.touch();
-    Node::find(served, uuid, means).await.map_err(Unserved::Broken)
+    find(served, uuid, limits, asker).await.map_err(Unserved::Broken)
 }
 
 /// The path below a directory that the URL prefix `prefix` names. `None` where it could lead elsewhere, or have two

@@ -9,7 +9,7 @@ use remotes::pump::Budget;
 
 use super::special::Settings;
 use crate::annex::export::tracking::Tracking;
-use crate::gateway::{Damage, Exported, Failure, Limits, LocalRepository, Node, Progress, Repaired, StoreNode};
+use crate::gateway::{Asker, Damage, Exported, Failure, Limits, LocalRepository, Progress, Repaired, StoreNode, node};
 
 /// What became of one remote. Displayed as a line for whoever pushed.
 #[derive(Debug)]
@@ -66,10 +66,11 @@ pub fn follow(
     // The server leaves to this process what would keep others waiting.
     served.repository().branch().take_all();
     served.merge_arrived();
-    let means = Limits { budget: Budget::new(settings.memory), idle: settings.idle };
+    let limits = Limits { budget: Budget::new(settings.memory), idle: settings.idle };
     let work = async {
+        let asker = Asker { client: served.uuid().clone(), bypass: Vec::new() };
         for uuid in served.proxied_uuids()? {
-            let node = match Node::find(&served, &uuid, &means).await {
+            let node = match node::find(&served, &uuid, &limits, &asker).await {
                 Ok(Some(node)) => node,
                 Ok(None) => continue,
                 Err(done) => {

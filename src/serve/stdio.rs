@@ -7,21 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use remotes::pump::{BLOCK, Budget};
+use remotes::pump::Budget;
 
 use super::special::Settings;
-use crate::gateway::{Failure, HeldLock, Limits, LocalRepository, Node, Offer, Pace, Settled, Upload};
+use crate::gateway::node::find;
+use crate::gateway::{Asker, End, Failure, HeldLock, Limits, LocalRepository, Node, Offer, Settled, Unsettled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::{Access, AssociatedFile, Close, Event, Reply, Request, Server};
 use crate::serve::conn::flow::Flow;
-use crate::serve::conn::link::{self, Link, within};
+use crate::serve::conn::link::{self, Link};
+use crate::serve::conn::payload::{Framing, Payload};
 
 /// Longest time in which nothing of a content moves. The client may have been stopped for a while, so it is long; what it
 /// waits with between two requests is its own business, since it has this process for itself.
 const IDLE: Duration = Duration::from_secs(3600);
-
-/// How long a client may pause before what has come is brought where it belongs.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Bytes in flight.
 const MEMORY: u64 = 16 << 20;
@@ -35,19 +34,20 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
         Ok(served) => Arc::new(served),
         Err(error) => return complain(&error.to_string()),
     };
-    let means = match means() {
-        Ok(means) => means,
+    let limits = match limits() {
+        Ok(limits) => limits,
         Err(words) => return complain(&words),
     };
     let wanted = uuid.unwrap_or(served.uuid()).clone();
     let talk = async {
-        let node = Node::find(&served, &wanted, &means).await.map_err(io::Error::other)?;
+        let asker = Asker { client: client.clone(), bypass: Vec::new() };
+        let node = find(&served, &wanted, &limits, &asker).await.map_err(io::Error::other)?;
         let Some(node) = node else {
             let words = format!("expected repository UUID {wanted} but found UUID {}", served.uuid());
             return Err(io::Error::other(words));
         };
         let (link, _restore) = link::stdio()?;
-        let session = Session { node, uuid: wanted.clone(), client: client.clone(), link, means };
+        let session = Session { served: Arc::clone(&served), node, uuid: wanted.clone(), asker, link, limits };
         session.run(access).await
     };
     let close = remotes::sys::run(std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"), talk);
@@ -67,7 +67,7 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
 }
 
 /// What stores get. Errors: the environment makes no sense.
-pub(super) fn means() -> Result<Limits, String> {
+pub(super) fn limits() -> Result<Limits, String> {
     // Nobody may have stopped what is behind this repository, so that is waited for as a special remote waits for it.
     let idle = Settings::from_env(&|name| std::env::var_os(name))?.idle;
     Ok(Limits { budget: Budget::new(MEMORY), idle })
@@ -79,11 +79,12 @@ fn complain(words: &str) -> ExitCode {
 }
 
 struct Session {
-    node: Node,
+    served: Arc<LocalRepository>,
+    node: Box<dyn Node>,
     uuid: Uuid,
-    client: Uuid,
+    asker: Asker,
     link: Link,
-    means: Limits,
+    limits: Limits,
 }
 
 impl Session {
@@ -116,7 +117,13 @@ impl Session {
                         Some(Offer::Upload(begun)) => *upload = Some(begun),
                         Some(Offer::AlreadyHave(_)) | None => {}
                     },
-                    Event::Bypass(_) => {}
+                    Event::Bypass(bypass) => {
+                        self.asker.bypass = bypass;
+                        let found = find(&self.served, &self.uuid, &self.limits, &self.asker).await;
+                        if let Some(node) = found.map_err(io::Error::other)? {
+                            self.node = node;
+                        }
+                    }
                     Event::Unlock => release(lock).await,
                     Event::Payload { len } => {
                         trouble = self.receive(server, upload.as_deref_mut(), len).await?;
@@ -140,7 +147,11 @@ impl Session {
                     Event::DataPresent => {
                         let key = upload.take().map(|upload| upload.key().clone());
                         let reply = match key {
-                            Some(key) => outcome(self.node.take_note(&key).await),
+                            Some(key) => match self.node.take_note(&key).await {
+                                Ok(Some(others)) => Reply::Success(others),
+                                Ok(None) => Reply::Failure(Vec::new()),
+                                Err(failure) => error(&failure),
+                            },
                             None => error(&Failure::internal("nothing was being put".into())),
                         };
                         said(server.reply(reply))?;
@@ -188,15 +199,13 @@ impl Session {
                 Ok(None) => Reply::Failure(Vec::new()),
                 Err(failure) => refusal(&failure),
             },
-            Request::Remove(key) => removal(self.node.remove(&key, None, &self.means).await),
-            Request::RemoveBefore { timestamp, key } => {
-                removal(self.node.remove(&key, Some(timestamp), &self.means).await)
-            }
+            Request::Remove(key) => removal(self.node.remove(&key, None).await),
+            Request::RemoveBefore { timestamp, key } => removal(self.node.remove(&key, Some(timestamp)).await),
             Request::Timestamp => match self.node.timestamp().await {
                 Ok(now) => Reply::Timestamp(now),
                 Err(failure) => error(&failure),
             },
-            Request::Put { key, file } => match self.node.put(&key, &file, &self.client).await {
+            Request::Put { key, file } => match self.node.put(&key, &file).await {
                 Ok(Offer::AlreadyHave(others)) => Reply::AlreadyHave(others),
                 Ok(Offer::Upload(upload)) => {
                     said(server.reply(Reply::PutFrom(upload.offset())))?;
@@ -226,8 +235,8 @@ impl Session {
         let (source, len, proof) = content.part(offset, u64::MAX);
         said(server.reply(Reply::Data(len)))?;
         self.link.write(&server.take_output(), IDLE).await?;
-        let mut flow = Flow::new(source, len, self.means.idle).at(pace);
-        self.link.pass(&mut flow, len, &self.means.budget, IDLE).await.map_err(io::Error::other)?;
+        let mut flow = Flow::new(source, len, self.limits.idle).at(pace);
+        self.link.pass(&mut flow, len, &self.limits.budget, IDLE).await.map_err(io::Error::other)?;
         flow.finish();
         said(server.sent(proof.is_content().await))
     }
@@ -246,56 +255,17 @@ impl Session {
         if let Err(failure) = upload.begin(offset, len).await {
             return self.drain(server, failure).await.map(Some);
         }
-        // A length that the key rules out is not worth a byte of the disk.
-        if upload.key().size().is_some_and(|size| offset.saturating_add(len) > size) {
-            upload.spoil();
-            return self.skip(server).await.map(|()| None);
+        if upload.is_spoiled() && server.payload_due() > DRAIN {
+            return Err(io::Error::other("the content is longer than its key says"));
         }
-        loop {
-            let early = server.take_payload(BLOCK);
-            if early.is_empty() {
-                break;
-            }
-            if let Err(failure) = upload.write(Bytes::from(early)).await {
-                return self.drain(server, failure).await.map(Some);
-            }
+        let mut payload = Payload::new(&mut self.link, P2pData(server), &self.limits.budget, IDLE);
+        match upload.receive(&mut payload, len, self.node.upload_pace()).await {
+            End::Failed(failure) => self.drain(server, failure).await.map(Some),
+            // What came before it left is worth keeping.
+            End::Broken(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            End::Broken(e) => Err(e),
+            End::Whole | End::Short | End::Long => Ok(None),
         }
-        while server.payload_due() > 0 {
-            let pace = self.node.upload_pace();
-            let most = usize::try_from(server.payload_due()).unwrap_or(BLOCK).min(pace.map_or(BLOCK, Pace::piece));
-            if let Some(pace) = pace {
-                pace.turn(most).await;
-            }
-            let lease = Arc::new(self.means.budget.lease(BLOCK as u64).await);
-            let mut block = self.means.budget.block().under(&lease);
-            while block.len() < most {
-                let want = block.spare().len().min(most - block.len());
-                let n = match within(PAUSE, self.link.read(&mut block.spare()[..want])).await {
-                    Err(e) if e.kind() == io::ErrorKind::TimedOut => {
-                        // Read into the block that is being filled: a client has this process for itself.
-                        if let Err(failure) = upload.flush().await {
-                            return self.drain(server, failure).await.map(Some);
-                        }
-                        within(IDLE, self.link.read(&mut block.spare()[..want])).await?
-                    }
-                    read => read?,
-                };
-                let n = match n {
-                    0 => {
-                        server.eof();
-                        // What came before it left is worth keeping.
-                        return Ok(upload.write(block.freeze()).await.err());
-                    }
-                    n => n,
-                };
-                block.advance(n);
-                server.payload_read(n as u64);
-            }
-            if let Err(failure) = upload.write(block.freeze()).await {
-                return self.drain(server, failure).await.map(Some);
-            }
-        }
-        Ok(None)
     }
 
     /// Reads the rest of a payload that nothing can be done with, where that is little.
@@ -303,26 +273,47 @@ impl Session {
         if server.payload_due() > DRAIN {
             return Err(io::Error::other(failure));
         }
-        self.skip(server).await.map(|()| failure)
+        let mut payload = Payload::new(&mut self.link, P2pData(server), &self.limits.budget, IDLE);
+        match payload.skip(IDLE).await {
+            Ok(true) => Ok(failure),
+            Ok(false) => Err(io::Error::other(failure)),
+            // It has left, and the next to be read is that.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(failure),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// What follows `DATA`.
+struct P2pData<'a>(&'a mut Server);
+
+impl Framing for P2pData<'_> {
+    fn early(&mut self, most: usize) -> io::Result<Bytes> {
+        Ok(self.0.take_payload(most).into())
     }
 
-    async fn skip(&mut self, server: &mut Server) -> io::Result<()> {
-        if server.payload_due() > DRAIN {
-            return Err(io::Error::other("the content is longer than its key says"));
-        }
-        while !server.take_payload(BLOCK).is_empty() {}
-        let mut buf = vec![0; 64 << 10];
-        while server.payload_due() > 0 {
-            let want = usize::try_from(server.payload_due()).unwrap_or(usize::MAX).min(buf.len());
-            match within(IDLE, self.link.read(&mut buf[..want])).await? {
-                0 => {
-                    server.eof();
-                    return Ok(());
-                }
-                n => server.payload_read(n as u64),
-            }
-        }
-        Ok(())
+    fn is_done(&self) -> bool {
+        self.0.payload_due() == 0
+    }
+
+    fn ahead(&self) -> Option<u64> {
+        Some(self.0.payload_due())
+    }
+
+    fn passed(&mut self, count: u64) {
+        self.0.payload_read(count);
+    }
+
+    fn unpack(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("all of it is payload"))
+    }
+
+    fn push(&mut self, came: &[u8]) {
+        self.0.push(came);
+    }
+
+    fn eof(&mut self) {
+        self.0.eof();
     }
 }
 
@@ -342,19 +333,16 @@ async fn release(lock: &mut Option<HeldLock>) {
 }
 
 async fn settle(upload: Upload, valid: bool) -> Reply {
-    if !valid {
-        return match upload.keep().await {
-            Ok(()) => Reply::Failure(Vec::new()),
-            Err(failure) => error(&failure),
-        };
-    }
-    match upload.finish().await {
+    match upload.settle(if valid { End::Whole } else { End::Short }).await {
         Ok(Settled::Stored(others)) => Reply::Success(others),
         Ok(Settled::Wrong) => {
-            eprintln!("git-annex-shell: verification of content failed");
+            if valid {
+                eprintln!("git-annex-shell: verification of content failed");
+            }
             Reply::Failure(Vec::new())
         }
-        Err(failure) => error(&failure),
+        Err(Unsettled::Content(failure)) => error(&failure),
+        Err(Unsettled::Connection(e)) => error(&Failure::internal(e.to_string())),
     }
 }
 
@@ -366,9 +354,9 @@ fn outcome(result: Result<bool, Failure>) -> Reply {
     }
 }
 
-fn removal(result: Result<(), Failure>) -> Reply {
+fn removal(result: Result<Vec<Uuid>, Failure>) -> Reply {
     match result {
-        Ok(()) => Reply::Success(Vec::new()),
+        Ok(others) => Reply::Success(others),
         Err(failure) => refusal(&failure),
     }
 }

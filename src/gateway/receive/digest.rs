@@ -12,7 +12,7 @@ use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
 /// How content is proven to be a key's while it comes.
-pub(in crate::gateway) enum Digest {
+pub enum Digest {
     /// The key has none.
     None,
     /// Nothing was given to it yet but what lay before.
@@ -35,7 +35,19 @@ impl Digest {
 
     /// One that has seen what `verifier` has.
     pub(in crate::gateway) fn fresh(verifier: Verifier) -> Self {
-        Self::Fresh(Box::new(Tap { verifier, at: 0, steps: None }))
+        Self::Fresh(Box::new(Tap { verifier, at: 0, steps: Vec::new() }))
+    }
+
+    /// What is computed, before anything was given to it; until there is another, the content counts as wrong. `None` where
+    /// there is no digest.
+    pub(in crate::gateway) fn take_fresh(&mut self) -> Option<Verifier> {
+        match std::mem::replace(self, Self::Lost) {
+            Self::Fresh(tap) => Some(tap.verifier),
+            other => {
+                *self = other;
+                None
+            }
+        }
     }
 
     /// Keeps the state of the digest at every multiple of `step` bytes from the start of the content, of which `at` bytes
@@ -47,7 +59,7 @@ impl Digest {
         }
         let states = States::default();
         tap.at = at;
-        tap.steps = Some((step, states.clone()));
+        tap.steps.push((step, states.clone()));
         Some(states)
     }
 
@@ -75,6 +87,19 @@ impl Digest {
         }
     }
 
+    /// Whether what it has seen, and `blocks` behind that, is the key's content. Hashes here and now: for pool threads, and
+    /// where nothing was pushed.
+    pub(in crate::gateway) fn proves(self, blocks: &[Bytes]) -> bool {
+        match self {
+            Self::None => true,
+            Self::Fresh(mut tap) => {
+                blocks.iter().for_each(|block| tap.verifier.update(block));
+                tap.verifier.finish()
+            }
+            Self::Belt(_) | Self::Lost => false,
+        }
+    }
+
     /// Whether all that was pushed is the key's content.
     pub(in crate::gateway) async fn verdict(mut self) -> Result<bool, Failure> {
         self.settle().await;
@@ -88,27 +113,26 @@ impl Digest {
 }
 
 /// A digest, and its state at certain places.
-pub(in crate::gateway) struct Tap {
+pub struct Tap {
     pub(in crate::gateway) verifier: Verifier,
     at: u64,
-    steps: Option<(u64, States)>,
+    /// For each who saves its state: at every multiple of so many bytes.
+    steps: Vec<(u64, States)>,
 }
 
 impl Work for Tap {
     fn process(&mut self, mut block: &[u8]) -> io::Result<()> {
-        let Some((step, states)) = &self.steps else {
-            self.verifier.update(block);
-            return Ok(());
-        };
         while !block.is_empty() {
-            let to_step = usize::try_from(step - self.at % step).unwrap_or(usize::MAX);
+            let to_step = self.steps.iter().map(|(step, _)| step - self.at % step).min().unwrap_or(u64::MAX);
+            let to_step = usize::try_from(to_step).unwrap_or(usize::MAX);
             let (now, later) = block.split_at(to_step.min(block.len()));
             self.verifier.update(now);
             self.at += now.len() as u64;
-            if self.at.is_multiple_of(*step)
+            let mut reached = self.steps.iter().filter(|(step, _)| self.at.is_multiple_of(*step)).peekable();
+            if reached.peek().is_some()
                 && let Some(state) = self.verifier.save()
             {
-                states.add(self.at, state);
+                reached.for_each(|(_, states)| states.add(self.at, state.clone()));
             }
             block = later;
         }
@@ -118,7 +142,7 @@ impl Work for Tap {
 
 /// States of a digest by where they were. Shared with the thread that hashes.
 #[derive(Clone, Default)]
-pub(in crate::gateway) struct States(Arc<Mutex<Waiting>>);
+pub struct States(Arc<Mutex<Waiting>>);
 
 /// States by the number of bytes before them, rising.
 type Waiting = VecDeque<(u64, Vec<u8>)>;

@@ -1,13 +1,35 @@
-//! Content on its way from a client to where it belongs.
+//! Content on its way from a client to where it belongs, once for every wire and for any number of places.
+//!
+//! ```text
+//! Body (a wire) --> receive: length, pace, pauses --> Digest --> Sink(s)
+//!                                                       |          ^
+//!                                                       +-verdict--+ commit, keep or discard
+//! ```
+//!
+//! Which bytes are expected is decided here and nowhere else: an upload begins at a byte that is there, ends where its key
+//! says, and is wrong otherwise, whatever its digest.
 
-pub(in crate::gateway) mod belt;
-pub(in crate::gateway) mod digest;
+mod belt;
+mod digest;
+mod pump;
+mod sink;
+#[cfg(test)]
+mod tests;
+
+pub(in crate::gateway) use belt::{Belt, Work};
+pub use digest::{Digest, States};
+pub use pump::{Body, End, Piece, Unsettled};
+pub(in crate::gateway) use sink::Sink;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 
-use super::Failure;
-use super::node::{LocalUpload, PeerUpload, StoreUpload};
+use super::{Failure, FailureKind};
+use crate::annex::backend::Verifier;
 use crate::name::{Key, Uuid};
+
+/// Bytes that are kept in memory before anything is hashed or placed: little content is done with at once, at its end.
+const SMALL: u64 = 256 << 10;
 
 /// The answer to a client that wants to put content.
 pub enum Offer {
@@ -26,107 +48,247 @@ pub enum Settled {
     Wrong,
 }
 
-/// One upload. Dropping it keeps what can be gone on with.
-pub enum Upload {
-    /// Into a repository on this computer.
-    Local(LocalUpload),
-    /// Into the store of a special remote.
-    Store(StoreUpload),
-    /// Into a repository elsewhere.
-    Peer(PeerUpload),
+/// One upload. Dropping it keeps what can be resumed.
+pub struct Upload {
+    key: Key,
+    /// One at least.
+    sinks: Vec<Box<dyn Sink>>,
+    digest: Digest,
+    /// What comes cannot be the content, whatever its digest.
+    is_spoiled: bool,
+    /// What is in memory.
+    small: Vec<Bytes>,
+    /// Where that begins.
+    placed: u64,
+    /// Where the first byte of this upload belongs.
+    from: u64,
+    /// Where the next byte belongs.
+    at: u64,
+    /// Where the content ends.
+    end: u64,
 }
 
 impl Upload {
-    /// Bytes that are there from an upload that was broken off.
-    pub fn offset(&self) -> u64 {
-        match self {
-            Self::Local(upload) => upload.offset(),
-            Self::Store(upload) => upload.offset(),
-            Self::Peer(upload) => upload.offset(),
-        }
+    /// An upload of `key` into one place.
+    pub(in crate::gateway) fn into_one(key: &Key, sink: impl Sink + 'static) -> Self {
+        Self::new(key, vec![Box::new(sink)])
     }
 
-    /// The client sends `len` bytes from byte `from` on, which is at most [`offset`](Self::offset).
-    pub async fn begin(&mut self, from: u64, len: u64) -> Result<(), Failure> {
-        match self {
-            Self::Local(upload) => upload.begin(from).await,
-            Self::Store(upload) => upload.begin(from, len).await,
-            Self::Peer(upload) => upload.begin(from, len).await,
+    /// An upload of `key` into all of `sinks`, of which there is one at least.
+    pub(in crate::gateway) fn new(key: &Key, sinks: Vec<Box<dyn Sink>>) -> Self {
+        let digest = if sinks.iter().all(|sink| sink.proves()) { Digest::None } else { Digest::for_key(key) };
+        Self {
+            key: key.clone(),
+            sinks,
+            digest,
+            is_spoiled: false,
+            small: Vec::new(),
+            placed: 0,
+            from: 0,
+            at: 0,
+            end: 0,
         }
     }
 
     /// The key that is being put.
     pub fn key(&self) -> &Key {
-        match self {
-            Self::Local(upload) => upload.key(),
-            Self::Store(upload) => upload.key(),
-            Self::Peer(upload) => upload.key(),
-        }
+        &self.key
     }
 
-    /// What comes cannot be the content, whatever its digest: [`finish`](Self::finish) will find it wrong.
-    pub fn spoil(&mut self) {
-        match self {
-            Self::Local(upload) => upload.spoil(),
-            Self::Store(upload) => upload.spoil(),
-            Self::Peer(upload) => upload.spoil(),
-        }
+    /// Bytes that are there from an upload that was interrupted: in all places, or none.
+    pub fn offset(&self) -> u64 {
+        let mut offsets = self.sinks.iter().map(|sink| sink.offset());
+        let first = offsets.next().unwrap_or(0);
+        if offsets.all(|offset| offset == first) { first } else { 0 }
     }
 
     /// Bytes of the content that have come, those of an earlier upload included.
     pub fn received(&self) -> u64 {
-        match self {
-            Self::Local(upload) => upload.received(),
-            Self::Store(upload) => upload.received(),
-            Self::Peer(upload) => upload.received(),
+        self.at
+    }
+
+    /// Whether what comes is of no use, so that it is read only for the client to hear of it.
+    pub fn is_spoiled(&self) -> bool {
+        self.is_spoiled
+    }
+
+    /// The client sends `len` bytes from byte `from` on. False where so many are not there: nothing can be sent then, and
+    /// the upload is to be [kept](Self::keep).
+    ///
+    /// # Errors
+    ///
+    /// It cannot begin there. What is there stays.
+    pub async fn begin(&mut self, from: u64, len: u64) -> Result<bool, Failure> {
+        if from > self.offset() {
+            return Ok(false);
         }
+        // A client may send less than that, to find out how much is here; that is kept.
+        let end = self.key.size().unwrap_or(from.saturating_add(len));
+        (self.from, self.at, self.placed, self.end) = (from, from, from, end);
+        // A length that the key rules out is not worth a byte of the disk.
+        if from.saturating_add(len) > end || matches!(self.digest, Digest::Lost) {
+            self.is_spoiled = true;
+            return Ok(true);
+        }
+        if from > 0
+            && let Some(fresh) = self.digest.take_fresh()
+        {
+            self.digest = Digest::fresh(self.digested(from, fresh).await?);
+        }
+        for sink in &mut self.sinks {
+            sink.begin(from, end, &mut self.digest).await?;
+        }
+        Ok(true)
+    }
+
+    /// The digest of what lies before byte `from`.
+    async fn digested(&mut self, from: u64, mut fresh: Verifier) -> Result<Verifier, Failure> {
+        for sink in &mut self.sinks {
+            if let Some(digest) = sink.digested(from, fresh).await? {
+                return Ok(digest);
+            }
+            let again = Verifier::for_key(&self.key);
+            fresh = again.ok_or_else(|| Failure::internal(format!("{} has no digest", self.key)))?;
+        }
+        let words = format!("an upload of {} resumes at byte {} or begins anew", self.key, self.offset());
+        Err(Failure::refused(words))
     }
 
     /// Takes the next bytes. Waits for those before the last ones, no longer.
+    ///
+    /// # Errors
+    ///
+    /// No place takes them. What came before can be kept.
     pub async fn write(&mut self, block: Bytes) -> Result<(), Failure> {
-        match self {
-            Self::Local(upload) => upload.write(block).await,
-            Self::Store(upload) => upload.write(block).await,
-            Self::Peer(upload) => upload.write(block).await,
+        self.at += block.len() as u64;
+        if self.at > self.end {
+            self.is_spoiled = true;
         }
+        if self.is_spoiled {
+            return Ok(());
+        }
+        self.small.push(block);
+        if self.at - self.placed >= SMALL { self.place().await } else { Ok(()) }
     }
 
     /// The client makes a pause: it should not keep memory meanwhile.
-    pub async fn flush(&mut self) -> Result<(), Failure> {
-        match self {
-            Self::Local(upload) => upload.flush().await,
-            Self::Store(upload) => {
-                upload.pause().await;
-                Ok(())
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write).
+    pub async fn pause(&mut self) -> Result<(), Failure> {
+        self.place().await?;
+        let paused = join_all(self.sinks.iter_mut().map(|sink| sink.pause())).await;
+        self.part_with(paused).await
+    }
+
+    /// Hands what is in memory to the digest and to the places.
+    async fn place(&mut self) -> Result<(), Failure> {
+        for block in std::mem::take(&mut self.small) {
+            self.placed += block.len() as u64;
+            self.digest.push(block.clone()).await;
+            if let [only] = &mut self.sinks[..] {
+                only.write(block).await?;
+                continue;
             }
-            Self::Peer(_) => Ok(()),
+            let written = join_all(self.sinks.iter_mut().map(|sink| sink.write(block.clone()))).await;
+            self.part_with(written).await?;
         }
+        Ok(())
+    }
+
+    /// Leaves those places that failed to keep what they have, as long as there is another.
+    async fn part_with(&mut self, done: Vec<Result<(), Failure>>) -> Result<(), Failure> {
+        let failed = done.into_iter().enumerate().filter_map(|(nth, done)| Some((nth, done.err()?)));
+        for (nth, failure) in failed.collect::<Vec<_>>().into_iter().rev() {
+            if self.sinks.len() == 1 {
+                return Err(failure);
+            }
+            tracing::warn!("{}: a place that it is put to fails, and the others continue: {failure}", self.key);
+            // Its own failure would only repeat the first.
+            let _ = self.sinks.remove(nth).keep().await;
+        }
+        Ok(())
     }
 
     /// The client has sent all it wanted, and says that it is the content. Proves it, makes it visible, records it.
-    pub async fn finish(self) -> Result<Settled, Failure> {
-        match self {
-            Self::Local(upload) => upload.finish().await,
-            Self::Store(upload) => upload.finish().await,
-            Self::Peer(upload) => upload.finish().await,
+    ///
+    /// # Errors
+    ///
+    /// It is not certain that it is stored anywhere. What came is kept, unless it filled the disk.
+    pub async fn finish(mut self) -> Result<Settled, Failure> {
+        if self.is_spoiled || self.at != self.end {
+            return self.discard().await.map(|()| Settled::Wrong);
+        }
+        if self.placed == self.from && self.sinks.len() == 1 {
+            let (blocks, digest) = (std::mem::take(&mut self.small), std::mem::replace(&mut self.digest, Digest::Lost));
+            let only = self.sinks.remove(0);
+            return only.put_small(blocks, digest).await;
+        }
+        if let Err(failure) = self.place().await {
+            self.give_up(&failure).await;
+            return Err(failure);
+        }
+        if !std::mem::replace(&mut self.digest, Digest::Lost).verdict().await? {
+            return self.discard().await.map(|()| Settled::Wrong);
+        }
+        self.commit().await
+    }
+
+    /// Commits everywhere at once. Stored is what one place has.
+    async fn commit(self) -> Result<Settled, Failure> {
+        let key = self.key;
+        let (mut stored, mut failed) = (None, None);
+        for done in join_all(self.sinks.into_iter().map(|sink| sink.commit())).await {
+            match done {
+                Ok(Settled::Stored(others)) => stored.get_or_insert_with(Vec::new).extend(others),
+                Ok(Settled::Wrong) => {}
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        match (stored, failed) {
+            (Some(stored), failed) => {
+                if let Some(failure) = failed {
+                    tracing::warn!("{key}: it is stored, but not everywhere: {failure}");
+                }
+                Ok(Settled::Stored(stored))
+            }
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Ok(Settled::Wrong),
         }
     }
 
-    /// Keeps what has come, for the client to go on with, as far as that is possible.
-    pub async fn keep(self) -> Result<(), Failure> {
-        match self {
-            Self::Local(upload) => upload.keep().await,
-            Self::Store(upload) => upload.keep().await,
-            Self::Peer(upload) => upload.keep().await,
+    /// Keeps what has come, for the client to resume, as far as that is possible.
+    ///
+    /// # Errors
+    ///
+    /// Some of it is lost.
+    pub async fn keep(mut self) -> Result<(), Failure> {
+        if self.is_spoiled {
+            return self.discard().await;
         }
+        let placed = self.place().await;
+        self.digest.settle().await;
+        if matches!(self.digest, Digest::Lost) {
+            return self.discard().await;
+        }
+        let kept = join_all(self.sinks.into_iter().map(|sink| sink.keep())).await;
+        placed.and(kept.into_iter().collect())
     }
 
     /// Forgets what has come, and what was there before.
+    ///
+    /// # Errors
+    ///
+    /// Some of it may be there still.
     pub async fn discard(self) -> Result<(), Failure> {
-        match self {
-            Self::Local(upload) => upload.discard().await,
-            Self::Store(upload) => upload.discard().await,
-            Self::Peer(upload) => upload.discard().await,
-        }
+        let discarded = join_all(self.sinks.into_iter().map(|sink| sink.discard())).await;
+        discarded.into_iter().collect()
+    }
+
+    /// It fails. Half a content that filled the disk would keep it full.
+    async fn give_up(self, failure: &Failure) {
+        // Its own failure would only repeat the first.
+        let _ = if failure.kind() == FailureKind::Full { self.discard().await } else { self.keep().await };
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::room::Seat;
 use super::server::Shared;
 use super::skip::READ;
-use crate::gateway::{Failure, FailureKind, Node, Unserved};
+use crate::gateway::{Asker, Failure, FailureKind, Node, Unserved};
 use crate::name::Uuid;
 use crate::proto::http::access::{Open, Verdict, Who};
 use crate::proto::http::auth::Credentials;
@@ -59,7 +59,16 @@ pub(super) struct Asked {
     pub(super) range: Option<Vec<u8>>,
     pub(super) api: Api,
     pub(super) client: Option<Uuid>,
+    bypass: Vec<Uuid>,
     pub(super) user: Option<Vec<u8>>,
+}
+
+impl Asked {
+    /// Who asks. Versioned calls always name the client.
+    pub(super) fn asker(&self) -> Asker {
+        let client = self.client.clone().unwrap_or_else(|| Uuid::parse(b"unknown").expect("a word is a uuid"));
+        Asker { client, bypass: self.bypass.clone() }
+    }
 }
 
 /// A request that was understood.
@@ -119,7 +128,7 @@ impl Connection {
                         let asked = asked(&head);
                         let call = match route(&head) {
                             Ok(call) => Ok(Call {
-                                asked: Asked { api: call.api, client: call.client, ..asked },
+                                asked: Asked { api: call.api, client: call.client, bypass: call.bypass, ..asked },
                                 prefix: call.prefix.to_vec(),
                                 uuid: call.uuid,
                                 op: call.op,
@@ -195,7 +204,7 @@ impl Connection {
         }
         self.take_room(matches!(who, Who::Known(_))).await?;
         // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
-        let node = match self.shared.repositories.find(&prefix, &uuid, &self.shared.means).await {
+        let node = match self.shared.repositories.find(&prefix, &uuid, &self.shared.means, &asked.asker()).await {
             Ok(node) => node,
             Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
             Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,
@@ -208,15 +217,15 @@ impl Connection {
                 let found = node.check(&key).await;
                 self.outcome(asked, found, json::present).await
             }
-            Op::Get { key, file, offset } => self.get(asked, &node, &key, file, offset).await,
+            Op::Get { key, file, offset } => self.get(asked, &*node, &key, file, offset).await,
             Op::Put { key, file, offset, len, data_present } => {
-                self.put(asked, &node, &key, file, super::put::Announced { offset, len, data_present }).await
+                self.put(asked, &*node, &key, file, super::put::Announced { offset, len, data_present }).await
             }
-            Op::PutOffset { key } => self.put_offset(asked, &node, &key).await,
-            Op::Remove { key } => self.remove(asked, &node, &key, None).await,
+            Op::PutOffset { key } => self.put_offset(asked, &*node, &key).await,
+            Op::Remove { key } => self.remove(asked, &*node, &key, None).await,
             Op::RemoveBefore { key, timestamp } => {
                 let before = i64::try_from(timestamp).unwrap_or(i64::MAX);
-                self.remove(asked, &node, &key, Some(before)).await
+                self.remove(asked, &*node, &key, Some(before)).await
             }
             Op::Timestamp => {
                 let now = match node.timestamp().await {
@@ -227,7 +236,7 @@ impl Connection {
                 json::timestamp(now, &mut body);
                 self.answer(asked, Response::json(body.len()), &body).await
             }
-            Op::Lock { key } => self.lock(asked, &node, &key).await,
+            Op::Lock { key } => self.lock(asked, &*node, &key).await,
             Op::KeepLocked { lockid } => self.keep_locked(asked, &lockid).await,
         }
     }
@@ -246,13 +255,17 @@ impl Connection {
     async fn remove(
         &mut self,
         asked: Asked,
-        node: &Node,
+        node: &dyn Node,
         key: &crate::name::Key,
         before: Option<i64>,
     ) -> io::Result<bool> {
         let api = asked.api;
-        let removed = match node.remove(key, before, &self.shared.means).await {
-            Ok(()) => Ok(true),
+        let mut others = Vec::new();
+        let removed = match node.remove(key, before).await {
+            Ok(removed) => {
+                others = removed;
+                Ok(true)
+            }
             Err(failure) if matches!(failure.kind(), FailureKind::Locked | FailureKind::TooLate) => {
                 self.shared.metrics.failure(failure.kind());
                 Ok(false)
@@ -260,7 +273,7 @@ impl Connection {
             Err(failure) => Err(failure),
         };
         self.shared.log.line("remove").bytes("key", key.as_bytes()).with("removed", matches!(removed, Ok(true))).info();
-        self.outcome(asked, removed, |removed, out| json::removed(api, removed, &[], out)).await
+        self.outcome(asked, removed, |removed, out| json::removed(api, removed, &others, out)).await
     }
 
     /// Answers with what `write` makes of an outcome, or with its failure.
@@ -342,6 +355,7 @@ fn asked(head: &Head<'_>) -> Asked {
         range: head.range.map(<[u8]>::to_vec),
         api: Api::Unversioned,
         client: None,
+        bypass: Vec::new(),
         user: None,
     }
 }

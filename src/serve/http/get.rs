@@ -19,7 +19,7 @@ impl Connection {
     pub(super) async fn get(
         &mut self,
         mut asked: Asked,
-        node: &Node,
+        node: &dyn Node,
         key: &Key,
         file: Option<Vec<u8>>,
         offset: u64,

@@ -14,7 +14,7 @@ use crate::proto::http::response::Response;
 const QUIET: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Connection {
-    pub(super) async fn lock(&mut self, asked: Asked, node: &Node, key: &Key) -> io::Result<bool> {
+    pub(super) async fn lock(&mut self, asked: Asked, node: &dyn Node, key: &Key) -> io::Result<bool> {
         let leases = self.shared.leases.clone();
         if let Err(failure) = leases.check_room() {
             return self.fail(asked, &failure).await;

@@ -81,7 +81,7 @@ fn on_served<T>(
     f: impl AsyncFnOnce(&Arc<LocalRepository>, &Limits) -> Result<T, crate::gateway::Failure>,
 ) -> Result<T, String> {
     let served = Arc::new(LocalRepository::open(directory).map_err(|e| e.to_string())?);
-    let means = stdio::means()?;
+    let means = stdio::limits()?;
     let done = remotes::sys::run(false, f(&served, &means)).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     served.settle().map_err(|e| e.to_string())?;
     Ok(done)

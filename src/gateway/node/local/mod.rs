@@ -1,9 +1,10 @@
 //! A repository that is served: its content, and the record of where content is.
 
+mod node;
 mod sink;
 mod trashbin;
 
-pub use sink::LocalUpload;
+pub(in crate::gateway) use node::LocalNode;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -21,8 +22,10 @@ use crate::annex::layout::Hashing;
 use crate::annex::log::{Presence, location_file, remote_meta_file};
 use crate::annex::repository::{OpenError, Repository, settings};
 use crate::gateway::proxied::{Proxied, Proxies};
+use crate::gateway::receive::{Offer, Upload};
 use crate::gateway::{Failure, Limits, Outgoing, blocking, off_this_thread, timestamp, until};
 use crate::name::{Key, Uuid};
+use sink::LocalSink;
 
 /// One repository. Shared by all threads and connections.
 pub struct LocalRepository {
@@ -102,8 +105,26 @@ impl LocalRepository {
         found.map(Outgoing::from_file).transpose().map_err(failed)
     }
 
-    /// Gets ready to take the content of `key` from the repository `client`; `None` where it is here.
-    pub async fn put(self: &Arc<Self>, key: &Key, client: &Uuid) -> Result<Option<LocalUpload>, Failure> {
+    /// Gets ready to take the content of `key` from the repository `client`; `home`, where that is another, records it too.
+    pub(in crate::gateway) async fn put(
+        self: &Arc<Self>,
+        key: &Key,
+        client: &Uuid,
+        home: Option<&Arc<Self>>,
+    ) -> Result<Offer, Failure> {
+        Ok(match self.sink(key, client, home).await? {
+            Some(sink) => Offer::Upload(Box::new(Upload::into_one(key, sink))),
+            None => Offer::AlreadyHave(Vec::new()),
+        })
+    }
+
+    /// Where it is placed; `None` where it is here.
+    async fn sink(
+        self: &Arc<Self>,
+        key: &Key,
+        client: &Uuid,
+        home: Option<&Arc<Self>>,
+    ) -> Result<Option<LocalSink>, Failure> {
         self.recordable(key)?;
         let (content, wanted, client) = (self.content.clone(), key.clone(), client.clone());
         match blocking(move || content.receive(&wanted, &client)).await?? {
@@ -112,7 +133,7 @@ impl LocalRepository {
                 self.record_seen(key, self.uuid(), Presence::Present).await?;
                 Ok(None)
             }
-            Receive::Incoming(incoming) => Ok(Some(LocalUpload::new(Arc::clone(self), key, incoming))),
+            Receive::Incoming(incoming) => Ok(Some(LocalSink::new(Arc::clone(self), home, key, incoming))),
         }
     }
 

@@ -1,26 +1,22 @@
-//! Content on its way from a client into a repository: written and hashed side by side, visible once it is right.
+//! Content on its way from a client into a repository: written beside the digest, visible once it is right.
 //!
-//! Blocks go onto two belts, one for the digest and one for the file, while the data thread reads the next block. Little
-//! content stays in memory until its end, and then takes one pool thread once.
+//! Blocks go onto a belt while the data thread reads the next one. Little content takes one pool thread, once.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use crate::annex::backend::Verifier;
 use crate::annex::content::{ContentError, Incoming};
 use crate::annex::log::Presence;
-use crate::gateway::receive::Settled;
-use crate::gateway::receive::belt::{Belt, Work};
-use crate::gateway::receive::digest::Digest;
+use crate::gateway::receive::{Belt, Digest, Settled, Sink, Work};
 use crate::gateway::{Failure, FailureKind, LocalRepository, blocking};
 use crate::name::Key;
-
-/// Bytes that are kept in memory before anything is written.
-const SMALL: usize = 256 << 10;
 
 /// Bytes after which the disk begins to take what was written, beside the transfer: the sync before the content becomes
 /// visible then has little left to do. (1 GiB in one sync at the end takes as long as half the transfer.)
@@ -29,24 +25,20 @@ const SYNC: u64 = if cfg!(test) { 1 << 20 } else { 32 << 20 };
 /// Bytes of one write: see `remotes::sys::DataFile`.
 const PIECE: usize = 256 << 10;
 
-/// One upload. Dropping it keeps what was written, for a client that goes on later.
-pub struct LocalUpload {
+/// The file that an upload is written to. Dropping it keeps what was written, for a client that resumes later.
+pub(in crate::gateway) struct LocalSink {
     served: Arc<LocalRepository>,
     /// Another repository that is to know of it.
     home: Option<Arc<LocalRepository>>,
     key: Key,
     /// Shared with what is under way, so that the transfer stays locked until that is over.
     incoming: Option<Arc<Incoming>>,
-    digest: Digest,
     file: Option<Belt<Writer>>,
     syncing: Option<JoinHandle<io::Result<()>>>,
     /// Where the last sync began.
     synced: u64,
-    small: Vec<Bytes>,
     /// Where the next byte belongs.
     at: u64,
-    /// Where the bytes in `small` begin.
-    written: u64,
 }
 
 /// Writes blocks behind each other.
@@ -63,152 +55,16 @@ impl Work for Writer {
     }
 }
 
-impl LocalUpload {
-    pub(in crate::gateway) fn new(served: Arc<LocalRepository>, key: &Key, incoming: Incoming) -> Self {
-        let digest = Digest::for_key(key);
-        let incoming = Some(Arc::new(incoming));
-        let key = key.clone();
-        Self {
-            served,
-            home: None,
-            key,
-            incoming,
-            digest,
-            file: None,
-            syncing: None,
-            synced: 0,
-            small: Vec::new(),
-            at: 0,
-            written: 0,
-        }
-    }
-
+impl LocalSink {
     /// `home`, which is a proxy for the repository, records it too.
-    #[must_use]
-    pub(in crate::gateway) fn recorded_in(self, home: &Arc<LocalRepository>) -> Self {
-        Self { home: Some(Arc::clone(home)), ..self }
-    }
-
-    /// Bytes that are here from an upload that was broken off.
-    pub fn offset(&self) -> u64 {
-        self.incoming.as_ref().map_or(0, |incoming| incoming.offset())
-    }
-
-    /// The client sends from byte `from` on, which is at most [`offset`](Self::offset). What lies beyond is forgotten, and
-    /// what lies before is read once for the digest.
-    pub async fn begin(&mut self, from: u64) -> Result<(), Failure> {
-        debug_assert!(from <= self.offset());
-        let incoming = self.incoming.as_mut().and_then(Arc::get_mut).ok_or_else(over)?;
-        if from < incoming.offset() {
-            incoming.truncate_to(from)?;
-        }
-        (self.at, self.written, self.synced) = (from, from, from);
-        if from == 0 {
-            return Ok(());
-        }
-        // Until the digest is back the content counts as wrong.
-        match std::mem::replace(&mut self.digest, Digest::Lost) {
-            Digest::Fresh(mut tap) => {
-                let incoming = self.share()?;
-                let tap = blocking(move || incoming.verify_prefix(&mut tap.verifier).map(|()| tap)).await?;
-                self.digest = Digest::Fresh(tap.map_err(|e| Failure::io("read what is here of the content", &e))?);
-            }
-            other => self.digest = other,
-        }
-        Ok(())
-    }
-
-    /// The key that is being put.
-    pub fn key(&self) -> &Key {
-        &self.key
-    }
-
-    /// What comes cannot be the content, whatever its digest: [`finish`](Self::finish) will find it wrong.
-    pub fn spoil(&mut self) {
-        self.digest = Digest::Lost;
-    }
-
-    /// Bytes of the content that are here, in memory or in the file.
-    pub fn received(&self) -> u64 {
-        self.at
-    }
-
-    /// Takes the next bytes. Waits for those before the last ones, no longer.
-    pub async fn write(&mut self, block: Bytes) -> Result<(), Failure> {
-        self.at += block.len() as u64;
-        self.small.push(block);
-        if self.at - self.written >= SMALL as u64 {
-            self.flush().await?;
-        }
-        Ok(())
-    }
-
-    /// The client has sent all it wanted, and says that it is the content. Proves it, makes it visible, records it.
-    pub async fn finish(mut self) -> Result<Settled, Failure> {
-        if self.file.is_none() {
-            // Nothing is under way, so the rest takes one thread.
-            return self.finish_small().await;
-        }
-        let written = match self.flush().await {
-            Ok(()) => self.written_all().await,
-            failed => failed,
-        };
-        if let Err(failure) = written {
-            if failure.kind() == FailureKind::Full {
-                let _ = self.discard().await;
-            }
-            return Err(failure);
-        }
-        let right = std::mem::replace(&mut self.digest, Digest::Lost).verdict().await?;
-        let len = self.at;
-        let incoming = self.sole()?;
-        let committed = blocking(move || commit(incoming, len, right)).await??;
-        self.record(committed).await
-    }
-
-    async fn finish_small(mut self) -> Result<Settled, Failure> {
-        let digest = std::mem::replace(&mut self.digest, Digest::Lost);
-        let (blocks, at, len) = (std::mem::take(&mut self.small), self.written, self.at);
-        let incoming = self.sole()?;
-        let committed = blocking(move || {
-            let right = match digest {
-                Digest::None => true,
-                Digest::Fresh(tap) => {
-                    let mut verifier = tap.verifier;
-                    blocks.iter().for_each(|block| verifier.update(block));
-                    verifier.finish()
-                }
-                Digest::Belt(_) | Digest::Lost => false,
-            };
-            if let Err(e) = write_blocks(incoming.file(), &blocks, at) {
-                let failure = Failure::io("write the content", &e);
-                // What filled the disk would keep it full.
-                if failure.kind() == FailureKind::Full {
-                    incoming.discard();
-                }
-                return Err(failure);
-            }
-            commit(incoming, len, right)
-        })
-        .await??;
-        self.record(committed).await
-    }
-
-    /// Keeps what has come, for the client to go on with.
-    pub async fn keep(mut self) -> Result<(), Failure> {
-        self.flush().await?;
-        self.written_all().await?;
-        let incoming = self.sole()?;
-        blocking(move || incoming.keep()).await
-    }
-
-    /// Forgets what has come, and what was here before.
-    pub async fn discard(mut self) -> Result<(), Failure> {
-        self.small.clear();
-        // What it says no longer matters.
-        let _ = self.written_all().await;
-        let incoming = self.sole()?;
-        blocking(move || incoming.discard()).await
+    pub(in crate::gateway) fn new(
+        served: Arc<LocalRepository>,
+        home: Option<&Arc<LocalRepository>>,
+        key: &Key,
+        incoming: Incoming,
+    ) -> Self {
+        let (home, key, incoming) = (home.map(Arc::clone), key.clone(), Some(Arc::new(incoming)));
+        Self { served, home, key, incoming, file: None, syncing: None, synced: 0, at: 0 }
     }
 
     async fn record(&self, stored: bool) -> Result<Settled, Failure> {
@@ -221,32 +77,16 @@ impl LocalUpload {
         Ok(Settled::Stored(Vec::new()))
     }
 
-    /// Hands what is in memory to the digest and to the file.
-    ///
-    /// For a client that makes a pause: it should not keep memory meanwhile.
-    pub async fn flush(&mut self) -> Result<(), Failure> {
-        if self.small.is_empty() {
+    /// Lets the disk begin with what was written, once that is much.
+    async fn sync(&mut self) -> Result<(), Failure> {
+        if self.at - self.synced < SYNC || !self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
             return Ok(());
         }
-        if self.file.is_none() {
-            self.file = Some(Belt::new(Writer { incoming: self.share()?, at: self.written }));
-        }
-        for block in std::mem::take(&mut self.small) {
-            self.digest.push(block.clone()).await;
-            if let Some(file) = &self.file {
-                file.push(block).await.map_err(|e| Failure::io("write the content", &e))?;
-            }
-        }
-        self.written = self.at;
-        if self.written - self.synced >= SYNC && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
-            self.sync_over().await?;
-            let incoming = self.share()?;
-            self.synced = self.written;
-            self.syncing =
-                Some(tokio::spawn(
-                    async move { blocking(move || incoming.sync_so_far()).await.map_err(io::Error::other)? },
-                ));
-        }
+        self.sync_over().await?;
+        let incoming = self.share()?;
+        self.synced = self.at;
+        let sync = async move { blocking(move || incoming.sync_so_far()).await.map_err(io::Error::other)? };
+        self.syncing = Some(tokio::spawn(sync));
         Ok(())
     }
 
@@ -276,6 +116,93 @@ impl LocalUpload {
     /// The transfer itself, once nothing is being written or synced.
     fn sole(&mut self) -> Result<Incoming, Failure> {
         self.incoming.take().and_then(Arc::into_inner).ok_or_else(over)
+    }
+}
+
+#[async_trait(?Send)]
+impl Sink for LocalSink {
+    fn offset(&self) -> u64 {
+        self.incoming.as_ref().map_or(0, |incoming| incoming.offset())
+    }
+
+    async fn digested(&mut self, from: u64, mut fresh: Verifier) -> Result<Option<Verifier>, Failure> {
+        let incoming = self.incoming.as_mut().and_then(Arc::get_mut).ok_or_else(over)?;
+        if from < incoming.offset() {
+            incoming.truncate_to(from)?;
+        }
+        let incoming = self.share()?;
+        let read = blocking(move || incoming.verify_prefix(&mut fresh).map(|()| fresh)).await?;
+        read.map(Some).map_err(|e| Failure::io("read what is here of the content", &e))
+    }
+
+    async fn begin(&mut self, from: u64, _: u64, _: &mut Digest) -> Result<(), Failure> {
+        let incoming = self.incoming.as_mut().and_then(Arc::get_mut).ok_or_else(over)?;
+        if from < incoming.offset() {
+            incoming.truncate_to(from)?;
+        }
+        (self.at, self.synced) = (from, from);
+        Ok(())
+    }
+
+    async fn write(&mut self, block: Bytes) -> Result<(), Failure> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => Belt::new(Writer { incoming: self.share()?, at: self.at }),
+        };
+        let file = self.file.insert(file);
+        let len = block.len() as u64;
+        file.push(block).await.map_err(|e| Failure::io("write the content", &e))?;
+        self.at += len;
+        self.sync().await
+    }
+
+    async fn pause(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<Settled, Failure> {
+        if let Err(failure) = self.written_all().await {
+            // What filled the disk would keep it full.
+            if failure.kind() == FailureKind::Full {
+                let _ = self.discard().await;
+            }
+            return Err(failure);
+        }
+        let (incoming, len) = (self.sole()?, self.at);
+        let committed = blocking(move || commit(incoming, len, true)).await??;
+        self.record(committed).await
+    }
+
+    /// Takes one pool thread, once.
+    async fn put_small(mut self: Box<Self>, blocks: Vec<Bytes>, digest: Digest) -> Result<Settled, Failure> {
+        let (incoming, at) = (self.sole()?, self.at);
+        let committed = blocking(move || {
+            let right = digest.proves(&blocks);
+            if let Err(e) = write_blocks(incoming.file(), &blocks, at) {
+                let failure = Failure::io("write the content", &e);
+                if failure.kind() == FailureKind::Full {
+                    incoming.discard();
+                }
+                return Err(failure);
+            }
+            let len = at + blocks.iter().map(|block| block.len() as u64).sum::<u64>();
+            commit(incoming, len, right)
+        });
+        let committed = committed.await??;
+        self.record(committed).await
+    }
+
+    async fn keep(mut self: Box<Self>) -> Result<(), Failure> {
+        self.written_all().await?;
+        let incoming = self.sole()?;
+        blocking(move || incoming.keep()).await
+    }
+
+    async fn discard(mut self: Box<Self>) -> Result<(), Failure> {
+        // What it says no longer matters.
+        let _ = self.written_all().await;
+        let incoming = self.sole()?;
+        blocking(move || incoming.discard()).await
     }
 }
 
@@ -326,15 +253,20 @@ mod tests {
         let client = Uuid::parse(b"client").expect("a uuid");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            let mut upload = served.put(&key, &client).await.expect("it may be sent").expect("nothing is here yet");
-            upload.begin(0).await.expect("begun");
+            let sink = served.sink(&key, &client, None).await.expect("it may be sent").expect("nothing is here yet");
+            let (mut sink, mut digest) = (Box::new(sink), Digest::for_key(&key));
+            sink.begin(0, content.len() as u64, &mut digest).await.expect("begun");
             let mut syncs = 0;
-            for block in content.chunks(300 << 10) {
-                upload.write(Bytes::copy_from_slice(block)).await.expect("written");
-                syncs += usize::from(upload.syncing.is_some());
+            for block in content.chunks(300 << 10).map(Bytes::copy_from_slice) {
+                digest.push(block.clone()).await;
+                sink.write(block).await.expect("written");
+                syncs += usize::from(sink.syncing.is_some());
             }
             assert!(syncs > 0, "nothing was brought to the disk before the end");
-            let settled = upload.finish().await.expect("settled");
+            let settled = match digest.verdict().await.expect("hashed") {
+                true => sink.commit().await.expect("settled"),
+                false => sink.discard().await.map(|()| Settled::Wrong).expect("settled"),
+            };
             (settled, served.check(&key).await.expect("looked"))
         })
     }

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use remotes::pump::{BLOCK, FileSource, Source};
 
-use crate::gateway::receive::{Offer, Settled, Upload};
-use crate::gateway::{Failure, Limits, LocalRepository, Node, blocking};
+use crate::gateway::node::open;
+use crate::gateway::receive::{Body, End, Offer, Piece, Settled, Unsettled, Upload};
+use crate::gateway::{Asker, Failure, Limits, LocalRepository, Node, blocking};
 use crate::name::Key;
 use crate::proto::p2p::AssociatedFile;
 
 /// Brings the content of `key` from `home` to its trashbin, and records that. Does nothing where there is none, or no content.
 ///
 /// Failures: it is not there, and has to stay here.
-pub(in crate::gateway) async fn fill(home: &Arc<LocalRepository>, key: &Key, means: &Limits) -> Result<(), Failure> {
+pub(in crate::gateway) async fn fill(home: &Arc<LocalRepository>, key: &Key, limits: &Limits) -> Result<(), Failure> {
     let Some(bin) = home.trashbin().await? else { return Ok(()) };
     if !home.check(key).await? {
         return Ok(());
@@ -28,14 +29,15 @@ pub(in crate::gateway) async fn fill(home: &Arc<LocalRepository>, key: &Key, mea
                 "there is no remote {name} here; git config annex.trashbin names one, by its name"
             ))
         })?;
-        let node = Node::of(home, &bin, means).await?;
+        let asker = Asker { client: home.uuid().clone(), bypass: Vec::new() };
+        let node = open(home, &bin, limits, &asker).await?;
         // Nobody asked whether it is there already.
         if node.check(key).await? {
             return node.take_note(key).await.map(drop);
         }
-        match node.put(key, &AssociatedFile::default(), home.uuid()).await? {
+        match node.put(key, &AssociatedFile::default()).await? {
             Offer::AlreadyHave(_) => Ok(()),
-            Offer::Upload(upload) => bring(home, key, &node, *upload, means).await,
+            Offer::Upload(upload) => bring(home, key, &*node, *upload, limits).await,
         }
     };
     brought.await.map_err(|failure: Failure| {
@@ -48,9 +50,9 @@ pub(in crate::gateway) async fn fill(home: &Arc<LocalRepository>, key: &Key, mea
 async fn bring(
     home: &Arc<LocalRepository>,
     key: &Key,
-    node: &Node,
+    node: &dyn Node,
     mut upload: Upload,
-    means: &Limits,
+    limits: &Limits,
 ) -> Result<(), Failure> {
     let Some(content) = home.get(key).await? else {
         // Somebody else removed it meanwhile.
@@ -59,52 +61,51 @@ async fn bring(
     let from = upload.offset().min(content.total());
     let (source, len, proof) = content.part(from, u64::MAX);
     let Source::File(file) = source else { return Err(Failure::internal("content here is not a file".into())) };
-    if let Err(failure) = send(&mut upload, from, &file, len, node, means).await {
-        // Its own failure would only repeat the first.
-        let _ = upload.keep().await;
-        return Err(failure);
-    }
-    if !proof.is_content().await {
+    upload.begin(from, len).await?;
+    let mut body = Reading { file, at: 0, limits };
+    let end = upload.receive(&mut body, len, node.upload_pace()).await;
+    if matches!(end, End::Whole) && !proof.is_content().await {
         let _ = upload.discard().await;
         return Err(Failure::busy("the content changed while it was read"));
     }
-    match upload.finish().await? {
-        Settled::Stored(_) => Ok(()),
-        Settled::Wrong => {
+    match upload.settle(end).await {
+        Ok(Settled::Stored(_)) => Ok(()),
+        Ok(Settled::Wrong) => {
             Err(Failure::refused(format!("what is here is not the content of {key}; see git annex fsck")))
         }
+        Err(Unsettled::Connection(e)) => Err(Failure::io("read the content", &e)),
+        Err(Unsettled::Content(failure)) => Err(failure),
     }
 }
 
-async fn send(
-    upload: &mut Upload,
-    from: u64,
-    file: &FileSource,
-    len: u64,
-    node: &Node,
-    means: &Limits,
-) -> Result<(), Failure> {
-    upload.begin(from, len).await?;
-    let mut at = 0;
-    while at < len {
-        let pace = node.upload_pace();
-        let most = pace.map_or(BLOCK, |pace| pace.piece());
-        let piece = file.part(at, (len - at).min(most as u64));
-        if let Some(pace) = pace {
-            pace.turn(piece.len as usize).await;
+/// A file of this repository on its way to the trashbin.
+struct Reading<'a> {
+    file: FileSource,
+    at: u64,
+    limits: &'a Limits,
+}
+
+impl Body for Reading<'_> {
+    async fn next(&mut self, most: usize) -> Piece {
+        let piece = self.file.part(self.at, (self.file.len - self.at).min(most as u64));
+        if piece.len == 0 {
+            return Piece::End;
         }
-        let lease = Arc::new(means.budget.lease(BLOCK as u64).await);
-        let mut block = means.budget.block().under(&lease);
+        let lease = Arc::new(self.limits.budget.lease(BLOCK as u64).await);
+        let mut block = self.limits.budget.block().under(&lease);
         let read = move || {
             let len = piece.len as usize;
             piece.file.read_exact_at(&mut block.spare()[..len], piece.at)?;
             block.advance(len);
             Ok(block.freeze())
         };
-        let read: std::io::Result<Bytes> = blocking(read).await?;
-        let block = read.map_err(|e| Failure::io("read the content", &e))?;
-        at += block.len() as u64;
-        upload.write(block).await?;
+        let read: Result<std::io::Result<Bytes>, Failure> = blocking(read).await;
+        match read.map_err(std::io::Error::other).and_then(|read| read) {
+            Ok(block) => {
+                self.at += block.len() as u64;
+                Piece::Bytes(block)
+            }
+            Err(e) => Piece::Broken(e),
+        }
     }
-    Ok(())
 }

@@ -2,18 +2,21 @@
 
 mod sink;
 
-pub use sink::PeerUpload;
-
 use std::rc::Rc;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use crate::annex::log::Presence;
+use crate::gateway::held::HeldLock;
+use crate::gateway::node::{Node, Offset};
 use crate::gateway::receive::{Offer, Upload};
 use crate::gateway::send::Outgoing;
 use crate::gateway::{Failure, FailureKind, LocalRepository};
 use crate::name::{Key, Uuid};
-use crate::peer::{Peer, PeerLock, PeerOffer};
+use crate::peer::{Peer, PeerOffer};
 use crate::proto::p2p::AssociatedFile;
+use sink::PeerSink;
 
 /// A repository that is reached over ssh or HTTP, on a data thread. What it says is passed on; where content is, is recorded
 /// here as well.
@@ -28,15 +31,23 @@ impl PeerNode {
         Self { home: Arc::clone(home), uuid: uuid.clone(), peer }
     }
 
-    pub(in crate::gateway) async fn check(&self, key: &Key) -> Result<bool, Failure> {
+    pub(in crate::gateway) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
+        self.home.record(key, &self.uuid, presence).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Node for Rc<PeerNode> {
+    async fn check(&self, key: &Key) -> Result<bool, Failure> {
         self.peer.check(key).await
     }
 
-    pub(in crate::gateway) async fn get(
+    async fn get(
         &self,
         key: &Key,
         file: &AssociatedFile,
         from: u64,
+        _: Option<u64>,
     ) -> Result<Option<Outgoing>, Failure> {
         let Some(get) = self.peer.get(key, file, from).await? else { return Ok(None) };
         match key.size().map(|size| size.saturating_sub(from)) {
@@ -49,23 +60,23 @@ impl PeerNode {
         }
     }
 
-    pub(in crate::gateway) async fn put(self: &Rc<Self>, key: &Key, file: &AssociatedFile) -> Result<Offer, Failure> {
+    async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Offer, Failure> {
         self.home.recordable(key)?;
         Ok(match self.peer.put(key, file).await? {
             PeerOffer::AlreadyHave(others) => {
                 self.home.record_seen(key, &self.uuid, Presence::Present).await?;
                 Offer::AlreadyHave(others)
             }
-            PeerOffer::Upload(put) => Offer::Upload(Box::new(Upload::Peer(PeerUpload::new(self, key, *put)))),
+            PeerOffer::Upload(put) => Offer::Upload(Box::new(Upload::into_one(key, PeerSink::new(self, key, *put)))),
         })
     }
 
-    pub(in crate::gateway) async fn offset(&self, key: &Key) -> Result<Option<u64>, Failure> {
+    async fn offset(&self, key: &Key) -> Result<Offset, Failure> {
         self.home.recordable(key)?;
-        self.peer.offset(key).await
+        Ok(self.peer.offset(key).await?.map_or(Offset::All(Vec::new()), Offset::Bytes))
     }
 
-    pub(in crate::gateway) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Vec<Uuid>, Failure> {
         match self.peer.remove(key, before).await {
             Ok(()) => {}
             // It may say so of what was not there in the first place, too.
@@ -76,26 +87,22 @@ impl PeerNode {
             }
             Err(failure) => return Err(failure),
         }
-        self.record(key, Presence::Missing).await
+        self.record(key, Presence::Missing).await.map(|()| Vec::new())
     }
 
-    pub(in crate::gateway) async fn lock(&self, key: &Key) -> Result<Option<PeerLock>, Failure> {
-        self.peer.lock(key).await
+    async fn lock(&self, key: &Key) -> Result<Option<HeldLock>, Failure> {
+        Ok(self.peer.lock(key).await?.map(HeldLock::elsewhere))
     }
 
-    pub(in crate::gateway) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+    async fn take_note(&self, key: &Key) -> Result<Option<Vec<Uuid>>, Failure> {
         self.home.recordable(key)?;
         if !self.peer.take_note(key).await? {
-            return Ok(false);
+            return Ok(None);
         }
-        self.record(key, Presence::Present).await.map(|()| true)
+        self.record(key, Presence::Present).await.map(|()| Some(Vec::new()))
     }
 
-    pub(in crate::gateway) async fn timestamp(&self) -> Result<u64, Failure> {
+    async fn timestamp(&self) -> Result<u64, Failure> {
         self.peer.timestamp().await
-    }
-
-    pub(in crate::gateway) async fn record(&self, key: &Key, presence: Presence) -> Result<(), Failure> {
-        self.home.record(key, &self.uuid, presence).await
     }
 }

@@ -1,16 +1,16 @@
 //! A special remote behind this gateway: content in a store that clients need not be able to reach.
 
+mod node;
+mod publish;
 mod sink;
 pub mod unfinished;
-
-pub use sink::StoreUpload;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use remotes::retry::Backoff;
-use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Stored, Until};
+use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Until};
 
 use crate::annex::export::tracking::Tracking;
 use crate::annex::export::tree::blob_of;
@@ -18,10 +18,12 @@ use crate::annex::log::Presence;
 use crate::annex::unfinished::{Ledgers, Taken};
 use crate::gateway::pace::Pace;
 use crate::gateway::proxied::StoreTarget;
+use crate::gateway::receive::{Offer, Upload};
 use crate::gateway::send::Outgoing;
-use crate::gateway::tree::{Arrival, Exported, Progress, Repaired, Tree};
+use crate::gateway::tree::{Exported, Progress, Repaired, Tree};
 use crate::gateway::{Failure, LocalRepository, blocking};
 use crate::name::{Key, Uuid};
+use sink::StoreSink;
 
 /// A special remote, opened on a data thread.
 pub struct StoreNode {
@@ -149,40 +151,21 @@ impl StoreNode {
         }
     }
 
-    /// Gets ready to take the content of `key`. `None` where it is in the tree, and need not lie outside it too.
-    pub(in crate::gateway) async fn put(self: &Rc<Self>, key: &Key) -> Result<Option<StoreUpload>, Failure> {
+    /// Gets ready to take the content of `key`. What is in the tree need not lie outside it too.
+    pub(in crate::gateway) async fn put(self: &Rc<Self>, key: &Key) -> Result<Offer, Failure> {
         self.takes(key)?;
         if self.tree.is_some() && self.is_at_a_name(key).await? {
             self.home.record_seen(key, &self.uuid, Presence::Present).await?;
             // Whoever put it there may have been killed before it got its names.
             self.settle(self.announce(key).await?).await;
-            return Ok(None);
+            return Ok(Offer::AlreadyHave(Vec::new()));
         }
-        let object = self.object(key)?;
-        StoreUpload::open(self, key, object, self.ledger(key).await?).await.map(Some)
+        self.open_upload(key).await.map(|upload| Offer::Upload(Box::new(upload)))
     }
 
-    /// The content of `key` has been stored: records that, and what finds it where the store keeps what it had.
-    pub(in crate::gateway) async fn stored(&self, key: &Key, stored: Stored) -> Result<(), Failure> {
-        if let Some(tree) = &self.tree {
-            tree.stored(key, stored).await?;
-        }
-        self.record(key, Presence::Present).await
-    }
-
-    /// The content of `key` is about to be stored. `None` where it gets no names in a tree.
-    pub(in crate::gateway) async fn announce(&self, key: &Key) -> Result<Option<Arrival>, Failure> {
-        match &self.tree {
-            Some(tree) if tree.tracking().is_some() => tree.announce(key).await.map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    /// What was announced has been stored and recorded: gives it its names in the tree.
-    pub(in crate::gateway) async fn settle(&self, word: Option<Arrival>) {
-        if let (Some(tree), Some(word)) = (&self.tree, word) {
-            tree.settle(word).await;
-        }
+    async fn open_upload(self: &Rc<Self>, key: &Key) -> Result<Upload, Failure> {
+        let sink = StoreSink::open(self, key, self.object(key)?, self.ledger(key).await?).await?;
+        Ok(Upload::into_one(key, sink))
     }
 
     /// The branch whose tree it holds, if it follows one.
@@ -239,7 +222,7 @@ impl StoreNode {
         if self.is_at_a_name(key).await? {
             return Ok(None);
         }
-        let upload = StoreUpload::open(self, key, self.object(key)?, self.ledger(key).await?).await?;
+        let upload = self.open_upload(key).await?;
         let offset = upload.offset();
         upload.keep().await.map(|()| Some(offset))
     }

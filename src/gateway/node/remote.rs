@@ -1,0 +1,82 @@
+//! A remote as this repository has it configured: how fast, and what was started for it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Node, Offset, StoreNode};
+use crate::gateway::commands::InUse;
+use crate::gateway::held::HeldLock;
+use crate::gateway::proxied::Proxied;
+use crate::gateway::receive::Offer;
+use crate::gateway::{Failure, Outgoing, Pace};
+use crate::name::{Key, Uuid};
+use crate::proto::p2p::AssociatedFile;
+
+/// A remote.
+pub(super) struct Remote {
+    pub(super) node: Box<dyn Node>,
+    /// How it is used.
+    pub(super) remote: Arc<Proxied>,
+    /// As long as this is there, what was started for it is not stopped.
+    pub(super) in_use: Option<InUse>,
+}
+
+#[async_trait(?Send)]
+impl Node for Remote {
+    async fn check(&self, key: &Key) -> Result<bool, Failure> {
+        self.node.check(key).await
+    }
+
+    async fn get(
+        &self,
+        key: &Key,
+        file: &AssociatedFile,
+        from: u64,
+        len: Option<u64>,
+    ) -> Result<Option<Outgoing>, Failure> {
+        let found = self.node.get(key, file, from, len).await?;
+        Ok(found.map(|found| found.at(self.remote.download.as_ref())))
+    }
+
+    async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Offer, Failure> {
+        self.node.put(key, file).await
+    }
+
+    async fn offset(&self, key: &Key) -> Result<Offset, Failure> {
+        self.node.offset(key).await
+    }
+
+    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Vec<Uuid>, Failure> {
+        self.node.remove(key, before).await
+    }
+
+    async fn lock(&self, key: &Key) -> Result<Option<HeldLock>, Failure> {
+        let held = self.node.lock(key).await?;
+        Ok(match &self.in_use {
+            Some(in_use) => held.map(|held| HeldLock::InUse(Box::new(held), in_use.clone())),
+            None => held,
+        })
+    }
+
+    async fn take_note(&self, key: &Key) -> Result<Option<Vec<Uuid>>, Failure> {
+        self.node.take_note(key).await
+    }
+
+    async fn timestamp(&self) -> Result<u64, Failure> {
+        self.node.timestamp().await
+    }
+
+    fn upload_pace(&self) -> Option<&Pace> {
+        self.remote.upload.as_deref()
+    }
+
+    fn is_here(&self) -> bool {
+        self.node.is_here()
+    }
+
+    fn special(&self) -> Option<&Rc<StoreNode>> {
+        self.node.special()
+    }
+}
