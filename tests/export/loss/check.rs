@@ -30,6 +30,7 @@ pub fn glance(world: &mut World, model: &mut Model) {
         model.read(&ask, &outcome, false);
     }
     put_aside(world, model);
+    tell(world, model);
 }
 
 /// Nothing tells a file of a key without a digest from a stranger's of that length, where no gateway that is there put it: such two
@@ -123,12 +124,18 @@ pub fn whole(world: &mut World, model: &mut Model) {
     }
     is_recorded(world, model);
     put_aside(world, model);
+    tell(world, model);
+}
+
+/// What is on the stores and in the records, for whoever has to understand a finding.
+fn tell(world: &World, model: &mut Model) {
     if model.findings.is_empty() {
         return;
     }
     // What was looked at may have been moved since.
     let files: BTreeMap<Node, _> = [Node::Keyed, Node::Tree].map(|node| (node, world.files(node))).into();
     super::say(&format!("what the servers said: {}", world.said()));
+    super::say(&format!("what is noted: {}", world.noted()));
     let recorded = world.first.recorded();
     for finding in &mut model.findings {
         if let Some((key, _)) = model.keys.iter().find(|(key, _)| finding.words.contains(&**key)) {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use git_annex_remote_stream::annex::export::db::ExportDb;
+use git_annex_remote_stream::name::Uuid;
 use rustix::process::Signal;
 
 use super::operations::{Ask, Cut, CutAt, Gate, Node, Server, Via, What};
@@ -144,6 +146,31 @@ impl World {
     /// What the servers that run have said.
     pub fn said(&self) -> String {
         self.gates.iter().map(|(gate, gateway)| format!("\n{gate:?}:\n{}", gateway.log())).collect()
+    }
+
+    /// What either server has noted of the tree, and its records of exports.
+    pub fn noted(&self) -> String {
+        let of = |server: Server| {
+            let git = self.repo(server).git(&["rev-parse", "--absolute-git-dir"]).ok().stdout;
+            let remote = Uuid::parse(self.uuid(Node::Tree).as_bytes()).expect("a uuid");
+            let db = ExportDb::existing(&Path::new(git.trim()).join("annex"), &remote);
+            let mut told = format!("\n{server:?}:");
+            if let Ok(Some(db)) = db {
+                told += &format!("\n  the database is of {:?}", db.tree());
+                let _ = db.all(|name, key| told += &format!("\n  {} holds {key}", name.escape_ascii()));
+                let _ = db.tree_files(|name, key| told += &format!("\n  in the tree: {} {key}", name.escape_ascii()));
+            }
+            let log = self.repo(server).git(&["cat-file", "-p", "git-annex:export.log"]).stdout;
+            let marks = std::fs::read_dir(Path::new(git.trim()).join("annex/stream/export"));
+            for file in marks.into_iter().flatten().flatten().map(|file| file.path()) {
+                let text = std::fs::read(&file).unwrap_or_default();
+                if text.len() < 200 {
+                    told += &format!("\n  {}: {}", file.display(), text.escape_ascii());
+                }
+            }
+            told + "\n" + &log
+        };
+        [Server::First, Server::Second].map(of).concat()
     }
 
     /// What lies on a store.
