@@ -257,6 +257,33 @@ fn seasons(seeds: impl Iterator<Item = u64>) {
     .expect("a runtime");
 }
 
+/// A stranger replaced content that waits for its names by a file of equal length.
+#[test]
+fn what_was_replaced_outside_the_tree_gets_no_name_in_it() {
+    let lab = Lab::new();
+    let context = Context { tree: true, idle: Duration::from_secs(5), ..Context::default() };
+    remotes::sys::run(false, async {
+        for nature in NATURES.iter().filter(|nature| nature.tags != Tags::None) {
+            let uuid = format!("far-{nature:?}").replace([' ', '{', '}', ':', ','], "");
+            let store = Wild::new(*nature, &context);
+            let tree = lab.tree(&uuid, &store, &context, 4);
+            lab.push(6);
+            tree.export(Duration::from_secs(5)).await.unwrap_or_else(|e| panic!("{e}"));
+            assert!(put(&tree, &store, "1").await && put(&tree, &store, "2").await);
+            store.edit(&names::object(&key("1")), Some(b"a stranger's"));
+            lab.push(0);
+            tree.export(Duration::from_secs(5)).await.unwrap_or_else(|e| panic!("{e}"));
+            let files = store.all();
+            let aside: Vec<&Bytes> =
+                files.iter().filter(|(name, _)| name.starts_with(b".git/annex/bad/")).map(|(_, body)| body).collect();
+            assert_eq!(aside, [&Bytes::from_static(b"a stranger's")], "{nature:?}");
+            assert_eq!((files.get(&b"a"[..]), files.get(&b"d/e"[..])), (None, None), "{nature:?}");
+            assert_eq!(files.get(&b"b"[..]), Some(&content("2")), "{nature:?}");
+        }
+    })
+    .expect("a runtime");
+}
+
 /// What was noted and proven here is lost, and of two files of one key without a digest one may be a stranger's.
 #[test]
 fn files_that_differ_are_not_taken_for_one_key() {
