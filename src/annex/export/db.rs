@@ -31,6 +31,14 @@ pub struct ExportLock {
     _lock: LockFile,
 }
 
+/// The database, while nobody else here exports to the remote.
+pub struct LockedDb {
+    /// The database.
+    pub db: ExportDb,
+    /// What keeps the others out.
+    pub lock: ExportLock,
+}
+
 /// What is to be noted of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {

@@ -4,21 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, io};
 
 use super::db::{DbError, ExportDb, Note};
+use super::history::History;
 use super::look::{Found, resolve};
 use super::names::{self, TEMPORARY};
 use super::plan::{Elsewhere, Holds, Name, Step, plan};
 use super::record;
 use super::tree::{blob_of, changes};
-use crate::annex::branch::{BranchError, GitId};
+use crate::annex::branch::{Branch, BranchError, GitId};
 use crate::annex::repository::Repository;
 use crate::name::{Key, Uuid};
 
 /// The work of one export, as far as it can be told without the remote.
 ///
-/// To export: take the [`lock`](ExportDb::lock); [`of`](Self::of); look at [`questions`](Self::questions) and
-/// [`answer`](Self::answer) them; note and settle [`notes`](Self::notes), and that they are [`noted`](Self::noted);
-/// [`record::mark`], [`record::begin`]; do the [`steps`](Self::steps), noting [`Step::notes`] and settling where a step says
-/// so; [`record::complete`]; [`finish`](Self::finish); [`record::unmark`].
+/// In which order that is done is the business of the [stages](super::stage).
 pub struct Work {
     pub(super) tree: GitId,
     /// The tree whose keys the database told before.
@@ -50,6 +48,12 @@ pub enum WorkError {
 /// Paths that a tree has otherwise than the one to be exported, and the keys it has there.
 type Before = BTreeMap<Vec<u8>, Option<Key>>;
 
+/// Trees that were exported, each with what it has otherwise.
+type Trees = Vec<(GitId, Before)>;
+
+/// What the trees have otherwise, and the paths where any has.
+type Differences = (Trees, BTreeMap<Vec<u8>, Path>);
+
 /// A path that some tree has otherwise than the one to be exported, or that is not filled, or holds what another wants.
 #[derive(Default)]
 pub(super) struct Path {
@@ -78,6 +82,99 @@ pub fn make_whole(repository: &Repository, db: &mut ExportDb, remote: &Uuid) -> 
     Ok(())
 }
 
+/// Makes `db` tell the keys of what the remote holds, where it does not.
+fn tell_known(
+    repository: &Repository,
+    db: &mut ExportDb,
+    remote: &Uuid,
+    history: &History,
+    tree: GitId,
+) -> Result<(), WorkError> {
+    let is_whole = record::is_whole(repository, remote, db, tree)?;
+    if !history.is_told() || !is_whole {
+        db.replace_tree(&changes(repository.branch(), None, Some(history.known))?)?;
+    }
+    if !is_whole {
+        record::note_whole(repository, remote, db)?;
+    }
+    Ok(())
+}
+
+/// What the trees of `history` have otherwise than `tree`, and the paths where any of them has.
+fn differences(branch: &Branch, history: &History, tree: GitId) -> Result<Differences, WorkError> {
+    let before = history.trees();
+    // Anybody may write the log that names them.
+    let (room, mut read) = (branch.room(), 0);
+    if before.len() > room.trees {
+        return Err(branch.too_much().into());
+    }
+    let mut trees: Trees = Vec::new();
+    let mut paths: BTreeMap<Vec<u8>, Path> = BTreeMap::new();
+    for old in before {
+        let mut of_tree = Before::new();
+        let changed = changes(branch, Some(old), Some(tree))?;
+        read += changed.len();
+        if read > room.files {
+            return Err(branch.too_much().into());
+        }
+        for change in changed {
+            if old == GitId::EMPTY_TREE {
+                paths.entry(change.path).or_default().wants = change.new;
+                continue;
+            }
+            paths.entry(change.path.clone()).or_default().wants = change.new;
+            of_tree.insert(change.path, change.old);
+        }
+        trees.push((old, of_tree));
+    }
+    Ok((trees, paths))
+}
+
+impl Path {
+    /// Finds out what may be at `name`, of what was exported before.
+    fn recall(&mut self, name: &[u8], history: &History, trees: &Trees, db: &ExportDb) -> Result<(), DbError> {
+        let wants = self.wants.clone();
+        let of = |old: GitId| {
+            let of_tree = trees.iter().find(|(tree, _)| *tree == old && old != GitId::EMPTY_TREE);
+            of_tree.and_then(|(_, of_tree)| of_tree.get(name).unwrap_or(&wants).as_ref())
+        };
+        for (old, _) in trees {
+            let Some(key) = of(*old) else { continue };
+            if self.noted.is_none() && db.holds(name, key)? {
+                self.noted = Some(key.clone());
+            }
+            if history.was_begun_here(*old) {
+                self.begun.insert(key.clone());
+            }
+            if history.may_have_put(*old) {
+                self.candidates.insert(key.clone());
+            }
+        }
+        if let Some(key) = wants.as_ref().filter(|_| self.noted.is_none())
+            && db.holds(name, key)?
+        {
+            self.noted = Some(key.clone());
+        }
+        self.last = match history.sure {
+            _ if history.is_at_rest() => of(history.known).cloned(),
+            Some(sure) => self.noted.as_ref().or_else(|| of(sure)).cloned(),
+            None => None,
+        };
+        let held = self.noted.as_ref();
+        // What is noted is of the tree that was said to be exported, and of none before: it was noted on the way there.
+        let is_new = match history.noted.map(of) {
+            Some(before) if held.is_some() && held == of(history.known) && held != before => match before {
+                Some(before) => !db.holds(name, before)?,
+                None => true,
+            },
+            _ => false,
+        };
+        let doubted = if is_new { &history.others } else { &history.foreign };
+        self.unsure = trees.iter().any(|(old, _)| doubted.contains(old) && of(*old) != held);
+        Ok(())
+    }
+}
+
 impl Work {
     /// What there is to do so that `remote` holds `tree`, which is an [`exportable`](super::tree::exportable) one. Makes the
     /// database tell the keys of the tree that was exported last, where it does not; only [`noted`](Self::noted) makes it
@@ -96,125 +193,31 @@ impl Work {
         tree: GitId,
         all: bool,
     ) -> Result<Self, WorkError> {
-        let branch = repository.branch();
-        let log = record::exports(repository)?;
-        let marked = record::marked(repository, remote).map_err(WorkError::Mark)?;
-        let own = log.exported(repository.uuid(), remote);
-        let last = own.map(|own| *own.incomplete.first().unwrap_or(&own.tree));
-        let mut over = log.trees(remote);
-        let incomplete = log.incomplete(remote);
-        let known = log.held(repository.uuid(), remote);
-        let noted = db.tree()?;
-        // What was put where nothing is noted came from the export that was begun last, if all was noted before that one, and
-        // the database was not lost since.
-        let is_sure = |marked: &GitId| Some(*marked) == last && *marked != GitId::EMPTY_TREE && noted.is_some();
-        let sure = marked.filter(is_sure);
-        let mut others = log.of_others(repository.uuid(), remote);
-        others.remove(&known);
-        let has_others = !others.is_empty();
-        // An export by git-annex that was cut here has told the database of its tree already.
-        let is_own = || own.is_some_and(|own| noted.is_some_and(|noted| own.incomplete.contains(&noted)));
-        let is_told = noted == Some(known);
-        // Somebody else exported it, and said so in our line too; or git-annex was killed when it had just done so here.
-        let is_old = !is_told && sure.is_none() && !is_own();
-        let is_ahead = is_old && noted.is_some();
-        let mut foreign = others.clone();
-        if !is_told && sure.is_none() {
-            foreign.extend(noted.into_iter().chain([known]));
-        }
-        let is_whole = record::is_whole(repository, remote, db, tree)?;
-        if !is_told || !is_whole {
-            db.replace_tree(&changes(branch, None, Some(known))?)?;
-        }
-        if !is_whole {
-            record::note_whole(repository, remote, db)?;
-        }
-        over.extend(&incomplete);
-        let mut before: BTreeSet<GitId> = over.iter().chain(&foreign).copied().collect();
-        before.insert(known);
-        // Anybody may write the log that names them.
-        let (room, mut read) = (branch.room(), 0);
-        if before.len() > room.trees {
-            return Err(branch.too_much().into());
-        }
-        let mut trees: Vec<(GitId, Before)> = Vec::new();
-        let mut paths: BTreeMap<Vec<u8>, Path> = BTreeMap::new();
-        for old in before {
-            let mut of_tree = Before::new();
-            let changed = changes(branch, Some(old), Some(tree))?;
-            read += changed.len();
-            if read > room.files {
-                return Err(branch.too_much().into());
-            }
-            for change in changed {
-                if old == GitId::EMPTY_TREE {
-                    paths.entry(change.path).or_default().wants = change.new;
-                    continue;
-                }
-                paths.entry(change.path.clone()).or_default().wants = change.new;
-                of_tree.insert(change.path, change.old);
-            }
-            trees.push((old, of_tree));
-        }
-        let is_at_rest = incomplete.is_empty() && marked.is_none() && log.trees(remote).len() == 1;
+        let history = History::of(repository, db, remote)?;
+        tell_known(repository, db, remote, &history, tree)?;
+        let (trees, mut paths) = differences(repository.branch(), &history, tree)?;
         let changed = |path: &[u8]| trees.iter().any(|(_, of_tree)| of_tree.contains_key(path));
         db.unfilled(|path, key| {
             if !changed(&path) {
                 paths.entry(path).or_default().wants = Some(key);
             }
         })?;
-        for (path, of_path) in &mut paths {
-            let wants = of_path.wants.clone();
-            let of = |old: GitId| {
-                let of_tree = trees.iter().find(|(tree, _)| *tree == old && old != GitId::EMPTY_TREE);
-                of_tree.and_then(|(_, of_tree)| of_tree.get(path).unwrap_or(&wants).as_ref())
-            };
-            for (old, _) in &trees {
-                let Some(key) = of(*old) else { continue };
-                if of_path.noted.is_none() && db.holds(path, key)? {
-                    of_path.noted = Some(key.clone());
-                }
-                if own.is_some_and(|own| own.incomplete.contains(old)) || is_ahead && *old == known {
-                    of_path.begun.insert(key.clone());
-                }
-                if sure.is_none_or(|sure| sure == *old) || foreign.contains(old) {
-                    of_path.candidates.insert(key.clone());
-                }
-            }
-            if let Some(key) = wants.as_ref().filter(|_| of_path.noted.is_none())
-                && db.holds(path, key)?
-            {
-                of_path.noted = Some(key.clone());
-            }
-            of_path.last = match sure {
-                _ if is_at_rest => of(known).cloned(),
-                Some(sure) => of_path.noted.as_ref().or_else(|| of(sure)).cloned(),
-                None => None,
-            };
-            let held = of_path.noted.as_ref();
-            // What is noted is of the tree that was said to be exported, and of none before: it was noted on the way there.
-            let is_new = match noted.map(of) {
-                Some(before) if held.is_some() && held == of(known) && held != before => match before {
-                    Some(before) => !db.holds(path, before)?,
-                    None => true,
-                },
-                _ => false,
-            };
-            let doubted = if is_new { &others } else { &foreign };
-            of_path.unsure = trees.iter().any(|(old, _)| doubted.contains(old) && of(*old) != held);
+        for (name, path) in &mut paths {
+            path.recall(name, &history, &trees, db)?;
         }
         let mut work = Self {
             tree,
-            known,
-            over,
-            is_foreign: has_others || is_old,
-            has_others,
+            known: history.known,
+            is_foreign: !history.others.is_empty() || history.is_old,
+            has_others: !history.others.is_empty(),
             paths,
             keys: BTreeSet::new(),
             noted_temporary: BTreeSet::new(),
             questions: BTreeMap::new(),
+            over: BTreeSet::new(),
         };
-        let was_cut = all || is_ahead || marked.is_some() || !incomplete.is_empty();
+        let was_cut = all || history.was_cut();
+        work.over = history.over;
         work.add_twins(db, was_cut)?;
         work.ask(was_cut);
         Ok(work)

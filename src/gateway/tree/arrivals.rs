@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::export::Exported;
+use super::export::{Exported, When};
 use super::survey::Answer;
 use super::{Session, Tree};
 use crate::annex::export::plan::{Place, Step};
@@ -61,10 +61,8 @@ impl Tree {
     async fn try_settle(&self, word: Arrival) -> Result<(), Failure> {
         let key = word.key.clone();
         let work = async |session: &Session| {
-            if self.is_behind().await? {
-                self.run(session).await?;
-            }
-            self.fill(session, vec![key]).await
+            self.follow(session, When::Behind).await?;
+            self.place(session, vec![key]).await
         };
         match self.alone(Duration::ZERO, work).await? {
             Some(()) => word.forget().await?,
@@ -73,9 +71,7 @@ impl Tree {
         }
         while self.has_more().await? {
             let work = async |session: &Session| {
-                if self.is_behind().await? {
-                    self.run(session).await?;
-                }
+                self.follow(session, When::Behind).await?;
                 self.take_in(session).await
             };
             if self.alone(Duration::ZERO, work).await?.is_none() {
@@ -96,15 +92,24 @@ impl Tree {
         if words.is_empty() {
             return Ok(());
         }
-        self.fill(session, words.iter().map(|word| word.key.clone()).collect()).await?;
+        self.place(session, words.iter().map(|word| word.key.clone()).collect()).await?;
         for word in words {
             word.forget().await?;
         }
         Ok(())
     }
 
-    /// Moves content of `keys` from outside the tree to the names that wait for it, and copies it to further ones.
-    async fn fill(&self, session: &Session, keys: Vec<Key>) -> Result<(), Failure> {
+    /// Gives content of `keys` its names in the tree.
+    async fn place(&self, session: &Session, keys: Vec<Key>) -> Result<(), Failure> {
+        if !self.fill(session, keys).await? {
+            self.follow(session, When::Always).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves content of `keys` from outside the tree to the names that wait for it, and copies it to further ones. False where
+    /// something is there of which nothing is noted: all has to be looked at.
+    async fn fill(&self, session: &Session, keys: Vec<Key>) -> Result<bool, Failure> {
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let wanted = session
             .with(move |book| {
@@ -127,8 +132,7 @@ impl Tree {
         let answers: BTreeMap<Vec<u8>, Answer> = self.look(asked.collect()).await?.into_iter().collect();
         let is_there = |name: &[u8]| matches!(answers.get(name), Some(Answer::There(_)));
         if wanted.values().any(|of_key| of_key.unfilled.iter().any(|name| is_there(name))) {
-            // Something is at a name of which nothing is noted.
-            return self.run(session).await.map(drop);
+            return Ok(false);
         }
         let mut steps = Vec::new();
         for (key, of_key) in wanted {
@@ -153,10 +157,7 @@ impl Tree {
                 return Err(failure);
             }
         }
-        if done.again {
-            self.run(session).await?;
-        }
-        Ok(())
+        Ok(!done.again)
     }
 
     /// Words that were left, by those who are gone or have other things to do.

@@ -14,6 +14,7 @@ use crate::annex::export::apart::Apart;
 use crate::annex::export::check::Check;
 use crate::annex::export::look::Found;
 use crate::annex::export::record;
+use crate::annex::export::stage::Survey;
 use crate::annex::export::tree::{Exportable, exportable, left_out_for_good};
 use crate::annex::export::work::Work;
 use crate::annex::log::PREFERRED_LOG;
@@ -52,9 +53,18 @@ pub struct Exported {
 /// What is to be done, worked out.
 struct Plan {
     what: Exportable,
-    work: Work,
+    survey: Survey,
     apart: Apart,
     has_wishes: bool,
+}
+
+/// When a tree is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// Where its branch was pushed since, or an export was cut.
+    Behind,
+    /// Also where something is not at its names that could be.
+    Always,
 }
 
 impl Tree {
@@ -66,7 +76,7 @@ impl Tree {
         let mut done: Option<Exported> = None;
         loop {
             let work = async |session: &Session| {
-                let now = self.run(session).await?;
+                let now = self.follow(session, When::Always).await?;
                 self.take_in(session).await?;
                 Ok(now)
             };
@@ -94,8 +104,16 @@ impl Tree {
         asked.await?.map_err(super::failed)
     }
 
-    /// Does it. Nobody else may be at it.
-    pub(super) async fn run(&self, session: &Session) -> Result<Exported, Failure> {
+    /// Makes the remote hold the tree that its branch is at now. Nobody else may be at it. No read comes here: it would make its
+    /// client wait for what others pushed, and other gateways would hear of an export that nobody asked for.
+    pub(super) async fn follow(&self, session: &Session, when: When) -> Result<Exported, Failure> {
+        match when {
+            When::Behind if !self.is_behind().await? => Ok(Exported::default()),
+            When::Behind | When::Always => self.run(session).await,
+        }
+    }
+
+    async fn run(&self, session: &Session) -> Result<Exported, Failure> {
         let (mut done, mut has_waited) = (None, false);
         for _ in 0..AGAIN {
             let (now, waits) = self.pass(session).await?;
@@ -120,10 +138,15 @@ impl Tree {
     /// Returns also whether there are names that wait for others to leave.
     async fn pass(&self, session: &Session) -> Result<(Exported, bool), Failure> {
         let Some(plan) = self.plan(session).await? else { return Ok((Exported::default(), false)) };
-        let Plan { what, mut work, apart, has_wishes } = plan;
+        let Plan { what, mut survey, apart, has_wishes } = plan;
         let mut done = Exported { tree: Some(what.tree), has_wishes, ..Exported::default() };
         for name in &apart.left_alone {
-            work.give_up(name);
+            survey.work().give_up(name);
+        }
+        // A further look would find the same, and what waits for the name to be filled would wait for ever.
+        let blocked = session.blocked();
+        for name in &blocked {
+            survey.work().give_up(name);
         }
         for (name, other) in &apart.refused {
             let (name, other) = (name.escape_ascii(), other.escape_ascii());
@@ -131,59 +154,35 @@ impl Tree {
         }
         let waits = !apart.waiting.is_empty();
         done.refused = apart.refused.into_iter().collect();
-        done.impossible = self.examine(session, &mut work).await?;
-        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
-        let notes = work.notes();
+        done.impossible = blocked.len() + self.examine(session, survey.work()).await?;
+        let notes = survey.work().notes();
         self.see_recorded(&notes).await?;
         session.came.see(&notes);
-        let (work, steps) = session
-            .with(move |book| {
-                let repository = home.repository();
-                book.db.note(&book.lock, &notes)?;
-                book.db.settle()?;
-                work.noted(&mut book.db)?;
-                let steps = work.steps();
-                record::mark(repository, &uuid, what.tree)?;
-                record::begin(repository, &uuid, what.tree)?;
-                record::remember(repository, &uuid, &what)?;
-                Ok::<_, Why>((Arc::new(work), steps))
-            })
-            .await?;
-        self.do_steps(session, &work, &steps, &mut done).await?;
-        self.complete(session, &work).await?;
-        if done.again {
-            return Ok((done, waits));
+        let home = Arc::clone(&self.home);
+        let started = session.with(move |book| survey.note(book)?.begin(home.repository(), &what)).await?;
+        self.do_steps(session, &started, &mut done).await?;
+        let home = Arc::clone(&self.home);
+        match done.again {
+            // The mark stays until nothing is left to do.
+            true => session.with(move |book| started.completion().run(home.repository(), book)).await?,
+            false => session.with(move |book| started.end(home.repository(), book)).await?,
         }
-        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
-        session
-            .with(move |book| {
-                book.db.settle()?;
-                record::unmark(home.repository(), &uuid)?;
-                Ok::<_, Why>(())
-            })
-            .await?;
         Ok((done, waits))
     }
 
-    /// Somebody elsewhere has exported a tree: notes what the remote holds of it, and changes nothing there. Nobody else may be
-    /// at it, and nothing be cut.
-    pub(super) async fn adopt(&self, session: &Session) -> Result<(), Failure> {
+    /// Notes what the remote holds, and changes nothing there: somebody elsewhere has exported a tree, or an export was cut. Nobody
+    /// else may be at it.
+    pub(super) async fn take_stock(&self, session: &Session) -> Result<(), Failure> {
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
-        let mut work = session
+        let mut survey = session
             .with(move |book| {
                 let repository = home.repository();
                 let tree = record::exports(repository)?.held(repository.uuid(), &uuid);
-                Ok::<_, Why>(Work::of(repository, &mut book.db, &uuid, tree, false)?)
+                Ok::<_, Why>(Survey::of(repository, book, &uuid, tree)?)
             })
             .await?;
-        self.examine(session, &mut work).await?;
-        session
-            .with(move |book| {
-                book.db.note(&book.lock, &work.notes())?;
-                book.db.settle()?;
-                work.noted(&mut book.db)
-            })
-            .await
+        self.examine(session, survey.work()).await?;
+        session.with(move |book| survey.note(book).map(drop)).await
     }
 
     /// Looks at the names of which it is not known what they hold. Returns how many there are that the store cannot have.
@@ -251,19 +250,6 @@ impl Tree {
         tracing::warn!("remote {}: it takes {name} and {like} for one name, and keeps only the second", self.name);
     }
 
-    /// Nothing of another tree is in the way any more: says so.
-    pub(super) async fn complete(&self, session: &Session, work: &Arc<Work>) -> Result<(), Failure> {
-        let (home, uuid, work) = (Arc::clone(&self.home), self.uuid.clone(), Arc::clone(work));
-        session
-            .with(move |book| {
-                book.db.settle()?;
-                record::complete(home.repository(), &uuid, work.tree(), work.over().clone())?;
-                work.finish(home.repository(), &mut book.db)?;
-                Ok::<_, Why>(())
-            })
-            .await
-    }
-
     /// `None` where its branch is not there, and no export was cut.
     async fn plan(&self, session: &Session) -> Result<Option<Plan>, Failure> {
         let FoundFolding { folding, is_new } = self.folding().await?;
@@ -292,10 +278,10 @@ impl Tree {
                     }),
                     (None, None) => return Ok(None),
                 };
-                let work = Work::of(repository, &mut book.db, &uuid, what.tree, false)?;
+                let survey = Survey::of(repository, book, &uuid, what.tree)?;
                 let wishes = UuidLog::parse(&repository.branch().read(PREFERRED_LOG)?);
                 let has_wishes = wishes.value(&uuid).is_some_and(|wish| !wish.trim_ascii().is_empty());
-                Ok::<_, Why>(Some(Plan { what, work, apart: names, has_wishes }))
+                Ok::<_, Why>(Some(Plan { what, survey, apart: names, has_wishes }))
             })
             .await
     }

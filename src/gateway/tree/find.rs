@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use remotes::{ObjectName, Until};
 
+use super::export::When;
 use super::proof::Known;
 use super::survey::Answer;
 use super::{PAUSE, Session, Tree, Why};
@@ -44,7 +45,7 @@ impl Tree {
         loop {
             let mut names = self.names(key).await?;
             if names.is_stale {
-                self.surely_alone(async |session| self.catch_up(session).await).await?;
+                self.surely_alone(async |session| self.take_stock(session).await).await?;
                 names = self.names(key).await?;
             }
             let mut wrong = None;
@@ -116,20 +117,20 @@ impl Tree {
         asked.await?.map_err(super::failed)
     }
 
-    /// Finishes an export that was cut, or finds out what somebody elsewhere has exported.
-    async fn catch_up(&self, session: &Session) -> Result<(), Failure> {
-        if self.is_behind().await? {
-            return self.run(session).await.map(drop);
-        }
-        self.adopt(session).await
+    /// Whether an export was cut here.
+    async fn was_cut(&self) -> Result<bool, Failure> {
+        let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
+        let asked = blocking(move || Ok::<_, Why>(record::cut(home.repository(), &uuid)?.is_some()));
+        asked.await?.map_err(super::failed)
     }
 
-    /// Finishes what was cut, and notes of the names of `key` what is there. Nobody else may be at it. Returns what is there
-    /// and is no content of it.
+    /// Notes of the names of `key` what is there, and of all where an export was cut. Nobody else may be at it. Returns what is
+    /// there and is no content of it.
     pub(super) async fn clear_up(&self, session: &Session, key: &Key) -> Result<BTreeSet<(Vec<u8>, String)>, Failure> {
-        let names = self.names(key).await?;
-        if names.is_stale || self.is_behind().await? {
-            return self.catch_up(session).await.map(|()| BTreeSet::new());
+        let mut names = self.names(key).await?;
+        if names.is_stale || self.was_cut().await? {
+            self.take_stock(session).await?;
+            names = self.names(key).await?;
         }
         let (mut notes, mut others) = (Vec::new(), BTreeSet::new());
         let is_held = !names.held.is_empty();
@@ -183,8 +184,9 @@ impl Tree {
     }
 
     async fn take_away(&self, session: &Session, key: &Key, until: &Until) -> Result<(), Failure> {
-        if self.names(key).await?.is_stale || self.is_behind().await? {
-            self.catch_up(session).await?;
+        self.follow(session, When::Behind).await?;
+        if self.names(key).await?.is_stale {
+            self.take_stock(session).await?;
         }
         let wanted = key.clone();
         let (in_tree, mut names) =
@@ -249,7 +251,7 @@ impl Tree {
             self.put_aside(&name).await?;
         }
         // A twin, an old version or this repository may have it.
-        if let Err(e) = self.run(session).await {
+        if let Err(e) = self.follow(session, When::Always).await {
             self.warn(&e);
         }
         Ok(is_lost && !self.store.capabilities().versions && self.held(key).await?.is_empty())

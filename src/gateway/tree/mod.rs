@@ -19,6 +19,7 @@ mod stored;
 mod survey;
 mod versions;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ use self::fence::Fencing;
 use self::stored::Came;
 use super::pace::Pace;
 use super::{Failure, LocalRepository, blocking};
-use crate::annex::export::db::{DbError, ExportDb, ExportLock};
+use crate::annex::export::db::{DbError, ExportDb, LockedDb};
 use crate::annex::export::tracking::Tracking;
 use crate::annex::export::work::WorkError;
 use crate::name::Uuid;
@@ -69,11 +70,8 @@ struct Session {
     turn: bool,
     /// What they are told when they get it.
     came: Arc<Came>,
-}
-
-struct LockedDb {
-    db: ExportDb,
-    lock: ExportLock,
+    /// Names that cannot be filled as long as a person leaves something there.
+    blocked: Arc<Mutex<BTreeSet<Vec<u8>>>>,
 }
 
 /// First and longest pause between two tries to get the lock.
@@ -157,7 +155,8 @@ impl Tree {
                 Ok::<_, DbError>(db.try_lock()?.map(|lock| LockedDb { db, lock }))
             });
             if let Some(book) = taken.await?.map_err(failed)? {
-                return Ok(Some(Session { book: Arc::new(Mutex::new(book)), turn: false, came: Arc::default() }));
+                let book = Arc::new(Mutex::new(book));
+                return Ok(Some(Session { book, turn: false, came: Arc::default(), blocked: Arc::default() }));
             }
             if start.elapsed() >= limit {
                 return Ok(None);
@@ -177,6 +176,15 @@ impl Tree {
 }
 
 impl Session {
+    fn block(&self, names: BTreeSet<Vec<u8>>) {
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner).extend(names);
+    }
+
+    /// What [cannot be filled](Self::blocked), as far as was found out.
+    fn blocked(&self) -> BTreeSet<Vec<u8>> {
+        self.blocked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Does what may block.
     async fn with<T: Send + 'static, E: Into<Why> + Send + 'static>(
         &self,

@@ -73,7 +73,7 @@ impl Tree {
         let name = from.name(key);
         self.put_aside(&name).await?;
         let notes = vec![Note { name, key: key.clone(), holds: false }];
-        Ok(Told { notes, did: Exported { again: true, ..Exported::default() } })
+        Ok(Told::of(notes, Exported { again: true, ..Exported::default() }))
     }
 
     /// Gives content of `key` another place, at which nothing is. False where nothing is at the first either.
@@ -164,8 +164,7 @@ impl Tree {
     /// where content lies that is not in the tree, and there is more to do.
     pub(super) async fn remove_kept(&self, key: &Key, at: &Place, kept_at: &Place) -> Result<Told, Failure> {
         let (name, kept) = (at.name(key), kept_at.name(key));
-        let mut told =
-            Told { notes: vec![Note { name: name.clone(), key: key.clone(), holds: false }], did: Exported::default() };
+        let mut told = Told::of(vec![Note { name: name.clone(), key: key.clone(), holds: false }], Exported::default());
         let Answer::There(there) = self.ask_one(&name).await? else { return Ok(told) };
         let is_right = match at {
             Place::Tree(_) => self.prove_there(&name, &there, key, None).await?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
-use super::export::Exported;
+use super::export::{Exported, When};
 use super::proof::Known;
 use super::survey::{Answer, There};
 use super::{Session, Tree};
@@ -96,13 +96,13 @@ impl Tree {
         told: &dyn Fn(Progress),
     ) -> Result<Option<Repaired>, Failure> {
         let work = async |session: &Session| {
-            let before = self.run(session).await?;
+            let before = self.follow(session, When::Always).await?;
             if before.tree.is_none() {
                 return Ok(Repaired { exported: before, ..Repaired::default() });
             }
             let mut repaired = self.look_at_all(session, told).await?;
             // It also fills names whose content somebody else has put back.
-            let after = self.run(session).await?;
+            let after = self.follow(session, When::Always).await?;
             self.take_in(session).await?;
             repaired.exported = after.after(Some(before));
             self.see_what_is_gone(&mut repaired).await?;

@@ -20,7 +20,7 @@ use crate::annex::branch::GitId;
 use crate::annex::export::db::Note;
 use crate::annex::export::names;
 use crate::annex::export::plan::{Place, Step};
-use crate::annex::export::work::Work;
+use crate::annex::export::stage::Started;
 use crate::annex::log::Presence;
 use crate::gateway::send::Outgoing;
 use crate::gateway::{Failure, blocking};
@@ -36,21 +36,21 @@ const BLOCK: usize = 1 << 20;
 const FAILURES: usize = 8;
 
 impl Tree {
-    /// Does `steps` in order, those of one turn side by side, and notes each once it is done.
+    /// Does the steps in order, those of one turn side by side, and notes each once it is done.
     ///
     /// Failures: the first one. Before [`Step::Settle`] nothing that depends on a step is begun unless it is done; after it
     /// names do not depend on each other, and those that can be filled are.
     pub(super) async fn do_steps(
         &self,
         session: &Session,
-        work: &Arc<Work>,
-        steps: &[Step],
+        started: &Started,
         done: &mut Exported,
     ) -> Result<(), Failure> {
         let (mut most, mut failure) = (1, None);
-        for turn in steps.chunk_by(|a, b| a.batch() == b.batch()) {
+        for turn in started.steps().chunk_by(|a, b| a.batch() == b.batch()) {
             if let [Step::Settle, ..] = turn {
-                self.complete(session, work).await?;
+                let (home, completion) = (Arc::clone(&self.home), started.completion());
+                session.with(move |book| completion.run(home.repository(), book)).await?;
                 most = FAILURES;
                 continue;
             }
@@ -119,6 +119,7 @@ impl Tree {
                 step = running.next() => match step {
                     Some(Ok(told)) => {
                         session.came.see(&told.notes);
+                        session.block(told.blocked);
                         notes.extend(told.notes);
                         done.add(&told.did);
                     }
@@ -143,7 +144,10 @@ impl Tree {
         match self.make_way(step).await {
             Ok(MadeWay { blocked, cleared: false }) if blocked.is_empty() => Err(failure),
             Ok(MadeWay { blocked, .. }) if blocked.is_empty() => self.try_step(step).await,
-            Ok(MadeWay { blocked, .. }) => self.do_without(step, &blocked).await,
+            Ok(MadeWay { blocked, .. }) => {
+                let told = self.do_without(step, &blocked).await?;
+                Ok(Told { blocked, ..told })
+            }
             Err(e) => {
                 tracing::debug!("remote {}: what was in the way could not be seen: {e}", self.name);
                 Err(failure)
@@ -169,7 +173,7 @@ impl Tree {
     }
 
     async fn try_step(&self, step: &Step) -> Result<Told, Failure> {
-        let mut told = Told { notes: step.notes(), did: Exported::default() };
+        let mut told = Told::of(step.notes(), Exported::default());
         if let Step::Rename { key, from, .. } | Step::Copy { key, from, .. } = step
             && self.is_damaged(key, &from.name(key)).await?
         {
@@ -335,12 +339,18 @@ type Noting = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 pub(super) struct Told {
     pub(super) notes: Vec<Note>,
     pub(super) did: Exported,
+    /// Names that were left out, since somebody left there what is not to be moved.
+    pub(super) blocked: BTreeSet<Vec<u8>>,
 }
 
 impl Told {
+    pub(super) fn of(notes: Vec<Note>, did: Exported) -> Self {
+        Self { notes, did, blocked: BTreeSet::new() }
+    }
+
     /// Nothing, since the store keeps another file under so many names.
     pub(super) fn refused(impossible: usize) -> Self {
-        Self { notes: Vec::new(), did: Exported { impossible, ..Exported::default() } }
+        Self::of(Vec::new(), Exported { impossible, ..Exported::default() })
     }
 }
 

@@ -163,7 +163,8 @@ fn in_the_way(place: Place) {
     client.annex(&["copy", "--quiet", "--to", SEEN]).ok();
     gateway.place.write("d", b"a stranger's");
     gateway.place.write("e/g/h", b"a stranger's, too");
-    for (name, of) in [("d/e/f", 2), ("e/g.txt", 3), ("z", 4)] {
+    // The last has the content of what cannot come to its name.
+    for (name, of) in [("d/e/f", 2), ("e/g.txt", 3), ("z", 4), ("y", 1)] {
         client.add(name, of, LEN);
     }
     // Content that moves to where nothing can be must not be lost on its way, nor what comes to where it was.
@@ -176,6 +177,7 @@ fn in_the_way(place: Place) {
         ("d/e/f", content(2, LEN)),
         ("e/g.txt", content(3, LEN)),
         ("z", content(4, LEN)),
+        ("y", content(1, LEN)),
         ("f", b"of git".to_vec()),
         ("e/g/h", b"a stranger's, too".to_vec()),
     ];

@@ -1,8 +1,9 @@
 use std::path::Path as File;
 
 use super::*;
-use crate::annex::export::db::ExportLock;
-use crate::annex::export::tree::exportable;
+use crate::annex::export::db::{ExportLock, LockedDb};
+use crate::annex::export::stage::Survey;
+use crate::annex::export::tree::{Exportable, exportable};
 use crate::annex::repository::tests::{git, make};
 
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -59,8 +60,10 @@ impl Lab {
 
     /// Exports `tree` and stops after `most` steps, the last of them without a note of it. Returns the steps.
     fn export(&mut self, tree: GitId, most: usize) -> Vec<Step> {
-        let (mut db, lock) = self.db();
-        let mut work = Work::of(&self.repository, &mut db, &self.remote, tree, false).unwrap_or_else(|e| panic!("{e}"));
+        let (db, lock) = self.db();
+        let mut book = LockedDb { db, lock };
+        let mut survey = Survey::of(&self.repository, &mut book, &self.remote, tree).unwrap_or_else(|e| panic!("{e}"));
+        let work = survey.work();
         for name in work.questions().map(<[u8]>::to_vec).collect::<Vec<_>>() {
             let found = if self.holds.contains_key(&name) { Found::Present(None) } else { Found::Absent };
             work.answer(&name, found);
@@ -71,31 +74,23 @@ impl Lab {
         for name in unknown {
             work.answer(&name, Found::Verified(self.holds[&name].clone()));
         }
-        let noted = db.note(&lock, &work.notes()).and_then(|()| db.settle()).and_then(|()| work.noted(&mut db));
-        noted.unwrap_or_else(|e| panic!("{e}"));
-        record::mark(&self.repository, &self.remote, tree).expect("marked");
-        record::begin(&self.repository, &self.remote, tree).unwrap_or_else(|e| panic!("{e}"));
-        let steps = work.steps();
+        let what = Exportable { whole: tree, tree, left_out: BTreeMap::new() };
+        let noted = survey.note(&mut book).unwrap_or_else(|e| panic!("{e}"));
+        let begun = noted.begin(&self.repository, &what).unwrap_or_else(|e| panic!("{e}"));
+        let steps = begun.steps().to_vec();
         for (nth, step) in steps.iter().take(most).enumerate() {
             let notes = self.act(step);
             if *step == Step::Settle {
-                self.complete(&work, &mut db);
+                begun.completion().run(&self.repository, &mut book).unwrap_or_else(|e| panic!("{e}"));
             }
             if nth + 1 < most {
-                db.note(&lock, &notes).unwrap_or_else(|e| panic!("{e}"));
+                book.db.note(&book.lock, &notes).unwrap_or_else(|e| panic!("{e}"));
             }
         }
         if most > steps.len() {
-            self.complete(&work, &mut db);
-            record::unmark(&self.repository, &self.remote).expect("unmarked");
+            begun.end(&self.repository, &mut book).unwrap_or_else(|e| panic!("{e}"));
         }
         steps
-    }
-
-    fn complete(&self, work: &Work, db: &mut ExportDb) {
-        record::complete(&self.repository, &self.remote, work.tree, work.over().clone())
-            .unwrap_or_else(|e| panic!("{e}"));
-        work.finish(&self.repository, db).unwrap_or_else(|e| panic!("{e}"));
     }
 
     fn act(&mut self, step: &Step) -> Vec<Note> {
