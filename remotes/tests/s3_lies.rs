@@ -167,6 +167,18 @@ fn one_that_tells_the_truth_is_believed() {
 
 const ERROR: &str = "<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>";
 
+/// 200 with a payload in these chunks.
+fn chunked(chunks: &[&str]) -> Lie {
+    let chunk = |text: &&str| format!("{:x}\r\n{text}\r\n", text.len());
+    let payload: String = chunks.iter().map(chunk).collect();
+    cut("Transfer-Encoding: chunked", &format!("{payload}0\r\n\r\n"))
+}
+
+/// 200 with these bytes behind a head with this line; then the connection ends.
+fn cut(line: &str, payload: &str) -> Lie {
+    Lie::Say(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{line}\r\n\r\n{payload}"))
+}
+
 /// A lie about one operation, and what that breaks.
 fn lies() -> Vec<(&'static str, Lie, Vec<Do>)> {
     let head = |status: &str, headers: &str| Lie::Say(format!("HTTP/1.1 {status}\r\n{headers}\r\n"));
@@ -220,6 +232,15 @@ fn lies() -> Vec<(&'static str, Lie, Vec<Do>)> {
         ("CopyObject", document(&copied(&tag)), vec![Do::Rename]),
         ("CopyObject", document(&copied("\"x\"")), vec![Do::Rename]),
         ("CopyObject", bare("202 Accepted"), vec![Do::Rename]),
+        ("CopyObject", bare("204 No Content"), vec![Do::Rename]),
+        ("CopyObject", chunked(&[" ", "\n", ERROR]), vec![Do::Rename]),
+        ("CopyObject", chunked(&[&copied(&tag)]), vec![Do::Rename]),
+        ("CopyObject", head("200 OK", "Transfer-Encoding: chunked\r\n"), vec![Do::Rename]),
+        ("CopyObject", cut("Transfer-Encoding: chunked", &format!("40\r\n{}", copied(&tag))), vec![Do::Rename]),
+        ("CopyObject", cut("Transfer-Encoding: chunked", "<CopyObjectResult>"), vec![Do::Rename]),
+        ("CopyObject", cut("Transfer-Encoding: gzip", &copied(&tag)), vec![Do::Rename]),
+        ("CopyObject", cut("Content-Length: 500", &copied(&tag)), vec![Do::Rename]),
+        ("CopyObject", cut("Server: x", copied(&tag).trim_end_matches('>')), vec![Do::Rename]),
         ("UploadPartCopy", bare("200 OK"), vec![Do::RenameInParts]),
         ("UploadPartCopy", document(ERROR), vec![Do::RenameInParts]),
         // Removing.
@@ -227,6 +248,10 @@ fn lies() -> Vec<(&'static str, Lie, Vec<Do>)> {
         ("DeleteObject", document("<html>Log in</html>"), vec![Do::Remove]),
         ("DeleteObject", bare("202 Accepted"), vec![Do::Remove]),
         ("DeleteObject", bare("206 Partial Content"), vec![Do::Remove]),
+        ("DeleteObject", Lie::Say(String::new()), vec![Do::Remove, Do::Rename]),
+        ("DeleteObject", Lie::Say("HTTP/1.1 20".into()), vec![Do::Remove, Do::Rename]),
+        ("DeleteObject", bare("301 Moved Permanently"), vec![Do::Remove, Do::Rename]),
+        ("DeleteObject", document(ERROR), vec![Do::Remove, Do::Rename]),
         // Listing.
         ("ListObjects", bare("200 OK"), vec![Do::List]),
         ("ListObjects", document(ERROR), vec![Do::List]),
@@ -267,6 +292,53 @@ fn nothing_is_believed_that_was_not_said() {
                 assert_eq!(liar.get("big").map(|big| big.len()), Some(BIG), "{case}: the original is gone");
             }
         }
+    }
+}
+
+/// The answers to a copy and to a removal have many forms that tell the truth.
+#[test]
+fn a_true_answer_is_understood_in_every_form() {
+    let result = format!("<CopyObjectResult><ETag>{}</ETag></CopyObjectResult>", etag(OLD));
+    let quoted = result.replace('"', "&quot;");
+    let (start, end) = result.split_at(30);
+    let said = |lie: Lie| if let Lie::Say(words) = lie { words } else { unreachable!("it says something") };
+    let copies = [
+        said(document(&format!("<?xml version=\"1.0\"?>\n{quoted}\n"))),
+        said(chunked(&[" ", "\n \n", start, end])),
+        said(cut("Server: x", &result)),
+        format!("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n{}", said(document(&result))),
+    ];
+    let removals = [
+        said(bare("204 No Content")),
+        said(cut("Content-Length: 2", "ok")),
+        said(chunked(&["<DeleteResult/>"])),
+        said(bare("204 No Content")).replace("Content-Length: 0", "Server: x"),
+    ];
+    for lane in LANES {
+        for (copy, removal) in copies.iter().zip(&removals) {
+            let (copied, removed) = (copy.clone(), removal.clone());
+            let liar = liar(move |request| match request.operation() {
+                "CopyObject" => Some(Lie::DoAndSay(copied.clone())),
+                "DeleteObject" => Some(Lie::DoAndSay(removed.clone())),
+                _ => None,
+            });
+            on(Do::Rename.run(liar.port, lane, &context()))
+                .unwrap_or_else(|e| panic!("{lane:?} {copy} {removal}: {e}"));
+            assert_eq!((liar.get("a"), liar.get("n").as_deref()), (None, Some(OLD)), "{lane:?} {copy} {removal}");
+        }
+    }
+}
+
+/// Or nothing above would be about them.
+#[test]
+fn what_is_asked_of_each_file_goes_over_connections_of_our_own() {
+    for what in [Do::Stat, Do::Get, Do::GetPart, Do::Put, Do::PutStream, Do::Rename, Do::Remove] {
+        let wire = liar(|_| None);
+        on(what.run(wire.port, Lane::Wire, &context())).expect("done");
+        assert_eq!(wire.through_sdk(), [""; 0], "{what:?}");
+        let sdk = liar(|_| None);
+        on(what.run(sdk.port, Lane::Sdk, &context())).expect("done");
+        assert!(!sdk.through_sdk().is_empty(), "{what:?}");
     }
 }
 

@@ -16,9 +16,9 @@ use aws_smithy_http_client::{Connector, tls};
 
 use super::answers::Watch;
 use super::config::Config;
-use super::credentials;
 use super::region::Region;
-use super::sign::Signer;
+use super::sign::{Signed, Signer};
+use super::{credentials, get};
 use crate::context::{KEEP, MOST_KEPT};
 use crate::options::Options;
 use crate::site::{Proxy, Site, Whom};
@@ -40,7 +40,7 @@ pub(super) struct Client {
     who: RefCell<Option<(Instant, Who)>>,
     /// For the region and whoever asked when it was made.
     sdk: RefCell<Option<(String, bool, aws_sdk_s3::Client)>>,
-    /// Signs by itself, where that needs no more than keys that are known. Made for the region beside it.
+    /// Signs without the SDK, where that needs no more than keys that are known. Made for the region beside it.
     signer: RefCell<Option<(String, Rc<Signer>)>>,
 }
 
@@ -143,6 +143,23 @@ impl Client {
         if let Some(signer) = self.signer() {
             signer.learn(key, request.uri());
         }
+    }
+
+    /// A request for `key` without a payload, signed with headers as the SDK does. `None` where the SDK has to make it.
+    pub(super) async fn signed(
+        &self,
+        method: &str,
+        key: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Option<Signed>> {
+        let Some(signer) = self.signer() else { return Ok(None) };
+        if !signer.has_learnt() {
+            let request = self.sdk().await?.head_object().bucket(&self.config.bucket).key(key);
+            // Where that fails, so does the request itself, and says why.
+            let Ok(request) = request.presigned(get::presigning()?).await else { return Ok(None) };
+            signer.learn(key, request.uri());
+        }
+        Ok(signer.request(method, key, headers, SystemTime::now()))
     }
 
     fn signer(&self) -> Option<Rc<Signer>> {

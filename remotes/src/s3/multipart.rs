@@ -1,5 +1,6 @@
 //! An upload in parts, until it is completed or aborted.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use super::new_object::new_object;
 use super::plan::PARTS_MAX;
 use super::single::Receipt;
-use super::{Inner, client, errors, get, limit, sdk_body, wire};
+use super::{Inner, client, errors, get, limit, sdk_body, wire, xml};
 use crate::pump::{FileSource, Meter};
 use crate::retry::{Backoff, TRIES};
 use crate::{Error, Kind, Op, Result, late};
@@ -182,7 +183,7 @@ impl Multipart {
             Err(e) => {
                 let id = e.raw_response().filter(|r| r.status().is_success()).and_then(|r| {
                     let text = std::str::from_utf8(r.body().bytes()?).ok()?;
-                    errors::element(text, "UploadId").map(str::to_string)
+                    xml::element(text, "UploadId").map(Cow::into_owned)
                 });
                 id.filter(|id| !id.is_empty()).ok_or_else(|| errors::from_sdk(Op::Put, &e))
             }
@@ -286,7 +287,7 @@ impl Multipart {
         // quirk: rclone serve s3 again; an error inside a 200 has a code, a strange root has none.
         let strange = e.raw_response().filter(|r| e.code().is_none() && r.status().as_u16() == 200).and_then(|r| {
             let text = std::str::from_utf8(r.body().bytes()?).ok().filter(|text| !text.contains("<Error"))?;
-            errors::element(text, "ETag").map(|tag| tag.replace("&quot;", "\"").replace("&#34;", "\""))
+            xml::element(text, "ETag").map(Cow::into_owned)
         });
         strange.filter(|tag| !tag.is_empty()).ok_or_else(|| errors::from_sdk(Op::Put, &e))
     }

@@ -143,6 +143,14 @@ impl Liar {
         self.state.lock().expect("no panic").asked.iter().filter(|request| request.operation() == operation).count()
     }
 
+    /// Operations that were asked for by the SDK, which says its name with each request, as nothing else here does.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn through_sdk(&self) -> Vec<&'static str> {
+        let state = self.state.lock().expect("no panic");
+        let named = state.asked.iter().filter(|request| request.header("user-agent").is_some());
+        named.map(Request::operation).collect()
+    }
+
     /// Bytes that were said without end.
     pub fn said(&self) -> u64 {
         self.said.load(Ordering::SeqCst)

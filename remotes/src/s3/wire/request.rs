@@ -1,4 +1,4 @@
-//! A presigned request on its way out.
+//! A signed request on its way out.
 
 use std::io;
 use std::rc::Rc;
@@ -77,12 +77,23 @@ impl Request {
         Self::to(op, presigned.method(), presigned.uri(), presigned.headers().chain(unsigned))
     }
 
-    /// The head for a request to a presigned URL.
+    /// The head for a request to a presigned URL. The region that it is signed for is in there.
     pub(crate) fn to<'h>(
         op: Op,
         method: &str,
         url: &str,
         headers: impl Iterator<Item = (&'h str, &'h str)>,
+    ) -> Result<Self> {
+        Self::signed(op, method, url, headers, signed_for(url).unwrap_or_default())
+    }
+
+    /// The head for a request whose signature for this region is in its URL or its headers.
+    pub(crate) fn signed<'h>(
+        op: Op,
+        method: &str,
+        url: &str,
+        headers: impl Iterator<Item = (&'h str, &'h str)>,
+        region: &str,
     ) -> Result<Self> {
         let odd = || Error::new(op, Kind::Other, "a signed request is not a URL");
         let rest = url.strip_prefix("http://").ok_or_else(odd)?;
@@ -98,14 +109,13 @@ impl Request {
         if lines.lines().count() != lines.matches("\r\n").count() || url.contains(['\r', '\n', ' ']) {
             return Err(Error::new(op, Kind::Option, "a header value holds a line break"));
         }
-        let signed = signed_for(url).unwrap_or_default().into();
         Ok(Self {
             op,
             method: method.into(),
             host: host.into(),
             target: format!("{root}{target}"),
             headers: lines,
-            signed,
+            signed: region.into(),
         })
     }
 
@@ -122,6 +132,32 @@ impl Request {
         let stream = pool.fresh(op).await?;
         let answer = attempt(op, &head, stream, pool, &body).await.inspect_err(|_| body.undo());
         answer.map(|response| response.signed_for(&self.signed))
+    }
+
+    /// Sends a request that changes something and has no payload, and reads the head of the answer, which comes within `limit`.
+    /// A kept connection that turns out to be dead is replaced where the server cannot have had the whole request. Where it may
+    /// have, that is an error, [`Kind::Reset`]: the request may still be done, and whoever asks has to know.
+    pub(crate) async fn exchange_once(self, pool: &Pool, limit: Duration) -> Result<Response> {
+        let (op, idle) = (self.op, pool.idle_limit());
+        // Some servers want a length of every PUT.
+        let head = self.head((self.method == "PUT").then_some(0), pool);
+        let kept = match pool.used() {
+            Some(stream) => match send(head.clone(), &stream, idle).await {
+                Ok(()) => Some(stream),
+                Err(e) if e.kind() == io::ErrorKind::TimedOut => return Err(Error::io(op, "sending", e)),
+                Err(_) => None,
+            },
+            None => None,
+        };
+        let stream = match kept {
+            Some(stream) => stream,
+            None => {
+                let stream = pool.fresh(op).await?;
+                send(head, &stream, idle).await.map_err(|e| Error::io(op, "sending", e))?;
+                stream
+            }
+        };
+        Ok(Response::read(op, stream, pool, limit).await?.signed_for(&self.signed))
     }
 
     /// Sends the head of a request whose payload of `len` bytes the caller has still to get. `used`: also on a kept
