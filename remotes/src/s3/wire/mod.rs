@@ -9,6 +9,8 @@ mod head;
 mod pool;
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 pub(super) use pool::Pool;

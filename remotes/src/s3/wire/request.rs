@@ -20,7 +20,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) struct Request {
     op: Op,
     method: String,
-    /// As the URL names it, with its port.
+    /// As the URL names it, with its port unless that is HTTP's own.
     host: String,
     target: String,
     /// Whole lines.
@@ -99,6 +99,8 @@ impl Request {
         let rest = url.strip_prefix("http://").ok_or_else(odd)?;
         let slash = rest.find(['/', '?']).ok_or_else(odd)?;
         let (host, target) = rest.split_at(slash);
+        // HTTP's own port is not part of what is signed as the host, and what is sent has to be what is signed.
+        let host = host.strip_suffix(":80").unwrap_or(host);
         let root = if target.starts_with('?') { "/" } else { "" };
         let mut lines = String::new();
         for (name, value) in headers {
@@ -254,17 +256,32 @@ mod tests {
 
     #[test]
     fn a_proxy_is_told_all_of_the_url() {
-        let url = "http://h:80?x=1&X-Amz-Credential=a%2Fb%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&y";
+        let url = "http://h:81?x=1&X-Amz-Credential=a%2Fb%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&y";
         let request =
             || Request::to(Op::Get, "GET", url, [("Range", "bytes=1-"), ("host", "x")].into_iter()).expect("one");
         let text = |proxy| String::from_utf8(request().head(Some(3), &pool(proxy)).to_vec()).expect("text");
-        let target = url.strip_prefix("http://h:80").expect("its target");
-        let lines = "Host: h:80\r\nRange: bytes=1-\r\n";
+        let target = url.strip_prefix("http://h:81").expect("its target");
+        let lines = "Host: h:81\r\nRange: bytes=1-\r\n";
         assert_eq!(text(None), format!("GET /{target} HTTP/1.1\r\n{lines}Content-Length: 3\r\n\r\n"));
-        let proxied = format!("GET http://h:80/{target} HTTP/1.1\r\n{lines}");
+        let proxied = format!("GET http://h:81/{target} HTTP/1.1\r\n{lines}");
         assert_eq!(text(Some("p")), format!("{proxied}Content-Length: 3\r\n\r\n"));
         let login = "Proxy-Authorization: Basic YTpi\r\n";
         assert_eq!(text(Some("a:b@p")), format!("{proxied}{login}Content-Length: 3\r\n\r\n"));
         assert_eq!(&*request().signed, "eu-west-1");
+    }
+
+    /// The signature holds for the host without it, and servers look at the host that was sent.
+    #[test]
+    fn the_port_of_http_is_not_sent_with_the_host() {
+        for (url, expected) in [
+            ("http://h:80/k", "Host: h\r\n"),
+            ("http://h/k", "Host: h\r\n"),
+            ("http://h:8080/k", "Host: h:8080\r\n"),
+            ("http://[::1]:80/k", "Host: [::1]\r\n"),
+        ] {
+            let request = Request::to(Op::Get, "GET", url, std::iter::empty()).expect("one");
+            let head = String::from_utf8(request.head(None, &pool(None)).to_vec()).expect("text");
+            assert!(head.contains(expected), "{url}: {head}");
+        }
     }
 }
