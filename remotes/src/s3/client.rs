@@ -132,10 +132,10 @@ impl Client {
         Ok(made)
     }
 
-    /// The presigned URL of `key` for `method`, GET or HEAD. `None` where the SDK has to make it; show it to
+    /// The presigned URL of `key` for `method` with these headers. `None` where the SDK has to make it; show it to
     /// [`learn`](Self::learn) then.
-    pub(super) fn presigned(&self, method: &str, key: &str) -> Option<String> {
-        self.signer()?.url(method, key, SystemTime::now())
+    pub(super) fn presigned(&self, method: &str, key: &str, headers: &[(&str, &str)]) -> Option<String> {
+        self.signer()?.url(method, key, headers, SystemTime::now())
     }
 
     /// Looks at how the SDK has presigned a request for `key`.

@@ -8,7 +8,6 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::upload_part::builders::UploadPartFluentBuilder;
-use aws_sdk_s3::presigning::PresignedRequest;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass};
 use bytes::Bytes;
 
@@ -30,18 +29,18 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// Sends the payload under a presigned PUT on a connection of our own. Gives the ETag of the answer.
+    /// Sends the payload behind a PUT on a connection of our own. Gives the ETag of the answer.
     pub(super) async fn travel(
         &self,
         pool: &wire::Pool,
-        presigned: &PresignedRequest,
+        request: wire::Request,
         meter: &Meter,
     ) -> Result<Option<String>> {
         let body = match self {
             Part::File(file) => wire::Body::File(file, meter),
             Part::Blocks(blocks) => wire::Body::Blocks(blocks, meter),
         };
-        let response = wire::Request::new(Op::Put, presigned, &[])?.exchange(pool, body).await?;
+        let response = request.exchange(pool, body).await?;
         if response.status() != 200 {
             return Err(response.into_error().await);
         }
@@ -211,13 +210,18 @@ impl Multipart {
         Ok(request.upload_id(&self.id).part_number(i32::try_from(number).unwrap_or(i32::MAX)))
     }
 
+    /// The same on a connection of our own, presigned.
+    pub(super) async fn plain(&self, number: usize) -> Result<wire::Request> {
+        let request = self.request(number).await?.presigned(get::presigning()?).await;
+        wire::Request::new(Op::Put, &request.map_err(|e| errors::from_sdk(Op::Put, &e))?, &[])
+    }
+
     async fn try_send(&self, number: usize, part: &Part, meter: &Meter) -> Result<String> {
         let inner = &self.inner;
-        let request = self.request(number).await?;
         let tag = if let Some(pool) = inner.pool() {
-            let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
-            part.travel(pool, &presigned, meter).await?
+            part.travel(pool, self.plain(number).await?, meter).await?
         } else {
+            let request = self.request(number).await?;
             let ((body, through), len) = match part {
                 Part::File(file) => (sdk_body::from_file(file, meter, &inner.context).await, file.len),
                 Part::Blocks(blocks) => {

@@ -54,13 +54,15 @@ impl Signer {
         self.base.get().is_some()
     }
 
-    /// The URL of `key` for `method`, valid from `now` on as long as the SDK's. `None` where the SDK has to make it.
-    pub(super) fn url(&self, method: &str, key: &str, now: SystemTime) -> Option<String> {
+    /// The URL of `key` for `method` with these headers, valid from `now` on as long as the SDK's. `None` where the SDK has to
+    /// make it.
+    pub(super) fn url(&self, method: &str, key: &str, headers: &[(&str, &str)], now: SystemTime) -> Option<String> {
         let mut url = self.plain_url(key)?;
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(PRESIGNED);
-        let request = SignableRequest::new(method, &url, std::iter::empty(), SignableBody::UnsignedPayload).ok()?;
+        let headers = headers.iter().copied();
+        let request = SignableRequest::new(method, &url, headers, SignableBody::UnsignedPayload).ok()?;
         let instructions = self.sign(request, settings, now)?;
         if instructions.headers().next().is_some() {
             return None;
@@ -182,7 +184,7 @@ mod tests {
                 let request = sdk.head_object().bucket("bucket-1").key(key).presigned(presigning);
                 let theirs = crate::sys::run(false, request).expect("a runtime").expect("signed");
                 signer.learn(key, theirs.uri());
-                let ours = signer.url("HEAD", key, now).expect(key);
+                let ours = signer.url("HEAD", key, &[], now).expect(key);
                 assert_eq!(ours.split_once('?').expect("a query").0, theirs.uri().split_once('?').expect("a query").0);
                 assert_eq!(names_of(&ours), names_of(theirs.uri()), "{key}");
             }
@@ -192,9 +194,9 @@ mod tests {
     #[test]
     fn nothing_is_signed_where_the_sdk_names_keys_otherwise() {
         let signer = Signer::new(&Credentials::new("a", "b", None, None, "test"), "r");
-        assert_eq!(signer.url("GET", "k", SystemTime::UNIX_EPOCH), None);
+        assert_eq!(signer.url("GET", "k", &[], SystemTime::UNIX_EPOCH), None);
         signer.learn("a b", "http://h/bucket/a+b?X=1");
-        assert_eq!(signer.url("GET", "k", SystemTime::UNIX_EPOCH), None);
+        assert_eq!(signer.url("GET", "k", &[], SystemTime::UNIX_EPOCH), None);
     }
 
     /// The example of a GET in Amazon's description of Signature Version 4.

@@ -27,7 +27,7 @@ impl<'a> From<&'a str> for Of<'a> {
 impl Of<'_> {
     /// The presigned URL of it, where that can be made without the SDK.
     pub(super) fn presigned(&self, client: &Client, method: &str) -> Option<String> {
-        self.version.is_none().then(|| client.presigned(method, self.key)).flatten()
+        self.version.is_none().then(|| client.presigned(method, self.key, &[])).flatten()
     }
 }
 
