@@ -61,12 +61,12 @@ impl Inner {
 
     /// The same on a connection of our own. `None` where the answer is better left to the SDK.
     async fn plain_see(&self, pool: &wire::Pool, of: Of<'_>) -> Result<Option<Option<Seen>>> {
-        let request = match of.presigned(&self.client, "HEAD") {
+        let request = match of.presigned(&self.client, "HEAD").await? {
             Some(url) => wire::Request::to(Op::Stat, "HEAD", &url, std::iter::empty())?,
             None => {
                 let request = self.request_head(of).await?.presigned(get::presigning()?).await;
                 let request = request.map_err(|e| errors::from_sdk(Op::Stat, &e))?;
-                self.client.learn(of.key, &request);
+                self.client.learn(of.key, &request).await?;
                 wire::Request::new(Op::Stat, &request, &[])?
             }
         };

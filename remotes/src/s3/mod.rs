@@ -15,6 +15,7 @@ mod credentials;
 mod errors;
 mod get;
 mod head;
+mod keys;
 mod limit;
 mod list;
 mod multipart;

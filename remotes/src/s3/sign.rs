@@ -1,7 +1,7 @@
 //! Signatures of requests for objects, made without the SDK's machinery.
 //!
-//! The SDK takes about 80 µs to presign a request, which is most of what a HEAD costs here, and much more to send one. Where the
-//! keys are known and do not expire, one request that it has signed shows where the bucket is; further ones are signed alike.
+//! The SDK takes about 80 µs to presign a request, which is most of what a HEAD costs here, and much more to send one. One
+//! request that it has signed shows where the bucket is; further ones are signed alike.
 
 use std::cell::OnceCell;
 use std::time::SystemTime;
@@ -35,7 +35,7 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    /// Signs with keys that do not expire.
+    /// Signs with these keys.
     pub(super) fn new(keys: &aws_sdk_s3::config::Credentials, region: &str) -> Self {
         Self { identity: keys.clone().into(), region: region.into(), base: OnceCell::new() }
     }

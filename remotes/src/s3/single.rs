@@ -22,13 +22,13 @@ pub(super) async fn plain(inner: &Inner, key: &str) -> Result<wire::Request> {
     if !inner.config.checksums {
         let headers = new_object::headers(&inner.config);
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        if let Some(url) = inner.client.presigned("PUT", key, &headers) {
+        if let Some(url) = inner.client.presigned("PUT", key, &headers).await? {
             return wire::Request::to(Op::Put, "PUT", &url, headers.into_iter());
         }
     }
     let request = request(inner, key, &inner.client.sdk().await?);
     let request = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
-    inner.client.learn(key, &request);
+    inner.client.learn(key, &request).await?;
     wire::Request::new(Op::Put, &request, &[])
 }
 
