@@ -25,7 +25,7 @@ impl Seen {
     }
 }
 
-/// A server that gives these answers, one to each request; an empty one ends the connection.
+/// A server that gives these answers, one to each request. The connection ends with an empty one, and with one that says so.
 fn server(answers: &'static [&'static str]) -> (Pool, Arc<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = listener.local_addr().expect("an address").port();
@@ -38,7 +38,8 @@ fn server(answers: &'static [&'static str]) -> (Pool, Arc<Seen>) {
             // A request ends with an empty line; the connection, with no line.
             while lines.by_ref().find(|line| line.as_ref().is_ok_and(String::is_empty)).is_some() {
                 let answer = answers.get(told.requests.fetch_add(1, Ordering::SeqCst)).copied().unwrap_or("");
-                if answer.is_empty() || (&stream).write_all(answer.as_bytes()).is_err() {
+                let sent = (&stream).write_all(answer.as_bytes());
+                if answer.is_empty() || sent.is_err() || answer.contains("Connection: close") {
                     break;
                 }
             }
@@ -106,6 +107,8 @@ fn a_document_has_an_end() {
         for (answer, kind) in [
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc", Kind::Protocol),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz", Kind::Protocol),
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\nabc", Kind::Reset),
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", Kind::Reset),
             (LONG, Kind::Timeout),
         ] {
             let (pool, _) = server(Box::leak(Box::new([answer])));
