@@ -14,7 +14,7 @@ use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result};
 const EMPTY_PAGES: usize = 1000;
 
 /// The keys below a prefix, in the order of the server, a page at a time.
-pub(super) struct Keys {
+pub(super) struct Pages {
     inner: Rc<Inner>,
     below: String,
     next: Next,
@@ -30,7 +30,7 @@ enum Next {
     End,
 }
 
-impl Keys {
+impl Pages {
     pub(super) fn new(inner: &Rc<Inner>, below: String) -> Self {
         Self { inner: Rc::clone(inner), below, next: Next::First, seen: HashSet::new(), empty: 0 }
     }
@@ -98,7 +98,7 @@ impl Keys {
 }
 
 #[async_trait(?Send)]
-impl Listing for Keys {
+impl Listing for Pages {
     async fn next(&mut self) -> Result<Option<Page>> {
         if let Next::End = self.next {
             return Ok(None);

@@ -363,7 +363,7 @@ impl Store for S3 {
             Some(prefix) => format!("{}/", self.inner.key(Op::List, prefix)?),
             None => self.inner.config.prefix.clone(),
         };
-        Ok(Box::new(list::Keys::new(&self.inner, below)))
+        Ok(Box::new(list::Pages::new(&self.inner, below)))
     }
 
     /// The ETag, which is made of the content or by chance, and the length beside it.
