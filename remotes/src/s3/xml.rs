@@ -108,11 +108,10 @@ fn referred(name: &str) -> Option<char> {
         "apos" => Some('\''),
         _ => {
             let number = name.strip_prefix('#')?;
-            let code = match number.strip_prefix('x') {
-                Some(hex) => u32::from_str_radix(hex, 16),
-                None => number.parse(),
-            };
-            char::from_u32(code.ok()?)
+            let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |hex| (hex, 16));
+            let is_number = digits.chars().all(|digit| digit.is_digit(radix));
+            let code = is_number.then(|| u32::from_str_radix(digits, radix));
+            char::from_u32(code?.ok()?)
         }
     }
 }
@@ -182,10 +181,21 @@ mod tests {
             ("plain", "plain"),
             ("&lt;&gt;&amp;&apos;&quot;", "<>&'\""),
             ("&#34;a&#x22;", "\"a\""),
-            ("a & b; &unknown; &#x110000; &#-1; &", "a & b; &unknown; &#x110000; &#-1; &"),
+            ("a & b; &unknown; &#x110000; &#+1; &#; &", "a & b; &unknown; &#x110000; &#+1; &#; &"),
             ("&amp;lt;", "&lt;"),
         ] {
             assert_eq!(unescaped(text), expected, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_does_harm(text in "[<>/a &;#x\"'=!?ä\\-\n]{0,40}") {
+            if let Some(document) = Document::read(&text) {
+                proptest::prop_assert!(text.contains(document.root) && !document.root.is_empty());
+                let _ = document.text("a");
+            }
+            proptest::prop_assert!(unescaped(&text).len() <= text.len());
         }
     }
 }

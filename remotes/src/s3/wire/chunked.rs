@@ -146,4 +146,11 @@ mod tests {
             assert_eq!(read(bytes.as_bytes(), 3), Err(Malformed), "{bytes:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn fragmentation_changes_nothing(bytes in "[0-9a-fx;\r\n]{0,60}", size in 1_usize..9) {
+            proptest::prop_assert_eq!(read(bytes.as_bytes(), size), read(bytes.as_bytes(), 100));
+        }
+    }
 }
