@@ -252,3 +252,35 @@ async fn copied_in_parts(server: &Server) {
 fn seaweedfs_copies_in_parts() {
     on(true, copied_in_parts(servers::weed()));
 }
+
+/// Each request with the headers of new objects is signed over them, and a copy keeps what belongs to the original.
+async fn kept_with_headers(server: &Server) {
+    let context = Context { tree: true, ..quick() };
+    let mut options = options(server, &servers::unique("headers"));
+    for (name, value) in [("x-amz-meta", "Colour=light blue&shape=round"), ("x-amz-tagging", "a=b"), ("public", "yes")]
+    {
+        options.set(name, value);
+    }
+    let store = open(&options, &context);
+    store.prove(OWNER).await.expect("a bucket");
+    let bytes = pattern(3, 4321);
+    for n in 0..8 {
+        let (from, to) = (name(&format!("old é+{n}")), name(&format!("new/ü &{n}")));
+        fill(&store, &from, &file(&bytes), &Meter::new()).await.expect("stored");
+        store.rename(&from, &to).await.expect("renamed");
+        assert_eq!(store.stat(&from).await.expect("clear"), None);
+        assert!(content(&store, &to, &context).await == bytes, "the content is the same");
+        store.remove(&to).await.expect("removed");
+        assert_eq!(store.stat(&to).await.expect("clear"), None);
+    }
+}
+
+#[test]
+fn seaweedfs_keeps_objects_with_headers() {
+    on(true, kept_with_headers(servers::weed()));
+}
+
+#[test]
+fn rclone_serve_s3_keeps_objects_with_headers() {
+    on(true, kept_with_headers(servers::rclone_s3()));
+}

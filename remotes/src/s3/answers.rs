@@ -1,4 +1,4 @@
-//! What is believed of an answer that comes through the SDK: its status, and how long it may be.
+//! What is believed of an answer: its status, and how long it may be that comes through the SDK.
 //!
 //! The SDK takes every status of 200 to 299 for success, and collects the whole of every answer that is no object.
 
@@ -60,7 +60,7 @@ impl Intercept for Watch {
             return Err(ELSEWHERE.into());
         }
         if !is_believed(operation, status, response.headers().contains_key("content-range")) {
-            return Err(format!("{operation} is not answered with {status}").into());
+            return Err(unbelievable(operation, status).into());
         }
         if operation != "GetObject" || status >= 300 {
             let body = std::mem::replace(response.body_mut(), SdkBody::empty());
@@ -74,8 +74,13 @@ impl Intercept for Watch {
     }
 }
 
+/// What is said of a success that the operation does not have.
+pub(super) fn unbelievable(operation: &str, status: u16) -> String {
+    format!("{operation} is not answered with {status}")
+}
+
 /// Whether an operation may be answered with this status. What is no success speaks for itself.
-fn is_believed(operation: &str, status: u16, part: bool) -> bool {
+pub(super) fn is_believed(operation: &str, status: u16, part: bool) -> bool {
     match (operation, status) {
         (_, 300..) => true,
         ("GetObject", 206) => part,

@@ -16,9 +16,10 @@ use aws_smithy_http_client::{Connector, tls};
 
 use super::answers::Watch;
 use super::config::Config;
-use super::credentials;
+use super::keys::Keys;
 use super::region::Region;
-use super::sign::Signer;
+use super::sign::{Signed, Signer};
+use super::{credentials, get};
 use crate::context::{KEEP, MOST_KEPT};
 use crate::options::Options;
 use crate::site::{Proxy, Site, Whom};
@@ -40,8 +41,10 @@ pub(super) struct Client {
     who: RefCell<Option<(Instant, Who)>>,
     /// For the region and whoever asked when it was made.
     sdk: RefCell<Option<(String, bool, aws_sdk_s3::Client)>>,
-    /// Signs by itself, where that needs no more than keys that are known. Made for the region beside it.
-    signer: RefCell<Option<(String, Rc<Signer>)>>,
+    /// What is signed with without the SDK.
+    keys: Keys,
+    /// Signs without the SDK. Made for the region and the keys beside it.
+    signer: RefCell<Option<(String, Credentials, Rc<Signer>)>>,
 }
 
 /// Who is asking.
@@ -63,6 +66,7 @@ impl Client {
             region: Arc::new(Region::new(&config.region)),
             who: RefCell::default(),
             sdk: RefCell::default(),
+            keys: Keys::default(),
             signer: RefCell::default(),
             kept: credentials::kept(options)?,
         })
@@ -132,30 +136,49 @@ impl Client {
         Ok(made)
     }
 
-    /// The presigned URL of `key` for `method`, GET or HEAD. `None` where the SDK has to make it; show it to
+    /// The presigned URL of `key` for `method` with these headers. `None` where the SDK has to make it; show it to
     /// [`learn`](Self::learn) then.
-    pub(super) fn presigned(&self, method: &str, key: &str) -> Option<String> {
-        self.signer()?.url(method, key, SystemTime::now())
+    pub(super) async fn presigned(&self, method: &str, key: &str, headers: &[(&str, &str)]) -> Result<Option<String>> {
+        Ok(self.signer().await?.and_then(|signer| signer.url(method, key, headers, SystemTime::now())))
     }
 
     /// Looks at how the SDK has presigned a request for `key`.
-    pub(super) fn learn(&self, key: &str, request: &PresignedRequest) {
-        if let Some(signer) = self.signer() {
+    pub(super) async fn learn(&self, key: &str, request: &PresignedRequest) -> Result<()> {
+        if let Some(signer) = self.signer().await? {
             signer.learn(key, request.uri());
         }
+        Ok(())
     }
 
-    fn signer(&self) -> Option<Rc<Signer>> {
-        let keys = self.kept.as_ref().filter(|_| !self.anonymous() && self.config.profile.is_none())?;
-        let region = self.region.name();
-        if let Some((of, signer)) = &*self.signer.borrow()
-            && *of == region
-        {
-            return Some(Rc::clone(signer));
+    /// A request for `key` without a payload, signed with headers as the SDK does. `None` where the SDK has to make it.
+    pub(super) async fn signed(
+        &self,
+        method: &str,
+        key: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Option<Signed>> {
+        let Some(signer) = self.signer().await? else { return Ok(None) };
+        if !signer.has_learnt() {
+            let request = self.sdk().await?.head_object().bucket(&self.config.bucket).key(key);
+            // Where that fails, so does the request itself, and says why.
+            let Ok(request) = request.presigned(get::presigning()?).await else { return Ok(None) };
+            signer.learn(key, request.uri());
         }
-        let signer = Rc::new(Signer::new(keys, &region));
-        self.signer.replace(Some((region, Rc::clone(&signer))));
-        Some(signer)
+        Ok(signer.request(method, key, headers, SystemTime::now()))
+    }
+
+    async fn signer(&self) -> Result<Option<Rc<Signer>>> {
+        let Who::Somebody(provider) = self.who().await? else { return Ok(None) };
+        let Some(keys) = self.keys.of(&provider).await else { return Ok(None) };
+        let region = self.region.name();
+        if let Some((for_region, of_keys, signer)) = &*self.signer.borrow()
+            && (for_region, of_keys) == (&region, &keys)
+        {
+            return Ok(Some(Rc::clone(signer)));
+        }
+        let signer = Rc::new(Signer::new(&keys, &region));
+        self.signer.replace(Some((region, keys, Rc::clone(&signer))));
+        Ok(Some(signer))
     }
 
     async fn make(&self, region: &str, who: Who) -> Result<aws_sdk_s3::Client> {

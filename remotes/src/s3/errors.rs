@@ -62,6 +62,12 @@ pub(super) fn refusal(op: Op, status: u16, code: &str, message: &str) -> Error {
     Error::new(op, kind, detail)
 }
 
+/// An answer that is none to what was asked.
+pub(super) fn malformed(op: Op, status: u16, words: &str) -> Error {
+    let kind = if status >= 500 { Kind::Unavailable } else { Kind::Protocol };
+    Error::new(op, kind, format!("a malformed answer with status {status}: {words}"))
+}
+
 /// What people should look at, where a refusal does not say so itself.
 fn hint(kind: Kind, status: u16, code: &str, message: &str) -> Option<&'static str> {
     match (code, status) {
@@ -126,8 +132,7 @@ where
             if words.contains(super::answers::LATE) {
                 return Error::new(op, Kind::Timeout, super::answers::LATE);
             }
-            let detail = format!("a malformed answer with status {status}: {words}");
-            Error::new(op, if status >= 500 { Kind::Unavailable } else { Kind::Protocol }, detail)
+            malformed(op, status, &words)
         }
         SdkError::DispatchFailure(e) => {
             let source: &(dyn StdError + 'static) =
@@ -200,14 +205,6 @@ fn chain(error: &dyn StdError) -> String {
     out
 }
 
-/// The text of an element of a small XML document, wherever it is. Enough for S3's errors and upload ids, also from servers
-/// whose documents have other roots than S3's.
-pub(super) fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
-    let open = xml.find(&format!("<{name}>"))? + name.len() + 2;
-    let close = xml[open..].find(&format!("</{name}>"))?;
-    Some(&xml[open..open + close])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,13 +256,5 @@ mod tests {
         }
         assert_eq!(named_region("the region 'us-east-1' is wrong; expecting 'eu-central-1'"), Some("eu-central-1"));
         assert_eq!(named_region("expecting more"), None);
-    }
-
-    #[test]
-    fn elements_are_found_whatever_the_root() {
-        let xml = "<InitiateMultipartUpload><UploadId>7</UploadId></InitiateMultipartUpload>";
-        assert_eq!(element(xml, "UploadId"), Some("7"));
-        assert_eq!(element(xml, "Key"), None);
-        assert_eq!(element("<Code>x", "Code"), None);
     }
 }

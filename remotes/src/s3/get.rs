@@ -45,7 +45,7 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, of: Of<'_>, range: &Range) 
     if let Some(tag) = &range.tag {
         unsigned.push(("If-Match", tag.clone()));
     }
-    let request = match of.presigned(&inner.client, "GET") {
+    let request = match of.presigned(&inner.client, "GET").await? {
         Some(url) => {
             let unsigned = unsigned.iter().map(|(name, value)| (*name, value.as_str()));
             wire::Request::to(Op::Get, "GET", &url, unsigned)?
@@ -54,7 +54,7 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, of: Of<'_>, range: &Range) 
             let request = inner.client.sdk().await?.get_object().bucket(&inner.config.bucket).key(of.key);
             let request = request.set_version_id(of.version.map(str::to_string));
             let request = request.presigned(presigning()?).await.map_err(|e| errors::from_sdk(Op::Get, &e))?;
-            inner.client.learn(of.key, &request);
+            inner.client.learn(of.key, &request).await?;
             wire::Request::new(Op::Get, &request, &unsigned)?
         }
     };

@@ -1,18 +1,23 @@
 //! Amazon S3 and what speaks like it: `scheme=s3 bucket=photos host=... `.
 //!
-//! Objects lie where git-annex's `type=S3` puts them: `fileprefix` and the key, beside the marker `annex-uuid`. The SDK signs,
-//! finds credentials, and does everything small. On plain HTTP the bytes of a GET, PUT or part travel on connections of our own
-//! under a presigned request ([`wire`]), so that the kernel can move them; under TLS they go through the SDK.
+//! Objects lie where git-annex's `type=S3` puts them: `fileprefix` and the key, beside the marker `annex-uuid`. The SDK finds
+//! credentials and the endpoint, and does what is rare. On plain HTTP there are connections of our own ([`wire`]): the bytes of a
+//! GET, PUT or part travel on them, so that the kernel can move them, and what is asked of each file ([`small`]), which costs a
+//! fraction there. Under TLS all goes through the SDK.
 
 mod answers;
 mod belief;
 mod client;
 mod conditions;
 mod config;
+mod copy;
 mod credentials;
 mod errors;
 mod get;
+mod head;
+mod keys;
 mod limit;
+mod list;
 mod multipart;
 mod new_object;
 mod part;
@@ -26,16 +31,17 @@ mod remove;
 mod sdk_body;
 mod sign;
 mod single;
+mod small;
 mod stream;
-mod tree;
 mod unnamed;
 mod version;
 mod wire;
+mod xml;
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 pub use config::{Config, OPTIONS};
@@ -52,9 +58,6 @@ use crate::{
 use belief::Belief;
 use client::Client;
 use version::Of;
-
-/// How long the bucket counts as seen: within it, a 404 on an object needs no second question.
-const BUCKET_SEEN: Duration = Duration::from_secs(60);
 
 /// Longest key, in bytes.
 const KEY_MAX: usize = 1024;
@@ -205,149 +208,6 @@ impl Inner {
         let (label, object) = (self.label.clone(), object.clone());
         move |e| e.object(&object).on(&label)
     }
-
-    /// One HEAD, without retries. A bare 404 is absence only where the bucket is there.
-    async fn head(&self, key: &str) -> Result<Option<Stat>> {
-        self.head_of(Of::from(key)).await
-    }
-
-    async fn head_of(&self, of: Of<'_>) -> Result<Option<Stat>> {
-        if let Some(pool) = self.signing_pool().await?
-            && let Some(stat) = self.plain_head(pool, of).await?
-        {
-            return Ok(stat);
-        }
-        match self.request_head(of).await?.send().await {
-            Ok(head) => {
-                let Some(len) = head.content_length().and_then(|len| u64::try_from(len).ok()) else {
-                    let detail = "the endpoint answers 200 without a length: it is not S3-compatible";
-                    return Err(Error::new(Op::Stat, Kind::Protocol, detail));
-                };
-                let Some(tag) = head.e_tag().filter(|tag| !tag.is_empty()) else {
-                    return Err(Error::new(
-                        Op::Stat,
-                        Kind::Protocol,
-                        "the endpoint answers 200 without an ETag: it is not S3-compatible",
-                    ));
-                };
-                self.bucket_seen.set(Some(Instant::now()));
-                Ok(Some(Stat { len, tag: Some(tag.into()), version: self.version(of.key, head.version_id()) }))
-            }
-            Err(e) => {
-                let error = errors::from_sdk(Op::Stat, &e);
-                match error.kind() {
-                    Kind::NotFound => self.bucket_is_there().await.map(|()| None),
-                    _ if errors::is_bare(&e) => Err(self.explain(Some(of.key), error).await),
-                    _ => Err(error),
-                }
-            }
-        }
-    }
-
-    /// The same on a connection of our own. `None` where the answer is better left to the SDK.
-    async fn plain_head(&self, pool: &wire::Pool, of: Of<'_>) -> Result<Option<Option<Stat>>> {
-        let request = match of.presigned(&self.client, "HEAD") {
-            Some(url) => wire::Request::to(Op::Stat, "HEAD", &url, std::iter::empty())?,
-            None => {
-                let request = self.request_head(of).await?.presigned(get::presigning()?).await;
-                let request = request.map_err(|e| errors::from_sdk(Op::Stat, &e))?;
-                self.client.learn(of.key, &request);
-                wire::Request::new(Op::Stat, &request, &[])?
-            }
-        };
-        let answer = request.exchange(pool, wire::Body::Empty).await?;
-        let (status, len, tag) = (answer.status(), answer.len(), answer.etag().map(str::to_string));
-        let version = self.version(of.key, answer.version());
-        answer.finish_head();
-        match (status, len, tag) {
-            (200, Some(len), Some(tag)) => {
-                self.bucket_seen.set(Some(Instant::now()));
-                Ok(Some(Some(Stat { len, tag: Some(tag), version })))
-            }
-            (404, ..) => self.bucket_is_there().await.map(|()| Some(None)),
-            _ => Ok(None),
-        }
-    }
-
-    /// Fails where the bucket is not there. Who may not ask about the bucket gets 403 for absent objects too, so a refusal
-    /// here does not put the 404 into doubt.
-    async fn bucket_is_there(&self) -> Result<()> {
-        if self.bucket_seen.get().is_some_and(|t| t.elapsed() < BUCKET_SEEN) {
-            return Ok(());
-        }
-        match self.look_for_bucket().await {
-            Err(e) if e.kind() == Kind::Denied => {}
-            seen => seen?,
-        }
-        self.bucket_seen.set(Some(Instant::now()));
-        Ok(())
-    }
-
-    /// Fails where the bucket is not seen at this moment.
-    async fn see_bucket(&self) -> Result<()> {
-        match self.look_for_bucket().await {
-            // Who may not ask about it may still list it.
-            Err(e) if e.kind() == Kind::Denied => {
-                let list = self.client.sdk().await?.list_objects_v2().bucket(&self.config.bucket).max_keys(1);
-                match list.send().await.map_err(|e| errors::from_sdk(Op::Stat, &e)) {
-                    Err(e) if e.kind() == Kind::NotFound => Err(self.no_bucket()),
-                    listed => listed.map(drop),
-                }
-            }
-            seen => seen,
-        }
-    }
-
-    fn no_bucket(&self) -> Error {
-        Error::new(Op::Stat, Kind::NoSuchPlace, format!("there is no bucket {}", self.config.bucket))
-    }
-
-    async fn look_for_bucket(&self) -> Result<()> {
-        let sdk = self.client.sdk().await?;
-        let e = match sdk.head_bucket().bucket(&self.config.bucket).send().await {
-            Ok(_) => return Ok(()),
-            Err(e) => e,
-        };
-        let error = errors::from_sdk(Op::Stat, &e);
-        match error.kind() {
-            Kind::NotFound | Kind::NoSuchPlace => Err(self.no_bucket()),
-            _ if errors::is_bare(&e) => Err(self.explain(None, error).await),
-            _ => Err(error),
-        }
-    }
-
-    /// A HEAD has no body that could say why; a GET of one byte has, or a list of one name.
-    async fn explain(&self, key: Option<&str>, bare: Error) -> Error {
-        let Ok(sdk) = self.client.sdk().await else { return bare };
-        let bucket = &self.config.bucket;
-        let told = match key {
-            Some(key) => {
-                let get = sdk.get_object().bucket(bucket).key(key).range("bytes=0-0").send().await;
-                get.map(drop).map_err(|e| errors::with_region(Op::Stat, &e))
-            }
-            None => {
-                let list = sdk.list_objects_v2().bucket(bucket).max_keys(1).send().await;
-                list.map(drop).map_err(|e| errors::with_region(Op::Stat, &e))
-            }
-        };
-        match told {
-            Ok(()) => bare,
-            Err((told, region)) => {
-                if let Some(region) = region
-                    && self.client.region().told(400, &self.client.region().name(), &region)
-                {
-                    return Error::new(Op::Stat, Kind::Elsewhere, answers::ELSEWHERE);
-                }
-                if told.kind() == Kind::Denied && key.is_some() {
-                    told.within(
-                        "access denied (S3 also answers this for a missing object when the credentials may not list the bucket)",
-                    )
-                } else {
-                    told
-                }
-            }
-        }
-    }
 }
 
 #[async_trait(?Send)]
@@ -462,7 +322,7 @@ impl Store for S3 {
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
         let about = self.inner.name(from);
         let (source, target) = (self.inner.key(Op::Rename, from)?, self.inner.writable(to).await?);
-        let copy = tree::Copy { inner: &self.inner, op: Op::Rename, from: Of::from(&*source), to: &target, tag: None };
+        let copy = copy::Copy { inner: &self.inner, op: Op::Rename, from: Of::from(&*source), to: &target, tag: None };
         let (_, copied) = copy.run_known().await.map_err(&about)?;
         if source == target {
             return Ok(());
@@ -472,7 +332,7 @@ impl Store for S3 {
 
     async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
         let (source, target) = (self.inner.key(Op::Copy, from)?, self.inner.writable(to).await?);
-        let copy = tree::Copy { inner: &self.inner, op: Op::Copy, from: Of::from(&*source), to: &target, tag };
+        let copy = copy::Copy { inner: &self.inner, op: Op::Copy, from: Of::from(&*source), to: &target, tag };
         copy.run().await.map_err(self.inner.name(from))
     }
 
@@ -494,7 +354,7 @@ impl Store for S3 {
 
     async fn copy_version(&self, version: &str, to: &ObjectName) -> Result<Stored> {
         let ((from, _), target) = (self.inner.find(Op::Copy, version)?, self.inner.writable(to).await?);
-        let copy = tree::Copy { inner: &self.inner, op: Op::Copy, from, to: &target, tag: None };
+        let copy = copy::Copy { inner: &self.inner, op: Op::Copy, from, to: &target, tag: None };
         copy.run().await.map_err(self.inner.name(to))
     }
 
@@ -503,7 +363,7 @@ impl Store for S3 {
             Some(prefix) => format!("{}/", self.inner.key(Op::List, prefix)?),
             None => self.inner.config.prefix.clone(),
         };
-        Ok(Box::new(tree::Keys::new(&self.inner, below)))
+        Ok(Box::new(list::Pages::new(&self.inner, below)))
     }
 
     /// The ETag, which is made of the content or by chance, and the length beside it.

@@ -1,5 +1,6 @@
 //! An upload in parts, until it is completed or aborted.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -7,14 +8,13 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::upload_part::builders::UploadPartFluentBuilder;
-use aws_sdk_s3::presigning::PresignedRequest;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass};
 use bytes::Bytes;
 
 use super::new_object::new_object;
 use super::plan::PARTS_MAX;
 use super::single::Receipt;
-use super::{Inner, client, errors, get, limit, sdk_body, wire};
+use super::{Inner, client, errors, get, limit, sdk_body, wire, xml};
 use crate::pump::{FileSource, Meter};
 use crate::retry::{Backoff, TRIES};
 use crate::{Error, Kind, Op, Result, late};
@@ -29,18 +29,18 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// Sends the payload under a presigned PUT on a connection of our own. Gives the ETag of the answer.
+    /// Sends the payload behind a PUT on a connection of our own. Gives the ETag of the answer.
     pub(super) async fn travel(
         &self,
         pool: &wire::Pool,
-        presigned: &PresignedRequest,
+        request: wire::Request,
         meter: &Meter,
     ) -> Result<Option<String>> {
         let body = match self {
             Part::File(file) => wire::Body::File(file, meter),
             Part::Blocks(blocks) => wire::Body::Blocks(blocks, meter),
         };
-        let response = wire::Request::new(Op::Put, presigned, &[])?.exchange(pool, body).await?;
+        let response = request.exchange(pool, body).await?;
         if response.status() != 200 {
             return Err(response.into_error().await);
         }
@@ -182,7 +182,7 @@ impl Multipart {
             Err(e) => {
                 let id = e.raw_response().filter(|r| r.status().is_success()).and_then(|r| {
                     let text = std::str::from_utf8(r.body().bytes()?).ok()?;
-                    errors::element(text, "UploadId").map(str::to_string)
+                    xml::element(text, "UploadId").map(Cow::into_owned)
                 });
                 id.filter(|id| !id.is_empty()).ok_or_else(|| errors::from_sdk(Op::Put, &e))
             }
@@ -210,13 +210,18 @@ impl Multipart {
         Ok(request.upload_id(&self.id).part_number(i32::try_from(number).unwrap_or(i32::MAX)))
     }
 
+    /// The same on a connection of our own, presigned.
+    pub(super) async fn plain(&self, number: usize) -> Result<wire::Request> {
+        let request = self.request(number).await?.presigned(get::presigning()?).await;
+        wire::Request::new(Op::Put, &request.map_err(|e| errors::from_sdk(Op::Put, &e))?, &[])
+    }
+
     async fn try_send(&self, number: usize, part: &Part, meter: &Meter) -> Result<String> {
         let inner = &self.inner;
-        let request = self.request(number).await?;
         let tag = if let Some(pool) = inner.pool() {
-            let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
-            part.travel(pool, &presigned, meter).await?
+            part.travel(pool, self.plain(number).await?, meter).await?
         } else {
+            let request = self.request(number).await?;
             let ((body, through), len) = match part {
                 Part::File(file) => (sdk_body::from_file(file, meter, &inner.context).await, file.len),
                 Part::Blocks(blocks) => {
@@ -286,7 +291,7 @@ impl Multipart {
         // quirk: rclone serve s3 again; an error inside a 200 has a code, a strange root has none.
         let strange = e.raw_response().filter(|r| e.code().is_none() && r.status().as_u16() == 200).and_then(|r| {
             let text = std::str::from_utf8(r.body().bytes()?).ok().filter(|text| !text.contains("<Error"))?;
-            errors::element(text, "ETag").map(|tag| tag.replace("&quot;", "\"").replace("&#34;", "\""))
+            xml::element(text, "ETag").map(Cow::into_owned)
         });
         strange.filter(|tag| !tag.is_empty()).ok_or_else(|| errors::from_sdk(Op::Put, &e))
     }

@@ -6,6 +6,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 
 use super::answers::Status;
 use super::belief::{Condition, NO_SUCH_TAG, bare};
+use super::small::{self, Small};
 use super::{Inner, errors};
 use crate::retry::Backoff;
 use crate::{Error, Kind, Op, Result, Until, late};
@@ -82,15 +83,24 @@ enum Removed {
     Another,
 }
 
+/// What the server said to a removal.
+struct Told {
+    /// 0 where it said nothing.
+    status: u16,
+    /// Why it did not, and S3's code for that, which may be empty.
+    refusal: Option<(Error, String)>,
+}
+
 async fn try_remove(inner: &Inner, key: &str, tag: Option<&str>) -> Result<Removed> {
-    let request = inner.client.sdk().await?.delete_object().bucket(&inner.config.bucket).key(key);
-    let request = request.set_if_match(tag.map(str::to_string));
-    let status = Status::default();
-    match request.customize().interceptor(status.clone()).send().await {
+    let told = match plain(inner, key, tag).await? {
+        Some(told) => told,
+        None => through_sdk(inner, key, tag).await?,
+    };
+    match told.refusal {
         // S3's own answer, whether or not there was anything.
-        Ok(_) if status.get() == 204 => Ok(Removed::Gone),
+        None if told.status == 204 => Ok(Removed::Gone),
         // Anything may say 200.
-        Ok(_) => match inner.head(key).await? {
+        None => match inner.head(key).await? {
             None => Ok(Removed::Gone),
             Some(_) => Err(Error::new(
                 Op::Remove,
@@ -98,12 +108,38 @@ async fn try_remove(inner: &Inner, key: &str, tag: Option<&str>) -> Result<Remov
                 "the server says that it removed the object, and still has it",
             )),
         },
-        Err(_) if tag.is_some() && matches!(status.get(), 409 | 412) => Ok(Removed::Another),
-        Err(e) => match errors::from_sdk(Op::Remove, &e) {
-            error if error.kind() != Kind::NotFound => Err(error),
-            _ if e.code() == Some("NoSuchKey") => Ok(Removed::Gone),
-            // A bare 404 may be said of the bucket, and by anything in between.
-            _ => inner.see_bucket().await.map(|()| Removed::Gone),
-        },
+        Some(_) if tag.is_some() && matches!(told.status, 409 | 412) => Ok(Removed::Another),
+        Some((error, _)) if error.kind() != Kind::NotFound => Err(error),
+        Some((_, code)) if code == "NoSuchKey" => Ok(Removed::Gone),
+        // A bare 404 may be said of the bucket, and by anything in between.
+        Some(_) => inner.see_bucket().await.map(|()| Removed::Gone),
     }
+}
+
+/// On a connection of our own. `None` where only the SDK can ask.
+async fn plain(inner: &Inner, key: &str, tag: Option<&str>) -> Result<Option<Told>> {
+    let headers: Vec<_> = tag.map(|tag| ("if-match", tag)).into_iter().collect();
+    let limit = inner.context.idle;
+    let request = Small { op: Op::Remove, method: "DELETE", key, headers: &headers, limit };
+    let Some(answer) = inner.send_small(&request).await? else { return Ok(None) };
+    let status = answer.status();
+    let refusal = match small::told(Op::Remove, "DeleteObject", answer).await {
+        Ok(answer) => {
+            answer.finish().await;
+            None
+        }
+        Err(refusal) => Some((refusal.error, refusal.code)),
+    };
+    Ok(Some(Told { status, refusal }))
+}
+
+async fn through_sdk(inner: &Inner, key: &str, tag: Option<&str>) -> Result<Told> {
+    let request = inner.client.sdk().await?.delete_object().bucket(&inner.config.bucket).key(key);
+    let request = request.set_if_match(tag.map(str::to_string));
+    let status = Status::default();
+    let refusal = match request.customize().interceptor(status.clone()).send().await {
+        Ok(_) => None,
+        Err(e) => Some((errors::from_sdk(Op::Remove, &e), e.code().unwrap_or_default().to_string())),
+    };
+    Ok(Told { status: status.get(), refusal })
 }

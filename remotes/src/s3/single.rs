@@ -4,8 +4,8 @@ use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 
 use super::belief::bare;
 use super::multipart::Part;
-use super::new_object::new_object;
-use super::{Inner, client, errors, get, limit, sdk_body};
+use super::new_object::{self, new_object};
+use super::{Inner, client, errors, get, limit, sdk_body, wire};
 use crate::pump::Meter;
 use crate::retry::Backoff;
 use crate::{Error, Kind, Op, Result, Stored, late};
@@ -14,6 +14,22 @@ use crate::{Error, Kind, Op, Result, Stored, late};
 pub(super) fn request(inner: &Inner, key: &str, sdk: &aws_sdk_s3::Client) -> PutObjectFluentBuilder {
     let config = &inner.config;
     new_object!(sdk.put_object().bucket(&config.bucket).key(key), config)
+}
+
+/// The same on a connection of our own, presigned.
+pub(super) async fn plain(inner: &Inner, key: &str) -> Result<wire::Request> {
+    // Checksums are for the SDK to make.
+    if !inner.config.checksums {
+        let headers = new_object::headers(&inner.config);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        if let Some(url) = inner.client.presigned("PUT", key, &headers).await? {
+            return wire::Request::to(Op::Put, "PUT", &url, headers.into_iter());
+        }
+    }
+    let request = request(inner, key, &inner.client.sdk().await?);
+    let request = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+    inner.client.learn(key, &request).await?;
+    wire::Request::new(Op::Put, &request, &[])
 }
 
 /// One PUT of everything; tries again where that can help. The ETag is the server's receipt for it: asking once more by HEAD
@@ -49,11 +65,10 @@ pub(super) async fn stored(inner: &Inner, key: &str, len: u64, tag: String) -> S
 }
 
 async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Meter) -> Result<String> {
-    let request = request(inner, key, &inner.client.sdk().await?);
     let tag = if let Some(pool) = inner.pool() {
-        let presigned = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
-        payload.travel(pool, &presigned, meter).await?
+        payload.travel(pool, plain(inner, key).await?, meter).await?
     } else {
+        let request = request(inner, key, &inner.client.sdk().await?);
         let (body, through) = match payload {
             Part::File(file) => sdk_body::from_file(file, meter, &inner.context).await,
             Part::Blocks(blocks) => sdk_body::from_blocks(blocks, meter),

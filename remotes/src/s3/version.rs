@@ -26,8 +26,8 @@ impl<'a> From<&'a str> for Of<'a> {
 
 impl Of<'_> {
     /// The presigned URL of it, where that can be made without the SDK.
-    pub(super) fn presigned(&self, client: &Client, method: &str) -> Option<String> {
-        self.version.is_none().then(|| client.presigned(method, self.key)).flatten()
+    pub(super) async fn presigned(&self, client: &Client, method: &str) -> Result<Option<String>> {
+        if self.version.is_some() { Ok(None) } else { client.presigned(method, self.key, &[]).await }
     }
 }
 

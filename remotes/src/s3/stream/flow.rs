@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::through_sdk::SdkUpload;
 use crate::retry::Backoff;
 use crate::s3::multipart::{self, Multipart};
-use crate::s3::{Inner, errors, get, single, wire};
+use crate::s3::{Inner, single, wire};
 use crate::{Error, Kind, Op, Result, late};
 
 /// What a request carries.
@@ -182,16 +182,10 @@ impl Flow {
                 Target::Part(upload, number) => SdkUpload::part(inner, upload.request(*number).await?, len),
             }));
         };
-        let presigned = match &self.target {
-            Target::Object(key) => {
-                let request = single::request(inner, key, &inner.client.sdk().await?);
-                request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?
-            }
-            Target::Part(upload, number) => {
-                let request = upload.request(*number).await?;
-                request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?
-            }
+        let request = match &self.target {
+            Target::Object(key) => single::plain(inner, key).await?,
+            Target::Part(upload, number) => upload.plain(*number).await?,
         };
-        wire::Request::new(Op::Put, &presigned, &[])?.start(pool, len, self.used).await.map(Way::Wire)
+        request.start(pool, len, self.used).await.map(Way::Wire)
     }
 }

@@ -1,4 +1,4 @@
-//! A presigned request on its way out.
+//! A signed request on its way out.
 
 use std::io;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) struct Request {
     op: Op,
     method: String,
-    /// As the URL names it, with its port.
+    /// As the URL names it, with its port unless that is HTTP's own.
     host: String,
     target: String,
     /// Whole lines.
@@ -77,17 +77,30 @@ impl Request {
         Self::to(op, presigned.method(), presigned.uri(), presigned.headers().chain(unsigned))
     }
 
-    /// The head for a request to a presigned URL.
+    /// The head for a request to a presigned URL. The region that it is signed for is in there.
     pub(crate) fn to<'h>(
         op: Op,
         method: &str,
         url: &str,
         headers: impl Iterator<Item = (&'h str, &'h str)>,
     ) -> Result<Self> {
+        Self::signed(op, method, url, headers, signed_for(url).unwrap_or_default())
+    }
+
+    /// The head for a request whose signature for this region is in its URL or its headers.
+    pub(crate) fn signed<'h>(
+        op: Op,
+        method: &str,
+        url: &str,
+        headers: impl Iterator<Item = (&'h str, &'h str)>,
+        region: &str,
+    ) -> Result<Self> {
         let odd = || Error::new(op, Kind::Other, "a signed request is not a URL");
         let rest = url.strip_prefix("http://").ok_or_else(odd)?;
         let slash = rest.find(['/', '?']).ok_or_else(odd)?;
         let (host, target) = rest.split_at(slash);
+        // HTTP's own port is not part of what is signed as the host, and what is sent has to be what is signed.
+        let host = host.strip_suffix(":80").unwrap_or(host);
         let root = if target.starts_with('?') { "/" } else { "" };
         let mut lines = String::new();
         for (name, value) in headers {
@@ -98,14 +111,13 @@ impl Request {
         if lines.lines().count() != lines.matches("\r\n").count() || url.contains(['\r', '\n', ' ']) {
             return Err(Error::new(op, Kind::Option, "a header value holds a line break"));
         }
-        let signed = signed_for(url).unwrap_or_default().into();
         Ok(Self {
             op,
             method: method.into(),
             host: host.into(),
             target: format!("{root}{target}"),
             headers: lines,
-            signed,
+            signed: region.into(),
         })
     }
 
@@ -122,6 +134,32 @@ impl Request {
         let stream = pool.fresh(op).await?;
         let answer = attempt(op, &head, stream, pool, &body).await.inspect_err(|_| body.undo());
         answer.map(|response| response.signed_for(&self.signed))
+    }
+
+    /// Sends a request that changes something and has no payload, and reads the head of the answer, which comes within `limit`.
+    /// A kept connection that turns out to be dead is replaced where the server cannot have had the whole request. Where it may
+    /// have, that is an error, [`Kind::Reset`]: the request may still be done, and whoever asks has to know.
+    pub(crate) async fn exchange_once(self, pool: &Pool, limit: Duration) -> Result<Response> {
+        let (op, idle) = (self.op, pool.idle_limit());
+        // Some servers want a length of every PUT.
+        let head = self.head((self.method == "PUT").then_some(0), pool);
+        let kept = match pool.used() {
+            Some(stream) => match send(head.clone(), &stream, idle).await {
+                Ok(()) => Some(stream),
+                Err(e) if e.kind() == io::ErrorKind::TimedOut => return Err(Error::io(op, "sending", e)),
+                Err(_) => None,
+            },
+            None => None,
+        };
+        let stream = match kept {
+            Some(stream) => stream,
+            None => {
+                let stream = pool.fresh(op).await?;
+                send(head, &stream, idle).await.map_err(|e| Error::io(op, "sending", e))?;
+                stream
+            }
+        };
+        Ok(Response::read(op, stream, pool, limit).await?.signed_for(&self.signed))
     }
 
     /// Sends the head of a request whose payload of `len` bytes the caller has still to get. `used`: also on a kept
@@ -218,17 +256,32 @@ mod tests {
 
     #[test]
     fn a_proxy_is_told_all_of_the_url() {
-        let url = "http://h:80?x=1&X-Amz-Credential=a%2Fb%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&y";
+        let url = "http://h:81?x=1&X-Amz-Credential=a%2Fb%2F20260101%2Feu-west-1%2Fs3%2Faws4_request&y";
         let request =
             || Request::to(Op::Get, "GET", url, [("Range", "bytes=1-"), ("host", "x")].into_iter()).expect("one");
         let text = |proxy| String::from_utf8(request().head(Some(3), &pool(proxy)).to_vec()).expect("text");
-        let target = url.strip_prefix("http://h:80").expect("its target");
-        let lines = "Host: h:80\r\nRange: bytes=1-\r\n";
+        let target = url.strip_prefix("http://h:81").expect("its target");
+        let lines = "Host: h:81\r\nRange: bytes=1-\r\n";
         assert_eq!(text(None), format!("GET /{target} HTTP/1.1\r\n{lines}Content-Length: 3\r\n\r\n"));
-        let proxied = format!("GET http://h:80/{target} HTTP/1.1\r\n{lines}");
+        let proxied = format!("GET http://h:81/{target} HTTP/1.1\r\n{lines}");
         assert_eq!(text(Some("p")), format!("{proxied}Content-Length: 3\r\n\r\n"));
         let login = "Proxy-Authorization: Basic YTpi\r\n";
         assert_eq!(text(Some("a:b@p")), format!("{proxied}{login}Content-Length: 3\r\n\r\n"));
         assert_eq!(&*request().signed, "eu-west-1");
+    }
+
+    /// The signature holds for the host without it, and servers look at the host that was sent.
+    #[test]
+    fn the_port_of_http_is_not_sent_with_the_host() {
+        for (url, expected) in [
+            ("http://h:80/k", "Host: h\r\n"),
+            ("http://h/k", "Host: h\r\n"),
+            ("http://h:8080/k", "Host: h:8080\r\n"),
+            ("http://[::1]:80/k", "Host: [::1]\r\n"),
+        ] {
+            let request = Request::to(Op::Get, "GET", url, std::iter::empty()).expect("one");
+            let head = String::from_utf8(request.head(None, &pool(None)).to_vec()).expect("text");
+            assert!(head.contains(expected), "{url}: {head}");
+        }
     }
 }

@@ -1,5 +1,4 @@
-//! The head of an answer; its payload stays in the socket. Answers of git-annex have a reader of their own, in `src/proto/http/client`:
-//! it looks for other headers, and refuses encodings that S3 never uses.
+//! An answer: its head is read, and its payload stays in the socket until somebody wants it.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,17 +7,21 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use super::Pool;
+use super::chunked::Chunked;
+use super::head::{Ends, Head, parse};
 use crate::pump::{Socket, SocketSource};
 use crate::s3::answers::ELSEWHERE;
-use crate::s3::errors::{element, refusal};
+use crate::s3::errors::refusal;
 use crate::s3::part::ContentRange;
-use crate::s3::region;
+use crate::s3::xml;
 use crate::{Error, Kind, Op, Result, sys};
 
 /// Longest head accepted, in bytes.
 const HEAD_MAX: usize = 64 << 10;
-/// Most of an error's document that is read, in bytes.
+/// Most of a document that is read, in bytes.
 const DOCUMENT_MAX: usize = 64 << 10;
+/// Most bytes that are read for it: chunks may be small.
+const CODED_MAX: usize = 8 * DOCUMENT_MAX;
 /// Most interim answers (100 to 199) before the real one.
 const INTERIM_MAX: usize = 8;
 
@@ -33,50 +36,21 @@ pub(crate) struct Response {
     signed: Option<Rc<str>>,
 }
 
-/// What matters of a head.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Head {
-    status: u16,
-    len: Option<u64>,
-    chunked: bool,
-    close: bool,
-    etag: Option<String>,
-    version: Option<String>,
-    range: Option<ContentRange>,
-    /// The region of the bucket.
-    region: Option<String>,
+/// A refusal, with S3's code for it, which is empty where the server does not give one.
+pub(crate) struct Refusal {
+    pub(crate) error: Error,
+    pub(crate) code: String,
 }
 
-/// Parses a head; `None` where it is not complete yet, else the head and its length in bytes.
-fn parse(bytes: &[u8]) -> std::result::Result<Option<(Head, usize)>, httparse::Error> {
-    let mut headers = [httparse::EMPTY_HEADER; 96];
-    let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(len) = response.parse(bytes)? else { return Ok(None) };
-    let mut head = Head { status: response.code.unwrap_or(0), close: response.version == Some(0), ..Head::default() };
-    for header in response.headers.iter() {
-        let Ok(value) = std::str::from_utf8(header.value).map(str::trim) else { continue };
-        match header.name.to_ascii_lowercase().as_str() {
-            "content-length" => match value.parse() {
-                Ok(len) if head.len.is_none_or(|l| l == len) => head.len = Some(len),
-                _ => return Err(httparse::Error::HeaderValue),
-            },
-            "transfer-encoding" => head.chunked = true,
-            "connection" => head.close |= value.eq_ignore_ascii_case("close"),
-            "etag" => head.etag = Some(value.to_string()),
-            region::HEADER => head.region = Some(value.to_string()),
-            "x-amz-version-id" => head.version = Some(value.to_string()),
-            "content-range" => match ContentRange::parse(value) {
-                None if head.status < 300 => return Err(httparse::Error::HeaderValue),
-                part => head.range = part,
-            },
-            _ => {}
-        }
-    }
-    if head.chunked && head.len.is_some() {
-        // Two ends of one payload.
-        return Err(httparse::Error::HeaderValue);
-    }
-    Ok(Some((head, len)))
+/// How a document ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// All of it was read.
+    Whole,
+    /// The connection ended before it did.
+    Cut,
+    /// It is longer than what is read.
+    TooLong,
 }
 
 impl Response {
@@ -130,9 +104,14 @@ impl Response {
         self.head.version.as_deref()
     }
 
+    /// The storage class, which is not told of the standard one.
+    pub(crate) fn class(&self) -> Option<&str> {
+        self.head.class.as_deref()
+    }
+
     /// Length of the payload, where it is announced and nothing is coded.
     pub(crate) fn len(&self) -> Option<u64> {
-        if self.head.chunked { None } else { self.head.len }
+        if self.head.chunked || self.head.coded { None } else { self.head.len }
     }
 
     /// Which part of the object it is, from `Content-Range`.
@@ -160,51 +139,87 @@ impl Response {
 
     /// Done with an answer that has no payload worth reading.
     pub(crate) async fn finish(self) {
-        let len = self.len();
-        let _ = self.document().await.map(|(_, socket, read)| {
-            if len == Some(read) {
-                socket.done();
-            }
-        });
+        let limit = self.pool.idle_limit();
+        // What could not be read has closed its connection, and says nothing that matters.
+        let _ = self.document(limit).await;
+    }
+
+    /// The whole payload as text. All of it comes within `limit`. Errors: it is cut short, malformed, or longer than any that
+    /// is expected.
+    pub(crate) async fn into_text(self, limit: Duration) -> Result<String> {
+        let op = self.op;
+        match self.document(limit).await? {
+            (text, End::Whole) => Ok(text),
+            (_, End::Cut) => Err(Error::new(op, Kind::Reset, "the server closed the connection within the answer")),
+            (_, End::TooLong) => Err(Error::new(op, Kind::Protocol, "the answer has no end")),
+        }
     }
 
     /// The error that a refusal stands for.
     pub(crate) async fn into_error(self) -> Error {
-        let (op, status) = (self.op, self.head.status);
+        self.into_refusal().await.error
+    }
+
+    /// What a refusal says.
+    pub(crate) async fn into_refusal(self) -> Refusal {
+        let (op, status, limit) = (self.op, self.head.status, self.pool.idle_limit());
         if let (Some(signed), Some(named)) = (&self.signed, &self.head.region)
             && self.pool.region().told(status, signed, named)
         {
-            return Error::new(op, Kind::Elsewhere, ELSEWHERE);
+            return Refusal { error: Error::new(op, Kind::Elsewhere, ELSEWHERE), code: String::new() };
         }
-        match self.document().await {
-            Ok((text, ..)) => {
-                let part = |name| element(&text, name).unwrap_or("");
-                refusal(op, status, part("Code"), part("Message"))
-            }
-            Err(_) => refusal(op, status, "", ""),
-        }
+        let text = self.document(limit).await.map_or(String::new(), |(text, _)| text);
+        let part = |name| xml::element(&text, name).unwrap_or_default();
+        let code = part("Code").into_owned();
+        Refusal { error: refusal(op, status, &code, &part("Message")), code }
     }
 
-    /// The payload as text, as far as it is worth reading; coded or not, the words are in it. All of it comes within the
-    /// limit on silence.
-    async fn document(self) -> Result<(String, Socket, u64)> {
-        let (op, limit) = (self.op, self.pool.idle_limit());
-        within(op, limit, self.read_document()).await
+    /// The payload as text, as far as it is worth reading. All of it comes within `limit`.
+    async fn document(self, limit: Duration) -> Result<(String, End)> {
+        within(self.op, limit, self.read_document()).await
     }
 
-    async fn read_document(self) -> Result<(String, Socket, u64)> {
-        let want = usize::try_from(self.head.len.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).min(DOCUMENT_MAX);
-        let mut bytes = self.rest.to_vec();
-        while bytes.len() < want {
-            if more(self.op, &self.stream, &mut bytes).await? == 0
-                || (self.head.chunked && bytes.ends_with(b"0\r\n\r\n"))
-            {
-                break;
+    async fn read_document(self) -> Result<(String, End)> {
+        let odd = |detail| Error::new(self.op, Kind::Protocol, detail);
+        let ends = self.head.ends().ok_or_else(|| odd("the answer comes in a coding that nobody asked for"))?;
+        let (mut text, mut bytes) = (Vec::new(), self.rest.to_vec());
+        let (mut chunks, mut read, mut behind) = (Chunked::default(), 0, 0);
+        let end = loop {
+            read += bytes.len();
+            match ends {
+                Ends::WithChunks => {
+                    let used =
+                        chunks.push(&bytes, &mut text).map_err(|_| odd("the chunks of the answer are malformed"))?;
+                    behind += bytes.len() - used;
+                }
+                Ends::After(_) | Ends::WithConnection => text.append(&mut bytes),
             }
+            let is_whole = match ends {
+                Ends::After(len) => text.len() as u64 >= len,
+                Ends::WithChunks => chunks.is_at_end(),
+                Ends::WithConnection => false,
+            };
+            if is_whole {
+                break End::Whole;
+            }
+            if text.len() > DOCUMENT_MAX || read > CODED_MAX {
+                break End::TooLong;
+            }
+            bytes.clear();
+            if more(self.op, &self.stream, &mut bytes).await? == 0 {
+                break if ends == Ends::WithConnection { End::Whole } else { End::Cut };
+            }
+        };
+        if let Ends::After(len) = ends {
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            behind = text.len().saturating_sub(len);
+            text.truncate(len);
         }
-        let read = bytes.len() as u64;
-        let home = (!self.head.close && !self.head.chunked).then(|| self.pool.home());
-        Ok((String::from_utf8_lossy(&bytes).into_owned(), Socket::new(self.stream, home), read))
+        // What is behind an answer is nobody's.
+        if end == End::Whole && ends != Ends::WithConnection && behind == 0 && !self.head.close {
+            Socket::new(self.stream, Some(self.pool.home())).done();
+        }
+        Ok((String::from_utf8_lossy(&text).into_owned(), end))
     }
 }
 
@@ -232,39 +247,5 @@ async fn within<T>(op: Op, limit: Duration, answer: impl Future<Output = Result<
     match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer,
         Err(_) => Err(Error::new(op, Kind::Timeout, format!("no answer for {} s", limit.as_secs()))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn heads_are_read_whatever_the_fragmentation() {
-        let text = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 10\r\nETag: \"ab\"\r\nContent-Range: bytes 5-14/200\r\n\r\nbody";
-        let end = text.len() - 4;
-        for n in 0..end {
-            assert_eq!(parse(&text[..n]), Ok(None), "{n}");
-        }
-        let (head, len) = parse(text).expect("HTTP").expect("whole");
-        assert_eq!(len, end);
-        let expected = Head {
-            status: 206,
-            len: Some(10),
-            etag: Some("\"ab\"".into()),
-            range: ContentRange::parse("bytes 5-14/200"),
-            ..Head::default()
-        };
-        assert_eq!(head, expected);
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        assert!(parse(b"SSH-2.0-OpenSSH\r\n\r\n").is_err());
-        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_err());
-        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
-        assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
-        assert!(parse(b"HTTP/1.1 206 OK\r\nContent-Length: 1\r\nContent-Range: bytes 5-4/9\r\n\r\n").is_err());
-        assert!(parse(b"HTTP/1.1 416 No\r\nContent-Length: 0\r\nContent-Range: bytes */9\r\n\r\n").is_ok());
     }
 }

@@ -77,6 +77,18 @@ pub fn document(text: &str) -> Lie {
     ))
 }
 
+/// 200 with a payload in these chunks.
+pub fn chunked(chunks: &[&str]) -> Lie {
+    let chunk = |text: &&str| format!("{:x}\r\n{text}\r\n", text.len());
+    let payload: String = chunks.iter().map(chunk).collect();
+    with_line("Transfer-Encoding: chunked", &format!("{payload}0\r\n\r\n"))
+}
+
+/// 200 with these bytes behind a head with this line; then the connection ends.
+pub fn with_line(line: &str, payload: &str) -> Lie {
+    Lie::Say(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{line}\r\n\r\n{payload}"))
+}
+
 type Faults = Arc<dyn Fn(&Request) -> Option<Lie> + Send + Sync>;
 
 #[derive(Default)]
@@ -121,7 +133,6 @@ impl Liar {
     }
 
     /// The same, but it looks at no condition.
-    #[allow(dead_code, reason = "not every test asks")]
     pub fn careless(self) -> Self {
         self.state.lock().expect("no panic").careless = true;
         self
@@ -138,9 +149,15 @@ impl Liar {
     }
 
     /// How often an operation was asked for.
-    #[allow(dead_code, reason = "not every test asks")]
     pub fn count(&self, operation: &str) -> usize {
         self.state.lock().expect("no panic").asked.iter().filter(|request| request.operation() == operation).count()
+    }
+
+    /// Operations that were asked for by the SDK, which says its name with each request, as nothing else here does.
+    pub fn through_sdk(&self) -> Vec<&'static str> {
+        let state = self.state.lock().expect("no panic");
+        let named = state.asked.iter().filter(|request| request.header("user-agent").is_some());
+        named.map(Request::operation).collect()
     }
 
     /// Bytes that were said without end.

@@ -1,31 +1,29 @@
-//! Trees of files in a bucket: rename, copy and list. No content passes through here.
+//! Copies on the server. No content passes through here.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ObjectCannedAcl, StorageClass};
 
 use super::belief::{Condition, Known, NO_SUCH_TAG};
+use super::head::Seen;
 use super::multipart::Multipart;
 use super::plan::PART_MAX;
-use super::prove::MARKER;
 use super::single::Receipt;
+use super::small::{self, Small};
 use super::version::Of;
+use super::xml::Document;
 use super::{Inner, client, config, errors};
 use crate::retry::Backoff;
-use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stored, late};
+use crate::{Error, Kind, Op, PAGE, Result, Stored, late};
 
 /// Bytes a second that a server copies at the least, for the limit on waiting.
 const PACE: u64 = 10 << 20;
 
 /// Parts of a copy under way at once.
 const AT_ONCE: usize = 8;
-
-/// Pages without anything that a listing may have in a row: deleted objects make some.
-const EMPTY_PAGES: usize = 1000;
 
 /// Bytes of a part that the server copies.
 const PART: u64 = 1 << 30;
@@ -62,27 +60,25 @@ impl Copy<'_> {
             known = belief.of(self.from);
         }
         if let Some(known) = known.filter(asked) {
-            match self.copy(&known, None).await {
+            match self.copy(&known).await {
                 // It is another object by now, or is gone.
                 Err(e) if matches!(e.kind(), Kind::Corrupt | Kind::NotFound) => belief.forget(self.from.key),
                 copied => return copied.map(|stored| (stored, known)),
             }
         }
-        let head = self.head().await?;
-        let len = head.content_length().and_then(|len| u64::try_from(len).ok());
-        let (Some(len), Some(tag)) = (len, head.e_tag().filter(|tag| !tag.is_empty())) else {
-            let detail = "the endpoint reports an object without its length or ETag: it is not S3-compatible";
-            return Err(Error::new(self.op, Kind::Protocol, detail));
-        };
-        if self.tag.is_some_and(|wanted| wanted != tag) {
-            return Err(Error::new(self.op, Kind::Corrupt, "the object was replaced before it was copied"));
+        let seen = self.seen().await?;
+        let known = Known { len: seen.stat.len, tag: seen.stat.tag.unwrap_or_default(), class: seen.class };
+        if self.tag.is_some_and(|wanted| wanted != known.tag) {
+            return Err(self.replaced());
         }
-        let known = Known { len, tag: tag.to_string(), class: head.storage_class().cloned() };
         if self.from == Of::from(self.to) {
-            let version = self.inner.version(self.to, head.version_id());
-            return Ok((Stored { len, tag: Some(known.tag.clone()), version }, known));
+            return Ok((Stored { len: known.len, tag: Some(known.tag.clone()), version: seen.stat.version }, known));
         }
-        self.copy(&known, Some(&head)).await.map(|stored| (stored, known))
+        self.copy(&known).await.map(|stored| (stored, known))
+    }
+
+    fn replaced(&self) -> Error {
+        Error::new(self.op, Kind::Corrupt, "the object was replaced before it was copied")
     }
 
     /// Lists what comes from the original on. Where that fails, each is asked for.
@@ -106,20 +102,19 @@ impl Copy<'_> {
         inner.belief.foresee(known.collect());
     }
 
-    /// Copies what is known. `head` is needed where it is copied in parts.
-    async fn copy(&self, known: &Known, head: Option<&HeadObjectOutput>) -> Result<Stored> {
+    /// Copies what is known.
+    async fn copy(&self, known: &Known) -> Result<Stored> {
         let belief = &self.inner.belief;
         late::over(&self.inner.label, self.to).await;
-        let receipt = match head.filter(|_| self.goes_in_parts(known.len)) {
-            Some(head) => self.in_parts(head, known.len).await?,
-            None => {
-                let Made { tag, version } = self.in_one(known).await?;
-                if belief.is_proof(&known.tag, &tag) && (version.is_some() || !self.inner.config.versioning) {
-                    self.learn(known, Some(&tag));
-                    return Ok(Stored { len: known.len, tag: Some(tag), version });
-                }
-                Receipt::Tag(tag)
+        let receipt = if self.goes_in_parts(known.len) {
+            self.in_parts(known).await?
+        } else {
+            let Made { tag, version } = self.in_one(known).await?;
+            if belief.is_proof(&known.tag, &tag) && (version.is_some() || !self.inner.config.versioning) {
+                self.learn(known, Some(&tag));
+                return Ok(Stored { len: known.len, tag: Some(tag), version });
             }
+            Receipt::Tag(tag)
         };
         let copy = self.read_back(known.len, &receipt).await?;
         belief.saw();
@@ -201,17 +196,11 @@ impl Copy<'_> {
         }
     }
 
-    async fn head(&self) -> Result<HeadObjectOutput> {
+    /// The original, as the store tells of it.
+    async fn seen(&self) -> Result<Seen> {
         self.often(|| async {
-            let asked = self.inner.request_head(self.from).await?.send().await;
-            let error = match asked {
-                Ok(head) => return Ok(head),
-                Err(e) => errors::from_sdk(self.op, &e),
-            };
-            if error.kind() == Kind::NotFound {
-                self.inner.bucket_is_there().await?;
-            }
-            Err(error)
+            let seen = self.inner.see(self.from).await.map_err(|e| e.during(self.op))?;
+            seen.ok_or_else(|| Error::new(self.op, Kind::NotFound, "is not there"))
         })
         .await
     }
@@ -240,6 +229,32 @@ impl Copy<'_> {
 
     /// Gives what the server tells of the copy: of an object with this ETag, and, with `none`, where nothing is.
     async fn at_once(&self, known: &Known, tag: &str, none: Option<&str>) -> Result<Made> {
+        let send = async {
+            match self.plain(known, tag, none).await? {
+                Some(made) => Ok(made),
+                None => self.through_sdk(known, tag, none).await,
+            }
+        };
+        self.within(known.len, send).await.inspect_err(|e| self.inner.may_come_late(self.to, e))
+    }
+
+    /// On a connection of our own. `None` where only the SDK can ask.
+    async fn plain(&self, known: &Known, tag: &str, none: Option<&str>) -> Result<Option<Made>> {
+        let (inner, limit) = (self.inner, self.limit(known.len));
+        let (source, class) = (self.source(), self.class(known.class.as_ref()));
+        let mut headers = vec![("x-amz-copy-source", &*source), ("x-amz-copy-source-if-match", tag)];
+        headers.extend(class.as_ref().map(|class| ("x-amz-storage-class", class.as_str())));
+        headers.extend(none.map(|none| ("if-none-match", none)));
+        headers.extend(inner.config.public.then_some(("x-amz-acl", ObjectCannedAcl::PublicRead.as_str())));
+        let request = Small { op: self.op, method: "PUT", key: self.to, headers: &headers, limit };
+        let Some(answer) = inner.send_small(&request).await? else { return Ok(None) };
+        let answer = small::told(self.op, "CopyObject", answer).await.map_err(|refusal| refusal.error)?;
+        let version = inner.version(self.to, answer.version());
+        let text = answer.into_text(limit).await?;
+        Ok(Some(Made { tag: self.receipt(result(self.op, &text)?.as_deref())?, version }))
+    }
+
+    async fn through_sdk(&self, known: &Known, tag: &str, none: Option<&str>) -> Result<Made> {
         let config = &self.inner.config;
         let request = self.inner.client.sdk().await?.copy_object().bucket(&config.bucket).key(self.to);
         let mut request = request.copy_source(self.source()).set_storage_class(self.class(known.class.as_ref()));
@@ -247,13 +262,10 @@ impl Copy<'_> {
         if config.public {
             request = request.acl(ObjectCannedAcl::PublicRead);
         }
-        let send = async {
-            let sent = request.customize().config_override(client::patient()).send().await;
-            let answer = sent.map_err(|e| errors::from_sdk(self.op, &e))?;
-            let tag = self.receipt(answer.copy_object_result().and_then(|result| result.e_tag()))?;
-            Ok(Made { tag, version: self.inner.version(self.to, answer.version_id()) })
-        };
-        self.within(known.len, send).await.inspect_err(|e| self.inner.may_come_late(self.to, e))
+        let sent = request.customize().config_override(client::patient()).send().await;
+        let answer = sent.map_err(|e| errors::from_sdk(self.op, &e))?;
+        let tag = self.receipt(answer.copy_object_result().and_then(|result| result.e_tag()))?;
+        Ok(Made { tag, version: self.inner.version(self.to, answer.version_id()) })
     }
 
     /// Without the ETag of what was made, a 200 tells nothing: S3 sends it before it begins to copy.
@@ -263,11 +275,27 @@ impl Copy<'_> {
         })
     }
 
-    async fn in_parts(&self, head: &HeadObjectOutput, len: u64) -> Result<Receipt> {
+    /// What belongs to the original and has to be said again of an object that is made of parts.
+    async fn described(&self, known: &Known) -> Result<HeadObjectOutput> {
+        let head = self.often(|| async {
+            let asked = self.inner.request_head(self.from).await?.send().await;
+            asked.map_err(|e| errors::from_sdk(self.op, &e))
+        });
+        let head = head.await?;
+        if head.e_tag() != Some(&known.tag) {
+            return Err(self.replaced());
+        }
+        Ok(head)
+    }
+
+    async fn in_parts(&self, known: &Known) -> Result<Receipt> {
+        let head = self.described(known).await?;
+        let len = known.len;
         let part = self.inner.copy_max.clamp(super::plan::PART_MIN, PART).max(len.div_ceil(super::plan::PARTS_MAX));
         let count = usize::try_from(len.div_ceil(part)).unwrap_or(usize::MAX);
-        let upload = Multipart::create_like(self.inner, self.to, count, head, self.class(head.storage_class())).await?;
-        match self.parts(&upload, head, len, part).await {
+        let class = self.class(known.class.as_ref());
+        let upload = Multipart::create_like(self.inner, self.to, count, &head, class).await?;
+        match self.parts(&upload, known, part).await {
             Ok(tags) => upload.complete(tags).await.map_err(|e| e.during(self.op)),
             Err(e) => {
                 // The failure of the part is the one to tell.
@@ -277,24 +305,25 @@ impl Copy<'_> {
         }
     }
 
-    async fn parts(&self, upload: &Multipart, head: &HeadObjectOutput, len: u64, part: u64) -> Result<Vec<String>> {
+    async fn parts(&self, upload: &Multipart, known: &Known, part: u64) -> Result<Vec<String>> {
         use futures_util::{StreamExt, TryStreamExt};
+        let len = known.len;
         let numbers = 0..len.div_ceil(part);
         let copies = numbers.map(|number| async move {
             let (first, last) = (number * part, ((number + 1) * part).min(len) - 1);
-            self.often(|| self.part(upload, head, number, first, last)).await
+            self.often(|| self.part(upload, &known.tag, number, first, last)).await
         });
         futures_util::stream::iter(copies).buffered(AT_ONCE).try_collect().await
     }
 
-    async fn part(&self, upload: &Multipart, head: &HeadObjectOutput, n: u64, first: u64, last: u64) -> Result<String> {
+    async fn part(&self, upload: &Multipart, tag: &str, n: u64, first: u64, last: u64) -> Result<String> {
         let sdk = self.inner.client.sdk().await?;
         let request = sdk.upload_part_copy().bucket(&self.inner.config.bucket).key(self.to).upload_id(upload.id());
         let request = request
             .part_number(i32::try_from(n + 1).unwrap_or(i32::MAX))
             .copy_source(self.source())
             .copy_source_range(format!("bytes={first}-{last}"))
-            .set_copy_source_if_match(head.e_tag().map(str::to_string));
+            .copy_source_if_match(tag);
         let send = async {
             let sent = request.customize().config_override(client::patient()).send().await;
             let answer = sent.map_err(|e| errors::from_sdk(self.op, &e).within(format!("part {}", n + 1)))?;
@@ -304,112 +333,44 @@ impl Copy<'_> {
     }
 }
 
-/// The keys below a prefix, in the order of the server, a page at a time.
-pub(super) struct Keys {
-    inner: Rc<Inner>,
-    below: String,
-    next: Next,
-    /// Where pages began, as fingerprints.
-    seen: HashSet<u64>,
-    /// Pages in a row that had nothing.
-    empty: usize,
-}
-
-enum Next {
-    First,
-    After(String),
-    End,
-}
-
-impl Keys {
-    pub(super) fn new(inner: &Rc<Inner>, below: String) -> Self {
-        Self { inner: Rc::clone(inner), below, next: Next::First, seen: HashSet::new(), empty: 0 }
-    }
-
-    async fn page(&self) -> Result<(Page, Next)> {
-        let inner = &self.inner;
-        let request = inner.client.sdk().await?.list_objects_v2().bucket(&inner.config.bucket);
-        let request = request.max_keys(PAGE as i32).set_prefix((!self.below.is_empty()).then(|| self.below.clone()));
-        let request = match &self.next {
-            Next::After(token) => request.continuation_token(token),
-            Next::First | Next::End => request,
-        };
-        let answer = request.send().await.map_err(|e| match errors::from_sdk(Op::List, &e) {
-            // Nothing was asked for that could be absent, except the bucket.
-            e if e.kind() == Kind::NotFound => Error::new(Op::List, Kind::NoSuchPlace, "there is no such bucket"),
-            e => e,
-        })?;
-        let mut page = Page::default();
-        for object in answer.contents() {
-            let (Some(key), Some(size)) = (object.key(), object.size()) else {
-                return Err(Error::new(
-                    Op::List,
-                    Kind::Protocol,
-                    "the server lists something without a name or a length",
-                ));
-            };
-            // Some servers list more than was asked for.
-            if !key.starts_with(&self.below) {
-                continue;
-            }
-            let Some(name) = key.strip_prefix(&inner.config.prefix) else { continue };
-            // What ends with a slash stands for a directory, as consoles make them.
-            if name.is_empty() || name.ends_with('/') || name == MARKER {
-                continue;
-            }
-            match ObjectName::new(name).and_then(|object| object.components().map(|_| ()).map(|()| object)) {
-                Ok(name) => page.entries.push(Entry {
-                    name,
-                    len: u64::try_from(size).unwrap_or(0),
-                    tag: object.e_tag().map(str::to_string),
-                }),
-                Err(why) => page.skipped.push(format!("{name:?}: {why}")),
-            }
-        }
-        let next = match (answer.is_truncated(), answer.next_continuation_token()) {
-            (Some(true), Some(token)) => Next::After(token.to_string()),
-            (Some(true), None) => {
-                return Err(Error::new(
-                    Op::List,
-                    Kind::Protocol,
-                    "the server lists a part without saying how to go on",
-                ));
-            }
-            (None, _) if answer.contents().len() >= PAGE => {
-                return Err(Error::new(
-                    Op::List,
-                    Kind::Protocol,
-                    "the server does not say whether there is more to list",
-                ));
-            }
-            _ => Next::End,
-        };
-        Ok((page, next))
+/// The ETag in the answer to a CopyObject, or the error there: S3 begins to answer with 200 before it knows.
+fn result(op: Op, text: &str) -> Result<Option<String>> {
+    let Some(document) = Document::read(text) else { return Ok(None) };
+    let part = |name| document.text(name).unwrap_or_default();
+    match document.root {
+        "CopyObjectResult" => Ok(document.text("ETag").map(Cow::into_owned)),
+        "Error" => Err(errors::refusal(op, 200, &part("Code"), &part("Message"))),
+        _ => Ok(None),
     }
 }
 
-#[async_trait(?Send)]
-impl Listing for Keys {
-    async fn next(&mut self) -> Result<Option<Page>> {
-        if let Next::End = self.next {
-            return Ok(None);
-        }
-        let mut backoff = Backoff::new(&self.inner.context);
-        loop {
-            match self.page().await {
-                Ok((page, next)) => {
-                    let nothing = page.entries.is_empty() && page.skipped.is_empty();
-                    self.empty = if nothing { self.empty + 1 } else { 0 };
-                    if let Next::After(after) = &next
-                        && (!self.seen.insert(crate::tree::fingerprint(after.as_bytes())) || self.empty > EMPTY_PAGES)
-                    {
-                        let detail = "the server lists the same again and again";
-                        return Err(Error::new(Op::List, Kind::Protocol, detail).on(&self.inner.label));
-                    }
-                    self.next = next;
-                    return Ok(Some(page));
-                }
-                Err(e) => backoff.pause(e).await.map_err(|e| e.on(&self.inner.label))?,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_answer_of_success_has_an_etag() {
+        let blanks = " \n".repeat(1000);
+        for (text, expected) in [
+            ("<CopyObjectResult><ETag>\"ab\"</ETag></CopyObjectResult>", Ok(Some("\"ab\""))),
+            (
+                "<CopyObjectResult xmlns=\"x\"><LastModified>y</LastModified><ETag>&quot;ab&quot;</ETag></CopyObjectResult>",
+                Ok(Some("\"ab\"")),
+            ),
+            ("<CopyObjectResult><ETag></ETag></CopyObjectResult>", Ok(Some(""))),
+            ("<CopyObjectResult></CopyObjectResult>", Ok(None)),
+            ("<CopyObjectResult/>", Ok(None)),
+            ("<CopyObjectResult><ETag>\"ab\"</ETag>", Ok(None)),
+            ("<CopyPartResult><ETag>\"ab\"</ETag></CopyPartResult>", Ok(None)),
+            ("<html><ETag>\"ab\"</ETag></html>", Ok(None)),
+            ("", Ok(None)),
+            ("<Error><Code>SlowDown</Code><ETag>\"ab\"</ETag></Error>", Err(Kind::Throttled)),
+            ("<Error><Code>InternalError</Code></Error>", Err(Kind::Unavailable)),
+            ("<Error/>", Err(Kind::Other)),
+        ] {
+            for text in [text.to_string(), format!("<?xml version=\"1.0\"?>{blanks}{text}{blanks}")] {
+                let found = result(Op::Copy, &text).map_err(|e| e.kind());
+                assert_eq!(found.as_ref().map(|tag| tag.as_deref()).map_err(|kind| *kind), expected, "{text}");
             }
         }
     }
