@@ -31,6 +31,8 @@ pub struct Work {
     keys: BTreeSet<Key>,
     /// Those of them that are noted to be at [`names::temporary`]: git-annex moved them there, and no further that it noted.
     pub(super) noted_temporary: BTreeSet<Key>,
+    /// Those that were found there, and of which nothing is noted.
+    pub(super) seen_temporary: BTreeSet<Key>,
     pub(super) questions: BTreeMap<Vec<u8>, Option<Found>>,
 }
 
@@ -213,6 +215,7 @@ impl Work {
             paths,
             keys: BTreeSet::new(),
             noted_temporary: BTreeSet::new(),
+            seen_temporary: BTreeSet::new(),
             questions: BTreeMap::new(),
             over: BTreeSet::new(),
         };
@@ -267,8 +270,20 @@ impl Work {
         }
         // A note that stays would be taken for one of a later export.
         let moved_on = self.noted_temporary.iter().filter(|key| self.is_absent(&names::temporary(key)));
-        notes.extend(moved_on.map(|key| Note { name: names::temporary(key), key: key.clone(), holds: false }));
+        let at_temporary = |key: &Key, holds| Note { name: names::temporary(key), key: key.clone(), holds };
+        notes.extend(self.seen_temporary.iter().map(|key| at_temporary(key, true)));
+        notes.extend(moved_on.map(|key| at_temporary(key, false)));
         notes
+    }
+
+    /// Keys that may have been found at the names by which git-annex moves content, of which nothing is noted.
+    pub fn temporaries(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(|key| !self.noted_temporary.contains(key) && self.may_be(&names::temporary(key), key))
+    }
+
+    /// The content of `key` is at that name, for all that can be told: it can be read there until it is moved on.
+    pub fn see_temporary(&mut self, key: Key) {
+        self.seen_temporary.insert(key);
     }
 
     /// The steps, as far as the answers tell. A name that was not looked at is taken to hold what is noted.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use remotes::fold::Folding;
 
 use super::apart::{FoundFolding, told_apart};
+use super::proof::Known;
 use super::survey::{Answer, There};
 use super::{Session, Tree, Why};
 use crate::annex::branch::GitId;
 use crate::annex::export::apart::Apart;
 use crate::annex::export::check::Check;
 use crate::annex::export::look::Found;
+use crate::annex::export::names;
 use crate::annex::export::record;
 use crate::annex::export::stage::Survey;
 use crate::annex::export::tree::{Exportable, exportable, left_out_for_good};
@@ -182,6 +184,13 @@ impl Tree {
             })
             .await?;
         self.examine(session, survey.work()).await?;
+        // git-annex moves content by names that no tree has, and may have been killed with some of it there.
+        let temporaries: Vec<Key> = survey.work().temporaries().cloned().collect();
+        for key in temporaries {
+            if let Known::Right | Known::Untold = self.prove(&names::temporary(&key), &key, None).await? {
+                survey.work().see_temporary(key);
+            }
+        }
         session.with(move |book| survey.note(book).map(drop)).await
     }
 

@@ -325,6 +325,7 @@ fn answered(paths: BTreeMap<Vec<u8>, Path>, has_others: bool) -> Work {
         paths,
         keys: BTreeSet::new(),
         noted_temporary: BTreeSet::new(),
+        seen_temporary: BTreeSet::new(),
         questions: BTreeMap::new(),
     }
 }
