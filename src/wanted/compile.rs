@@ -192,6 +192,7 @@ impl<'a> Compiler<'a> {
             Term::Present | Term::Standard | Term::GroupWanted => Test::Present,
             Term::InPreferredDir => Test::InPreferredDir,
             Term::Unused => Test::Unused,
+            Term::Mime(what, glob) => Test::Mime(*what, glob.clone()),
             Term::Balanced { how, group, picks } => self.balanced(*how, group, picks),
         }
     }

@@ -21,10 +21,10 @@ impl Broken {
 }
 
 impl Facts for Broken {
-    fn key(&self) -> &Key {
-        &self.world.key
+    fn key(&self) -> Result<&Key, Unknown> {
+        Ok(&self.world.key)
     }
-    fn file(&self) -> Option<&[u8]> {
+    fn file(&self) -> Result<Option<&[u8]>, Unknown> {
         self.world.file()
     }
     fn size(&self) -> Result<Option<u64>, Unknown> {
