@@ -4,6 +4,7 @@ mod local;
 mod peer;
 pub mod store;
 
+pub(in crate::gateway) use local::content_config;
 pub use local::{LocalRepository, LocalUpload};
 pub use peer::{PeerNode, PeerUpload};
 pub use store::{StoreNode, StoreUpload};
