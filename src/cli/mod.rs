@@ -3,8 +3,11 @@
 mod doctor;
 mod gc;
 mod here;
+mod known;
+mod matchexpression;
 mod p2phttp;
 mod post_receive;
+mod told;
 mod updateproxy;
 
 use std::ffi::OsString;
@@ -100,6 +103,13 @@ enum Command {
         #[arg(long, short)]
         quiet: bool,
     },
+    /// Says by its exit status whether an expression matches a file, a key or a size.
+    ///
+    /// For preferred content, required content and annex.largefiles, as git annex matchexpression, in the repository of the current
+    /// directory: copies, groups and the like are those recorded there. 0: it matches; 1: it does not; 42: it does not parse, or
+    /// needs what was not given.
+    #[command(name = "matchexpression", after_help = matchexpression::EXAMPLES)]
+    Matchexpression(matchexpression::MatchExpression),
     /// Prints a completion script for a shell.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -142,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Shell { arguments } => return shell(arguments),
         Command::Gc(args) => return gc::main(&args),
         Command::PostReceive(args) => return post_receive::main(&args),
+        Command::Matchexpression(args) => return matchexpression::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "git-annex-remote-stream", &mut io::stdout());
