@@ -106,8 +106,7 @@ fn matches(args: &MatchExpression) -> Result<bool, Failed> {
     let repository = here::repository().map_err(Failed::Other)?;
     let policy = policy(&repository, args).map_err(Failed::Other)?;
     let own = policy.repo(repository.uuid()).ok_or_else(|| Failed::Other("this is a cluster's uuid".into()))?;
-    let plan = policy.compile(own, &expression);
-    let plan = plan.map_err(|e| Failed::CannotMatch(format!("bad expression: Parse failure: {e}")))?;
+    let plan = policy.compile_alone(own, &expression);
     if !args.quiet
         && let Some(unstable) = plan.unstable()
     {
@@ -126,12 +125,15 @@ fn matches(args: &MatchExpression) -> Result<bool, Failed> {
     }
     let answer = explained.answer.map_err(|unknown| Failed::Other(unknown.to_string()))?;
     if args.explain {
-        let does = if explained.unstable.is_none() && !answer { "does not match" } else { "matches" };
+        let does = if explained.tree.answer() == Answer::Yes { "matches" } else { "does not match" };
         let unstable = explained.unstable.as_ref().map_or(String::new(), |unstable| {
             let term = unstable.term.escape_ascii();
             format!(", but that expression is not stable due to negated use of {term}, so will not be used")
         });
-        println!("[ {does} provided expression: {}{unstable} ]", explained.tree);
+        let terms = explained.tree.to_string();
+        if !terms.is_empty() {
+            println!("[ {does} provided expression: {terms}{unstable} ]");
+        }
     }
     Ok(answer)
 }

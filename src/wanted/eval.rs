@@ -48,6 +48,7 @@ impl<F: Facts + ?Sized> Question<'_, F> {
             Test::SecureHash => Ok(is_secure(self.facts.key()?)),
             Test::InAllGroup(members) if members.is_empty() => Ok(true),
             Test::InAllGroup(members) => Ok(self.counted(assumed)?.common(members) == members.len()),
+            Test::OnlyInGroup(members) if members.is_empty() => Ok(false),
             Test::OnlyInGroup(members) => {
                 let counted = self.counted(assumed)?;
                 let inside = counted.common(members);

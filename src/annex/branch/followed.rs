@@ -50,16 +50,6 @@ impl Branch {
         Ok(FollowedTree { tree, has_diverged })
     }
 
-    /// The bytes of the file at `path` in the commit that `reference` is at, such as `HEAD`. `None` where there is no such commit
-    /// or file.
-    ///
-    /// # Errors
-    /// It could not be read, also where it is longer than a [log may be](crate::annex::log::Limit).
-    pub fn file_at(&self, reference: &[u8], path: &[u8]) -> Result<Option<Vec<u8>>, BranchError> {
-        let git = self.git();
-        commit_at(&git, reference)?.map_or(Ok(None), |commit| super::tip::file_in(&git, commit, path))
-    }
-
     /// Which of two commits holds the other. The last answer is kept, since a long history is slow to walk.
     fn newer(&self, git: &gix::Repository, own: ObjectId, synced: ObjectId) -> Option<ObjectId> {
         let asked = (own, synced);
@@ -75,7 +65,7 @@ impl Branch {
 }
 
 /// The commit that `reference` is at; `None` where there is no such reference.
-fn commit_at(git: &gix::Repository, reference: &[u8]) -> Result<Option<ObjectId>, BranchError> {
+pub(super) fn commit_at(git: &gix::Repository, reference: &[u8]) -> Result<Option<ObjectId>, BranchError> {
     let what = "read a reference";
     let name = reference.to_str().map_err(BranchError::git(what))?;
     let Some(mut reference) = git.try_find_reference(name).map_err(BranchError::git(what))? else { return Ok(None) };

@@ -12,6 +12,7 @@ use gix_attributes::{Search, Source, StateRef};
 use gix_glob::pattern::Case;
 
 use super::Repository;
+use crate::annex::branch::FileKind;
 
 /// The value that git gives to an attribute of a file, as `git check-attr` shows it: of the work tree as it is, and of the branch
 /// that is checked out where there is no work tree.
@@ -118,7 +119,9 @@ impl<'a> Attributes<'a> {
             },
             None => {
                 let branch = self.repository.branch();
-                branch.file_at(b"HEAD", path.as_os_str().as_bytes()).map_err(|e| e.to_string())
+                let found = branch.tree_file(b"HEAD", path.as_os_str().as_bytes()).map_err(|e| e.to_string())?;
+                let plain = found.filter(|found| matches!(found.kind, FileKind::Plain | FileKind::Executable));
+                plain.map(|found| branch.blob(found.id, LONGEST).map_err(|e| e.to_string())).transpose()
             }
         }
     }
@@ -202,6 +205,24 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn without_a_work_tree_they_are_those_of_head() {
+        use super::super::tests::git;
+        let top = tempfile::tempdir().expect("a directory");
+        let (plain, bare) = (top.path().join("plain"), top.path().join("bare"));
+        make(&plain, &[]);
+        fs::create_dir(plain.join("a")).expect("a directory");
+        fs::write(plain.join("a/.gitattributes"), "* annex.numcopies=4\n").expect("written");
+        git(&plain, &["add", "."]);
+        git(&plain, &["commit", "--quiet", "-m", "x"]);
+        make(&bare, &["--bare"]);
+        git(&bare, &["fetch", "--quiet", "../plain", "main:main"]);
+        let repository = Repository::open(&bare).unwrap_or_else(|e| panic!("{e}"));
+        let mut attributes = Attributes::new(&repository, "annex.numcopies");
+        assert_eq!(attributes.value(b"a/f").expect("readable").as_deref(), Some(&b"4"[..]));
+        assert_eq!(attributes.value(b"f"), Ok(None));
     }
 
     #[test]

@@ -18,5 +18,6 @@ mod unused;
 
 pub use configuration::PolicyLogs;
 pub use facts::{FactSource, KeyFacts};
+pub use numbers::copies;
 pub use policies::Policies;
 pub use sizes::{Counted, NotCounted, Sizes};

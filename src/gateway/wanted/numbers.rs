@@ -20,7 +20,7 @@ fn text_value(digits: &[u8]) -> u64 {
 }
 
 /// A number of copies, at least one: less is one.
-pub(super) fn copies(text: &[u8]) -> Option<u64> {
+pub fn copies(text: &[u8]) -> Option<u64> {
     let (value, _) = whole_number(text.trim_ascii_start())?;
     Some(u64::try_from(value).unwrap_or(1).max(1))
 }

@@ -2,7 +2,7 @@
 
 use super::reference;
 use super::world::{World, uuid};
-use crate::wanted::{Assumed, Part, Policy, Repository, Trust};
+use crate::wanted::{Answer, Assumed, Part, Policy, Repository, Trust};
 
 /// A row of numbers that a seed begins: the same everywhere.
 pub struct Chance(pub u64);
@@ -128,6 +128,7 @@ fn it_answers_as_the_plain_evaluator() {
             if let Some(explained) = question.explain_wants(repo, Assumed::NOTHING) {
                 assert_eq!(explained.answer, ours.0, "round {round}, {uuid}: {}", explained.tree);
                 assert!(explained.unstable.is_some() || adds_up(&explained.tree) == plain.0, "{}", explained.tree);
+                assert_eq!(explained.tree.answer() == Answer::Yes, adds_up(&explained.tree), "{}", explained.tree);
             }
             yes += usize::from(plain.0);
             asked += 1;
@@ -138,7 +139,7 @@ fn it_answers_as_the_plain_evaluator() {
 
 /// The answer, from the answers of the terms alone.
 fn adds_up(part: &Part) -> bool {
-    use crate::wanted::{Answer, Joint};
+    use crate::wanted::Joint;
     match part {
         Part::Term { answer, .. } => *answer == Answer::Yes,
         Part::Not(inner) => !adds_up(inner),
