@@ -118,7 +118,8 @@ fn explain(args: &Explain) -> Result<bool, String> {
     let question = policy.about(&facts);
     let asked = Asked { policy: &policy, facts: &facts, question: &question, known: &known };
     let chosen = policy.repos().filter(|repo| only.as_ref().is_none_or(|uuid| policy.uuid(*repo) == uuid));
-    let rows: Vec<Row> = chosen.map(|repo| asked.row(repo)).collect();
+    let mut rows: Vec<Row> = chosen.map(|repo| asked.row(repo)).collect();
+    rows.sort_by(|a, b| (!a.here, &a.description, &a.uuid).cmp(&(!b.here, &b.description, &b.uuid)));
     if let (Some(uuid), true) = (&only, rows.is_empty()) {
         let why = if Known::is_cluster(uuid) {
             "is a cluster, which holds nothing itself"

@@ -113,10 +113,18 @@ impl Chance {
     }
 }
 
+/// Answers that are compared where `STREAM_TEST_WANTED_CASES` says nothing else: `make wanted` compares a million.
+const CASES: usize = 30_000;
+
 #[test]
 fn it_answers_as_the_plain_evaluator() {
+    let set = std::env::var("STREAM_TEST_WANTED_CASES").ok().filter(|set| !set.is_empty());
+    let cases = set.map_or(CASES, |set| set.parse().expect("STREAM_TEST_WANTED_CASES is a number"));
     let (mut chance, mut yes, mut asked) = (Chance(20_261_026), 0, 0);
-    for round in 0..4000 {
+    for round in 0.. {
+        if 2 * asked >= cases {
+            break;
+        }
         let world = chance.world();
         let policy = Policy::new(world.configuration.clone());
         let question = policy.about(&world);
