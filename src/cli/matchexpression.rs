@@ -63,6 +63,21 @@ pub(super) struct MatchExpression {
     /// Take a repository for semitrusted; may be repeated.
     #[arg(long, value_name = "REMOTE")]
     semitrust: Vec<OsString>,
+    /// Ignored: taking a repository for trusted could lose data.
+    #[arg(long, value_name = "REMOTE")]
+    trust: Vec<OsString>,
+    /// Accepted, and changes nothing, as in git-annex.
+    #[arg(long, value_name = "NUMBER")]
+    numcopies: Option<u64>,
+    /// Accepted, and changes nothing, as in git-annex.
+    #[arg(long, value_name = "NUMBER")]
+    mincopies: Option<u64>,
+    /// Accepted, and changes nothing, as in git-annex.
+    #[arg(long)]
+    force: bool,
+    /// Accepted, and changes nothing, as in git-annex.
+    #[arg(long, short = 'F')]
+    fast: bool,
     /// Say nothing about what is odd in the expression.
     #[arg(long, short)]
     quiet: bool,
@@ -96,6 +111,9 @@ pub(super) fn main(args: &MatchExpression) -> ExitCode {
 }
 
 fn matches(args: &MatchExpression) -> Result<bool, Failed> {
+    if !args.trust.is_empty() && !args.quiet {
+        eprintln!("--trust is ignored: content could be lost if a repository were trusted for one command");
+    }
     let given = Given::read(args).map_err(Failed::Other)?;
     let vocabulary = if args.largefiles { Vocabulary::LargeFiles } else { Vocabulary::PreferredContent };
     let expression = Expression::parse_with(args.expr.as_bytes(), vocabulary)

@@ -37,13 +37,12 @@ fn commands_print_what_the_page_shows() {
         let mut shell = home.command(Path::new("sh"));
         // What is said on stderr is shown in its place.
         let done = run(shell.current_dir(&below).args(["-c", &format!("exec 2>&1; {here}")]), LIMIT);
-        let said: String =
-            done.stdout
-                .lines()
-                .filter(|line| !line.contains("recording state in git"))
-                .fold(String::new(), |said, line| {
-                    if printed.is_empty() && line.ends_with(" ok") { said } else { said + line + "\n" }
-                });
+        let said: String = done.stdout.lines().filter(|line| !line.contains("recording state in git")).fold(
+            String::new(),
+            |said, line| {
+                if printed.is_empty() && line.ends_with(" ok") { said } else { said + line + "\n" }
+            },
+        );
         assert_eq!(said, printed, "{command}");
         if here.contains("cd music") {
             below = below.join("music");
