@@ -111,6 +111,8 @@ pub(super) fn main(args: &MatchExpression) -> ExitCode {
 }
 
 fn matches(args: &MatchExpression) -> Result<bool, Failed> {
+    // As in git-annex, where no term of an expression asks for them.
+    let _ = (args.numcopies, args.mincopies, args.force, args.fast);
     if !args.trust.is_empty() && !args.quiet {
         eprintln!("--trust is ignored: content could be lost if a repository were trusted for one command");
     }

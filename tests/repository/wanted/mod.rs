@@ -1,6 +1,7 @@
 //! Preferred content, theirs and ours: what git-annex answers about random expressions, repositories and keys.
 
 mod chance;
+mod commands;
 mod expressions;
 mod find;
 mod lab;
