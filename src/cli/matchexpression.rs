@@ -162,6 +162,8 @@ fn matches(args: &MatchExpression) -> Result<bool, Failed> {
 fn policy(repository: &Repository, args: &MatchExpression) -> Result<Policy, String> {
     let logs = PolicyLogs::read(repository).map_err(|e| e.to_string())?;
     let mut configuration = logs.configuration(args.rebalance);
+    // As for `standard`, nothing that is configured for a repository counts: `inpreferreddir` is about `public`. Recorded.
+    configuration.repositories.iter_mut().for_each(|repository| repository.preferreddir = None);
     let mut member = |uuid: &Uuid, trust: Option<Trust>| {
         let known = configuration.repositories.iter().position(|found| found.uuid == *uuid);
         let at = known.unwrap_or_else(|| {
