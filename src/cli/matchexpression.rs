@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
+use annex_types::size;
 use clap::Args;
 
 use super::here;
@@ -198,9 +199,11 @@ impl Given {
         let bytes = |given: &Option<OsString>| given.as_ref().map(|given| given.as_bytes().to_vec());
         let key = |text: &OsString| Key::parse(text.as_bytes()).map_err(|_| "--key: not a key".to_string());
         let size = |text: &OsString| {
-            let found = wanted::parse_size(text.as_bytes());
-            let (size, _) = found.ok_or("--size: not a size; one is like 10, 1.5gb or 20MiB")?;
-            Ok::<_, String>(u64::try_from(size.max(0)).unwrap_or(u64::MAX))
+            // Less than nothing is taken by git-annex too, and no term tells it from nothing but one with a size below 0.
+            let negative = text.as_bytes().strip_prefix(b"-");
+            let found = size::parse(negative.unwrap_or(text.as_bytes()));
+            let size = found.ok_or("--size: not a size; one is like 10, 1.5gb or 20MiB")?;
+            Ok::<_, String>(if negative.is_some() { 0 } else { size })
         };
         Ok(Self {
             file: bytes(&args.file),

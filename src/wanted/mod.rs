@@ -89,7 +89,6 @@ pub use plan::Plan;
 pub use policy::{Configuration, Policy, Repository};
 pub use question::Question;
 pub use repos::{Repo, RepoSet};
-pub(crate) use size::parse as parse_size;
 pub use stable::Unstable;
 pub use trust::Trust;
 pub use warn::{Fault, Oddity, ParseError, Warning};
