@@ -28,7 +28,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick demo test lint deny peers services rivals bench loss fuzz clean
+.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +78,11 @@ bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; r
 loss: peers ## random operations on each store against a model that loses nothing; OPERATIONS=10000 SEED=random STORES=
 	@$(SERVE) weed rclone-s3 rclone-webdav -- env STREAM_TEST_SEED=$(SEED) STREAM_TEST_OPERATIONS=$(OPERATIONS) STREAM_TEST_WORLDS=$(WORLDS) \
 	  cargo test --locked --test export loss::$(STORES) -- --test-threads 1 --nocapture
+
+wanted: peers ## preferred content beside git-annex: 5,000 expressions, 200 repositories of 40 keys, a million cases of the plain evaluator
+	STREAM_TEST_WANTED_EXPRESSIONS=5000 STREAM_TEST_WANTED_REPOSITORIES=200 STREAM_TEST_SEED=$(if $(filter random,$(SEED)),1,$(SEED)) \
+	  cargo test --locked --workspace --test repository wanted:: -- --nocapture
+	STREAM_TEST_WANTED_CASES=1000000 cargo test --locked --workspace --lib wanted::tests::agreement -- --nocapture
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else
 	@testdata/run-fuzz.sh $(FUZZ_TIME)

@@ -74,6 +74,8 @@ pub enum Group {
     ProxyMemory,
     /// Proxy: is a content present on a store.
     ProxyCheck,
+    /// Preferred content: which of 16 repositories want a key.
+    Wanted,
 }
 
 impl Args {

@@ -112,6 +112,8 @@ pub const GOALS: &[Goal] = &[
     goal("proxy-memory/left", "ours", Measure::Threads, 0.0),
     goal("proxy-memory/left", "ours", Measure::Descriptors, 0.0),
     goal("proxy-check/16", "ours", Measure::Faster("HEAD to the store"), 0.9),
+    goal("wanted/memory", "ours", Measure::PerSecond, 200_000.0),
+    goal("wanted/branch", "ours", Measure::PerSecond, 20_000.0),
     goal("proxy-check/64", "ours", Measure::Faster("HEAD to the store"), 0.9),
 ];
 

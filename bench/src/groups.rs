@@ -17,6 +17,7 @@ pub mod serve_stdio;
 pub mod small;
 pub mod start;
 pub mod trees;
+pub mod wanted;
 
 use crate::rows::Sample;
 use crate::servers::Server;

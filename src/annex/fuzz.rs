@@ -14,6 +14,7 @@ use super::log::remote::RemoteLog;
 use super::log::union::union;
 use super::log::uuid::UuidLog;
 use super::log::{LocationLog, LogHashing, Presence, is_cluster, is_location_file, location_file};
+use super::log::{Metadata, SubjectLog, UrlLog, single};
 use crate::annex::git::object::FileKind;
 use crate::annex::log::export::ExportLog;
 use crate::name::{Key, Uuid};
@@ -35,7 +36,29 @@ pub fn logs(data: &[u8]) {
         uuids(log);
         proxies(log);
         exports(log);
+        wanted(log);
     }
+}
+
+/// Logs that preferred content rests on: a line that stands twice counts once, and what is not there has no value.
+fn wanted(log: &[u8]) {
+    let twice = [log, b"\n", log].concat();
+    let subjects = SubjectLog::parse(log);
+    assert_eq!(SubjectLog::parse(&twice), subjects, "a line that stands twice counts otherwise");
+    for (subject, value) in subjects.iter() {
+        assert!(!subject.contains(&b' ') && !value.contains(&b'\n'));
+        assert_eq!(subjects.value(subject), Some(value));
+    }
+    let urls = UrlLog::parse(log);
+    assert_eq!(UrlLog::parse(&twice), urls, "a line that stands twice counts otherwise");
+    assert!(urls.urls().all(|url| !url.contains(&b'\n')));
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<i64>().ok();
+    assert_eq!(single(&twice, number), single(log, number), "a line that stands twice counts otherwise");
+    let metadata = Metadata::parse(log);
+    let mut dates = 0;
+    metadata.values(b"lastchanged", &mut |_| dates += 1);
+    assert!(dates > 0 || metadata == Metadata::default());
+    metadata.values(b"d1:n-lastchanged", &mut |_| dates += 1);
 }
 
 /// What is written of a log of exports, or of an exported tree, reads the same; pointers are told without a panic.

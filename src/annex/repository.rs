@@ -1,5 +1,6 @@
 //! A git-annex repository on this machine: where its parts are, who it is, and how it is configured.
 
+mod attributes;
 mod config;
 pub mod settings;
 mod setup;
@@ -10,6 +11,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use attributes::Attributes;
 pub use config::Config;
 pub use setup::SetupError;
 

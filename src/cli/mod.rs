@@ -1,10 +1,16 @@
 //! The command line for people. git-annex itself gives no arguments and never comes here.
 
 mod doctor;
+mod explain;
 mod gc;
 mod here;
+mod info;
+mod known;
+mod matchexpression;
 mod p2phttp;
 mod post_receive;
+mod subject;
+mod told;
 mod updateproxy;
 
 use std::ffi::OsString;
@@ -100,6 +106,24 @@ enum Command {
         #[arg(long, short)]
         quiet: bool,
     },
+    /// Tells why each repository wants the content of a file or key, or does not, term by term.
+    ///
+    /// By preferred and required content, in the repository of the current directory. Nothing is changed, and no repository is asked:
+    /// it is what is recorded that counts.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Explain),
+    /// Shows the repositories that are known, with trust, groups, expressions, sizes, and what is proxied.
+    ///
+    /// In the repository of the current directory. No repository is asked: it is what is recorded.
+    #[command(after_help = info::EXAMPLES)]
+    Info(info::Info),
+    /// Says by its exit status whether an expression matches a file, a key or a size.
+    ///
+    /// For preferred content, required content and annex.largefiles, as git annex matchexpression, in the repository of the current
+    /// directory: copies, groups and the like are those recorded there. 0: it matches; 1: it does not; 42: it does not parse, or
+    /// needs what was not given.
+    #[command(name = "matchexpression", after_help = matchexpression::EXAMPLES)]
+    Matchexpression(matchexpression::MatchExpression),
     /// Prints a completion script for a shell.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -142,6 +166,9 @@ pub fn main() -> ExitCode {
         Command::Shell { arguments } => return shell(arguments),
         Command::Gc(args) => return gc::main(&args),
         Command::PostReceive(args) => return post_receive::main(&args),
+        Command::Explain(args) => return explain::main(&args),
+        Command::Info(args) => return info::main(&args),
+        Command::Matchexpression(args) => return matchexpression::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "git-annex-remote-stream", &mut io::stdout());

@@ -18,6 +18,7 @@ mod rounds;
 mod send;
 mod tree;
 mod walk;
+pub mod wanted;
 
 pub use crate::failure::{Failure, FailureKind};
 pub(crate) use crate::pool::{blocking, off_this_thread};

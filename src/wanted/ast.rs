@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::facts::Mime;
 use super::glob::Glob;
 use super::size::Bytes;
 use super::warn::Warning;
@@ -83,6 +84,7 @@ pub(in crate::wanted) enum Term {
     Standard,
     GroupWanted,
     Unused,
+    Mime(Mime, Glob),
     Balanced { how: Balance, group: Name, picks: Picks },
 }
 

@@ -46,11 +46,17 @@ pub(in crate::wanted) struct Compiler<'a> {
     policy: &'a Policy,
     groupwanted: Vec<(&'a Name, Result<Expression, ParseError>)>,
     problems: Vec<Problem>,
+    /// Whether `standard` and `groupwanted` stand for themselves.
+    alone: bool,
 }
 
 impl<'a> Compiler<'a> {
+    pub fn alone(policy: &'a Policy) -> Self {
+        Self { policy, groupwanted: Vec::new(), problems: Vec::new(), alone: true }
+    }
+
     pub fn new(policy: &'a Policy) -> Self {
-        let mut compiler = Self { policy, groupwanted: Vec::new(), problems: Vec::new() };
+        let mut compiler = Self { policy, groupwanted: Vec::new(), problems: Vec::new(), alone: false };
         for (group, text) in &policy.configuration.groupwanted {
             let place = Origin::GroupWanted(group.clone());
             let expression = compiler.parse(&place, text);
@@ -134,6 +140,7 @@ impl<'a> Compiler<'a> {
                 let placed = &expression.terms[*at];
                 let word: Name = expression.text[placed.at.clone()].into();
                 match &placed.term {
+                    Term::Standard | Term::GroupWanted if self.alone => Step::Test(Test::Constant(true), word),
                     Term::Standard => Step::Expanded(word, Box::new(self.standard(repository)?)),
                     Term::GroupWanted if in_group => Step::Expanded(word, Box::new(unresolved())),
                     Term::GroupWanted => Step::Expanded(word, Box::new(self.groupwanted(repository)?)),
@@ -192,6 +199,7 @@ impl<'a> Compiler<'a> {
             Term::Present | Term::Standard | Term::GroupWanted => Test::Present,
             Term::InPreferredDir => Test::InPreferredDir,
             Term::Unused => Test::Unused,
+            Term::Mime(what, glob) => Test::Mime(*what, glob.clone()),
             Term::Balanced { how, group, picks } => self.balanced(*how, group, picks),
         }
     }

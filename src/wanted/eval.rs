@@ -36,18 +36,19 @@ impl<F: Facts + ?Sized> Question<'_, F> {
     pub(in crate::wanted) fn test(&self, test: &Test, repo: Repo, assumed: &Assumed) -> Answer {
         match test {
             Test::Constant(matches) => Ok(*matches),
-            Test::Include(glob) => self.facts.file().map_or(Ok(false), |file| like(glob, file)),
+            Test::Include(glob) => self.facts.file()?.map_or(Ok(false), |file| like(glob, file)),
             // Not what the manual says of a key without a file, but recorded: the opposite of `include`.
-            Test::Exclude(glob) => self.facts.file().map_or(Ok(true), |file| Ok(!like(glob, file)?)),
+            Test::Exclude(glob) => self.facts.file()?.map_or(Ok(true), |file| Ok(!like(glob, file)?)),
             Test::Copies { of, least } => Ok(self.copies(of, assumed)? >= *least),
             Test::LackingCopies { of, least, approximately } => {
                 let demanded = if *approximately { self.policy.numcopies } else { self.numcopies()? };
                 Ok(demanded - self.copies(of, assumed)? >= *least)
             }
-            Test::InBackend(name) => Ok(self.facts.key().backend() == &name[..]),
-            Test::SecureHash => Ok(is_secure(self.facts.key())),
+            Test::InBackend(name) => Ok(self.facts.key()?.backend() == &name[..]),
+            Test::SecureHash => Ok(is_secure(self.facts.key()?)),
             Test::InAllGroup(members) if members.is_empty() => Ok(true),
             Test::InAllGroup(members) => Ok(self.counted(assumed)?.common(members) == members.len()),
+            Test::OnlyInGroup(members) if members.is_empty() => Ok(false),
             Test::OnlyInGroup(members) => {
                 let counted = self.counted(assumed)?;
                 let inside = counted.common(members);
@@ -62,11 +63,12 @@ impl<F: Facts + ?Sized> Question<'_, F> {
             Test::Url(glob) => any(|found| self.facts.urls(found), |url| like(glob, url)),
             Test::Present => self.present(repo, assumed),
             Test::InPreferredDir => {
-                let file = self.facts.file().unwrap_or_default();
+                let file = self.facts.file()?.unwrap_or_default();
                 let mut parts = file.rsplit(|byte| *byte == b'/').skip(1);
                 Ok(parts.next() == Some(&self.policy.members[repo.0].preferreddir))
             }
             Test::Unused => self.facts.unused(),
+            Test::Mime(what, glob) => like(glob, self.facts.mime(*what)?),
             Test::Balanced { how, group, picks } => self.balanced(*how, *group, picks, repo, assumed),
         }
     }
@@ -78,6 +80,8 @@ impl<F: Facts + ?Sized> Question<'_, F> {
         if keeps && self.present(repo, assumed)? {
             return Ok(true);
         }
+        // Without a key git-annex does not come as far as the group.
+        self.facts.key()?;
         let Some(group) = group else { return Ok(false) };
         let members = &self.policy.groups[group].members;
         if !members.contains(repo) {
@@ -109,7 +113,8 @@ impl<F: Facts + ?Sized> Question<'_, F> {
     fn pick(&self, choice: Choice) -> Result<RepoSet, Unknown> {
         let balancer = &self.policy.groups[choice.group].balancer;
         let members = balancer.members();
-        let size = self.size()?.unwrap_or(0);
+        // As the key tells it, whatever else is known of its content. Source: recorded.
+        let size = self.facts.key()?.size().unwrap_or(0);
         let fill = |member: &Repo| {
             let known = &self.policy.members[member.0];
             Ok(match known.maxsize {
@@ -144,16 +149,25 @@ impl<F: Facts + ?Sized> Question<'_, F> {
         }
         let mut numbers = self.numbers.borrow_mut();
         let known = numbers.iter().find(|(group, _)| *group == choice.group).map(|(_, number)| *number);
-        let number = known.unwrap_or_else(|| {
-            let number = balancer.number(self.facts.key());
-            numbers.push((choice.group, number));
-            number
-        });
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let number = balancer.number(self.facts.key()?);
+                numbers.push((choice.group, number));
+                number
+            }
+        };
         Ok(balancer.by_number(&candidates, &number, choice.count))
     }
 
     fn present(&self, repo: Repo, assumed: &Assumed) -> Answer {
-        Ok(assumed.has.contains(repo) || self.holders()?.alive.contains(repo))
+        if assumed.has.contains(repo) {
+            return Ok(true);
+        }
+        match self.facts.present(repo, self.policy.uuid(repo))? {
+            Some(present) => Ok(present),
+            None => Ok(self.holders()?.alive.contains(repo)),
+        }
     }
 
     /// Copies that count, of those in the mask.

@@ -70,6 +70,13 @@ impl<F: Facts + ?Sized> Question<'_, F> {
         self.policy.members[repo.0].wants.as_ref().map(|plan| self.explain(plan, repo, assumed))
     }
 
+    /// Why a repository [`keeps`](Question::keeps) the key or not. `None` where nothing is configured for it.
+    pub fn explain_keeps(&self, repo: Repo, assumed: &Assumed) -> Option<Explanation> {
+        let mut assumed = assumed.clone();
+        assumed.lost.insert(repo);
+        self.explain_wants(repo, &assumed)
+    }
+
     fn part(&self, step: &Step, repo: Repo, assumed: &Assumed) -> (Part, Result<bool, Unknown>) {
         match step {
             Step::Test(test, word) => {
@@ -115,7 +122,37 @@ fn not_needed(step: &Step) -> Part {
     }
 }
 
+impl Answer {
+    /// Whether it is the answer, whatever is joined to it.
+    pub fn decides(&self, joint: Joint) -> bool {
+        matches!((joint, self), (Joint::And, Self::No) | (Joint::Or, Self::Yes))
+    }
+
+    /// The answer of all that stands left together with that of `part`, which was asked only where it matters.
+    pub fn joined(self, joint: Joint, part: &Part) -> Self {
+        if self.decides(joint) {
+            return self;
+        }
+        let right = part.answer();
+        if !right.decides(joint) && matches!(self, Self::Unknown(_)) { self } else { right }
+    }
+}
+
 impl Part {
+    /// What the terms below answer together, where they were asked; that an expression may be unstable is not looked at.
+    pub fn answer(&self) -> Answer {
+        match self {
+            Self::Term { answer, .. } => answer.clone(),
+            Self::Not(inner) => match inner.answer() {
+                Answer::Yes => Answer::No,
+                Answer::No => Answer::Yes,
+                other => other,
+            },
+            Self::Expanded { into, .. } => into.answer(),
+            Self::Sequence(list) => list.iter().fold(Answer::Yes, |left, (joint, part)| left.joined(*joint, part)),
+        }
+    }
+
     /// Whether any term below was asked.
     fn was_needed(&self) -> bool {
         match self {
@@ -126,8 +163,20 @@ impl Part {
         }
     }
 
-    fn write(&self, f: &mut fmt::Formatter<'_>, outermost: bool) -> fmt::Result {
+    /// What a parenthesis around one operand is about.
+    fn unwrapped(&self) -> &Self {
         match self {
+            Self::Sequence(list) => match &list[..] {
+                [(Joint::And, only)] => only.unwrapped(),
+                _ => self,
+            },
+            Self::Expanded { into, .. } => into.unwrapped(),
+            _ => self,
+        }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, place: Place) -> fmt::Result {
+        match self.unwrapped() {
             Self::Term { word, answer } => {
                 let answer = match answer {
                     Answer::Yes => "TRUE",
@@ -137,13 +186,15 @@ impl Part {
                 write!(f, "{}[{answer}]", word.escape_ascii())
             }
             Self::Not(inner) => {
-                f.write_str("not ")?;
-                inner.write(f, false)
+                let wraps = place == Place::InSequence && !matches!(inner.unwrapped(), Self::Term { .. });
+                f.write_str(if wraps { "( not " } else { "not " })?;
+                inner.write(f, Place::Negated)?;
+                f.write_str(if wraps { " )" } else { "" })
             }
-            Self::Expanded { into, .. } => into.write(f, outermost),
+            Self::Expanded { .. } => Ok(()),
             Self::Sequence(list) => {
                 let needed = list.iter().filter(|(_, part)| part.was_needed());
-                if !outermost {
+                if place != Place::Outermost {
                     f.write_str("( ")?;
                 }
                 for (at, (joint, part)) in needed.enumerate() {
@@ -152,17 +203,26 @@ impl Part {
                         (_, Joint::And) => f.write_str(" and ")?,
                         (_, Joint::Or) => f.write_str(" or ")?,
                     }
-                    part.write(f, false)?;
+                    part.write(f, Place::InSequence)?;
                 }
-                if outermost { Ok(()) } else { f.write_str(" )") }
+                if place == Place::Outermost { Ok(()) } else { f.write_str(" )") }
             }
         }
     }
 }
 
-/// Near to git-annex's `--explain`: terms that were not needed are left out, `standard` and `groupwanted` are expanded.
+/// Where a part stands, which says how it is parenthesised.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Outermost,
+    InSequence,
+    Negated,
+}
+
+/// As git-annex's `--explain` has it, but for operands that are missing: terms that were not needed are left out, `standard` and
+/// `groupwanted` are expanded.
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, true)
+        self.write(f, Place::Outermost)
     }
 }

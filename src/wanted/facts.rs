@@ -11,19 +11,24 @@ use crate::name::{Key, Uuid};
 /// Every question that may fail does so with [`Unknown`]: what could not be read is not the same as what is not there.
 pub trait Facts {
     /// The key.
-    fn key(&self) -> &Key;
+    fn key(&self) -> Result<&Key, Unknown>;
 
     /// The file it is asked about, from the top of the tree. `None` where there is no file, as with `--all`: `include` does not
     /// match then, and `exclude` does.
-    fn file(&self) -> Option<&[u8]>;
+    fn file(&self) -> Result<Option<&[u8]>, Unknown>;
 
     /// Length in bytes of the content. `None` where it is not known, which is smaller than any size.
     fn size(&self) -> Result<Option<u64>, Unknown> {
-        Ok(self.key().size())
+        Ok(self.key()?.size())
     }
 
     /// Names every repository that is recorded to have the content to `holder`, dead ones too. Clusters are passed over.
     fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown>;
+
+    /// Whether a repository has the content, where that is known better than from what is recorded: `present` asks this.
+    fn present(&self, _repo: Repo, _uuid: &Uuid) -> Result<Option<bool>, Unknown> {
+        Ok(None)
+    }
 
     /// Bytes of annexed content that are recorded for a repository, this key among them where it is recorded there.
     fn used(&self, repo: Repo, uuid: &Uuid) -> Result<u64, Unknown>;
@@ -38,8 +43,32 @@ pub trait Facts {
     /// Names every url that is recorded for the key to `url`.
     fn urls(&self, url: &mut dyn FnMut(&[u8])) -> Result<(), Unknown>;
 
+    /// What libmagic says of the content, for `mimetype` and `mimeencoding` of annex.largefiles.
+    fn mime(&self, what: Mime) -> Result<&[u8], Unknown> {
+        Err(Unknown::new(what.fact(), "it is not looked at"))
+    }
+
     /// Whether `git annex unused` has found the key unused.
     fn unused(&self) -> Result<bool, Unknown>;
+}
+
+/// What libmagic may say of content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mime {
+    /// `text/plain`.
+    Type,
+    /// `binary`.
+    Encoding,
+}
+
+impl Mime {
+    /// The fact it is.
+    pub fn fact(self) -> Fact {
+        match self {
+            Self::Type => Fact::MimeType,
+            Self::Encoding => Fact::MimeEncoding,
+        }
+    }
 }
 
 /// Something that could not be told, and so nothing that depends on it.
@@ -54,6 +83,10 @@ pub struct Unknown {
 /// The facts there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fact {
+    /// The key itself.
+    Key,
+    /// The name of the file.
+    File,
     /// The length of the content.
     Size,
     /// Which repositories have the content.
@@ -68,6 +101,10 @@ pub enum Fact {
     Urls,
     /// Whether the key is unused.
     Unused,
+    /// The type of the content.
+    MimeType,
+    /// The encoding of the content.
+    MimeEncoding,
     /// Whether a glob matches that git-annex cannot use.
     Glob,
 }
@@ -82,6 +119,8 @@ impl Unknown {
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fact = match self.fact {
+            Fact::Key => "key",
+            Fact::File => "name of the file",
             Fact::Size => "size of the content",
             Fact::Holders => "location log",
             Fact::Used => "size of the repository",
@@ -89,6 +128,8 @@ impl fmt::Display for Unknown {
             Fact::Metadata => "metadata",
             Fact::Urls => "urls",
             Fact::Unused => "unused keys",
+            Fact::MimeType => "MIME type",
+            Fact::MimeEncoding => "MIME encoding",
             Fact::Glob => "glob",
         };
         write!(f, "{fact}: {}", self.why)

@@ -59,12 +59,12 @@ impl Situation {
 }
 
 impl Facts for Situation {
-    fn key(&self) -> &Key {
-        &self.key
+    fn key(&self) -> Result<&Key, Unknown> {
+        Ok(&self.key)
     }
 
-    fn file(&self) -> Option<&[u8]> {
-        (self.broken < 0x80).then_some(b"a/archive/f.mp3")
+    fn file(&self) -> Result<Option<&[u8]>, Unknown> {
+        Ok((self.broken < 0x80).then_some(b"a/archive/f.mp3"))
     }
 
     fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown> {

@@ -19,11 +19,11 @@
 //! struct Song(Key);
 //!
 //! impl Facts for Song {
-//!     fn key(&self) -> &Key {
-//!         &self.0
+//!     fn key(&self) -> Result<&Key, Unknown> {
+//!         Ok(&self.0)
 //!     }
-//!     fn file(&self) -> Option<&[u8]> {
-//!         Some(b"music/song.mp3")
+//!     fn file(&self) -> Result<Option<&[u8]>, Unknown> {
+//!         Ok(Some(b"music/song.mp3"))
 //!     }
 //!     fn holders(&self, _: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown> {
 //!         Ok(())
@@ -80,9 +80,11 @@ mod tests;
 pub use ast::{Expression, Joint};
 pub use compile::{Matter, Origin, Problem};
 pub use explain::{Answer, Explanation, Part};
-pub use facts::{Assumed, Fact, Facts, Unknown};
+pub use facts::{Assumed, Fact, Facts, Mime, Unknown};
 pub use glob::{BadGlob, Glob};
 pub use groups::{STANDARD_GROUPS, standard};
+pub(crate) use number::whole as whole_number;
+pub use parse::Vocabulary;
 pub use plan::Plan;
 pub use policy::{Configuration, Policy, Repository};
 pub use question::Question;

@@ -6,7 +6,7 @@ use super::lex::space;
 /// fraction or an exponent.
 ///
 /// `0x10` and `0o7` are numbers too. More than 64 bits wrap around. Source: recorded.
-pub(in crate::wanted) fn whole(text: &[u8]) -> Option<(i64, &[u8])> {
+pub(crate) fn whole(text: &[u8]) -> Option<(i64, &[u8])> {
     let (negative, rest) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
     let (base, len) = digits(rest)?;
     let start = if base == 10 { 0 } else { 2 };

@@ -30,11 +30,20 @@ impl Expression {
     /// [`ParseError`] where git-annex has one: the first of those it tells of; and beyond [`LONGEST`](Self::LONGEST) and
     /// [`DEEPEST`](Self::DEEPEST). Source: recorded.
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+        Self::parse_with(text, Vocabulary::PreferredContent)
+    }
+
+    /// The same with the terms of another kind of expression.
+    ///
+    /// # Errors
+    /// Those of [`parse`](Self::parse).
+    pub fn parse_with(text: &[u8], vocabulary: Vocabulary) -> Result<Self, ParseError> {
         if text.len() > Self::LONGEST {
             return Err(ParseError { at: Self::LONGEST..text.len(), fault: Fault::TooLong });
         }
         let words = words(text);
-        let mut parser = Parser { text, words: &words, at: 0, open: 0, terms: Vec::new(), warnings: Vec::new() };
+        let mut parser =
+            Parser { text, vocabulary, words: &words, at: 0, open: 0, terms: Vec::new(), warnings: Vec::new() };
         let root = parser.sequence(0)?;
         let Parser { terms, mut warnings, .. } = parser;
         warnings.sort_by_key(|warning| warning.at.start);
@@ -42,8 +51,18 @@ impl Expression {
     }
 }
 
+/// Which terms an expression may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// Those of preferred content.
+    PreferredContent,
+    /// Those of annex.largefiles, which is about content that has no key yet.
+    LargeFiles,
+}
+
 struct Parser<'a> {
     text: &'a [u8],
+    vocabulary: Vocabulary,
     words: &'a [(Word, Range<usize>)],
     at: usize,
     /// Parentheses we are in that group.
@@ -115,7 +134,7 @@ impl Parser<'_> {
         self.at += 1;
         match word {
             Word::Term => {
-                let term = terms::parse(&self.text[at.clone()], at, &mut self.warnings)?;
+                let term = terms::parse(&self.text[at.clone()], self.vocabulary, at, &mut self.warnings)?;
                 self.terms.push(Placed { term, at: at.clone() });
                 Ok(Node::Term(self.terms.len() - 1))
             }

@@ -1,6 +1,7 @@
 //! An expression compiled for one repository of a policy.
 
 use super::ast::{Balance, Comparison, Joint, Name};
+use super::facts::Mime;
 use super::glob::Glob;
 use super::repos::RepoSet;
 use super::size::Bytes;
@@ -66,6 +67,7 @@ pub(in crate::wanted) enum Test {
     Present,
     InPreferredDir,
     Unused,
+    Mime(Mime, Glob),
     /// Of the group with this number; of none that has members where it has none.
     Balanced {
         how: Balance,

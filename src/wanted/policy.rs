@@ -148,6 +148,28 @@ impl Policy {
         Compiler::new(self).plan(&self.configuration.repositories[repo.0], &[expression])
     }
 
+    /// The same without what is configured for the repository: `standard` and `groupwanted` match, as in git annex
+    /// matchexpression. Source: recorded.
+    pub fn compile_alone(&self, repo: Repo, expression: &Expression) -> Plan {
+        let plan = Compiler::alone(self).plan(&self.configuration.repositories[repo.0], &[expression]);
+        plan.expect("what fails is an expression that these two stand for")
+    }
+
+    /// Copies that are wanted of each key, at least 1.
+    pub fn numcopies(&self) -> i64 {
+        self.numcopies
+    }
+
+    /// Groups and what `groupwanted` stands for in them.
+    pub fn groupwanted(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.configuration.groupwanted.iter().map(|(group, expression)| (&**group, &**expression))
+    }
+
+    /// What is configured of a repository.
+    pub fn settings(&self, repo: Repo) -> &Repository {
+        &self.configuration.repositories[repo.0]
+    }
+
     /// The repository with this uuid.
     pub fn repo(&self, uuid: &Uuid) -> Option<Repo> {
         self.index.get(uuid).copied()

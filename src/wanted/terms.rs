@@ -3,18 +3,25 @@
 use std::ops::Range;
 
 use super::ast::{Balance, Comparison, Counted, GroupLimit, Name, Picks, Term, Value};
+use super::facts::Mime;
 use super::glob::Glob;
+use super::parse::Vocabulary;
 use super::warn::{Fault, Oddity, ParseError, Warning};
 use super::{Trust, number, size};
 
 /// Reads the term `word`, which stands at `at`, and adds what is odd in it.
 pub(in crate::wanted) fn parse(
     word: &[u8],
+    vocabulary: Vocabulary,
     at: &Range<usize>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Term, ParseError> {
     let mut reader = Reader { at, warnings };
-    reader.term(word).map_err(|fault| ParseError { at: at.clone(), fault })
+    let term = match vocabulary {
+        Vocabulary::PreferredContent => reader.term(word),
+        Vocabulary::LargeFiles => reader.large_files_term(word),
+    };
+    term.map_err(|fault| ParseError { at: at.clone(), fault })
 }
 
 struct Reader<'a> {
@@ -23,6 +30,19 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Source: recorded, `unused` too.
+    fn large_files_term(&mut self, word: &[u8]) -> Result<Term, Fault> {
+        let (name, value) = split(word, b'=').unwrap_or((word, b""));
+        match name {
+            b"mimetype" => Ok(Term::Mime(Mime::Type, self.glob(Glob::parse(value), value))),
+            b"mimeencoding" => Ok(Term::Mime(Mime::Encoding, self.glob(Glob::parse(value), value))),
+            b"anything" | b"nothing" | b"unused" | b"include" | b"exclude" | b"largerthan" | b"smallerthan" => {
+                self.term(word)
+            }
+            _ => Err(Fault::UnknownTerm(word.into())),
+        }
+    }
+
     fn term(&mut self, word: &[u8]) -> Result<Term, Fault> {
         // A term that takes a value may come without `=`: the value is empty then.
         let (name, value) = split(word, b'=').unwrap_or((word, b""));

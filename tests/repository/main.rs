@@ -8,3 +8,4 @@ mod content_annex;
 mod gc_annex;
 mod settings_annex;
 mod versions_annex;
+mod wanted;

@@ -149,7 +149,7 @@ end
 }
 
 /// A bare repository whose git-annex branch has `keys` keys; made once and kept.
-fn generated(lab: &Lab, keys: usize) -> io::Result<PathBuf> {
+pub fn generated(lab: &Lab, keys: usize) -> io::Result<PathBuf> {
     let dir = lab.kept()?.join(format!("branch-{keys}"));
     if dir.exists() {
         return Ok(dir);

@@ -65,7 +65,7 @@ impl Branch {
 }
 
 /// The commit that `reference` is at; `None` where there is no such reference.
-fn commit_at(git: &gix::Repository, reference: &[u8]) -> Result<Option<ObjectId>, BranchError> {
+pub(super) fn commit_at(git: &gix::Repository, reference: &[u8]) -> Result<Option<ObjectId>, BranchError> {
     let what = "read a reference";
     let name = reference.to_str().map_err(BranchError::git(what))?;
     let Some(mut reference) = git.try_find_reference(name).map_err(BranchError::git(what))? else { return Ok(None) };

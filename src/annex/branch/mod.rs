@@ -38,7 +38,7 @@ pub use tree::{Room, TreeChange};
 
 use super::log::onto::onto;
 use super::log::union::union;
-use super::log::{DIFFERENCE_LOG, Limit, LocationLog, LogHashing, Tunings, location_file};
+use super::log::{DIFFERENCE_LOG, Limit, LocationLog, LogHashing, Tunings, is_of_key, location_file};
 use super::repository::{CurrentConfig, open_with};
 use crate::name::Key;
 use arrived::Arrivals;
@@ -160,6 +160,19 @@ impl Branch {
     /// That is unknown.
     pub fn locations(&self, key: &Key) -> Result<LocationLog, BranchError> {
         Ok(LocationLog::parse(&self.read(&location_file(key, self.log_hashing()))?))
+    }
+
+    /// The names of all files of keys, such as location logs: committed, or waiting in the journal. In bytes of names and 150 for
+    /// each. Branches that arrived and are not merged yet are left out.
+    ///
+    /// # Errors
+    ///
+    /// They could not be listed, also where they are more than there is [`room`](Self::room) for.
+    pub fn files_of_keys(&self) -> Result<BTreeSet<Vec<u8>>, BranchError> {
+        let waiting = self.journal.list(usize::MAX, &[])?;
+        let tree = self.followed_tree(tip::BRANCH.as_bytes(), None, b"")?.tree;
+        let committed = self.tree_changes(None, tree)?.into_iter().map(|found| found.path);
+        Ok(committed.chain(waiting).filter(|file| is_of_key(file)).collect())
     }
 
     /// How the logs of keys are named here.

@@ -88,6 +88,20 @@ impl Branch {
         Ok(found)
     }
 
+    /// The file at `path` in the commit that `reference` is at, such as `HEAD`. `None` where there is no such commit or file.
+    ///
+    /// # Errors
+    ///
+    /// It could not be read.
+    pub fn tree_file(&self, reference: &[u8], path: &[u8]) -> Result<Option<TreeFile>, BranchError> {
+        let git = self.git();
+        let Some(commit) = super::followed::commit_at(&git, reference)? else { return Ok(None) };
+        let at = path.iter().rposition(|byte| *byte == b'/');
+        let (directory, name) = at.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
+        let Some(tree) = below_of(&git, commit, directory, self.room())? else { return Ok(None) };
+        Ok(entries(&git, Some(object_id(&git, tree)?), self.room().directory)?.get(name).and_then(file))
+    }
+
     /// From now on trees are worked out that differ in very much: nobody else waits for this process.
     pub fn take_all(&self) {
         self.takes_all.store(true, Ordering::Relaxed);

@@ -91,7 +91,8 @@ fn word(value: &[u8]) -> Vec<u8> {
     value.to_vec()
 }
 
-fn plain(word: &[u8]) -> Option<Vec<u8>> {
+/// What a word of a value stands for; `None` where it is malformed.
+pub(super) fn plain(word: &[u8]) -> Option<Vec<u8>> {
     match word {
         [b'!', coded @ ..] => STANDARD.decode(coded).ok(),
         _ => Some(word.to_vec()),

@@ -9,18 +9,26 @@ pub mod export;
 pub mod limit;
 pub mod location;
 pub mod meta;
+pub mod metadata;
 pub mod onto;
 pub mod proxy;
 pub mod remote;
+pub mod single;
 pub mod stamp;
+pub mod subject;
 pub mod union;
+pub mod url;
 pub mod uuid;
 
 pub use difference::Tunings;
 pub use limit::Limit;
 pub use location::{LocationLog, Presence};
 pub use meta::MetaLog;
+pub use metadata::Metadata;
+pub use single::single;
 pub use stamp::Stamp;
+pub use subject::SubjectLog;
+pub use url::UrlLog;
 
 use crate::annex::layout;
 use crate::name::{Key, Uuid};
@@ -47,6 +55,22 @@ pub fn location_file(key: &Key, hashing: LogHashing) -> Vec<u8> {
     name.extend_from_slice(&layout::key_file(key.as_bytes()));
     name.extend_from_slice(b".log");
     name
+}
+
+/// The name in the branch of the metadata of `key`: `abc/def/KEYFILE.log.met`.
+pub fn metadata_file(key: &Key, hashing: LogHashing) -> Vec<u8> {
+    [&location_file(key, hashing)[..], b".met"].concat()
+}
+
+/// The name in the branch of the urls of `key`: `abc/def/KEYFILE.log.web`.
+pub fn url_file(key: &Key, hashing: LogHashing) -> Vec<u8> {
+    [&location_file(key, hashing)[..], b".web"].concat()
+}
+
+/// The key whose location log has this name in the branch; `None` where it is no location log.
+pub fn key_of_location_file(file: &[u8]) -> Option<Key> {
+    let name = file.rsplit(|byte| *byte == b'/').next().filter(|_| is_location_file(file))?;
+    Key::parse(&layout::key_of_file(name.strip_suffix(b".log")?)?).ok()
 }
 
 /// The name in the branch of what remotes keep of `key` for themselves: `abc/def/KEYFILE.log.rmet`.
@@ -83,6 +107,27 @@ pub const CLUSTER_LOG: &[u8] = b"cluster.log";
 
 /// The name in the branch of the log of what repositories prefer to have.
 pub const PREFERRED_LOG: &[u8] = b"preferred-content.log";
+
+/// The name in the branch of the log of what repositories are required to have.
+pub const REQUIRED_LOG: &[u8] = b"required-content.log";
+
+/// The name in the branch of the log of what `groupwanted` stands for in each group.
+pub const GROUP_PREFERRED_LOG: &[u8] = b"group-preferred-content.log";
+
+/// The name in the branch of the log of the groups that repositories are in.
+pub const GROUP_LOG: &[u8] = b"group.log";
+
+/// The name in the branch of the log of how far repositories are trusted.
+pub const TRUST_LOG: &[u8] = b"trust.log";
+
+/// The name in the branch of the log of how much repositories may hold.
+pub const MAXSIZE_LOG: &[u8] = b"maxsize.log";
+
+/// The name in the branch of the log of how many copies there are to be.
+pub const NUMCOPIES_LOG: &[u8] = b"numcopies.log";
+
+/// The name in the branch of the log of how many copies there must be.
+pub const MINCOPIES_LOG: &[u8] = b"mincopies.log";
 
 /// The name in the branch of the log of how repositories are tuned.
 pub const DIFFERENCE_LOG: &[u8] = b"difference.log";

@@ -47,6 +47,22 @@ impl Stamp {
         Some(Self { picoseconds: sign * (whole * SECOND + fraction) })
     }
 
+    /// The day and the time of day in UTC, to the second: `2026-11-29@18-06-17`.
+    pub fn date(self) -> String {
+        let seconds = self.picoseconds.div_euclid(SECOND);
+        let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        // Days from 1 March of the year 0 on, so that a leap day ends a year: 400 of these years are always as long.
+        let days = days + 719_468;
+        let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+        let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+        format!("{:04}-{month:02}-{day:02}@{hour:02}-{minute:02}-{second:02}", era * 400 + year)
+    }
+
     /// The time to record a changed value with, `now` being seconds since 1970: later than `self`, the time of the old one,
     /// even where clocks disagree, so that the change wins. Source: recorded from git-annex.
     pub fn after(self, now: u64) -> Self {
@@ -107,6 +123,26 @@ mod tests {
             let stamp = Stamp::parse(text.as_bytes());
             assert_eq!(stamp.map(|stamp| stamp.to_string()).as_deref(), shown, "{text}");
         }
+    }
+
+    /// Recorded, the first and the last but one: what `git annex metadata` shows as lastchanged.
+    #[test]
+    fn a_time_is_a_date() {
+        for (time, date) in [
+            ("-9s", "1969-12-31@23-59-51"),
+            ("0s", "1970-01-01@00-00-00"),
+            ("951782399s", "2000-02-28@23-59-59"),
+            ("951782400s", "2000-02-29@00-00-00"),
+            ("951868800s", "2000-03-01@00-00-00"),
+            ("1795387138.25s", "2026-11-22@22-38-58"),
+            ("4107542399s", "2100-02-28@23-59-59"),
+            ("4107542400s", "2100-03-01@00-00-00"),
+            ("99999999999s", "5138-11-16@09-46-39"),
+        ] {
+            assert_eq!(Stamp::parse(time.as_bytes()).expect("a time").date(), date, "{time}");
+        }
+        assert!(!Stamp::parse(b"999999999999999999999999s").expect("a time").date().is_empty());
+        assert!(!Stamp::UNKNOWN.date().is_empty());
     }
 
     #[test]

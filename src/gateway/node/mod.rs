@@ -5,6 +5,7 @@ mod peer;
 mod remote;
 pub mod store;
 
+pub(in crate::gateway) use local::content_config;
 pub use local::LocalRepository;
 pub use peer::PeerNode;
 pub use store::StoreNode;

@@ -4,6 +4,7 @@ mod agreement;
 mod balanced;
 mod cases;
 mod grammar;
+mod page;
 mod policy;
 mod reference;
 mod unknown;

@@ -21,10 +21,10 @@ impl Broken {
 }
 
 impl Facts for Broken {
-    fn key(&self) -> &Key {
-        &self.world.key
+    fn key(&self) -> Result<&Key, Unknown> {
+        Ok(&self.world.key)
     }
-    fn file(&self) -> Option<&[u8]> {
+    fn file(&self) -> Result<Option<&[u8]>, Unknown> {
         self.world.file()
     }
     fn size(&self) -> Result<Option<u64>, Unknown> {
@@ -137,7 +137,7 @@ fn an_explanation_tells_each_term() {
     for (text, answer, told) in [
         ("anything or nothing", true, "anything[TRUE]"),
         ("metadata=a=b and largerthan=1", false, "metadata=a=b[FALSE]"),
-        ("not (include=*.x and present) or standard", false, "not ( include=*.x[FALSE] )"),
+        ("not (include=*.x and present) or standard", false, "( not ( include=*.x[FALSE] ) )"),
         ("groupwanted and copies=1", true, "( present[FALSE] or include=*.mp3[TRUE] ) and copies=1[TRUE]"),
         (
             "(include=*.x or (copies=1 and smallerthan=1kb)) and (not copies=g:2 or present)",

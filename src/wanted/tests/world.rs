@@ -111,12 +111,12 @@ impl World {
 }
 
 impl Facts for World {
-    fn key(&self) -> &Key {
-        &self.key
+    fn key(&self) -> Result<&Key, Unknown> {
+        Ok(&self.key)
     }
 
-    fn file(&self) -> Option<&[u8]> {
-        self.file.as_deref()
+    fn file(&self) -> Result<Option<&[u8]>, Unknown> {
+        Ok(self.file.as_deref())
     }
 
     fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown> {

@@ -13,6 +13,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("--private", "git annex initremote"),
     ("--sameas", "git annex initremote"),
     ("--uuid", "git-annex-shell"),
+    ("--want-drop-by", "git annex find"),
+    ("--want-get-by", "git annex find"),
     ("--work", "a path of a repository"),
     ("--vfs-case-insensitive", "rclone"),
     ("--features", "cargo"),

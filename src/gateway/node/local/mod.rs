@@ -362,7 +362,7 @@ impl Drop for LocalRepository {
 }
 
 /// What git config says of content.
-fn content_config(repository: &Repository) -> ContentConfig {
+pub(in crate::gateway) fn content_config(repository: &Repository) -> ContentConfig {
     let text = |name: &str| repository.config(name).and_then(|value| String::from_utf8(value).ok());
     let flag = |name: &str| repository.config_bool(name).unwrap_or(false);
     let base = ContentConfig::new(repository.git_dir(), repository.is_bare());
