@@ -8,6 +8,7 @@ mod difference;
 pub mod export;
 pub mod limit;
 pub mod location;
+pub mod maxsize;
 pub mod meta;
 pub mod onto;
 pub mod proxy;
@@ -19,6 +20,7 @@ pub mod uuid;
 pub use difference::Tunings;
 pub use limit::Limit;
 pub use location::{LocationLog, Presence};
+pub use maxsize::MaxSizeLog;
 pub use meta::MetaLog;
 pub use stamp::Stamp;
 
@@ -83,6 +85,12 @@ pub const CLUSTER_LOG: &[u8] = b"cluster.log";
 
 /// The name in the branch of the log of what repositories prefer to have.
 pub const PREFERRED_LOG: &[u8] = b"preferred-content.log";
+
+/// The name in the branch of the log of how much repositories may hold.
+pub const MAXSIZE_LOG: &[u8] = b"maxsize.log";
+
+/// The name in the branch of the log of how far repositories are trusted.
+pub const TRUST_LOG: &[u8] = b"trust.log";
 
 /// The name in the branch of the log of how repositories are tuned.
 pub const DIFFERENCE_LOG: &[u8] = b"difference.log";
