@@ -3,6 +3,7 @@
 mod doctor;
 mod gc;
 mod here;
+mod maxsize;
 mod p2phttp;
 mod post_receive;
 mod updateproxy;
@@ -91,6 +92,11 @@ enum Command {
     /// these trees, and repairs damaged ones.
     #[command(after_help = post_receive::EXAMPLES)]
     PostReceive(post_receive::PostReceive),
+    /// Shows how much repositories hold and may hold, or sets how much one may.
+    ///
+    /// Does what git annex maxsize does, in the repository of the current directory.
+    #[command(after_help = maxsize::EXAMPLES)]
+    Maxsize(maxsize::Maxsize),
     /// Records which remotes this repository proxies, so that its clients find them.
     ///
     /// Does what git annex updateproxy does, in the repository of the current directory.
@@ -142,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Shell { arguments } => return shell(arguments),
         Command::Gc(args) => return gc::main(&args),
         Command::PostReceive(args) => return post_receive::main(&args),
+        Command::Maxsize(args) => return maxsize::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "git-annex-remote-stream", &mut io::stdout());
