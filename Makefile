@@ -28,7 +28,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick demo test lint deny peers services rivals bench loss fuzz clean
+.PHONY: help build quick demo test lint deny peers services rivals bench loss sizes fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +78,10 @@ bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; r
 loss: peers ## random operations on each store against a model that loses nothing; OPERATIONS=10000 SEED=random STORES=
 	@$(SERVE) weed rclone-s3 rclone-webdav -- env STREAM_TEST_SEED=$(SEED) STREAM_TEST_OPERATIONS=$(OPERATIONS) STREAM_TEST_WORLDS=$(WORLDS) \
 	  cargo test --locked --test export loss::$(STORES) -- --test-threads 1 --nocapture
+
+sizes: peers ## random changes by this program and git-annex, and both have to count the same; OPERATIONS=10000 SEED=1
+	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),$$RANDOM,$(SEED)) STREAM_TEST_OPERATIONS=$(OPERATIONS) \
+	  cargo test --locked --workspace --test repository sizes_annex -- --test-threads 1 --nocapture
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else
 	@testdata/run-fuzz.sh $(FUZZ_TIME)
