@@ -3,6 +3,7 @@
 //! The number of a process says nothing: another container has the same, and another process gets it. The system lets go of a
 //! lock whatever a process ends by, so who can take it knows for sure that the other is gone.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,13 @@ impl Drop for Owner {
 }
 
 impl Gone {
+    /// The owners that have a lock file. One that was killed leaves its own.
+    pub(super) fn all(dir: &Path) -> BTreeSet<String> {
+        let Ok(files) = fs::read_dir(folder(dir)) else { return BTreeSet::new() };
+        let names = files.flatten().map(|file| file.file_name().to_string_lossy().into_owned());
+        names.filter(|name| is_name(name)).collect()
+    }
+
     /// Whether the owner `name` is gone. `None` where it is not, or where somebody else deals with that.
     pub(super) fn look(dir: &Path, name: &str) -> Result<Option<Self>, SizesError> {
         let dir = folder(dir);
@@ -89,7 +97,9 @@ mod tests {
         let name = owner.name().to_string();
         let look = |name: &str| Gone::look(dir.path(), name).unwrap_or_else(|e| panic!("{e}"));
         assert!(look(&name).is_none());
+        assert_eq!(Gone::all(dir.path()), [name.clone()].into());
         drop(owner);
+        assert!(Gone::all(dir.path()).is_empty(), "its file is gone too");
         let gone = look(&name).expect("it is gone");
         assert!(look(&name).is_none(), "one at a time deals with it");
         gone.forget();

@@ -297,15 +297,16 @@ impl Desk {
 
     /// Ends the uploads of processes that are gone. Tells whether there were any.
     fn end_gone(&mut self) -> Result<bool, SizesError> {
-        self.looked = Some(Instant::now());
+        // Who was killed before it had an upload left a lock file alone; that is looked for once.
+        let is_first = self.looked.replace(Instant::now()).is_none();
+        let mut others = if is_first { Gone::all(self.db.dir()) } else { BTreeSet::new() };
         let uploads = self.db.with(&mut |db| tables::uploads(db))?;
+        others.extend(uploads.into_iter().filter(|upload| !upload.ended).map(|upload| upload.owner));
         let mine = self.owner.as_ref().map(Owner::name);
-        let others = uploads.into_iter().filter(|upload| !upload.ended && Some(upload.owner.as_str()) != mine);
-        let others: BTreeSet<String> = others.map(|upload| upload.owner).collect();
         let mut any = false;
-        for name in others {
-            let Some(gone) = Gone::look(self.db.dir(), &name)? else { continue };
-            self.db.with(&mut |db| tables::end_uploads_of(db, &name))?;
+        for name in others.iter().filter(|name| Some(name.as_str()) != mine) {
+            let Some(gone) = Gone::look(self.db.dir(), name)? else { continue };
+            self.db.with(&mut |db| tables::end_uploads_of(db, name))?;
             gone.forget();
             any = true;
         }
