@@ -259,7 +259,7 @@ fn a_process_that_uploads() {
         }
         drop(reserved);
     }
-    if number % 16 == 0 {
+    if number.is_multiple_of(16) {
         repository.branch().commit("update").unwrap_or_else(|e| panic!("{e}"));
     }
     println!("STORED={stored}.");

@@ -33,7 +33,7 @@ impl Amount {
     }
 
     /// The bytes as a number that is not negative, and has an end.
-    pub fn len(self) -> u64 {
+    pub fn clamped(self) -> u64 {
         u64::try_from(self.bytes.max(0)).unwrap_or(u64::MAX)
     }
 }
@@ -132,8 +132,8 @@ mod tests {
         amounts.change(&small, b"", b"5s 1 a\n");
         amounts.change(&huge, b"", b"5s 1 a\n");
         let uuid = Uuid::parse(b"a").expect("a uuid");
-        assert_eq!(amounts.of(&uuid).len(), u64::MAX);
+        assert_eq!(amounts.of(&uuid).clamped(), u64::MAX);
         amounts.change(&huge, b"5s 1 a\n", b"6s 0 a\n");
-        assert_eq!((amounts.of(&uuid).len(), amounts.count()), (5, 1));
+        assert_eq!((amounts.of(&uuid).clamped(), amounts.count()), (5, 1));
     }
 }

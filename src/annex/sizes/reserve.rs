@@ -66,7 +66,7 @@ impl Usage {
     /// Bytes that `uuid` holds, or room is reserved for there: less than nothing is nothing, more than a `u64` is the most it
     /// holds. `None` for who is no candidate.
     pub fn used(&self, uuid: &Uuid) -> Option<u64> {
-        Some(Amount { bytes: self.candidates.get(uuid)?.bytes, keys: 0 }.len())
+        Some(Amount { bytes: self.candidates.get(uuid)?.bytes, keys: 0 }.clamped())
     }
 
     /// Whether the content is part of that: recorded, or on its way there.
