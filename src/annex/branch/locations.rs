@@ -7,11 +7,13 @@ use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use gix::ObjectId;
 use gix::objs::TreeRefIter;
 use gix::objs::tree::EntryMode;
+use gix::odb::pack::cache::lru::MemoryCappedHashmap;
 
 use super::journal::{Which, branch_name};
 use super::tip::{self, LONGEST_TREE};
@@ -74,6 +76,9 @@ pub struct FileVersion {
     len: u64,
 }
 
+/// Bytes of objects that are kept for those packed as a difference from them.
+const BASES: usize = 16 << 20;
+
 impl Branch {
     /// The commit the branch is at. `None` where there is no branch.
     ///
@@ -98,7 +103,7 @@ impl Branch {
         after: &[u8],
         each: &mut dyn FnMut(LocationChange<'_>) -> ControlFlow<()>,
     ) -> Result<Walked, (Side, BranchError)> {
-        let git = self.git();
+        let git = self.sequential_git();
         let tree = |side, commit: Option<GitId>| {
             let tree = commit.map(|commit| tip::tree_of(&git, object_id(&git, commit)?)).transpose();
             tree.map_err(|e| (side, e))
@@ -159,6 +164,14 @@ impl Branch {
             None => public,
         };
         Ok((committed, now))
+    }
+
+    /// A handle for reading much in order. Logs of one key after the other are often packed as differences from each other, so
+    /// the last ones are kept.
+    fn sequential_git(&self) -> gix::Repository {
+        let mut git = self.git.read().unwrap_or_else(PoisonError::into_inner).to_thread_local();
+        git.objects.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(BASES)));
+        git
     }
 
     /// Each file of a journal. Tells whether `each` broke off.
