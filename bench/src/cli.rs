@@ -64,6 +64,8 @@ pub enum Group {
     ServeCheck,
     /// Gateway: many small contents, each recorded in the git-annex branch.
     ServeRecord,
+    /// How much repositories hold, with a large git-annex branch.
+    Sizes,
     /// Proxy: one large content from a store, through the gateway.
     ProxyGet,
     /// Proxy: contents through the gateway to a store.

@@ -93,6 +93,9 @@ pub const GOALS: &[Goal] = &[
     goal("serve-check/branch", "large branch", Measure::RssMib, 96.0),
     goal("serve-record/puts", "ours", Measure::Faster("git-annex p2phttp"), 3.0),
     goal("serve-record/puts", "ours", Measure::Commits, 20.0),
+    goal("sizes/first", "ours", Measure::Faster("git-annex"), 3.0),
+    goal("sizes/first", "ours", Measure::RssMib, 96.0),
+    goal("sizes/changes", "ours", Measure::Milliseconds, 50.0),
     goal("proxy-get/s3", "ours", Measure::Faster("curl from the store"), 0.9),
     goal("proxy-get/s3", "ours", Measure::FirstByteBehind("curl from the store"), 5.0),
     // A log line and what the kernel rounds up.

@@ -31,7 +31,7 @@ use clap::Parser;
 use cli::{Args, Group};
 use groups::{
     annex as through_annex, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null, proxy_put,
-    serve_check, serve_get, serve_put, serve_record, serve_stdio, small, start, trees, wanted,
+    serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small, start, trees, wanted,
 };
 use lab::Lab;
 use report::Report;
@@ -58,6 +58,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::ServeCheck, "serve-check", serve_check::one_core),
     (Group::ServeCheck, "serve-check branch", serve_check::branch),
     (Group::ServeRecord, "serve-record", serve_record::puts),
+    (Group::Sizes, "sizes", sizes::count),
     (Group::ProxyGet, "proxy-get", proxy_get::s3),
     (Group::ProxyPut, "proxy-put", proxy_put::s3),
     (Group::ProxyNull, "proxy-null", proxy_null::cost),

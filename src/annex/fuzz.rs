@@ -13,7 +13,7 @@ use super::log::proxy::ProxyLog;
 use super::log::remote::RemoteLog;
 use super::log::union::union;
 use super::log::uuid::UuidLog;
-use super::log::{LocationLog, LogHashing, Presence, is_cluster, is_location_file, location_file};
+use super::log::{LocationLog, LogHashing, MaxSizeLog, Presence, is_cluster, is_location_file, location_file};
 use super::log::{Metadata, SubjectLog, UrlLog, single};
 use crate::annex::git::object::FileKind;
 use crate::annex::log::export::ExportLog;
@@ -37,6 +37,7 @@ pub fn logs(data: &[u8]) {
         proxies(log);
         exports(log);
         wanted(log);
+        max_sizes(log, u64::from(*what));
     }
 }
 
@@ -59,6 +60,21 @@ fn wanted(log: &[u8]) {
     metadata.values(b"lastchanged", &mut |_| dates += 1);
     assert!(dates > 0 || metadata == Metadata::default());
     metadata.values(b"d1:n-lastchanged", &mut |_| dates += 1);
+}
+
+/// What is recorded is read again, and nothing else changes.
+fn max_sizes(log: &[u8], bytes: u64) {
+    let read = MaxSizeLog::parse(log);
+    assert_eq!(MaxSizeLog::parse(&read.to_bytes()), read, "what is written reads otherwise");
+    let Some(uuid) = read.uuids().next().cloned() else { return };
+    let mut set = read.clone();
+    set.set(&uuid, bytes.into(), bytes);
+    let written = MaxSizeLog::parse(&set.to_bytes());
+    assert_eq!(written.max_size(&uuid), Some(bytes), "a size is lost");
+    let others = |log: &MaxSizeLog| -> Vec<_> {
+        log.uuids().filter(|other| **other != uuid).map(|other| (other.clone(), log.recorded(other))).collect()
+    };
+    assert_eq!(others(&written), others(&read), "a size of another is changed");
 }
 
 /// What is written of a log of exports, or of an exported tree, reads the same; pointers are told without a panic.

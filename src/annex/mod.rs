@@ -14,4 +14,5 @@ pub mod log;
 pub mod program;
 pub mod remote;
 pub mod repository;
+pub mod sizes;
 pub mod unfinished;

@@ -7,6 +7,7 @@ mod here;
 mod info;
 mod known;
 mod matchexpression;
+mod maxsize;
 mod p2phttp;
 mod post_receive;
 mod subject;
@@ -97,6 +98,11 @@ enum Command {
     /// these trees, and repairs damaged ones.
     #[command(after_help = post_receive::EXAMPLES)]
     PostReceive(post_receive::PostReceive),
+    /// Shows how much repositories hold and may hold, or sets how much one may.
+    ///
+    /// Does what git annex maxsize does, in the repository of the current directory.
+    #[command(after_help = maxsize::EXAMPLES)]
+    Maxsize(maxsize::Maxsize),
     /// Records which remotes this repository proxies, so that its clients find them.
     ///
     /// Does what git annex updateproxy does, in the repository of the current directory.
@@ -169,6 +175,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => return explain::main(&args),
         Command::Info(args) => return info::main(&args),
         Command::Matchexpression(args) => return matchexpression::main(&args),
+        Command::Maxsize(args) => return maxsize::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "git-annex-remote-stream", &mut io::stdout());

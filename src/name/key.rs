@@ -89,8 +89,12 @@ impl Key {
     /// Length in bytes of exactly the content of this key, where the key tells: not for a chunk, of which
     /// [`size`](Self::size) is that of the whole.
     pub fn content_len(&self) -> Option<u64> {
-        let chunk = self.fields().iter().any(|byte| matches!(byte, b'S' | b'C'));
-        self.size().filter(|_| !chunk)
+        self.size().filter(|_| !self.is_chunk())
+    }
+
+    /// Whether this is a chunk of another key's content, as they lie on chunked remotes.
+    pub fn is_chunk(&self) -> bool {
+        self.fields().iter().any(|byte| matches!(byte, b'S' | b'C'))
     }
 
     /// What stands between backend and name: `-s42-m5`.

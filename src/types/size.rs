@@ -8,12 +8,17 @@
 ///
 /// Source: recorded from `git annex maxsize` of git-annex 10.20261026.
 pub fn parse(text: impl AsRef<[u8]>) -> Option<u64> {
+    Some(u64::try_from(parse_large(text)?).unwrap_or(u64::MAX))
+}
+
+/// The same of what is more than a `u64` holds: `1 YiB`.
+pub fn parse_large(text: impl AsRef<[u8]>) -> Option<u128> {
     let text = std::str::from_utf8(text.as_ref()).ok()?.trim_start();
     let (value, rest) = number(text)?;
     let rest = rest.trim_start();
     let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
     // `as` keeps within the range, which is what is wanted of more than there is.
-    Some((value * factor(&rest[..end].to_ascii_lowercase())?).round_ties_even() as u64)
+    Some((value * factor(&rest[..end].to_ascii_lowercase())?).round_ties_even() as u128)
 }
 
 fn number(text: &str) -> Option<(f64, &str)> {
@@ -146,6 +151,12 @@ mod tests {
             assert_eq!(parse(text), bytes, "{text}");
         }
         assert_eq!(parse(b"1 \xffb"), None);
+        for (text, bytes) in [
+            ("1 YiB", 1_208_925_819_614_629_174_706_176),
+            ("99999999999999999999999999999", 99_999_999_999_999_991_433_150_857_216),
+        ] {
+            assert_eq!(parse_large(text), Some(bytes), "{text}");
+        }
     }
 
     #[test]

@@ -7,5 +7,6 @@ mod branch_annex;
 mod content_annex;
 mod gc_annex;
 mod settings_annex;
+mod sizes_annex;
 mod versions_annex;
 mod wanted;

@@ -60,7 +60,7 @@ impl Journal {
     /// The journal's version of `file`, without a last line that lacks its end: git-annex may be appending it. Errors: also
     /// where it is longer than a log may be.
     pub(super) fn read(&self, which: Which, file: &[u8]) -> Result<Option<Vec<u8>>, BranchError> {
-        let path = self.dir(which).join(journal_name(file));
+        let path = self.path(which, file);
         let opened = match fs::File::open(&path) {
             Ok(opened) => opened,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -149,7 +149,12 @@ impl Journal {
         add(&git_dir.join("logs").join(reference), bits);
     }
 
-    fn dir(&self, which: Which) -> PathBuf {
+    /// Where the journal has `file` of the branch.
+    pub(super) fn path(&self, which: Which, file: &[u8]) -> PathBuf {
+        self.dir(which).join(journal_name(file))
+    }
+
+    pub(super) fn dir(&self, which: Which) -> PathBuf {
         self.annex_dir.join(match which {
             Which::Public => "journal",
             Which::Private => "journal-private",
@@ -213,7 +218,7 @@ fn journal_name(file: &[u8]) -> OsString {
     OsString::from_vec(name)
 }
 
-fn branch_name(name: &OsStr) -> Option<Vec<u8>> {
+pub(super) fn branch_name(name: &OsStr) -> Option<Vec<u8>> {
     let mut file = Vec::with_capacity(name.len());
     let mut bytes = name.as_bytes().iter().copied().peekable();
     while let Some(byte) = bytes.next() {

@@ -10,6 +10,7 @@ mod commit;
 mod followed;
 mod graft;
 mod journal;
+mod locations;
 mod merge;
 pub mod recorder;
 mod stale;
@@ -33,6 +34,7 @@ pub use super::git::{FileKind, GitId, TreeFile};
 pub use arrived::SkipReason;
 pub use followed::FollowedTree;
 pub use journal::fits;
+pub use locations::{FileVersion, LocationChange, Side, WaitingLocation, Walked};
 pub use merge::MergeReport;
 pub use tree::{Room, TreeChange};
 

@@ -8,6 +8,7 @@ mod difference;
 pub mod export;
 pub mod limit;
 pub mod location;
+pub mod maxsize;
 pub mod meta;
 pub mod metadata;
 pub mod onto;
@@ -23,6 +24,7 @@ pub mod uuid;
 pub use difference::Tunings;
 pub use limit::Limit;
 pub use location::{LocationLog, Presence};
+pub use maxsize::MaxSizeLog;
 pub use meta::MetaLog;
 pub use metadata::Metadata;
 pub use single::single;
@@ -117,11 +119,11 @@ pub const GROUP_PREFERRED_LOG: &[u8] = b"group-preferred-content.log";
 /// The name in the branch of the log of the groups that repositories are in.
 pub const GROUP_LOG: &[u8] = b"group.log";
 
-/// The name in the branch of the log of how far repositories are trusted.
-pub const TRUST_LOG: &[u8] = b"trust.log";
-
 /// The name in the branch of the log of how much repositories may hold.
 pub const MAXSIZE_LOG: &[u8] = b"maxsize.log";
+
+/// The name in the branch of the log of how far repositories are trusted.
+pub const TRUST_LOG: &[u8] = b"trust.log";
 
 /// The name in the branch of the log of how many copies there are to be.
 pub const NUMCOPIES_LOG: &[u8] = b"numcopies.log";

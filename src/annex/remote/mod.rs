@@ -4,6 +4,7 @@
 //! only as far as somebody here has looked at it (see [`Trust`]): what the branch says alone moves nothing anywhere.
 
 mod creds;
+mod names;
 mod offer;
 mod proxies;
 mod special;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 pub use creds::{Creds, Login};
+pub use names::{NameError, Names};
 pub use offer::{Offers, Refused, offers, record_offers};
 pub use proxies::{Proxies, proxied};
 pub use special::{SpecialConfig, Trust};

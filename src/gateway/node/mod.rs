@@ -5,8 +5,8 @@ mod peer;
 mod remote;
 pub mod store;
 
-pub(in crate::gateway) use local::content_config;
 pub use local::LocalRepository;
+pub(in crate::gateway) use local::content_config;
 pub use peer::PeerNode;
 pub use store::StoreNode;
 
