@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -104,7 +105,7 @@ pub(super) fn main(args: &Explain) -> ExitCode {
 }
 
 fn explain(args: &Explain) -> Result<bool, String> {
-    let repository = here::repository()?;
+    let repository = Arc::new(here::repository()?);
     // Nobody waits for this process.
     repository.branch().take_all();
     let known = Known::read(&repository)?;

@@ -1,6 +1,7 @@
 //! `info`: the repositories that are known, and what is configured of them.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use annex_types::size;
 use clap::Args;
@@ -69,7 +70,7 @@ pub(super) fn main(args: &Info) -> ExitCode {
 }
 
 fn info(args: &Info) -> Result<(), String> {
-    let repository = here::repository()?;
+    let repository = Arc::new(here::repository()?);
     repository.branch().take_all();
     let known = Known::read(&repository)?;
     let policy = Policies::default().current(&repository).map_err(|e| e.to_string())?;
@@ -86,7 +87,7 @@ fn info(args: &Info) -> Result<(), String> {
 }
 
 /// Everybody that is known or that a log names, by uuid.
-fn rows(repository: &Repository, known: &Known, policy: &Policy, counts: bool) -> Result<Vec<Row>, String> {
+fn rows(repository: &Arc<Repository>, known: &Known, policy: &Policy, counts: bool) -> Result<Vec<Row>, String> {
     let proxies = proxied(repository).map_err(|e| e.to_string())?;
     let sizes = Counted::new(repository);
     let mut all: Vec<Uuid> = known.all().cloned().chain(policy.repos().map(|repo| policy.uuid(repo).clone())).collect();

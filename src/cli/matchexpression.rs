@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use annex_types::size;
 use clap::Args;
@@ -124,7 +125,7 @@ fn matches(args: &MatchExpression) -> Result<bool, Failed> {
     if !args.quiet {
         expression.warnings().iter().for_each(|warning| eprintln!("{warning}"));
     }
-    let repository = here::repository().map_err(Failed::Other)?;
+    let repository = Arc::new(here::repository().map_err(Failed::Other)?);
     let policy = policy(&repository, args).map_err(Failed::Other)?;
     let own = policy.repo(repository.uuid()).ok_or_else(|| Failed::Other("this is a cluster's uuid".into()))?;
     let plan = policy.compile_alone(own, &expression);

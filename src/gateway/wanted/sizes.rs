@@ -2,9 +2,11 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::annex::log::{LocationLog, key_of_location_file};
 use crate::annex::repository::Repository;
+use crate::annex::sizes;
 use crate::name::Uuid;
 
 /// How many bytes of annexed content are recorded for a repository.
@@ -19,9 +21,10 @@ pub trait Sizes {
 /// Nobody counted.
 pub struct NotCounted;
 
-/// Counts all location logs when it is first asked: seconds for a million keys.
-pub struct Counted<'a> {
-    repository: &'a Repository,
+/// Those of a repository's [database of sizes](sizes), brought forward when they are first asked for. Whoever may not write there
+/// counts all location logs: seconds for a million keys.
+pub struct Counted {
+    repository: Arc<Repository>,
     sums: OnceCell<Result<HashMap<Uuid, u64>, String>>,
 }
 
@@ -31,13 +34,23 @@ impl Sizes for NotCounted {
     }
 }
 
-impl<'a> Counted<'a> {
+impl Counted {
     /// Of the repositories that `repository` knows.
-    pub fn new(repository: &'a Repository) -> Self {
-        Self { repository, sums: OnceCell::new() }
+    pub fn new(repository: &Arc<Repository>) -> Self {
+        Self { repository: Arc::clone(repository), sums: OnceCell::new() }
     }
 
     fn sums(&self) -> Result<HashMap<Uuid, u64>, String> {
+        match sizes::Sizes::new(Arc::clone(&self.repository)).recorded() {
+            Ok(recorded) => Ok(recorded.into_iter().map(|(uuid, amount)| (uuid, amount.clamped())).collect()),
+            Err(e) => {
+                tracing::debug!("{e}");
+                self.count()
+            }
+        }
+    }
+
+    fn count(&self) -> Result<HashMap<Uuid, u64>, String> {
         let branch = self.repository.branch();
         let mut sums: HashMap<Uuid, u64> = HashMap::new();
         for file in branch.files_of_keys().map_err(|e| e.to_string())? {
@@ -51,7 +64,7 @@ impl<'a> Counted<'a> {
     }
 }
 
-impl Sizes for Counted<'_> {
+impl Sizes for Counted {
     fn used(&self, uuid: &Uuid) -> Result<u64, String> {
         let sums = self.sums.get_or_init(|| self.sums()).as_ref().map_err(Clone::clone)?;
         Ok(sums.get(uuid).copied().unwrap_or(0))

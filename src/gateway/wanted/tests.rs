@@ -21,9 +21,9 @@ fn uuid(text: &str) -> Uuid {
     Uuid::parse(text.as_bytes()).expect("a uuid")
 }
 
-fn open(top: &Path) -> Repository {
+fn open(top: &Path) -> Arc<Repository> {
     make(top, &[]);
-    Repository::open(top).unwrap_or_else(|e| panic!("{e}"))
+    Arc::new(Repository::open(top).unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// Writes a file of the journal.
@@ -38,7 +38,7 @@ fn of_key(suffix: &str) -> String {
 }
 
 /// Whether `d1` wants the key, asked about `file`, with `wanted` for what it wants.
-fn wants(repository: &Repository, wanted: &str, file: Option<&str>) -> Result<bool, Unknown> {
+fn wants(repository: &Arc<Repository>, wanted: &str, file: Option<&str>) -> Result<bool, Unknown> {
     journal(
         repository.work_tree().expect("it has one"),
         "preferred-content.log",

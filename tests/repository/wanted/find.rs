@@ -1,6 +1,7 @@
 //! `find --want-get-by` and `--want-drop-by`, with and without `--rebalance`, beside our answers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::gateway::wanted::{Counted, FactSource, Policies};
@@ -38,7 +39,7 @@ fn find_lists_what_we_say_is_wanted() {
 
 /// How many answers were compared, and how many are yes.
 fn compare(lab: &Lab, seed: u64) -> (usize, usize) {
-    let repository = Repository::open(&lab.repo.dir()).unwrap_or_else(|e| panic!("{e}"));
+    let repository = Arc::new(Repository::open(&lab.repo.dir()).unwrap_or_else(|e| panic!("{e}")));
     let sizes = Counted::new(&repository);
     let source = FactSource::new(&repository, &sizes);
     let (mut asked, mut yes) = (0, 0);
