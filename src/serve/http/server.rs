@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use remotes::pump::Budget;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -176,16 +176,18 @@ fn serve(options: Options) -> Result<(), StartError> {
         })
     });
     let threads: Vec<_> = threads.collect::<io::Result<_>>().map_err(StartError::Io)?;
-    for name in listening.names() {
-        log.line("listening").with("address", name).with("scheme", secure).warn();
-    }
-    if let Some(admin) = &admin {
-        log.line("listening").with("address", admin.name()).with("scheme", "admin").warn();
-    }
     let first = async {
         let _watched = watched();
         let sockets = listening.again()?;
-        let signals = tokio::task::spawn_local(signals(Arc::clone(&shared), stop, notifier));
+        // Heard from before anybody is told that the server runs: whoever reloads it then must not end it.
+        let signals = Signals::heard()?;
+        for name in listening.names() {
+            log.line("listening").with("address", name).with("scheme", secure).warn();
+        }
+        if let Some(admin) = &admin {
+            log.line("listening").with("address", admin.name()).with("scheme", "admin").warn();
+        }
+        let signals = tokio::task::spawn_local(obey(signals, Arc::clone(&shared), stop, notifier));
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
         let repositories = Arc::clone(&shared.repositories);
         tokio::task::spawn_local(async move { repositories.explore().await });
@@ -327,19 +329,32 @@ async fn turn_away(mut link: Link) {
     link.finish().await;
 }
 
-async fn signals(shared: Arc<Shared>, stop: watch::Sender<bool>, notifier: Notifier) {
-    let streams = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = streams else {
-        shared.log.line("failed").with("error", "the system gives no signals").warn();
-        return stop.closed().await;
-    };
+/// What ends the server, and what makes it read its configuration again.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn heard() -> io::Result<Self> {
+        let of = |kind| signal(kind).map_err(|e| io::Error::new(e.kind(), format!("the system gives no signals: {e}")));
+        Ok(Self {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+            hangup: of(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn obey(mut signals: Signals, shared: Arc<Shared>, stop: watch::Sender<bool>, notifier: Notifier) {
     // Whoever started the server can live without knowing.
     let _ = notifier.ready();
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&shared, &notifier).await,
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => reload(&shared, &notifier).await,
         }
     }
     let _ = notifier.stopping();
