@@ -70,6 +70,8 @@ struct Shown {
     removed: usize,
     waiting: usize,
     left_out: usize,
+    /// Files that its preferred content leaves out.
+    unwanted: Vec<String>,
     repair: Option<ShownRepair>,
 }
 
@@ -197,6 +199,7 @@ impl Shown {
             removed: exported.removed,
             waiting: exported.waiting,
             left_out: exported.impossible + exported.refused.len(),
+            unwanted: exported.unwanted.iter().map(|name| text(name)).collect(),
             repair: repair.map(|repaired| ShownRepair {
                 looked: repaired.looked,
                 read: repaired.read,

@@ -177,8 +177,13 @@ impl std::fmt::Display for Followed {
                 named.join(", ")
             )?;
         }
-        if exported.has_wishes {
-            f.write_str("; all files, since its preferred content is not asked here")?;
+        if !exported.unwanted.is_empty() {
+            let named: Vec<String> =
+                exported.unwanted.iter().take(NAMED).map(|name| name.escape_ascii().to_string()).collect();
+            let rest = exported.unwanted.len() - named.len();
+            let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            let (count, remote) = (files(exported.unwanted.len()), &self.remote);
+            write!(f, "; {count} left out, which {remote} does not want: {}{rest}", named.join(", "))?;
         }
         Ok(())
     }
@@ -241,6 +246,12 @@ mod tests {
             line(exported(refused)),
             "export main to bucket: ok; 2 files left out, whose names bucket does not tell from others, rename them: A (as a), \
              caf\\xc3\\xa9 (as cafe\\xcc\\x81)"
+        );
+        let unwanted = vec![b"a.txt".to_vec(), b"b\n".to_vec()];
+        let unwanted = Exported { unwanted, ..Exported { tree: Some(GitId::EMPTY_TREE), ..Exported::default() } };
+        assert_eq!(
+            line(exported(unwanted)),
+            "export main to bucket: ok; 2 files left out, which bucket does not want: a.txt, b\\n"
         );
         assert_eq!(line(exported(Exported::default())), "export main to bucket: there is no such branch or directory");
         assert_eq!(line(Ok(None)), "export main to bucket: another export is in progress");

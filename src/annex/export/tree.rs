@@ -112,6 +112,15 @@ fn key_of(branch: &Branch, file: TreeFile) -> Result<Option<Key>, BranchError> {
     Ok(pointed_to(&branch.blob(file.id, LONGEST_POINTER)?, file.kind).or(plain))
 }
 
+/// The key that a file of a tree stands for; `None` for a file of git, and for what cannot be exported.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn annexed(branch: &Branch, file: TreeFile) -> Result<Option<Key>, BranchError> {
+    Ok(key_of(branch, file)?.filter(|key| blob_of(key).is_none()))
+}
+
 /// Whether a store may be given this path: git refuses to make others, but anybody can write a tree by hand.
 fn may_be_exported(path: &[u8]) -> bool {
     let part =

@@ -9,7 +9,7 @@ use remotes::fold::Folding;
 use super::apart::{FoundFolding, told_apart};
 use super::proof::Known;
 use super::survey::{Answer, There};
-use super::{Session, Tree, Why};
+use super::{Session, Tree, Why, wishes};
 use crate::annex::branch::GitId;
 use crate::annex::export::apart::Apart;
 use crate::annex::export::check::Check;
@@ -17,10 +17,8 @@ use crate::annex::export::look::Found;
 use crate::annex::export::names;
 use crate::annex::export::record;
 use crate::annex::export::stage::Survey;
-use crate::annex::export::tree::{Exportable, exportable, left_out_for_good};
+use crate::annex::export::tree::{Exportable, exportable, left_out_for_good, without};
 use crate::annex::export::work::Work;
-use crate::annex::log::PREFERRED_LOG;
-use crate::annex::log::uuid::UuidLog;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
@@ -46,8 +44,8 @@ pub struct Exported {
     pub impossible: usize,
     /// Files of the tree that are left out because the store does not tell their names from others, each with such a one.
     pub refused: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The remote has preferred content, which is not asked: all of the tree is exported.
-    pub has_wishes: bool,
+    /// Files of the tree that its preferred content leaves out.
+    pub unwanted: Vec<Vec<u8>>,
     /// Something was otherwise than it was looked at, so there is more to do.
     pub again: bool,
 }
@@ -57,7 +55,7 @@ struct Plan {
     what: Exportable,
     survey: Survey,
     apart: Apart,
-    has_wishes: bool,
+    unwanted: Vec<Vec<u8>>,
 }
 
 /// When a tree is exported.
@@ -140,8 +138,8 @@ impl Tree {
     /// Returns also whether there are names that wait for others to leave.
     async fn pass(&self, session: &Session) -> Result<(Exported, bool), Failure> {
         let Some(plan) = self.plan(session).await? else { return Ok((Exported::default(), false)) };
-        let Plan { what, mut survey, apart, has_wishes } = plan;
-        let mut done = Exported { tree: Some(what.tree), has_wishes, ..Exported::default() };
+        let Plan { what, mut survey, apart, unwanted } = plan;
+        let mut done = Exported { tree: Some(what.tree), unwanted, ..Exported::default() };
         for name in &apart.left_alone {
             survey.work().give_up(name);
         }
@@ -268,13 +266,19 @@ impl Tree {
                 let repository = home.repository();
                 let tracked = tracking.map_or(Ok(None), |tracking| tracking.tree(repository.branch()))?;
                 let mut known = record::remembered(repository, &uuid);
-                if folding != Folding::NONE || is_new {
+                let wished = known.as_ref().is_some_and(|known| !known.left_out.is_empty());
+                if folding != Folding::NONE || is_new || wished {
                     known = known.map(|known| left_out_for_good(repository.branch(), known)).transpose()?;
                 }
-                let mut names = Apart::default();
+                let (mut names, mut unwanted) = (Apart::default(), Vec::new());
                 let what = match (tracked, record::cut(repository, &uuid)?) {
                     (Some(whole), _) => {
-                        let what = exportable(repository.branch(), whole, known.as_ref())?;
+                        let mut what = exportable(repository.branch(), whole, known.as_ref())?;
+                        let left = wishes::unwanted(repository, &uuid, &what)?;
+                        if !left.is_empty() {
+                            unwanted = left.keys().cloned().collect();
+                            what = without(repository.branch(), what, left)?;
+                        }
                         let (what, apart) = told_apart(repository, &uuid, what, folding)?;
                         names = apart;
                         what
@@ -288,9 +292,7 @@ impl Tree {
                     (None, None) => return Ok(None),
                 };
                 let survey = Survey::of(repository, book, &uuid, what.tree)?;
-                let wishes = UuidLog::parse(&repository.branch().read(PREFERRED_LOG)?);
-                let has_wishes = wishes.value(&uuid).is_some_and(|wish| !wish.trim_ascii().is_empty());
-                Ok::<_, Why>(Some(Plan { what, survey, apart: names, has_wishes }))
+                Ok::<_, Why>(Some(Plan { what, survey, apart: names, unwanted }))
             })
             .await
     }

@@ -18,6 +18,7 @@ mod steps;
 mod stored;
 mod survey;
 mod versions;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -35,6 +36,7 @@ use crate::annex::export::db::{DbError, ExportDb, LockedDb};
 use crate::annex::export::tracking::Tracking;
 use crate::annex::export::work::WorkError;
 use crate::name::Uuid;
+use crate::wanted::Unknown;
 
 pub(super) use arrivals::Arrival;
 pub use export::Exported;
@@ -200,6 +202,8 @@ impl Session {
 enum Why {
     Work(WorkError),
     Io(std::io::Error),
+    /// Whether a file is wanted cannot be told.
+    Wish(Vec<u8>, Unknown),
 }
 
 impl From<WorkError> for Why {
@@ -230,6 +234,10 @@ fn failed(why: impl Into<Why>) -> Failure {
     match why.into() {
         Why::Work(e) => Failure::internal(format!("export: {e}")),
         Why::Io(e) => Failure::io("write down what is exported", &e),
+        Why::Wish(name, why) => {
+            let name = name.escape_ascii();
+            Failure::internal(format!("export: it cannot be told whether its preferred content matches {name}: {why}"))
+        }
     }
 }
 

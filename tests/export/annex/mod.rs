@@ -5,6 +5,7 @@ mod heals;
 mod hooks;
 mod pushed;
 mod whereis;
+mod wishes;
 
 use std::path::Path;
 

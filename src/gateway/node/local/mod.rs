@@ -74,7 +74,7 @@ impl LocalRepository {
     }
 
     /// The repository itself.
-    pub fn repository(&self) -> &Repository {
+    pub fn repository(&self) -> &Arc<Repository> {
         &self.repository
     }
 
