@@ -223,7 +223,7 @@ impl CurrentConfig {
 
 /// Most bytes that are taken to read one object, with all that it is packed as a difference from. Whoever pushes can make few
 /// bytes unpack to any number of them.
-const MOST_UNPACKED: u64 = 128 << 20;
+pub(in crate::annex) const MOST_UNPACKED: u64 = 128 << 20;
 
 fn options(most: u64) -> gix::open::Options {
     // The number of packs is fixed by this when opening; git and we make more of them while we run.

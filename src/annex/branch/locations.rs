@@ -24,6 +24,7 @@ use crate::annex::layout;
 use crate::annex::log::onto::onto;
 use crate::annex::log::union::union;
 use crate::annex::log::{Limit, LogHashing, location_file};
+use crate::annex::repository::{MOST_UNPACKED, open_with};
 use crate::name::Key;
 
 /// A location log that is not the same in two commits.
@@ -103,7 +104,7 @@ impl Branch {
         after: &[u8],
         each: &mut dyn FnMut(LocationChange<'_>) -> ControlFlow<()>,
     ) -> Result<Walked, (Side, BranchError)> {
-        let git = self.sequential_git();
+        let git = self.sequential_git(old.is_none() || !after.is_empty())?;
         let tree = |side, commit: Option<GitId>| {
             let tree = commit.map(|commit| tip::tree_of(&git, object_id(&git, commit)?)).transpose();
             tree.map_err(|e| (side, e))
@@ -167,11 +168,19 @@ impl Branch {
     }
 
     /// A handle for reading much in order. Logs of one key after the other are often packed as differences from each other, so
-    /// the last ones are kept.
-    fn sequential_git(&self) -> gix::Repository {
-        let mut git = self.git.read().unwrap_or_else(PoisonError::into_inner).to_thread_local();
+    /// the last ones are kept. Where `is_all` of the branch is read, part by part, what is mapped of packs goes with the handle:
+    /// all of them would count as memory of this process in the end.
+    fn sequential_git(&self, is_all: bool) -> Result<gix::Repository, (Side, BranchError)> {
+        let shared = self.git.read().unwrap_or_else(PoisonError::into_inner);
+        let mut git = if is_all {
+            let opened = open_with(shared.path(), MOST_UNPACKED);
+            let opened = opened.map_err(|why| BranchError::Git { what: "open the repository", why });
+            opened.map_err(|e| (Side::New, e))?.to_thread_local()
+        } else {
+            shared.to_thread_local()
+        };
         git.objects.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(BASES)));
-        git
+        Ok(git)
     }
 
     /// Each file of a journal. Tells whether `each` broke off.
