@@ -41,7 +41,8 @@ fn what_the_remote_does_not_want_is_left_out_as_git_annex_leaves_it_out() {
     client.annex(&["copy", "--quiet", "--to", SEEN]).ok();
     let store = tempfile::tempdir().expect("a directory");
     let directory = format!("directory={}", store.path().display());
-    let made = ["initremote", CONTROL, "type=directory", &directory, "exporttree=yes", "encryption=none"];
+    let tree = ["exporttree=yes", "annexobjects=yes", "encryption=none"];
+    let made = [&["initremote", CONTROL, "type=directory", &directory][..], &tree].concat();
     client.annex(&made).ok();
     let wishes = [
         "include=*.mp3",
