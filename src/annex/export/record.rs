@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::db::ExportDb;
 use super::names::file_name;
@@ -207,12 +207,12 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 fn change(
     repository: &Repository,
     remote: &Uuid,
-    apply: impl FnOnce(&mut ExportLog, &Uuid, &Uuid, u64) -> bool + Send + 'static,
+    apply: impl FnOnce(&mut ExportLog, &Uuid, &Uuid, Duration) -> bool + Send + 'static,
 ) -> Result<(), BranchError> {
     let (here, to) = (repository.uuid().clone(), remote.clone());
     let edit = Edit::new(EXPORT_LOG.to_vec(), move |log| {
         let mut log = ExportLog::parse(log);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         apply(&mut log, &here, &to, now).then(|| log.to_bytes())
     });
     let edit = if repository.is_private(remote) { edit.private() } else { edit };

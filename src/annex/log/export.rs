@@ -5,6 +5,7 @@
 //! `internals`, and recorded from git-annex 10.20261026.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::Stamp;
 use crate::annex::git::object::GitId;
@@ -71,9 +72,9 @@ impl ExportLog {
         self.to(remote).flat_map(|exported| exported.incomplete.iter().copied()).collect()
     }
 
-    /// Records that `here` begins with the export of `tree` to `remote`, `now` being seconds since 1970. False, and nothing
+    /// Records that `here` begins with the export of `tree` to `remote`, `now` being the time since 1970. False, and nothing
     /// changed, where that is recorded already.
-    pub fn begin(&mut self, here: &Uuid, remote: &Uuid, tree: GitId, now: u64) -> bool {
+    pub fn begin(&mut self, here: &Uuid, remote: &Uuid, tree: GitId, now: Duration) -> bool {
         let old = self.exported(here, remote);
         let mut exported = old.cloned().unwrap_or(Exported { tree: tree.empty_tree_beside(), incomplete: Vec::new() });
         exported.incomplete.retain(|begun| *begun != tree);
@@ -83,7 +84,7 @@ impl ExportLog {
 
     /// Records that `tree` is exported to `remote`: by `here`, and by others whose trees, begun ones too, are all among
     /// `over`. False, and nothing changed, where that is recorded already.
-    pub fn complete(&mut self, here: &Uuid, remote: &Uuid, tree: GitId, over: &BTreeSet<GitId>, now: u64) -> bool {
+    pub fn complete(&mut self, here: &Uuid, remote: &Uuid, tree: GitId, over: &BTreeSet<GitId>, now: Duration) -> bool {
         let whole = Exported { tree, incomplete: Vec::new() };
         let mut changed = self.set(here, remote, whole.clone(), now);
         let dealt_with = |exported: &Exported| {
@@ -120,13 +121,13 @@ impl ExportLog {
         self.exports.iter().filter(move |((_, to), _)| to == remote).map(|(_, (_, exported))| exported)
     }
 
-    fn set(&mut self, here: &Uuid, remote: &Uuid, exported: Exported, now: u64) -> bool {
+    fn set(&mut self, here: &Uuid, remote: &Uuid, exported: Exported, now: Duration) -> bool {
         let pair = (here.clone(), remote.clone());
         let old = self.exports.get(&pair);
         if old.is_some_and(|(_, old)| *old == exported) {
             return false;
         }
-        let stamp = old.map_or(Stamp::UNKNOWN, |(stamp, _)| *stamp).after(now);
+        let stamp = old.map_or(Stamp::UNKNOWN, |(stamp, _)| *stamp).soon_after(now);
         self.exports.insert(pair, (stamp, exported));
         true
     }
@@ -157,29 +158,55 @@ mod tests {
         Uuid::parse(text.as_bytes()).expect("a uuid")
     }
 
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     fn tree(n: u8) -> GitId {
         GitId::parse(format!("{n:02x}").repeat(20).as_bytes()).expect("an id")
     }
 
-    /// Recorded, with shorter names: what git-annex made of an export that failed, one after it, and one by a second gateway.
+    /// `a` exports what it has already, and within that second `b`, which has not its line, exports another tree over it.
+    #[test]
+    fn the_later_of_two_gateways_wins_within_a_second() {
+        let (a, b, x) = (uuid("a"), uuid("b"), uuid("x"));
+        let (one, two) = (tree(1), tree(2));
+        let before = ExportLog::parse(format!("5s a:x {one}\n5s b:x {one}\n").as_bytes());
+        let (mut of_a, mut of_b) = (before.clone(), before);
+        let millis = Duration::from_millis;
+        for now in [7_100, 7_200] {
+            assert!(of_a.begin(&a, &x, one, millis(now)));
+            assert!(of_a.complete(&a, &x, one, &BTreeSet::from([one]), millis(now)));
+        }
+        assert!(of_b.begin(&b, &x, two, millis(7_300)));
+        assert!(of_b.complete(&b, &x, two, &BTreeSet::from([one]), millis(7_400)));
+        let united = ExportLog::parse(&[of_a.to_bytes(), of_b.to_bytes()].concat());
+        assert_eq!(united.trees(&x), BTreeSet::from([two]));
+    }
+
+    /// Recorded but for the fractions, with shorter names: what git-annex made of an export that failed, one after it, and one by a
+    /// second gateway.
     #[test]
     fn an_export_is_begun_and_completed_as_git_annex_records_it() {
         let (a, b, x) = (uuid("a"), uuid("b"), uuid("x"));
         let (one, two) = (tree(1), tree(2));
         let mut log = ExportLog::parse(b"");
         assert_eq!(log.exported(&a, &x), None);
-        assert!(log.begin(&a, &x, one, 7));
+        assert!(log.begin(&a, &x, one, at(7)));
         assert_eq!(log.to_bytes(), format!("7s a:x {} {one}\n", GitId::EMPTY_TREE).as_bytes());
         assert!(log.trees(&x).is_empty());
-        assert!(log.complete(&a, &x, one, &BTreeSet::new(), 7));
-        assert_eq!(log.to_bytes(), format!("8s a:x {one}\n").as_bytes());
-        assert!(!log.complete(&a, &x, one, &BTreeSet::new(), 20), "that is recorded already");
+        assert!(log.complete(&a, &x, one, &BTreeSet::new(), at(7)));
+        assert_eq!(log.to_bytes(), format!("7.000001s a:x {one}\n").as_bytes());
+        assert!(!log.complete(&a, &x, one, &BTreeSet::new(), at(20)), "that is recorded already");
         for n in [4, 3, 2] {
-            assert!(log.begin(&b, &x, tree(n), 9));
+            assert!(log.begin(&b, &x, tree(n), at(9)));
         }
         let begun = [two, tree(3), tree(4)].map(|tree| tree.to_string()).join(" ");
-        assert_eq!(log.to_bytes(), format!("8s a:x {one}\n11s b:x {} {begun}\n", GitId::EMPTY_TREE).as_bytes());
-        assert!(log.complete(&b, &x, two, &BTreeSet::from([one]), 20));
+        assert_eq!(
+            log.to_bytes(),
+            format!("7.000001s a:x {one}\n9.000002s b:x {} {begun}\n", GitId::EMPTY_TREE).as_bytes()
+        );
+        assert!(log.complete(&b, &x, two, &BTreeSet::from([one]), at(20)));
         assert_eq!(log.to_bytes(), format!("20s a:x {two}\n20s b:x {two}\n").as_bytes());
     }
 
@@ -203,7 +230,7 @@ mod tests {
     fn a_conflict_stays_where_the_other_tree_was_not_known() {
         let (a, b, x) = (uuid("a"), uuid("b"), uuid("x"));
         let mut log = ExportLog::parse(format!("8s b:x {}\n", tree(2)).as_bytes());
-        log.complete(&a, &x, tree(3), &BTreeSet::from([tree(1)]), 9);
+        log.complete(&a, &x, tree(3), &BTreeSet::from([tree(1)]), at(9));
         assert_eq!(log.trees(&x), BTreeSet::from([tree(2), tree(3)]));
         assert_eq!(log.exported(&b, &x).map(|exported| exported.tree), Some(tree(2)));
     }

@@ -1,6 +1,7 @@
 //! The times of log lines, which are clocks of a value and not only of the world.
 
 use std::fmt;
+use std::time::Duration;
 
 /// When a line was recorded: seconds since 1970, perhaps with a fraction, written `1795387138s`.
 ///
@@ -11,6 +12,8 @@ pub struct Stamp {
 }
 
 const SECOND: i128 = 1_000_000_000_000;
+
+const MICROSECOND: i128 = SECOND / 1_000_000;
 
 /// The last time that [`Stamp::parse`] reads. A change is not recorded later than that, or nobody could read it.
 const LATEST: i128 = 10i128.pow(MOST_DIGITS) * SECOND - 1;
@@ -68,6 +71,17 @@ impl Stamp {
     pub fn after(self, now: u64) -> Self {
         let now = Self::of_seconds(now);
         let later = if now > self { now.picoseconds } else { self.picoseconds.saturating_add(SECOND) };
+        Self { picoseconds: later.min(LATEST) }
+    }
+}
+
+impl Stamp {
+    /// The same for what several write who do not know each other's lines yet: to the microsecond, and no later than it has to be.
+    /// With whole seconds a line that was changed twice within one runs ahead of the clock, and what another writes after that
+    /// would count as older.
+    pub fn soon_after(self, now: Duration) -> Self {
+        let now = i128::try_from(now.as_micros()).unwrap_or(LATEST / MICROSECOND).saturating_mul(MICROSECOND);
+        let later = if now > self.picoseconds { now } else { self.picoseconds.saturating_add(MICROSECOND) };
         Self { picoseconds: later.min(LATEST) }
     }
 }
@@ -143,6 +157,20 @@ mod tests {
         }
         assert!(!Stamp::parse(b"999999999999999999999999s").expect("a time").date().is_empty());
         assert!(!Stamp::UNKNOWN.date().is_empty());
+    }
+
+    #[test]
+    fn a_change_that_others_may_change_too_is_no_later_than_it_has_to_be() {
+        for (old, micros, new) in [
+            ("5s", 7_250_000, "7.25s"),
+            ("7s", 7_000_000, "7.000001s"),
+            ("7.5s", 7_400_000, "7.500001s"),
+            ("999999999999999999999999s", 7, "999999999999999999999999.000001s"),
+        ] {
+            let stamp = Stamp::parse(old.as_bytes()).expect("a time");
+            assert_eq!(stamp.soon_after(Duration::from_micros(micros)).to_string(), new, "{old}");
+        }
+        assert_eq!(Stamp::UNKNOWN.soon_after(Duration::from_secs(7)).to_string(), "7s");
     }
 
     #[test]
