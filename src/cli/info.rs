@@ -90,9 +90,8 @@ fn info(args: &Info) -> Result<(), String> {
 fn rows(repository: &Arc<Repository>, known: &Known, policy: &Policy, counts: bool) -> Result<Vec<Row>, String> {
     let proxies = proxied(repository).map_err(|e| e.to_string())?;
     let sizes = Counted::new(repository);
-    let mut all: Vec<Uuid> = known.all().cloned().chain(policy.repos().map(|repo| policy.uuid(repo).clone())).collect();
-    all.sort_unstable();
-    all.dedup();
+    let mut all = known.all();
+    all.extend(policy.repos().map(|repo| policy.uuid(repo).clone()));
     let row = |uuid: Uuid| {
         let settings = policy.repo(&uuid).map(|repo| policy.settings(repo));
         let bytes = |text: &[u8]| String::from_utf8_lossy(text).into_owned();

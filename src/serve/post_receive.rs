@@ -164,26 +164,16 @@ impl std::fmt::Display for Followed {
             write!(f, "; {} left out, whose names it cannot have", files(exported.impossible))?;
         }
         if !exported.refused.is_empty() {
-            let named = exported.refused.iter().take(NAMED);
-            let named: Vec<String> =
-                named.map(|(name, other)| format!("{} (as {})", name.escape_ascii(), other.escape_ascii())).collect();
-            let rest = exported.refused.len() - named.len();
-            let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-            write!(
-                f,
-                "; {} left out, whose names {} does not tell from others, rename them: {}{rest}",
-                files(exported.refused.len()),
-                self.remote,
-                named.join(", ")
-            )?;
+            let (count, remote) = (files(exported.refused.len()), &self.remote);
+            let named = some_of(&exported.refused, |(name, other)| {
+                format!("{} (as {})", name.escape_ascii(), other.escape_ascii())
+            });
+            write!(f, "; {count} left out, whose names {remote} does not tell from others, rename them: {named}")?;
         }
         if !exported.unwanted.is_empty() {
-            let named: Vec<String> =
-                exported.unwanted.iter().take(NAMED).map(|name| name.escape_ascii().to_string()).collect();
-            let rest = exported.unwanted.len() - named.len();
-            let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
             let (count, remote) = (files(exported.unwanted.len()), &self.remote);
-            write!(f, "; {count} left out, which {remote} does not want: {}{rest}", named.join(", "))?;
+            let named = some_of(&exported.unwanted, |name| name.escape_ascii().to_string());
+            write!(f, "; {count} left out, which {remote} does not want: {named}")?;
         }
         Ok(())
     }
@@ -201,20 +191,25 @@ fn show_repaired(repaired: &Repaired, f: &mut std::fmt::Formatter<'_>) -> std::f
     if damaged.is_empty() {
         return f.write_str(", none damaged");
     }
-    write!(f, "; {} damaged: ", files(damaged.len()))?;
-    for (nth, one) in damaged.iter().take(NAMED).enumerate() {
+    let named = some_of(damaged, |one| {
         let was = match one.damage {
             Damage::Missing => "was not there".to_string(),
             Damage::Other(len) => format!("was another file, of {len} bytes"),
         };
         let is = if one.is_repaired { "is repaired" } else { "has to come again" };
-        let comma = if nth == 0 { "" } else { ", " };
-        write!(f, "{comma}{} ({was}, {is})", one.name.escape_ascii())?;
-    }
-    match damaged.len().saturating_sub(NAMED) {
-        0 => Ok(()),
-        rest => write!(f, " and {rest} more"),
-    }
+        format!("{} ({was}, {is})", one.name.escape_ascii())
+    });
+    write!(f, "; {} damaged: {named}", files(damaged.len()))
+}
+
+/// The first of many in words, and how many more there are.
+fn some_of<T>(all: &[T], words: impl Fn(&T) -> String) -> String {
+    let named: Vec<String> = all.iter().take(NAMED).map(words).collect();
+    let rest = match all.len() - named.len() {
+        0 => String::new(),
+        rest => format!(" and {rest} more"),
+    };
+    named.join(", ") + &rest
 }
 
 fn files(count: usize) -> String {

@@ -121,6 +121,28 @@ mod tests {
         }
     }
 
+    /// Recorded: what `git annex maxsize` shows of these.
+    #[test]
+    fn numbers_are_read_as_git_annex_reads_them() {
+        for (text, max) in [
+            ("5x", Some(5)),
+            ("1 kb", Some(1)),
+            ("20.5", None),
+            ("0x20", Some(32)),
+            (" 20", Some(20)),
+            ("-5", Some(0)),
+            ("", None),
+            ("zz", None),
+            ("+4", None),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("9223372036854775808", Some(9_223_372_036_854_775_808)),
+            ("000000000000000000000005", Some(5)),
+        ] {
+            let log = MaxSizeLog::parse(format!("1s a {text}\n").as_bytes());
+            assert_eq!(log.max_size(&uuid("a")), max, "{text}");
+        }
+    }
+
     #[test]
     fn a_change_wins_over_any_clock() {
         let mut log = MaxSizeLog::parse(b"9s a 1\n7s b 1\n");

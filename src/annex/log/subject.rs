@@ -1,11 +1,11 @@
-//! Logs of a value for each of some subjects, the time in front: `maxsize.log`, `group-preferred-content.log`.
+//! Logs of a value for each of some subjects, the time in front: `group-preferred-content.log`.
 
 use std::collections::BTreeMap;
 
 use super::stamp::Stamp;
 use super::{cut, lines};
 
-/// A log of lines `TIME SUBJECT VALUE`, read; the subject is a word, such as a uuid or a group. The newest line of a subject
+/// A log of lines `TIME SUBJECT VALUE`, read; the subject is a word, such as a group. The newest line of a subject
 /// counts, of equals the last. Source: recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SubjectLog {

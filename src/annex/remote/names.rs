@@ -1,6 +1,6 @@
 //! What people call repositories: names of remotes, descriptions, uuids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{RemoteError, remotes_of};
@@ -45,6 +45,18 @@ impl Names {
         Ok(Self { own: repository.uuid().clone(), by_name, descriptions })
     }
 
+    /// Everybody that is known by a name here.
+    pub fn all(&self) -> BTreeSet<Uuid> {
+        let built_in = BUILT_IN.iter().filter_map(|(_, uuid)| Uuid::parse(uuid.as_bytes()).ok());
+        let named = self.by_name.iter().map(|(_, uuid)| uuid).chain(self.descriptions.keys()).chain([&self.own]);
+        named.cloned().chain(built_in).collect()
+    }
+
+    /// The remote that is `uuid`: of several the last name in the alphabet.
+    pub fn remote(&self, uuid: &Uuid) -> Option<&[u8]> {
+        self.by_name.iter().filter(|(_, of)| of == uuid).map(|(name, _)| name.as_slice()).max()
+    }
+
     /// The repositories that are described, by uuid.
     pub fn described(&self) -> impl Iterator<Item = &Uuid> {
         self.descriptions.keys()
@@ -83,8 +95,7 @@ impl Names {
     /// How git-annex shows `uuid` beside its uuid: `laptop [here]`, `a drive [usb]`, `[usb]`; nothing where nobody calls it anything.
     /// Without `[here]`, which its JSON has elsewhere.
     pub fn shown(&self, uuid: &Uuid) -> Vec<u8> {
-        // Of several remotes that are the same, the last name in the alphabet.
-        let remote = self.by_name.iter().filter(|(_, of)| of == uuid).map(|(name, _)| name).max();
+        let remote = self.remote(uuid);
         let text = self.descriptions.get(uuid).filter(|text| !text.is_empty());
         let bracketed = |name: &[u8]| [b"[", name, b"]"].concat();
         match (text, remote) {
@@ -111,7 +122,7 @@ impl fmt::Display for NameError {
             Self::Empty => f.write_str("no repository is named; give a remote, a uuid, a description, or here"),
             Self::Unknown(name) => write!(
                 f,
-                "no repository is called \"{}\"; git annex info lists those that are known",
+                "no repository is called \"{}\"; git-annex-remote-stream info lists those that are known",
                 name.escape_ascii()
             ),
             Self::Several(name) => {

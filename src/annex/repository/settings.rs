@@ -234,7 +234,7 @@ const STALLS: &str =
 const UNHEEDED: &[(&str, &str)] = &[
     ("annex.allowsign", "commits of the git-annex branch are not signed"),
     ("annex.commitmessage-command", "commits of the git-annex branch have the message of annex.commitmessage"),
-    ("annex.fullybalancedthreshhold", "preferred content is not asked"),
+    ("annex.fullybalancedthreshhold", "it counts with --rebalance alone, which no server has"),
     ("annex.http-headers", "peers and stores are sent no other headers"),
     ("annex.http-headers-command", "peers and stores are sent no other headers"),
     ("annex.post-update-command", "nothing is run after a commit of the git-annex branch"),

@@ -7,8 +7,8 @@ use crate::annex::branch::BranchError;
 use crate::annex::log::remote::RemoteLog;
 use crate::annex::log::uuid::UuidLog;
 use crate::annex::log::{
-    GROUP_LOG, GROUP_PREFERRED_LOG, MAXSIZE_LOG, NUMCOPIES_LOG, PREFERRED_LOG, REMOTE_LOG, REQUIRED_LOG, SubjectLog,
-    TRUST_LOG, UUID_LOG, single,
+    GROUP_LOG, GROUP_PREFERRED_LOG, MAXSIZE_LOG, MaxSizeLog, NUMCOPIES_LOG, PREFERRED_LOG, REMOTE_LOG, REQUIRED_LOG,
+    SubjectLog, TRUST_LOG, UUID_LOG, single,
 };
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
@@ -55,17 +55,17 @@ impl PolicyLogs {
     pub fn configuration(&self, rebalance: bool) -> Configuration {
         let [described, trust, group, preferred, required] =
             [&self.uuid, &self.trust, &self.group, &self.preferred, &self.required].map(|log| UuidLog::parse(log));
-        let (remote, maxsize) = (RemoteLog::parse(&self.remote), SubjectLog::parse(&self.maxsize));
+        let (remote, maxsize) = (RemoteLog::parse(&self.remote), MaxSizeLog::parse(&self.maxsize));
         let logs = [&described, &trust, &group, &preferred, &required];
         let mut all: BTreeSet<Uuid> = logs.iter().flat_map(|log| log.iter().map(|(uuid, _)| uuid.clone())).collect();
         all.extend(remote.iter().map(|(uuid, _)| uuid.clone()));
-        all.extend(maxsize.iter().filter_map(|(uuid, _)| Uuid::parse(uuid).ok()));
+        all.extend(maxsize.uuids().cloned());
         let repository = |uuid: Uuid| wanted::Repository {
             trust: trust.value(&uuid).map_or(Trust::default(), trust_of),
             groups: group.value(&uuid).map_or(Vec::new(), words),
             wanted: preferred.value(&uuid).map(Into::into),
             required: required.value(&uuid).map(Into::into),
-            maxsize: maxsize.value(uuid.as_bytes()).and_then(numbers::bytes),
+            maxsize: maxsize.max_size(&uuid),
             preferreddir: remote.config(&uuid).and_then(|config| Some(config.get(&b"preferreddir"[..])?[..].into())),
             uuid,
         };
