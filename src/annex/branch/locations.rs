@@ -15,6 +15,7 @@ use gix::objs::TreeRefIter;
 use gix::objs::tree::EntryMode;
 use gix::odb::pack::cache::lru::MemoryCappedHashmap;
 
+use super::differing::Differing;
 use super::journal::{Which, branch_name};
 use super::tip::{self, LONGEST_TREE};
 use super::{Branch, GitId};
@@ -261,10 +262,11 @@ impl Walk<'_> {
     fn directory(&mut self, old: Option<ObjectId>, new: Option<ObjectId>, after: Option<&[u8]>, depth: usize) -> Flow {
         let git = self.git;
         let (old, new) = (object(git, Side::Old, old)?, object(git, Side::New, new)?);
-        let was = entries(git, Side::Old, old.as_ref())?;
-        let is = entries(git, Side::New, new.as_ref())?;
+        let differing = Differing::of(bytes(old.as_ref()), bytes(new.as_ref()), git.object_hash().len_in_bytes());
+        let was = entries(git, Side::Old, differing.old)?;
+        let is = entries(git, Side::New, differing.new)?;
         // One for the directory itself: empty ones take time too.
-        self.entries += (was.len() + is.len() + 1) as u64;
+        self.entries += (differing.passed + was.len() + is.len() + 1) as u64;
         let after = after.filter(|after| !after.is_empty()).map(|after| {
             let end = after.iter().position(|byte| *byte == b'/').unwrap_or(after.len());
             (&after[..end], after.get(end + 1..))
@@ -367,14 +369,9 @@ fn bytes<'a>(object: Option<&'a gix::Object<'_>>) -> &'a [u8] {
 }
 
 /// The entries of a tree, by name.
-fn entries<'a>(
-    git: &gix::Repository,
-    side: Side,
-    tree: Option<&'a gix::Object<'_>>,
-) -> Result<Vec<Entry<'a>>, (Side, BranchError)> {
-    let Some(tree) = tree else { return Ok(Vec::new()) };
-    let mut entries = Vec::with_capacity(tree.data.len() / 40);
-    for entry in TreeRefIter::from_bytes(&tree.data, git.object_hash()) {
+fn entries<'a>(git: &gix::Repository, side: Side, tree: &'a [u8]) -> Result<Vec<Entry<'a>>, (Side, BranchError)> {
+    let mut entries = Vec::with_capacity(tree.len() / 40);
+    for entry in TreeRefIter::from_bytes(tree, git.object_hash()) {
         let entry = entry.map_err(|e| (side, BranchError::git("read a tree")(e)))?;
         entries.push((&**entry.filename, (entry.mode, entry.oid.to_owned())));
     }

@@ -7,6 +7,7 @@
 mod ancestry;
 mod arrived;
 mod commit;
+mod differing;
 mod followed;
 mod graft;
 mod journal;
