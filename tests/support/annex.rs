@@ -206,7 +206,9 @@ impl Repo {
 
     /// A command in this repository and its environment.
     pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        // By its whole path: a name that is looked up in a PATH of the child's own makes std fork, which copies the page tables of
+        // a test process that has grown, each time.
+        let mut command = Command::new(in_path(program, &self.get("PATH")).as_deref().unwrap_or(program));
         command.current_dir(self.dir()).env_clear().envs(self.environment.iter().cloned());
         command
     }
@@ -255,6 +257,13 @@ impl Repo {
         self.annex(&["init", "--quiet", description]).ok();
         self
     }
+}
+
+/// Where a program that is named without a directory is found.
+fn in_path(program: &Path, path: &str) -> Option<PathBuf> {
+    let is_name = program.components().count() == 1 && program.is_relative();
+    let mut found = std::env::split_paths(path).filter(|_| is_name).map(|dir| dir.join(program));
+    found.find(|file| file.is_file())
 }
 
 /// `len` bytes drawn from `seed`: the same for the same arguments, and incompressible.
