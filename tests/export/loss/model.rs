@@ -276,7 +276,7 @@ impl Model {
         let of_keys: Vec<usize> = (0..self.keys.len()).filter(|key| self.keys[*key].1 == *was).collect();
         for key in of_keys {
             // Files with its bytes may be another key's.
-            let others = if self.is_only(was) { self.others(node, files, name, was) } else { 0 };
+            let others = if self.is_only(was) { self.others(node, files, name, key) } else { 0 };
             self.reached.insert((node, key));
             let copy = self.copy(node, key);
             copy.hands.insert(name.to_vec(), now.map(<[u8]>::to_vec));
@@ -286,9 +286,14 @@ impl Model {
         }
     }
 
-    /// Files but `name` that hold `content`, and that no stranger wrote.
-    fn others(&self, node: Node, files: &BTreeMap<Vec<u8>, Vec<u8>>, name: &[u8], content: &[u8]) -> usize {
-        let same = files.iter().filter(|(other, held)| other.as_slice() != name && held.as_slice() == content);
-        same.filter(|(other, held)| self.strangers.get(&(node, other.to_vec())) != Some(*held)).count()
+    /// Files but `name` that hold the content of `key`, and that no stranger wrote. What he wrote for another key may have been
+    /// moved since, and goes when that key is removed: where he wrote this content at all, it counts at the key's own place alone.
+    fn others(&self, node: Node, files: &BTreeMap<Vec<u8>, Vec<u8>>, name: &[u8], key: usize) -> usize {
+        let (of_key, content) = &self.keys[key];
+        let own = format!("/{of_key}");
+        let is_ours = |other: &[u8]| !self.written.contains(content) || other.ends_with(own.as_bytes());
+        let same = files.iter().filter(|(other, held)| other.as_slice() != name && *held == content);
+        same.filter(|(other, held)| is_ours(other) && self.strangers.get(&(node, other.to_vec())) != Some(*held))
+            .count()
     }
 }
