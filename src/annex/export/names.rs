@@ -13,6 +13,9 @@ use crate::name::{Key, Uuid};
 /// What temporary names begin with.
 pub const TEMPORARY: &[u8] = b".git-annex-tmp-content-";
 
+/// Where gateways keep what they tell each other.
+pub const GATEWAYS: &[u8] = b".git/annex/stream";
+
 /// Where content of `key` waits for its place in the tree: at the top, named by the key. Source: recorded.
 pub fn temporary(key: &Key) -> Vec<u8> {
     [TEMPORARY, &layout::key_file(key.as_bytes())].concat()
@@ -27,6 +30,11 @@ pub fn object(key: &Key) -> Vec<u8> {
 /// place for each `mark`, so that nothing put aside is ever written over.
 pub fn aside(mark: &str, path: &[u8]) -> Vec<u8> {
     [format!(".git/annex/bad/{mark}/").as_bytes(), path].concat()
+}
+
+/// What is put below `directory` for a moment, to see whether anything can be; another for each `chance`.
+pub fn probe(directory: &[u8], chance: u64) -> Vec<u8> {
+    [directory, format!("/.git-annex-tmp-probe-{chance:016x}").as_bytes()].concat()
 }
 
 /// The same for all names that some store may take for one: it ignores case, or how letters and their marks are put together,

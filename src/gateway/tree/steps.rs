@@ -142,14 +142,23 @@ impl Tree {
             done => return done,
         };
         match self.make_way(step).await {
-            Ok(MadeWay { blocked, cleared: false }) if blocked.is_empty() => Err(failure),
-            Ok(MadeWay { blocked, .. }) if blocked.is_empty() => self.try_step(step).await,
-            Ok(MadeWay { blocked, .. }) => {
+            Ok(MadeWay { mut blocked, cleared, doubted }) => {
+                if blocked.is_empty() && (cleared || !doubted.is_empty()) {
+                    match self.try_step(step).await {
+                        Err(_) if !doubted.is_empty() => {}
+                        done => return done,
+                    }
+                    doubted.iter().for_each(|name| self.warn_of_refusal(name, &failure));
+                    blocked.extend(doubted);
+                }
+                if blocked.is_empty() {
+                    return Err(failure);
+                }
                 let told = self.do_without(step, &blocked).await?;
                 Ok(Told { blocked, ..told })
             }
             Err(e) => {
-                tracing::debug!("remote {}: what was in the way could not be seen: {e}", self.name);
+                tracing::warn!("remote {}: whether something is in the way could not be seen: {e}", self.name);
                 Err(failure)
             }
         }

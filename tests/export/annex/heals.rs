@@ -153,10 +153,16 @@ fn a_push_that_names_it_heals_a_bucket() {
     named_by_a_push(Place::weed());
 }
 
-/// What a stranger puts where a directory or a file has to be is put aside, or stops no other name.
-fn in_the_way(place: Place) {
-    let mut gateway = gateway(place);
-    let client = gateway.client();
+/// What a stranger puts where a directory or a file has to be is put aside, or stops no other name. Where names of a store are
+/// never in each other's way, it `stays` beside them.
+fn in_the_way(place: Place, stays: bool) {
+    // A store that fails at a name does nothing to it later.
+    let mut repo = Repo::bare();
+    repo.set("STREAM_LATE", "0");
+    let mut gateway = Tracked::of(repo, Whose::Ours, place, Whose::Ours, "main", Wire::Http);
+    gateway.repo.annex(&["wanted", ".", "nothing"]).ok();
+    let mut client = gateway.client();
+    client.set("STREAM_LATE", "0");
     client.add("f", 1, LEN);
     commit(&client, "files");
     gateway.push(&client);
@@ -181,6 +187,10 @@ fn in_the_way(place: Place) {
         ("f", b"of git".to_vec()),
         ("e/g/h", b"a stranger's, too".to_vec()),
     ];
+    if stays {
+        whole.extend([("d", b"a stranger's".to_vec()), ("e/g", content(1, LEN))]);
+        return is_whole(&gateway, &whole, &[], &said);
+    }
     is_whole(&gateway, &whole, &[b"a stranger's"], &said);
     client.annex(&["fsck", "--quiet", "--from", SEEN]).ok();
     // Once he has left, it comes to its name.
@@ -194,12 +204,22 @@ fn in_the_way(place: Place) {
 
 #[test]
 fn what_is_in_the_way_in_a_directory_stops_no_other_name() {
-    in_the_way(Place::fs());
+    in_the_way(Place::fs(), false);
 }
 
 #[test]
 fn what_is_in_the_way_over_webdav_stops_no_other_name() {
-    in_the_way(Place::webdav());
+    in_the_way(Place::webdav(), false);
+}
+
+#[test]
+fn what_is_in_the_way_in_a_bucket_before_a_file_system_stops_no_other_name() {
+    in_the_way(Place::rclone_s3(), false);
+}
+
+#[test]
+fn what_is_in_the_way_in_a_bucket_stops_no_other_name() {
+    in_the_way(Place::weed(), true);
 }
 
 fn repair(gateway: &Tracked) -> (Done, serde_json::Value) {
