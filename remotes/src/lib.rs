@@ -7,7 +7,9 @@
 //! A [`Store`] keeps objects under [`ObjectName`]s. [`Store::put`] opens one for writing and announces its length; bytes go into
 //! the [`Put`] by [`Put::fill`] (a file, by the best lane) or [`Put::write`] (blocks, in order). Nothing is visible before
 //! [`Put::commit`], and [`Put::abort`] leaves nothing. [`Store::get`] opens one for reading: a [`Get`] has its length and a
-//! [`pump::Source`]. Choices between stores are made on [`Capabilities`], never on names.
+//! [`pump::Source`]. Choices between stores are made on [`Capabilities`], never on names. What only some stores can is a trait
+//! that the store gives or does not: [`Uploads`] that outlive the process, [`Versions`] of what was replaced, and for trees of
+//! files [`Renames`], [`Copies`], [`Lists`] and [`Directories`].
 //!
 //! ```
 //! use bytes::Bytes;
@@ -70,11 +72,15 @@ mod store;
 pub mod sys;
 mod tree;
 mod until;
+mod upload;
+mod version;
 pub mod wrap;
 
 pub use context::Context;
 pub use error::{Error, Kind, Op, Result, io_kind};
 pub use object::{NAME_MAX, NameError, ObjectName};
-pub use store::{Capabilities, Get, Mark, Put, Range, Resumption, Stat, Store, Stored, Write};
-pub use tree::{Entry, Listing, PAGE, Page, Trees, is_time};
+pub use store::{Capabilities, Get, Put, Range, Stat, Store, Stored, Write};
+pub use tree::{Copies, Directories, Entry, Listing, Lists, PAGE, Page, Renames, is_time};
 pub use until::Until;
+pub use upload::{Mark, Resumption, Uploads, put_stream};
+pub use version::Versions;

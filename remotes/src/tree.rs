@@ -1,28 +1,57 @@
-//! What a store can do with a tree of files whose names people gave: rename, copy and list them.
+//! What some stores can do with a tree of files whose names people gave: rename, copy and list them, each by a trait of its own.
 
 use async_trait::async_trait;
 
-use crate::{ObjectName, Result};
+use crate::{ObjectName, Result, Stored};
 
-/// Which of these a store has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Trees {
-    /// [`crate::Store::rename`], without content passing through here.
-    pub rename: bool,
-    /// [`crate::Store::copy`], likewise.
-    pub copy: bool,
-    /// [`crate::Store::list`].
-    pub list: bool,
-    /// Names are those of files in directories: where there is a file `a` there is no `a/b`.
-    pub directories: bool,
+/// Gives objects other names; see [`Store::renames`](crate::Store::renames).
+#[async_trait(?Send)]
+pub trait Renames {
+    /// Gives an object another name, in place of what may be there: that stays until it is replaced by the whole.
+    /// Directories are made as needed, and those left empty go. Where the place does not tell the two names apart, the
+    /// object is there by the second alone.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no `from`.
+    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()>;
 }
 
-impl Trees {
-    /// All of them, without directories.
-    pub const FLAT: Trees = Trees { rename: true, copy: true, list: true, directories: false };
+/// Copies objects; see [`Store::copies`](crate::Store::copies).
+#[async_trait(?Send)]
+pub trait Copies {
+    /// Puts a copy of an object under another name, in place of what may be there, and tells what is there then.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no `from`, `Corrupt` where it is no longer the one that had `tag`.
+    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored>;
+}
 
-    /// All of them, in directories.
-    pub const FILES: Trees = Trees { directories: true, ..Self::FLAT };
+/// Lists objects; see [`Store::lists`](crate::Store::lists).
+#[async_trait(?Send)]
+pub trait Lists {
+    /// All objects whose names begin with `prefix` and a slash; all there are where it is absent. What was changed
+    /// meanwhile may be listed or not.
+    ///
+    /// # Errors
+    ///
+    /// What is there could not be told.
+    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>>;
+}
+
+/// Takes care of directories; see [`Store::directories`](crate::Store::directories).
+#[async_trait(?Send)]
+pub trait Directories {
+    /// Removes a directory, if it is there and empty.
+    ///
+    /// # Errors
+    ///
+    /// It may still be there, and empty.
+    async fn remove_dir(&self, dir: &ObjectName) -> Result<()>;
+
+    /// Removes the directories that staging left empty, in a tree. For whoever is done for now; costs nothing where there are none.
+    async fn tidy(&self);
 }
 
 /// An object that a listing met.

@@ -27,8 +27,8 @@ use crate::options::{Options, Spec, bad};
 use crate::pump::{BLOCK, Source, read_small};
 use crate::site::Whom;
 use crate::{
-    Capabilities, Context, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Until,
-    Write,
+    Capabilities, Context, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result,
+    Stat, Store, Until, Write,
 };
 use link::{Link, unique};
 use service::Intake;
@@ -171,8 +171,6 @@ impl Store for OpendalStore {
             local: false,
             // Side by side each of them would begin with all that is before it.
             width: if self.link.client.ignores_ranges() { 1 } else { self.link.service.width },
-            trees: self.trees(),
-            versions: false,
         }
     }
 
@@ -313,30 +311,8 @@ impl Store for OpendalStore {
         Ok(())
     }
 
-    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
-        self.rename_object(from, to).await
-    }
-
-    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
-        self.copy_object(from, to, tag).await
-    }
-
-    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
-        let prefix = prefix.map(|prefix| self.path(Op::List, prefix)).transpose()?;
-        self.link.place(Op::List).await?;
-        Ok(Box::new(self.walk(prefix)))
-    }
-
-    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
-        self.link.remove_empty(self.path(Op::Remove, dir)?).await.map_err(|e| e.object(dir))
-    }
-
     async fn folding(&self) -> Result<Folding> {
         fold::probe(self, async |name| self.link.finds(Op::Stat, self.path(Op::Stat, name)?).await).await
-    }
-
-    async fn tidy(&self) {
-        self.link.tidy().await;
     }
 
     /// The name too: many services make an ETag of length and time alone, which two files may share.
@@ -345,6 +321,22 @@ impl Store for OpendalStore {
         // The length is there already.
         let tag = tag.map(|tag| tag.strip_prefix(tree::TIME).and_then(|_| tag.split(' ').next()).unwrap_or(tag));
         tag.map(|tag| format!("{len}-{name:016x}-{}", crate::tree::plain(tag)))
+    }
+
+    fn renames(&self) -> Option<&dyn Renames> {
+        self.can_rename().then_some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        self.can_copy().then_some(self)
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        self.link.can().list.then_some(self)
+    }
+
+    fn directories(&self) -> Option<&dyn Directories> {
+        self.link.can().create_dir.then_some(self)
     }
 }
 

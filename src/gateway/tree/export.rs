@@ -129,7 +129,9 @@ impl Tree {
                     self.name
                 );
             }
-            self.store.tidy().await;
+            if let Some(directories) = self.store.directories() {
+                directories.tidy().await;
+            }
             return Ok(done.unwrap_or_default());
         }
         Err(Failure::busy(&format!("others change files of remote {} while its tree is exported", self.name)))

@@ -254,6 +254,6 @@ impl Tree {
         if let Err(e) = self.follow(session, When::Always).await {
             self.warn(&e);
         }
-        Ok(is_lost && !self.store.capabilities().versions && self.held(key).await?.is_empty())
+        Ok(is_lost && self.store.versions().is_none() && self.held(key).await?.is_empty())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Tree;
 use super::survey::Answer;
-use crate::annex::export::names::directories;
+use crate::annex::export::names;
 use crate::annex::export::plan::Step;
 use crate::gateway::Failure;
 
@@ -25,11 +25,9 @@ impl Tree {
     /// Called once a step has failed, so that nobody pays for it where nothing is in the way.
     pub(super) async fn make_way(&self, step: &Step) -> Result<MadeWay, Failure> {
         let mut made = MadeWay { cleared: false, blocked: BTreeSet::new() };
-        if !self.store.capabilities().trees.directories {
-            return Ok(made);
-        }
+        let Some(directories) = self.store.directories() else { return Ok(made) };
         for name in step.fills() {
-            for directory in directories(name) {
+            for directory in names::directories(name) {
                 if let Answer::There(_) = self.ask_one(directory).await? {
                     self.put_aside(directory).await?;
                     made.cleared = true;
@@ -48,7 +46,7 @@ impl Tree {
                 made.blocked.insert(name.clone());
             } else {
                 let object = self.object(name)?;
-                self.store.remove_dir(&object).await.map_err(|e| Failure::remote(&e))?;
+                directories.remove_dir(&object).await.map_err(|e| Failure::remote(&e))?;
                 made.cleared = true;
             }
         }
@@ -56,11 +54,9 @@ impl Tree {
     }
 
     async fn has_something_below(&self, name: &[u8]) -> Result<bool, Failure> {
-        if !self.store.capabilities().trees.list {
-            return Ok(false);
-        }
+        let Some(lists) = self.store.lists() else { return Ok(false) };
         let object = self.object(name)?;
-        let mut listing = self.store.list(Some(&object)).await.map_err(|e| Failure::remote(&e))?;
+        let mut listing = lists.list(Some(&object)).await.map_err(|e| Failure::remote(&e))?;
         while let Some(page) = listing.next().await.map_err(|e| Failure::remote(&e))? {
             if !page.entries.is_empty() || !page.skipped.is_empty() {
                 return Ok(true);

@@ -183,7 +183,7 @@ impl Tree {
         for key in self.recorded(gone).await? {
             let mut is_there = !self.held(&key).await?.is_empty();
             is_there |= !matches!(self.prove(&names::object(&key), &key, None).await?, Known::Absent | Known::Wrong);
-            is_there |= self.find_version(&key, async |_| Ok(Some(()))).await?.is_some();
+            is_there |= self.find_version(&key, async |_, _| Ok(Some(()))).await?.is_some();
             if !is_there {
                 self.forget(&key).await?;
                 self.home.record_seen(&key, &self.uuid, Presence::Missing).await?;

@@ -223,7 +223,9 @@ impl Tree {
             }
             Step::SetAside { path } => self.put_aside(path).await?,
             Step::RemoveEmptyDirectory { path } => {
-                self.store.remove_dir(&self.object(path)?).await.map_err(|e| Failure::remote(&e))?;
+                if let Some(directories) = self.store.directories() {
+                    directories.remove_dir(&self.object(path)?).await.map_err(|e| Failure::remote(&e))?;
+                }
             }
             Step::Settle => {}
         }
@@ -253,7 +255,7 @@ impl Tree {
         let content = self.home.get(key).await?;
         let mut free = Vec::new();
         // Where it was there before, it may still be.
-        if content.is_some() || self.store.capabilities().versions {
+        if content.is_some() || self.store.versions().is_some() {
             for name in to {
                 match self.clear(key, &Place::Tree(name.clone())).await? {
                     Clear::Taken => did.impossible += 1,

@@ -72,10 +72,10 @@ impl Twins {
         file: &Arc<File>,
         len: u64,
     ) -> Option<(ObjectName, Stored)> {
-        let can = store.capabilities();
-        if len < WORTH || can.local || !can.trees.copy {
+        if len < WORTH || store.capabilities().local {
             return None;
         }
+        let copies = store.copies()?;
         for from in self.candidates(key).await.into_iter().filter(|from| from != to) {
             let Ok(Some(stat)) = store.stat(&from).await else { continue };
             let Some(tag) = stat.tag.filter(|_| stat.len == len) else { continue };
@@ -85,7 +85,7 @@ impl Twins {
                 continue;
             }
             // What goes wrong here goes right, or wrong with a better reason, when the file is sent.
-            if let Ok(stored) = store.copy(&from, to, Some(&tag)).await
+            if let Ok(stored) = copies.copy(&from, to, Some(&tag)).await
                 && stored.len == len
             {
                 return Some((from, stored));

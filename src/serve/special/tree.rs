@@ -29,7 +29,8 @@ impl Worker {
     ) -> Result<Reply> {
         let (opened, source) = place.named(Op::Rename, from)?;
         let (_, target) = place.named(Op::Rename, to)?;
-        let renamed = cancellable(stop, Op::Rename, opened.store.rename(&source, &target)).await;
+        let renamed = async { opened.renames()?.rename(&source, &target).await };
+        let renamed = cancellable(stop, Op::Rename, renamed).await;
         self.twins.learn(key, &target);
         if let Err(error) = &renamed {
             // The reply has no place for it, and git-annex stores the file again.
@@ -41,7 +42,7 @@ impl Worker {
     /// Tells git-annex of all files, a page at a time: what it has not read yet is not asked for.
     pub(super) async fn list(&self, job: Job, place: &OpenedRemote, stop: watch::Receiver<bool>) -> Result<Reply> {
         let opened = place.tree()?;
-        let mut listing = cancellable(stop.clone(), Op::List, opened.store.list(None)).await?;
+        let mut listing = cancellable(stop.clone(), Op::List, opened.lists()?.list(None)).await?;
         while let Some(page) = cancellable(stop.clone(), Op::List, listing.next()).await? {
             let mut notes = Vec::with_capacity(page.entries.len());
             for skipped in page.skipped {

@@ -111,7 +111,7 @@ impl Worker {
                             self.tell_names(job, &*store, ready).await
                         }
                         // Whoever may only read can import.
-                        Some(TreeKind::Imported) => place.tree()?.store.list(None).await?.next().await.map(|_| ()),
+                        Some(TreeKind::Imported) => place.tree()?.lists()?.list(None).await?.next().await.map(|_| ()),
                     }
                 };
                 cancellable(stop, Op::Prove, proof).await.map_err(|e| e.during(Op::Prove))?;
@@ -141,7 +141,9 @@ impl Worker {
             Work::Rename { key, from, to } => self.rename(job, &place, &key, &from, &to, stop).await,
             Work::RemoveDirectory { directory } => {
                 let (opened, object) = place.named(Op::Remove, &directory)?;
-                cancellable(stop, Op::Remove, opened.store.remove_dir(&object)).await?;
+                if let Some(directories) = opened.store.directories() {
+                    cancellable(stop, Op::Remove, directories.remove_dir(&object)).await?;
+                }
                 Ok(Reply::Success)
             }
             Work::List => self.list(job, &place, stop).await,
@@ -193,8 +195,7 @@ impl Worker {
     /// Errors: it is one without directories that folds case, where nothing but the names keeps files from replacing each other.
     /// Forms of Unicode alone are told of: few trees have names that differ by them.
     async fn tell_names(&self, job: Job, store: &dyn Store, ready: &Ready) -> Result<()> {
-        let can = store.capabilities();
-        if can.write == Write::ReadOnly || can.versions {
+        if store.capabilities().write == Write::ReadOnly || store.versions().is_some() {
             return Ok(());
         }
         let folding = store.folding().await?;

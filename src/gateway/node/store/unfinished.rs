@@ -191,10 +191,12 @@ impl Sweeper<'_> {
 
 /// Leaves nothing of the upload in the store.
 async fn abandon(store: &dyn Store, object: &ObjectName, begun: &Begun) -> remotes::Result<()> {
+    // A store without such uploads keeps nothing of any.
+    let Some(uploads) = store.uploads() else { return Ok(()) };
     if !begun.token.is_empty() {
-        return store.abandon(object, &Resumption { token: begun.token.clone(), step: begun.step }).await;
+        return uploads.abandon(object, &Resumption { token: begun.token.clone(), step: begun.step }).await;
     }
-    match store.abandon_unnamed(object, begun.created).await? {
+    match uploads.abandon_unnamed(object, begun.created).await? {
         true => Ok(()),
         false => {
             let words = "the store has an upload that may be this one, or another one in progress; a day after it began this can be told";

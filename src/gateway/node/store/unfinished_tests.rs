@@ -133,7 +133,7 @@ fn an_upload_that_was_left_is_undone_and_leaves_nothing() {
     let object = ObjectName::new(b"aaa/bbb/K/K").expect("a name");
     let begun = remotes::sys::run(false, async {
         let store = remotes::registry::open("fs", &options, &context)?;
-        let mut put = store.put_stream(&object, LEN).await?;
+        let mut put = remotes::put_stream(&*store, &object, LEN).await?;
         put.write(vec![7; 1 << 20].into()).await?;
         let resumption = put.resumption();
         put.suspend().await?;
