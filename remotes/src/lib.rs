@@ -55,6 +55,7 @@ pub mod conformance;
 mod context;
 pub mod doctor;
 mod error;
+mod finding;
 pub mod fold;
 pub mod fs;
 pub mod late;
@@ -70,17 +71,14 @@ pub mod s3;
 pub mod site;
 mod store;
 pub mod sys;
-mod tree;
 mod until;
-mod upload;
-mod version;
 pub mod wrap;
 
 pub use context::Context;
 pub use error::{Error, Kind, Op, Result, io_kind};
 pub use object::{NAME_MAX, NameError, ObjectName};
-pub use store::{Capabilities, Get, Put, Range, Stat, Store, Stored, Write};
-pub use tree::{Copies, Directories, Entry, Listing, Lists, PAGE, Page, Renames, is_time};
+pub use store::{
+    Capabilities, Copies, Directories, Entry, Get, Listing, Lists, Mark, PAGE, Page, Put, Range, Renames, Resumption,
+    Stat, Store, Stored, Uploads, Versions, Write, is_time, put_stream,
+};
 pub use until::Until;
-pub use upload::{Mark, Resumption, Uploads, put_stream};
-pub use version::Versions;

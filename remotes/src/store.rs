@@ -1,13 +1,21 @@
 //! The seam between those who know what an object means and those who keep its bytes.
 
+pub(crate) mod tree;
+mod upload;
+mod version;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::doctor::Finding;
+use crate::finding::Finding;
 use crate::fold::{self, Folding};
 use crate::pump::{FileSource, Meter, Source};
 use crate::site::Whom;
-use crate::{Copies, Directories, Lists, Mark, ObjectName, Renames, Result, Resumption, Until, Uploads, Versions};
+use crate::{ObjectName, Result, Until};
+
+pub use tree::{Copies, Directories, Entry, Listing, Lists, PAGE, Page, Renames, is_time};
+pub use upload::{Mark, Resumption, Uploads, put_stream};
+pub use version::Versions;
 
 /// How a store works, asked before the first byte. All choices between stores are made on these, and on what [`Store`] gives
 /// beyond what every store can; never on names.

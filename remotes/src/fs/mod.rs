@@ -165,7 +165,7 @@ impl Store for Fs {
 
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
         let place = self.path(Op::Stat, object)?;
-        match self.off(Op::Stat, move || place.look().map_err(tree::absent)).await? {
+        match self.off(Op::Stat, move || place.look().map_err(place::absent)).await? {
             Ok(m) if m.is_file() => Ok(Some(Stat { len: m.len(), tag: Some(place::tag(&m)), version: None })),
             Ok(_) => Err(Error::new(Op::Stat, Kind::Protocol, "is not a regular file").object(object).on(&self.label)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.root_is_there(Op::Stat).await.map(|()| None),
@@ -176,7 +176,7 @@ impl Store for Fs {
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
         let place = self.path(Op::Get, object)?;
         let opened = self.off(Op::Get, move || {
-            let file = place.open().map_err(tree::absent)?;
+            let file = place.open().map_err(place::absent)?;
             let meta = file.metadata()?;
             Ok((file, meta))
         });
@@ -229,7 +229,7 @@ impl Store for Fs {
 
     /// Inode, length and time of the last change, in nanoseconds: what git goes by in its index.
     fn identify(&self, _: &ObjectName, _: u64, tag: Option<&str>) -> Option<String> {
-        tag.map(crate::tree::plain)
+        tag.map(crate::store::tree::plain)
     }
 
     fn uploads(&self) -> Option<&dyn Uploads> {

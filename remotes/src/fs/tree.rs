@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use super::Fs;
 use super::lasting::sync_dir;
-use super::place::{Place, tag};
+use super::place::{Place, absent, tag};
 use super::staging::is_staging;
 use crate::pump::{FileSource, Meter, Source};
 use crate::sys::on_a_thread;
@@ -147,11 +147,6 @@ impl Place {
         }
         Ok(())
     }
-}
-
-/// What lies below a file is not there.
-pub(super) fn absent(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::NotADirectory { io::ErrorKind::NotFound.into() } else { error }
 }
 
 /// What is still to be looked at. Names are relative to the root.

@@ -10,6 +10,7 @@ mod put;
 mod read;
 mod service;
 mod staging;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -248,7 +249,7 @@ impl Store for OpendalStore {
         // A weak tag never matches, by HTTP's rules.
         let tag = range
             .tag
-            .filter(|t| self.link.can().read_with_if_match && !t.starts_with("W/") && !t.starts_with(tree::TIME));
+            .filter(|t| self.link.can().read_with_if_match && !t.starts_with("W/") && !t.starts_with(tag::TIME));
         let opened = async {
             let reader = call.operator.reader_with(path);
             let reader = match tag {
@@ -317,10 +318,10 @@ impl Store for OpendalStore {
 
     /// The name too: many services make an ETag of length and time alone, which two files may share.
     fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
-        let name = crate::tree::fingerprint(object.as_bytes());
+        let name = crate::store::tree::fingerprint(object.as_bytes());
         // The length is there already.
-        let tag = tag.map(|tag| tag.strip_prefix(tree::TIME).and_then(|_| tag.split(' ').next()).unwrap_or(tag));
-        tag.map(|tag| format!("{len}-{name:016x}-{}", crate::tree::plain(tag)))
+        let tag = tag.map(|tag| tag.strip_prefix(tag::TIME).and_then(|_| tag.split(' ').next()).unwrap_or(tag));
+        tag.map(|tag| format!("{len}-{name:016x}-{}", crate::store::tree::plain(tag)))
     }
 
     fn renames(&self) -> Option<&dyn Renames> {

@@ -11,6 +11,7 @@ use opendal::{Lister, Metadata};
 use super::OpendalStore;
 use super::link::{InTheWay, Link};
 use super::staging::Staged;
+use super::tag::{TIME, tag};
 use super::transport::{Answers, Watch};
 use crate::fold::Folding;
 use crate::retry::Backoff;
@@ -18,16 +19,6 @@ use crate::{
     Copies, Directories, Entry, Error, Kind, Listing, Lists, ObjectName, Op, PAGE, Page, Renames, Result, Stat, Store,
     Stored, Write,
 };
-
-/// What changes with the content: an ETag, or else the time of the last change and the length, since some services tell times
-/// in seconds (sftp).
-pub(super) fn tag(meta: &Metadata) -> Option<String> {
-    let time = || meta.last_modified().map(|time| format!("{TIME}{time} {}", meta.content_length()));
-    meta.etag().map(str::to_string).or_else(time)
-}
-
-/// How a tag begins that is a time, which no request can be made to depend on.
-pub(super) const TIME: &str = crate::tree::TIME;
 
 /// Whether something is to be there twice or to change its name.
 #[derive(Clone, Copy, PartialEq, Eq)]

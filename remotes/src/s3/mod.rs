@@ -289,7 +289,7 @@ impl Store for S3 {
 
     /// The ETag, which is made of the content or by chance, and the length beside it.
     fn identify(&self, _: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
-        tag.map(|tag| format!("{len}-{}", crate::tree::plain(tag)))
+        tag.map(|tag| format!("{len}-{}", crate::store::tree::plain(tag)))
     }
 
     async fn settled(&self, object: &ObjectName) {

@@ -1,10 +1,11 @@
-//! Trees of files in a bucket. The server copies what is to have another name.
+//! Trees of files in a bucket, and the versions that it keeps of them. The server copies what is to have another name.
 
 use async_trait::async_trait;
 
 use super::version::Of;
-use super::{S3, copy, list, remove};
-use crate::{Copies, Listing, Lists, ObjectName, Op, Renames, Result, Stored};
+use super::{S3, copy, get, list, remove};
+use crate::retry::Backoff;
+use crate::{Copies, Get, Listing, Lists, ObjectName, Op, Range, Renames, Result, Stat, Stored, Versions};
 
 #[async_trait(?Send)]
 impl Renames for S3 {
@@ -37,5 +38,30 @@ impl Lists for S3 {
             None => self.inner.config.prefix.clone(),
         };
         Ok(Box::new(list::Pages::new(&self.inner, below)))
+    }
+}
+
+#[async_trait(?Send)]
+impl Versions for S3 {
+    async fn stat_version(&self, version: &str) -> Result<Option<Stat>> {
+        let Ok((of, name)) = self.inner.find(Op::Stat, version) else { return Ok(None) };
+        let mut backoff = Backoff::new(&self.inner.context);
+        loop {
+            match self.inner.head_of(of).await {
+                Ok(stat) => return Ok(stat),
+                Err(e) => backoff.pause(e).await.map_err(&name)?,
+            }
+        }
+    }
+
+    async fn get_version(&self, version: &str, range: Range) -> Result<Get> {
+        let (of, name) = self.inner.find(Op::Get, version)?;
+        get::get(&self.inner, of, range).await.map_err(name)
+    }
+
+    async fn copy_version(&self, version: &str, to: &ObjectName) -> Result<Stored> {
+        let ((from, _), target) = (self.inner.find(Op::Copy, version)?, self.inner.writable(to).await?);
+        let copy = copy::Copy { inner: &self.inner, op: Op::Copy, from, to: &target, tag: None };
+        copy.run().await.map_err(self.inner.name(to))
     }
 }

@@ -2,13 +2,11 @@
 //!
 //! A version is written `ID#KEY`, as git-annex records it: what S3 calls the version, and the object's key in the bucket.
 
-use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::builders::HeadObjectFluentBuilder;
 
+use super::Inner;
 use super::client::Client;
-use super::{Inner, S3, copy, get};
-use crate::retry::Backoff;
-use crate::{Error, Get, Kind, ObjectName, Op, Range, Result, Stat, Stored, Versions};
+use crate::{Error, Kind, ObjectName, Op, Result};
 
 /// Longest version that is understood, in bytes: S3's ids have 1024 at most, as its keys have.
 const LONGEST: usize = 2 * super::KEY_MAX + 1;
@@ -56,30 +54,5 @@ impl Inner {
             Some((Of { key, version: Some(id) }, self.name(&name)))
         });
         found.ok_or_else(|| Error::new(op, Kind::NotFound, "this is not a version of an object here").on(&self.label))
-    }
-}
-
-#[async_trait(?Send)]
-impl Versions for S3 {
-    async fn stat_version(&self, version: &str) -> Result<Option<Stat>> {
-        let Ok((of, name)) = self.inner.find(Op::Stat, version) else { return Ok(None) };
-        let mut backoff = Backoff::new(&self.inner.context);
-        loop {
-            match self.inner.head_of(of).await {
-                Ok(stat) => return Ok(stat),
-                Err(e) => backoff.pause(e).await.map_err(&name)?,
-            }
-        }
-    }
-
-    async fn get_version(&self, version: &str, range: Range) -> Result<Get> {
-        let (of, name) = self.inner.find(Op::Get, version)?;
-        get::get(&self.inner, of, range).await.map_err(name)
-    }
-
-    async fn copy_version(&self, version: &str, to: &ObjectName) -> Result<Stored> {
-        let ((from, _), target) = (self.inner.find(Op::Copy, version)?, self.inner.writable(to).await?);
-        let copy = copy::Copy { inner: &self.inner, op: Op::Copy, from, to: &target, tag: None };
-        copy.run().await.map_err(self.inner.name(to))
     }
 }

@@ -17,6 +17,7 @@ use super::unite::Unite;
 use super::{Branch, CommitId, tip};
 use crate::annex::git::error::BranchError;
 use crate::annex::git::pack::PackWriter;
+use crate::annex::git::read;
 
 /// What [`Branch::merge_arrived`] did. Names are those of references, such as `refs/remotes/origin/git-annex`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -144,11 +145,11 @@ impl Branch {
         new: Vec<&'b Arrived>,
         stop: &dyn Fn() -> bool,
     ) -> Result<United<'b>, BranchError> {
-        let ours = at.map(|at| tip::tree_of(git, at)).transpose()?;
+        let ours = at.map(|at| read::tree_of(git, at)).transpose()?;
         if self.journal.list(1, &[])?.is_empty()
             && let Some(commit) = fast_forward(git, at, &new, stop)?
         {
-            let theirs = tip::tree_of(git, commit)?;
+            let theirs = read::tree_of(git, commit)?;
             match unite.is_fit(ours, theirs) {
                 Ok(true) => return Ok(United { tree: Some(theirs), merged: new, forward: Some(commit) }),
                 Err(BranchError::Stopped) => return Err(BranchError::Stopped),
@@ -158,7 +159,7 @@ impl Branch {
         }
         let (mut tree, mut merged) = (ours, Vec::new());
         for arrived in new {
-            let theirs = tip::tree_of(git, arrived.commit);
+            let theirs = read::tree_of(git, arrived.commit);
             let united = theirs.and_then(|theirs| match tree {
                 Some(ours) => unite.trees(ours, theirs),
                 None => match unite.is_fit(None, theirs)? {

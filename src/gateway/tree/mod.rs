@@ -12,6 +12,7 @@ mod find;
 mod moves;
 mod obstacles;
 mod others;
+mod outcome;
 mod proof;
 mod repair;
 mod steps;
@@ -32,9 +33,9 @@ use self::fence::Fencing;
 use self::stored::Came;
 use super::pace::Pace;
 use super::{Failure, LocalRepository, blocking};
+use crate::annex::export::WorkError;
 use crate::annex::export::db::{DbError, ExportDb, LockedDb};
 use crate::annex::export::tracking::Tracking;
-use crate::annex::export::work::WorkError;
 use crate::name::Uuid;
 use crate::wanted::Unknown;
 

@@ -12,8 +12,8 @@ use remotes::{Kind, Op, Renames};
 
 use super::Tree;
 use super::export::Exported;
+use super::outcome::Told;
 use super::proof::Known;
-use super::steps::Told;
 use super::survey::Answer;
 use crate::annex::export::db::Note;
 use crate::annex::export::look::fits;

@@ -13,6 +13,7 @@ use remotes::{Get, Put};
 use super::export::Exported;
 use super::moves::Clear;
 use super::obstacles::MadeWay;
+use super::outcome::Told;
 use super::proof::Known;
 use super::{Session, Tree};
 use crate::annex::backend::Verifier;
@@ -336,25 +337,6 @@ impl Tree {
 
 /// Notes on their way into the database.
 type Noting = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
-
-/// What a step did.
-pub(super) struct Told {
-    pub(super) notes: Vec<Note>,
-    pub(super) did: Exported,
-    /// Names that were left out, since somebody left there what is not to be moved.
-    pub(super) blocked: BTreeSet<Vec<u8>>,
-}
-
-impl Told {
-    pub(super) fn of(notes: Vec<Note>, did: Exported) -> Self {
-        Self { notes, did, blocked: BTreeSet::new() }
-    }
-
-    /// Nothing, since the store keeps another file under so many names.
-    pub(super) fn refused(impossible: usize) -> Self {
-        Self::of(Vec::new(), Exported { impossible, ..Exported::default() })
-    }
-}
 
 /// The steps of a turn that may be done side by side: no two of a round fill names that some store takes for one, or move content
 /// to one place.

@@ -14,7 +14,7 @@ use remotes::sys::named;
 use tokio::sync::watch;
 
 use super::room::Seat;
-use super::server::Shared;
+use super::shared::{Shared, date};
 use super::skip::READ;
 use crate::gateway::{Asker, Failure, FailureKind, Node, Unserved};
 use crate::name::Uuid;
@@ -325,7 +325,7 @@ impl Connection {
     pub(super) async fn say_words(&mut self, words: &str, response: Response, body: &[u8]) -> io::Result<()> {
         self.shared.metrics.status(response.status);
         self.out.clear();
-        response.write_saying(words, &super::server::date(), &mut self.out);
+        response.write_saying(words, &date(), &mut self.out);
         self.out.extend_from_slice(body);
         self.link.write(&self.out, self.shared.means.idle).await
     }

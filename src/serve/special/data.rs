@@ -17,8 +17,9 @@ use super::port::Port;
 use super::rates::Rates;
 use super::trace;
 use super::verdict::{self, Asked};
+use super::work::Work;
 use super::worker::Worker;
-use crate::proto::special::{FileName, Job, Key};
+use crate::proto::special::Job;
 use crate::resolve::setup::Ready;
 
 /// How long transfers may take to leave nothing behind once a signal says so.
@@ -33,47 +34,6 @@ pub(super) struct Task {
     pub(super) ready: Arc<Ready>,
     pub(super) work: Work,
     pub(super) rates: Arc<Rates>,
-}
-
-/// What is to be done.
-pub(super) enum Work {
-    Prove { owner: String },
-    Store { key: Key, at: At, file: FileName },
-    Retrieve { key: Key, at: At, file: FileName },
-    Check { key: Key, at: At },
-    Remove { key: Key, at: At },
-    Rename { key: Key, from: FileName, to: FileName },
-    RemoveDirectory { directory: FileName },
-    List,
-    Import { name: FileName, file: FileName },
-    MakeKey { name: FileName, size: u64 },
-}
-
-/// Where the content of a key is.
-pub(super) enum At {
-    /// Where its name says.
-    Own,
-    /// At this place in an exported tree.
-    Exported(FileName),
-    /// At this place in a tree that others write.
-    Imported(FileName),
-}
-
-impl Work {
-    /// Whether content moves.
-    pub(super) fn moves(&self) -> bool {
-        matches!(self, Work::Store { .. } | Work::Retrieve { .. } | Work::Import { .. })
-    }
-
-    pub(super) fn asked(&self) -> Asked {
-        match self {
-            Work::Prove { .. } => Asked::Ready,
-            Work::Store { .. } | Work::Retrieve { .. } => Asked::Transfer,
-            Work::Check { .. } => Asked::Presence,
-            Work::Remove { .. } | Work::RemoveDirectory { .. } => Asked::Removal,
-            Work::Rename { .. } | Work::List | Work::Import { .. } | Work::MakeKey { .. } => Asked::Tree,
-        }
-    }
 }
 
 /// The handle to the data thread.

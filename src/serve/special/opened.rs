@@ -8,7 +8,7 @@ use std::sync::Arc;
 use remotes::{Context, Error, Kind, Lists, ObjectName, Op, Renames, Result, Store, registry};
 use tokio::sync::OnceCell;
 
-use super::data::At;
+use super::work::At;
 use crate::proto::special::{FileName, Key};
 use crate::resolve::setup::Ready;
 

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use remotes::{Context, ObjectName, Store, Write, registry};
 
-use super::data::{At, Data, Task, Work};
+use super::data::{Data, Task};
 use super::names::{Inquiry, Next, Places};
 use super::port::{self, Port, say};
 use super::rates::{Limits, Rates};
 use super::verdict::{self, Asked};
+use super::work::{At, Work};
 use super::{Settings, environment};
 use crate::proto::special::{
     Answer, Availability, Event, Extensions, Job, Key, Misuse, Options, Query, Reach, Reply, Request, Session,

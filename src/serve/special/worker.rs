@@ -15,11 +15,11 @@ use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, Write};
 use tokio::sync::watch;
 
 use super::Settings;
-use super::data::{At, Work};
 use super::local::{Sink, open_source};
 use super::port::Port;
 use super::rates::{self, Rates};
 use super::verdict;
+use super::work::{At, Work};
 use crate::annex::key::Fields;
 use crate::proto::special::progress::{INTERVAL, Throttle};
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
