@@ -66,7 +66,6 @@ mod plan;
 mod policy;
 mod question;
 mod repos;
-mod secure;
 mod set;
 mod size;
 mod stable;

@@ -222,14 +222,10 @@ fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
 
 /// `host`, `host:port`, `[::1]`, `[::1]:port`. `None` where it is none of these.
 pub(crate) fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']')?;
-            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
-        }
+    let (host, port) = match place {
         // An address of its own has more colons.
-        None if place.matches(':').count() > 1 => (place, None),
-        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+        _ if !place.starts_with('[') && place.matches(':').count() > 1 => (place, None),
+        _ => annex_types::host::split(place)?,
     };
     let digits = |port: &&str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     match port {

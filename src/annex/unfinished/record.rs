@@ -90,14 +90,10 @@ pub(super) struct Image {
 
 /// The name of a ledger's file, which is of one length for any key.
 pub(super) fn file_name(remote: &Uuid, key: &Key) -> String {
-    use std::fmt::Write as _;
     // A uuid holds no NUL, so no two pairs are joined to the same bytes.
     let digest =
         Sha256::new().chain_update(remote.as_bytes()).chain_update([0]).chain_update(key.as_bytes()).finalize();
-    digest.iter().fold(String::with_capacity(64), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
+    annex_types::hex::show(&digest)
 }
 
 impl Header<'_> {

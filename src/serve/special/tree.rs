@@ -153,7 +153,7 @@ fn hash(source: &FileSource) -> std::io::Result<String> {
     loop {
         let n = Arc::as_ref(&source.file).read_at(&mut block, at)?;
         if n == 0 {
-            return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(annex_types::hex::show(&hasher.finalize()));
         }
         hasher.update(&block[..n]);
         at += n as u64;
