@@ -4,7 +4,9 @@
 //! cargo run -p remotes --example own_store
 //! ```
 //!
-//! To be chosen by `scheme=`, a store also needs its line in `remotes/src/registry.rs`.
+//! What only some stores can, such as renames or uploads that outlive the process, is a trait more, which the store gives by
+//! `fn renames(&self) -> Option<&dyn Renames>` and the like; `remotes/src/mem.rs` has some. To be chosen by `scheme=`, a store
+//! also needs its line in `remotes/src/registry.rs`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,8 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use remotes::pump::{BLOCK, Blocks, FileSource, Meter, Source, lane::FileBlocks};
 use remotes::{
-    Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Trees, Until,
-    Write,
+    Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Until, Write,
 };
 
 /// Content and tag of each object. Clones share them.
@@ -34,8 +35,7 @@ impl Store for Own {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let trees = Trees::default();
-        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees, versions: false }
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1 }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {

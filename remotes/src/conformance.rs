@@ -39,7 +39,7 @@ pub async fn examine(store: &Rc<dyn Store>, context: &Context) {
     exam.streams_keep_the_same_promises().await;
     exam.uploads_outlive_their_process().await;
     exam.trees_are_kept().await;
-    store.tidy().await;
+    exam.directories_are_tidy().await;
 }
 
 struct Exam<'a> {

@@ -125,9 +125,11 @@ pub async fn probe<S: Store + ?Sized>(
     };
     let folding = asked.await;
     store.remove(&own).await?;
-    // Others may be asking; then they are done with it last.
-    let _ = store.remove_dir(&dir).await;
-    store.tidy().await;
+    if let Some(directories) = store.directories() {
+        // Others may be asking; then they are done with it last.
+        let _ = directories.remove_dir(&dir).await;
+        directories.tidy().await;
+    }
     folding
 }
 

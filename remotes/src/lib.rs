@@ -7,7 +7,9 @@
 //! A [`Store`] keeps objects under [`ObjectName`]s. [`Store::put`] opens one for writing and announces its length; bytes go into
 //! the [`Put`] by [`Put::fill`] (a file, by the best lane) or [`Put::write`] (blocks, in order). Nothing is visible before
 //! [`Put::commit`], and [`Put::abort`] leaves nothing. [`Store::get`] opens one for reading: a [`Get`] has its length and a
-//! [`pump::Source`]. Choices between stores are made on [`Capabilities`], never on names.
+//! [`pump::Source`]. Choices between stores are made on [`Capabilities`], never on names. What only some stores can is a trait
+//! that the store gives or does not: [`Uploads`] that outlive the process, [`Versions`] of what was replaced, and for trees of
+//! files [`Renames`], [`Copies`], [`Lists`] and [`Directories`].
 //!
 //! ```
 //! use bytes::Bytes;
@@ -53,6 +55,7 @@ pub mod conformance;
 mod context;
 pub mod doctor;
 mod error;
+mod finding;
 pub mod fold;
 pub mod fs;
 pub mod late;
@@ -68,13 +71,14 @@ pub mod s3;
 pub mod site;
 mod store;
 pub mod sys;
-mod tree;
 mod until;
 pub mod wrap;
 
 pub use context::Context;
 pub use error::{Error, Kind, Op, Result, io_kind};
 pub use object::{NAME_MAX, NameError, ObjectName};
-pub use store::{Capabilities, Get, Mark, Put, Range, Resumption, Stat, Store, Stored, Write};
-pub use tree::{Entry, Listing, PAGE, Page, Trees, is_time};
+pub use store::{
+    Capabilities, Copies, Directories, Entry, Get, Listing, Lists, Mark, PAGE, Page, Put, Range, Renames, Resumption,
+    Stat, Store, Stored, Uploads, Versions, Write, is_time, put_stream,
+};
 pub use until::Until;

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use crate::pump::lane::FileBlocks;
 use crate::pump::{Blocks, FileSource, Meter, Source};
 use crate::{
-    Capabilities, Context, Entry, Error, Get, Kind, Listing, ObjectName, Op, PAGE, Page, Put, Range, Result, Stat,
-    Store, Stored, Trees, Until, Write,
+    Capabilities, Context, Copies, Entry, Error, Get, Kind, Listing, Lists, ObjectName, Op, PAGE, Page, Put, Range,
+    Renames, Result, Stat, Store, Stored, Until, Write,
 };
 
 /// Bytes of a block that a read gives: odd, so that nobody relies on it.
@@ -46,14 +46,7 @@ impl Store for Mem {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            write: Write::Stream,
-            ranges: true,
-            local: true,
-            width: self.width,
-            trees: Trees::FLAT,
-            versions: false,
-        }
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: self.width }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -101,13 +94,35 @@ impl Store for Mem {
         Ok(())
     }
 
+    fn identify(&self, _: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
+        tag.map(|tag| format!("{len}-{tag}"))
+    }
+
+    fn renames(&self) -> Option<&dyn Renames> {
+        Some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        Some(self)
+    }
+}
+
+#[async_trait(?Send)]
+impl Renames for Mem {
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
         let mut objects = self.objects.borrow_mut();
         let object = objects.remove(from).ok_or_else(|| Self::absent(Op::Rename, from))?;
         objects.insert(to.clone(), object);
         Ok(())
     }
+}
 
+#[async_trait(?Send)]
+impl Copies for Mem {
     async fn copy(&self, from: &ObjectName, to: &ObjectName, wanted: Option<&str>) -> Result<Stored> {
         let mut objects = self.objects.borrow_mut();
         let (bytes, tag) = objects.get(from).cloned().ok_or_else(|| Self::absent(Op::Copy, from))?;
@@ -118,7 +133,10 @@ impl Store for Mem {
         objects.insert(to.clone(), (bytes, tag));
         Ok(stored)
     }
+}
 
+#[async_trait(?Send)]
+impl Lists for Mem {
     async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
         let below = prefix.map(|prefix| [prefix.as_bytes(), b"/"].concat()).unwrap_or_default();
         let objects = self.objects.borrow();
@@ -129,10 +147,6 @@ impl Store for Mem {
             tag: Some(tag.clone()),
         };
         Ok(Box::new(Listed(found.map(entry).collect())))
-    }
-
-    fn identify(&self, _: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
-        tag.map(|tag| format!("{len}-{tag}"))
     }
 }
 

@@ -1,15 +1,24 @@
 //! The seam between those who know what an object means and those who keep its bytes.
 
+pub(crate) mod tree;
+mod upload;
+mod version;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::doctor::Finding;
+use crate::finding::Finding;
 use crate::fold::{self, Folding};
 use crate::pump::{FileSource, Meter, Source};
 use crate::site::Whom;
-use crate::{Error, Kind, Listing, ObjectName, Op, Result, Trees, Until};
+use crate::{ObjectName, Result, Until};
 
-/// What a store can do, asked before the first byte. All choices between stores are made on these, never on names.
+pub use tree::{Copies, Directories, Entry, Listing, Lists, PAGE, Page, Renames, is_time};
+pub use upload::{Mark, Resumption, Uploads, put_stream};
+pub use version::Versions;
+
+/// How a store works, asked before the first byte. All choices between stores are made on these, and on what [`Store`] gives
+/// beyond what every store can; never on names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     /// How content gets in.
@@ -20,10 +29,6 @@ pub struct Capabilities {
     pub local: bool,
     /// How many ranges of one object it pays to read side by side; 1 where one stream is as fast.
     pub width: usize,
-    /// What it can do with a tree of files.
-    pub trees: Trees,
-    /// True where what is replaced or removed stays, and is found by its [`Stat::version`].
-    pub versions: bool,
 }
 
 /// How content gets into a store.
@@ -45,7 +50,7 @@ pub struct Stat {
     /// Changes whenever the content does (an ETag), where the store has such a thing.
     pub tag: Option<String>,
     /// Finds this content even after it was replaced or removed, where the store keeps such. Only the store understands it:
-    /// for [`Store::stat_version`] and the like.
+    /// for [`Versions`].
     pub version: Option<String>,
 }
 
@@ -90,34 +95,6 @@ pub struct Stored {
     pub version: Option<String>,
 }
 
-/// How an upload can be gone on with later, by this process or another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resumption {
-    /// What the store knows the upload by, at most [`Resumption::TOKEN_MAX`] bytes. Only the store understands it.
-    pub token: Vec<u8>,
-    /// Bytes become lasting in steps of so many, from the start of the object.
-    pub step: u64,
-}
-
-impl Resumption {
-    /// Longest token, in bytes.
-    pub const TOKEN_MAX: usize = 4096;
-}
-
-/// Bytes of an unfinished upload that outlive the process: all up to `end`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// A multiple of [`Resumption::step`], or the object's length.
-    pub end: u64,
-    /// What the store calls this step, at most [`Mark::TAG_MAX`] bytes. Only the store understands it.
-    pub tag: Vec<u8>,
-}
-
-impl Mark {
-    /// Longest tag, in bytes.
-    pub const TAG_MAX: usize = 128;
-}
-
 /// A place that keeps objects.
 ///
 /// Promises every store keeps, and [`crate::conformance`] examines:
@@ -127,6 +104,10 @@ impl Mark {
 /// - In a tree of a place with directories an object is found by its own name alone, and none is put over one of another name,
 ///   also where the place takes the two for one: see [`crate::fold`].
 /// - Nothing waits for ever, and nothing grows with the object's length.
+///
+/// What only some stores can is a trait of its own, and the store gives it to whoever asks: [`Store::uploads`],
+/// [`Store::versions`] and those of trees. So nothing can be asked of a store that cannot do it. What one answers stays the
+/// same for as long as the store is open.
 ///
 /// Futures are `!Send`: they live and die on the data thread that made them.
 #[async_trait(?Send)]
@@ -170,49 +151,6 @@ pub trait Store {
     /// Opens an object of exactly `len` bytes for writing. Space, permissions and limits are checked here where they can be.
     async fn put(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>>;
 
-    /// Opens an object of exactly `len` bytes whose bytes come once, one after another, from somebody who may stop half way.
-    /// Where [`Put::resumption`] says how, the upload outlives the process: see there.
-    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
-        self.put(object, len).await
-    }
-
-    /// Whether [`Store::put_stream`] of so many bytes makes something that outlives the process before anybody could write
-    /// down what it is called. Whoever keeps a ledger begins it before then, with an empty [`Resumption::token`]:
-    /// [`Store::abandon_unnamed`] finds it by that.
-    fn outlives(&self, _len: u64) -> bool {
-        false
-    }
-
-    /// Goes on with an upload that [`Store::put_stream`] began, in this process or another, and that was suspended or
-    /// cut off. `marks` are all it ever gave, in order; the next byte written is the one behind the last of them.
-    /// `None` where it cannot be gone on with: it expired, was completed or is not what the marks say. Nothing of it is
-    /// left then, as far as that can be helped.
-    ///
-    /// # Errors
-    ///
-    /// Whether it can be gone on with could not be told.
-    async fn resume(
-        &self,
-        _object: &ObjectName,
-        _len: u64,
-        _upload: &Resumption,
-        _marks: &[Mark],
-    ) -> Result<Option<Box<dyn Put>>> {
-        Ok(None)
-    }
-
-    /// Undoes an upload that [`Store::put_stream`] began and nobody holds any more; leaves nothing of it behind. One that is
-    /// gone already is abandoned.
-    async fn abandon(&self, _object: &ObjectName, _upload: &Resumption) -> Result<()> {
-        Ok(())
-    }
-
-    /// The same for one of which nobody knows what the store calls it: it was begun at `begun`, in seconds since 1970, or never.
-    /// Undoes only what can be nobody else's. False where something is left that may be it, or somebody's who is at it.
-    async fn abandon_unnamed(&self, _object: &ObjectName, _begun: u64) -> Result<bool> {
-        Ok(true)
-    }
-
     /// Removes an object. One that is already absent is removed.
     async fn remove(&self, object: &ObjectName) -> Result<()> {
         self.remove_until(object, &Until::ever()).await
@@ -236,65 +174,10 @@ pub trait Store {
         Ok(())
     }
 
-    /// Gives an object another name, in place of what may be there: that stays until it is replaced by the whole.
-    /// Directories are made as needed, and those left empty go. Where the place does not tell the two names apart, the
-    /// object is there by the second alone.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` where there is no `from`, `Unsupported` where [`Trees::rename`] is not set.
-    async fn rename(&self, from: &ObjectName, _to: &ObjectName) -> Result<()> {
-        Err(unsupported(Op::Rename, "rename").object(from).on(self.label()))
-    }
-
-    /// Puts a copy of an object under another name, in place of what may be there, and tells what is there then. Errors as
-    /// for [`Store::rename`], by [`Trees::copy`]; `Corrupt` where the object is no longer the one that had `tag`.
-    async fn copy(&self, from: &ObjectName, _to: &ObjectName, _tag: Option<&str>) -> Result<Stored> {
-        Err(unsupported(Op::Copy, "copy").object(from).on(self.label()))
-    }
-
-    /// All objects whose names begin with `prefix` and a slash; all there are where it is absent. What was changed
-    /// meanwhile may be listed or not.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` where [`Trees::list`] is not set.
-    async fn list(&self, _prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
-        Err(unsupported(Op::List, "list what it keeps").on(self.label()))
-    }
-
-    /// The same as [`Store::stat`], of an object that was replaced or removed since, by its [`Stat::version`]. What is
-    /// no version of this store is absent.
-    ///
-    /// # Errors
-    ///
-    /// `Unsupported` where [`Capabilities::versions`] is not set.
-    async fn stat_version(&self, _version: &str) -> Result<Option<Stat>> {
-        Err(unsupported(Op::Stat, "find old versions").on(self.label()))
-    }
-
-    /// The same as [`Store::get`], likewise.
-    async fn get_version(&self, _version: &str, _range: Range) -> Result<Get> {
-        Err(unsupported(Op::Get, "find old versions").on(self.label()))
-    }
-
-    /// The same as [`Store::copy`], likewise.
-    async fn copy_version(&self, _version: &str, to: &ObjectName) -> Result<Stored> {
-        Err(unsupported(Op::Copy, "find old versions").object(to).on(self.label()))
-    }
-
-    /// Removes a directory, if it is there and empty. For stores without directories there is nothing to do.
-    async fn remove_dir(&self, _dir: &ObjectName) -> Result<()> {
-        Ok(())
-    }
-
     /// What of names this place does not tell apart, tried out on a file of our own that is removed again.
     async fn folding(&self) -> Result<Folding> {
         fold::probe(self, async |name| Ok(self.stat(name).await?.is_some())).await
     }
-
-    /// Removes the directories that staging left empty, in a tree. For whoever is done for now; costs nothing where there are none.
-    async fn tidy(&self) {}
 
     /// A short text of plain letters that tells this content under this name from every other that was or will be there;
     /// the same for as long as it does not change. `None` where the store knows nothing that changes with the content.
@@ -306,10 +189,36 @@ pub trait Store {
     async fn probe(&self, _object: &ObjectName) -> Vec<Finding> {
         Vec::new()
     }
-}
 
-fn unsupported(op: Op, what: &str) -> Error {
-    Error::new(op, Kind::Unsupported, format!("this kind of store cannot {what}"))
+    /// Uploads that outlive the process, where it has such.
+    fn uploads(&self) -> Option<&dyn Uploads> {
+        None
+    }
+
+    /// Objects that were replaced or removed, where it keeps them.
+    fn versions(&self) -> Option<&dyn Versions> {
+        None
+    }
+
+    /// Other names for objects, where it can give them without content passing through here.
+    fn renames(&self) -> Option<&dyn Renames> {
+        None
+    }
+
+    /// Copies of objects, where it can make them without content passing through here.
+    fn copies(&self) -> Option<&dyn Copies> {
+        None
+    }
+
+    /// A list of what it keeps, where it can tell.
+    fn lists(&self) -> Option<&dyn Lists> {
+        None
+    }
+
+    /// Directories, where names are those of files in such: where there is a file `a` there is no `a/b`.
+    fn directories(&self) -> Option<&dyn Directories> {
+        None
+    }
 }
 
 /// An object on its way into a store; not visible yet.
@@ -347,8 +256,8 @@ pub trait Put {
     /// Leaves nothing behind.
     async fn abort(self: Box<Self>) -> Result<()>;
 
-    /// Where it can be gone on with. `None`: not at all, the whole has to come again. Known from the start, and the same until
-    /// the end. A commit that failed with a [`crate::Kind::retry`] leaves it to be gone on with; after every other, nothing is
+    /// Where it can be resumed. `None`: not at all, the whole has to come again. Known from the start, and the same until
+    /// the end. A commit that failed with a [`crate::Kind::retry`] leaves it to be resumed; after every other, nothing is
     /// left.
     fn resumption(&self) -> Option<Resumption> {
         None
@@ -362,7 +271,7 @@ pub trait Put {
     /// Lets go of memory that is only kept to send it again. For pauses of whoever sends, and before waiting for memory.
     fn relax(&mut self) {}
 
-    /// Lets go, and leaves what has reached a mark for [`Store::resume`]. Waits a moment (2 s at most) for steps that are on
+    /// Lets go, and leaves what has reached a mark for [`Uploads::resume`]. Waits a moment (2 s at most) for steps that are on
     /// their way. Gives the marks that [`Put::take_marks`] has not given. What cannot be resumed is aborted.
     async fn suspend(self: Box<Self>) -> Result<Vec<Mark>> {
         self.abort().await.map(|()| Vec::new())

@@ -239,10 +239,10 @@ async fn copied_in_parts(server: &Server) {
     let (from, to) = (name("large é"), name("moved/large"));
     let bytes = pattern(3, (12 << 20) + 5);
     fill(&store, &from, &file(&bytes), &Meter::new()).await.expect("stored");
-    store.rename(&from, &to).await.expect("renamed");
+    store.renames().expect("it can").rename(&from, &to).await.expect("renamed");
     assert!(store.stat(&from).await.expect("clear").is_none(), "the old name is gone");
     assert!(content(&store, &to, &context).await == bytes, "the content is the same");
-    let stored = store.copy(&to, &from, None).await.expect("copied");
+    let stored = store.copies().expect("it can").copy(&to, &from, None).await.expect("copied");
     assert_eq!(stored.len, bytes.len() as u64);
     assert!(stored.tag.is_some_and(|tag| tag.contains("-3")), "in three parts");
     assert!(content(&store, &from, &context).await == bytes, "the copy is the same");
@@ -267,7 +267,7 @@ async fn kept_with_headers(server: &Server) {
     for n in 0..8 {
         let (from, to) = (name(&format!("old é+{n}")), name(&format!("new/ü &{n}")));
         fill(&store, &from, &file(&bytes), &Meter::new()).await.expect("stored");
-        store.rename(&from, &to).await.expect("renamed");
+        store.renames().expect("it can").rename(&from, &to).await.expect("renamed");
         assert_eq!(store.stat(&from).await.expect("clear"), None);
         assert!(content(&store, &to, &context).await == bytes, "the content is the same");
         store.remove(&to).await.expect("removed");

@@ -274,7 +274,7 @@ fn a_server_that_is_behind_for_a_moment_is_asked_again() {
             }
         });
         let store = open(&options(server.port, "u", "s", "bucket"), &context());
-        let done = on(store.copy(&name("original"), &name("copy"), None));
+        let done = on(store.copies().expect("it can").copy(&name("original"), &name("copy"), None));
         assert_eq!(done.map(|it| it.len).map_err(|e| e.kind()), copied, "{absent} times absent, {behind} behind");
     }
 }

@@ -12,7 +12,7 @@ use remotes::conformance::pattern;
 use remotes::options::Options;
 use remotes::pump::BLOCK;
 use remotes::s3::{KEY_ID, S3, SECRET};
-use remotes::{Context, Error, Kind, ObjectName, Put, Store};
+use remotes::{Context, Error, Kind, ObjectName, Put, Store, put_stream};
 
 #[path = "../../tests/support/servers.rs"]
 #[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
@@ -110,7 +110,7 @@ fn a_request_that_breaks_off_is_sent_again_while_its_blocks_are_kept() {
         let fate = |line: &str, n| if is_payload(line) && n == 0 { Fate::Cut(BROKEN_AFTER) } else { Fate::Pass };
         behind(&context, fate, async |store, _| {
             let (object, bytes) = (name("again"), pattern(1, len));
-            let mut put = store.put_stream(&object, len as u64).await.expect("opened");
+            let mut put = put_stream(&*store, &object, len as u64).await.expect("opened");
             write(&mut *put, &bytes, &context, false).await.expect("written all the same");
             assert_eq!(store.stat(&object).await.expect("a clear answer"), None, "not visible before the commit");
             put.commit().await.expect("committed");
@@ -126,7 +126,7 @@ fn what_is_not_kept_fails_at_once_and_is_gone_on_with() {
         |line: &str, _| if is_payload(line) { Fate::CutBehind("partNumber=3", BROKEN_AFTER) } else { Fate::Pass };
     behind(&context, fate, async |store, direct| {
         let (object, bytes) = (name("resumed"), pattern(2, 23 << 20));
-        let mut put = store.put_stream(&object, bytes.len() as u64).await.expect("opened");
+        let mut put = put_stream(&*store, &object, bytes.len() as u64).await.expect("opened");
         let upload = put.resumption().expect("in parts");
         let e = write(&mut *put, &bytes, &context, true).await.expect_err("broken off in the third part");
         assert_eq!(e.kind(), Kind::Reset, "{e}");
@@ -136,8 +136,13 @@ fn what_is_not_kept_fails_at_once_and_is_gone_on_with() {
         assert_eq!(marks.len(), 2, "two parts are stored");
         // Another process, which reaches the server.
         let store = open(&direct, &context);
-        let mut put =
-            store.resume(&object, bytes.len() as u64, &upload, &marks).await.expect("clear").expect("gone on with");
+        let mut put = store
+            .uploads()
+            .expect("it has some")
+            .resume(&object, bytes.len() as u64, &upload, &marks)
+            .await
+            .expect("clear")
+            .expect("gone on with");
         write(&mut *put, &bytes.slice(10 << 20..), &context, false).await.expect("written");
         put.commit().await.expect("committed");
         assert!(content(&store, &object).await == bytes, "it is whole");
@@ -153,7 +158,7 @@ fn what_is_kept_leaves_half_of_the_budget_to_others() {
         |_, _| Fate::Pass,
         async |store, _| {
             let (object, bytes) = (name("kept"), pattern(7, 33 << 20));
-            let mut put = store.put_stream(&object, bytes.len() as u64).await.expect("opened");
+            let mut put = put_stream(&*store, &object, bytes.len() as u64).await.expect("opened");
             let mut least = context.budget.total();
             for piece in bytes.chunks(BLOCK) {
                 write(&mut *put, piece, &context, false).await.expect("written");
@@ -180,7 +185,7 @@ fn a_server_that_stalls_is_given_up_in_time_in_either_form() {
             let object = name("stalled");
             let bytes = pattern(3, len);
             let started = Instant::now();
-            let mut put = store.put_stream(&object, len as u64).await.expect("opened");
+            let mut put = put_stream(&*store, &object, len as u64).await.expect("opened");
             let e = match write(&mut *put, &bytes, &context, relax).await {
                 Err(e) => e,
                 Ok(()) => put.commit().await.expect_err("nobody takes it"),
@@ -202,7 +207,7 @@ fn a_refusal_in_mid_stream_is_told_in_the_servers_words() {
         for (len, relax) in [(4 << 20, true), (4 << 20, false), (64 << 20, true)] {
             let bytes = pattern(4, len);
             let object = name("refused");
-            let mut put = store.put_stream(&object, len as u64).await.expect("opened");
+            let mut put = put_stream(&*store, &object, len as u64).await.expect("opened");
             let e = match write(&mut *put, &bytes, &context, relax).await {
                 Err(e) => e,
                 Ok(()) => put.commit().await.expect_err("refused"),
@@ -224,16 +229,16 @@ fn an_upload_is_left_by_a_kill_and_removed_by_abort_and_abandon() {
         async |store, direct| {
             let (object, bytes) = (name("left"), pattern(5, 17 << 20));
             for written in [0, 1, 6 << 20, 17 << 20] {
-                let mut put = store.put_stream(&object, bytes.len() as u64).await.expect("opened");
+                let mut put = put_stream(&*store, &object, bytes.len() as u64).await.expect("opened");
                 write(&mut *put, &bytes.slice(..written), &context, false).await.expect("written");
                 put.abort().await.expect("aborted");
                 assert_eq!(uploads(&direct).await, 0, "after an abort at {written}");
-                let mut put = store.put_stream(&object, bytes.len() as u64).await.expect("opened");
+                let mut put = put_stream(&*store, &object, bytes.len() as u64).await.expect("opened");
                 let upload = put.resumption().expect("in parts");
                 write(&mut *put, &bytes.slice(..written), &context, false).await.expect("written");
                 drop(put);
                 assert_eq!(uploads(&direct).await, 1, "somebody may go on with it after a kill at {written}");
-                store.abandon(&object, &upload).await.expect("abandoned");
+                store.uploads().expect("it has some").abandon(&object, &upload).await.expect("abandoned");
                 assert_eq!(uploads(&direct).await, 0, "after it was abandoned at {written}");
             }
         },
@@ -250,7 +255,7 @@ fn marks_that_do_not_agree_with_the_server_are_not_gone_on_with() {
             let (object, bytes) = (name("disagrees"), pattern(6, 17 << 20));
             let len = bytes.len() as u64;
             for change in 0..3 {
-                let mut put = store.put_stream(&object, len).await.expect("opened");
+                let mut put = put_stream(&*store, &object, len).await.expect("opened");
                 let upload = put.resumption().expect("in parts");
                 write(&mut *put, &bytes.slice(..11 << 20), &context, false).await.expect("written");
                 let mut marks = put.suspend().await.expect("suspended");
@@ -260,7 +265,12 @@ fn marks_that_do_not_agree_with_the_server_are_not_gone_on_with() {
                     1 => marks[0].end -= 1,
                     _ => marks.push(remotes::Mark { end: 15 << 20, tag: marks[0].tag.clone() }),
                 }
-                let again = store.resume(&object, len, &upload, &marks).await.expect("a clear answer");
+                let again = store
+                    .uploads()
+                    .expect("it has some")
+                    .resume(&object, len, &upload, &marks)
+                    .await
+                    .expect("a clear answer");
                 assert!(again.is_none(), "change {change}");
                 assert_eq!(uploads(&direct).await, 0, "and nothing of it is left");
             }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use remotes::options::Options;
 use remotes::s3::{KEY_ID, S3, SECRET};
-use remotes::{Context, Kind, ObjectName, Range, Store};
+use remotes::{Context, Copies, Kind, ObjectName, Range, Store, Uploads, Versions};
 
 #[path = "../../tests/support/servers.rs"]
 #[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
@@ -65,7 +65,7 @@ fn kept_whatever_becomes_of_the_name(through_sdk: bool) {
         let open = if through_sdk { S3::open_through_sdk } else { S3::open };
         let store = open(&options(&bucket), &context).expect("good options");
         store.prove(OWNER).await.expect("a bucket");
-        assert!(store.capabilities().versions);
+        assert!(store.versions().is_some());
         let object = name("d/a b+c#ä");
         // One PUT at the commit, one that is sent as it comes, and parts; each as it is sent from blocks and as a stream.
         let contents: Vec<Vec<u8>> = [0, 5, 300_000, 11 << 20].map(|len| vec![len as u8 ^ 7; len]).into();

@@ -3,7 +3,6 @@
 //! The number of a process and a count are no such name: in two containers both servers are process 1, and what one that
 //! was killed left behind has the name that the next one takes. So names are made by chance, and files are made anew.
 
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -22,12 +21,7 @@ pub fn name(what: &str) -> io::Result<String> {
     if got != bytes.len() {
         return Err(io::Error::other("the system gives no random bytes"));
     }
-    let mut name = format!("{what}.");
-    for byte in bytes {
-        // A string takes all that is written to it.
-        let _ = write!(name, "{byte:02x}");
-    }
-    Ok(name)
+    Ok(format!("{what}.{}", annex_types::hex::show(&bytes)))
 }
 
 /// A uuid that nobody has, of the random kind.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::backend::{Verification, Verifier, is_cryptographically_secure};
+use super::backend::{Verification, Verifier};
 use super::export::exportable::Exportable;
 use super::export::pointer::pointed_to;
 use super::key::Fields;
@@ -132,7 +132,7 @@ fn places(key: &[u8]) {
 
 /// Content is right or wrong however it is cut.
 fn verify(key: &Key, content: &[u8], step: usize) {
-    is_cryptographically_secure(key);
+    crate::name::is_secure(key);
     let proven = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let mut verifier = Verifier::for_key(key)?;
         pieces.for_each(|piece| verifier.update(piece));

@@ -26,7 +26,7 @@ impl<'a> Fields<'a> {
             return None;
         }
         let size = self.list().find(|field| field[0] == b's')?;
-        parse_number(&size[1..])
+        annex_types::decimal::parse(&size[1..])
     }
 
     /// The bytes of the key this one is a chunk of; its own where it is none.
@@ -50,13 +50,6 @@ impl<'a> Fields<'a> {
     fn list(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.fields.split(|byte| *byte == b'-').filter(|field| !field.is_empty())
     }
-}
-
-fn parse_number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub use setup::SetupError;
 
 use super::branch::Branch;
 use super::content::ContentConfig;
+use super::git::error::one_line;
+use super::git::open::{MOST_UNPACKED, options};
 use crate::name::Uuid;
 
 /// An open repository. All of it may be used from any thread.
@@ -221,22 +223,6 @@ impl CurrentConfig {
     }
 }
 
-/// Most bytes that are taken to read one object, with all that it is packed as a difference from. Whoever pushes can make few
-/// bytes unpack to any number of them.
-pub(in crate::annex) const MOST_UNPACKED: u64 = 128 << 20;
-
-fn options(most: u64) -> gix::open::Options {
-    // The number of packs is fixed by this when opening; git and we make more of them while we run.
-    let slots = gix::odb::store::init::Slots::AsNeededByDiskState { multiplier: 2.0, minimum: 1024 };
-    let limit = format!("gitoxide.objects.allocLimit={most}");
-    gix::open::Options::default().object_store_slots(slots).config_overrides([limit]).bail_if_untrusted(true)
-}
-
-/// Opens the git directory `path` again, with `most` bytes to read an object.
-pub(in crate::annex) fn open_with(path: &Path, most: u64) -> Result<gix::ThreadSafeRepository, String> {
-    gix::ThreadSafeRepository::open_opts(path, options(most)).map_err(|e| one_line(&e))
-}
-
 fn open_git(path: &Path) -> Result<gix::ThreadSafeRepository, OpenError> {
     let options = || options(MOST_UNPACKED);
     // What looks like a bare repository beside a `.git` may have been pushed there, and must not be opened in its place where
@@ -259,19 +245,6 @@ fn open_git(path: &Path) -> Result<gix::ThreadSafeRepository, OpenError> {
         Ok(_) => Err(OpenError::NotOurs(path.to_path_buf(), text)),
         Err(_) => Err(OpenError::NotARepository(path.to_path_buf(), text)),
     }
-}
-
-/// What an error of git's says, with its causes, on one line.
-pub(in crate::annex) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut said: Vec<String> = Vec::new();
-    for error in std::iter::successors(Some(error), |error| error.source()) {
-        let words: Vec<String> = error.to_string().split_whitespace().map(str::to_string).collect();
-        let text = words.join(" ");
-        if !text.is_empty() && !said.iter().any(|before| before.contains(&text)) {
-            said.push(text);
-        }
-    }
-    said.join(": ")
 }
 
 impl fmt::Display for OpenError {

@@ -194,13 +194,7 @@ fn split_user(authority: &str) -> (Option<&str>, &str) {
 
 /// `host`, `host:port`, `[::1]:port`.
 fn split_port(place: &str) -> Option<(String, Option<u16>)> {
-    let (host, port) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']')?;
-            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
-        }
-        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
-    };
+    let (host, port) = annex_types::host::split(place)?;
     match port.filter(|port| !port.is_empty()) {
         Some(port) => Some((host.to_string(), Some(port.parse().ok()?))),
         None => Some((host.to_string(), None)),

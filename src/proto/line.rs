@@ -1,5 +1,7 @@
 //! Framing of line based protocols: bytes in any fragmentation become lines of a bounded length.
 
+pub use annex_types::decimal::parse as parse_number;
+
 /// Collects bytes and cuts them at `\n`.
 ///
 /// Holds at most one unfinished line (up to the limit) and what a single [`push`](Lines::push) brought, provided that
@@ -95,17 +97,6 @@ pub fn split_word(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
         Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
         None => (bytes, None),
     }
-}
-
-/// A decimal number of ASCII digits and nothing else, or `None`; also `None` when it does not fit.
-pub fn parse_number(bytes: &[u8]) -> Option<u64> {
-    if bytes.is_empty() {
-        return None;
-    }
-    bytes.iter().try_fold(0u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 #[cfg(test)]

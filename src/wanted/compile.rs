@@ -3,10 +3,11 @@
 use super::ast::{Counted, Expression, GroupLimit, Joint, Name, Node, Picks, Term, Value};
 use super::groups::standard;
 use super::number;
+use super::plan::Unstable;
 use super::plan::{Count, Mask, Plan, Step, Test, Wanted};
 use super::policy::{Member, Policy, Repository};
 use super::repos::{Repo, RepoSet};
-use super::stable::{Unstable, unstable};
+use super::stable::unstable;
 use super::trust::Trust;
 use super::warn::{ParseError, Warning};
 use crate::name::Uuid;

@@ -10,7 +10,7 @@ use super::number;
 use super::plan::{Count, Mask, Step, Test, Wanted};
 use super::question::{Choice, Question};
 use super::repos::{Repo, RepoSet};
-use super::secure::is_secure;
+use crate::name::is_secure;
 
 type Answer = Result<bool, Unknown>;
 

@@ -5,10 +5,10 @@ use std::fmt;
 use super::ast::{Joint, Name};
 use super::eval::{decides, join};
 use super::facts::{Assumed, Facts, Unknown};
+use super::plan::Unstable;
 use super::plan::{Plan, Step};
 use super::question::Question;
 use super::repos::Repo;
-use super::stable::Unstable;
 
 /// The answer of a plan, and what it came from.
 #[derive(Debug, Clone, PartialEq)]

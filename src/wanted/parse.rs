@@ -14,15 +14,15 @@ use std::ops::Range;
 
 use super::ast::{Expression, Joint, Node, Placed};
 use super::lex::{Word, words};
-use super::terms;
-use super::warn::{Fault, Oddity, ParseError, Warning};
+use super::terms::{self, Vocabulary};
+use super::warn::{self, Fault, Oddity, ParseError, Warning};
 
 impl Expression {
     /// Longest expression taken, in bytes. git-annex has no limit.
-    pub const LONGEST: usize = 64 * 1024;
+    pub const LONGEST: usize = warn::LONGEST;
 
     /// How deep parentheses, negations and doubled operators may be nested. git-annex has no limit.
-    pub const DEEPEST: usize = 200;
+    pub const DEEPEST: usize = warn::DEEPEST;
 
     /// Reads an expression as git-annex does.
     ///
@@ -49,15 +49,6 @@ impl Expression {
         warnings.sort_by_key(|warning| warning.at.start);
         Ok(Self { text: text.into(), root, terms, warnings })
     }
-}
-
-/// Which terms an expression may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vocabulary {
-    /// Those of preferred content.
-    PreferredContent,
-    /// Those of annex.largefiles, which is about content that has no key yet.
-    LargeFiles,
 }
 
 struct Parser<'a> {

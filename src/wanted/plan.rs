@@ -5,7 +5,6 @@ use super::facts::Mime;
 use super::glob::Glob;
 use super::repos::RepoSet;
 use super::size::Bytes;
-use super::stable::Unstable;
 
 /// An expression ready to be decided: `standard` and `groupwanted` are expanded, groups are sets.
 ///
@@ -96,4 +95,13 @@ pub(in crate::wanted) enum Count {
     Number(i64),
     /// What numcopies lacks when these copies count.
     Lacking(Mask),
+}
+
+/// The term that makes an expression unstable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unstable {
+    /// The term as it is written: `present`, `balanced=archive:2`.
+    pub term: Name,
+    /// `standard` or `groupwanted`, where the term is in what that stands for.
+    pub inside: Option<Name>,
 }

@@ -6,16 +6,7 @@
 //! is one, negated or not; a negation inside of them is not looked at. Source: recorded.
 
 use super::ast::{Balance, Name};
-use super::plan::{Step, Test};
-
-/// The term that makes an expression unstable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unstable {
-    /// The term as it is written: `present`, `balanced=archive:2`.
-    pub term: Name,
-    /// `standard` or `groupwanted`, where the term is in what that stands for.
-    pub inside: Option<Name>,
-}
+use super::plan::{Step, Test, Unstable};
 
 /// The first term that makes it so.
 pub(in crate::wanted) fn unstable(step: &Step, negated: bool) -> Option<Unstable> {

@@ -5,9 +5,17 @@ use std::ops::Range;
 use super::ast::{Balance, Comparison, Counted, GroupLimit, Name, Picks, Term, Value};
 use super::facts::Mime;
 use super::glob::Glob;
-use super::parse::Vocabulary;
 use super::warn::{Fault, Oddity, ParseError, Warning};
 use super::{Trust, number, size};
+
+/// Which terms an expression may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// Those of preferred content.
+    PreferredContent,
+    /// Those of annex.largefiles, which is about content that has no key yet.
+    LargeFiles,
+}
 
 /// Reads the term `word`, which stands at `at`, and adds what is odd in it.
 pub(in crate::wanted) fn parse(

@@ -3,6 +3,12 @@
 use std::fmt;
 use std::ops::Range;
 
+/// Longest expression taken, in bytes.
+pub(super) const LONGEST: usize = 64 * 1024;
+
+/// How deep an expression may be nested.
+pub(super) const DEEPEST: usize = 200;
+
 /// Something odd in an expression that git-annex takes all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
@@ -106,8 +112,8 @@ impl fmt::Display for ParseError {
             Fault::BadValue(term) => write!(f, "bad value for {term}"),
             Fault::BadSize => f.write_str("bad size"),
             Fault::BadField(name) => write!(f, "Illegal metadata field name, \"{}\"", name.escape_ascii()),
-            Fault::TooLong => write!(f, "longer than {} bytes", super::Expression::LONGEST),
-            Fault::TooDeep => write!(f, "nested deeper than {}", super::Expression::DEEPEST),
+            Fault::TooLong => write!(f, "longer than {LONGEST} bytes"),
+            Fault::TooDeep => write!(f, "nested deeper than {DEEPEST}"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! `docs/architecture.md` draws them. The scanner reads paths (`use` trees, `super`, inline paths), not text, so comments
 //! and strings may say anything. Test modules are left out: they may read transcripts from disk.
 
-mod scan;
+pub(crate) mod scan;
 
 use std::path::{Path, PathBuf};
 
@@ -152,7 +152,7 @@ fn matches(path: &[String], forbidden: &str) -> bool {
 }
 
 /// The module a file is, from the crate root: `src/proto/special/session.rs` is `proto::special::session`.
-fn module_of(file: &str) -> Vec<String> {
+pub(crate) fn module_of(file: &str) -> Vec<String> {
     let inner = file.split_once("src/").map_or(file, |(_, inner)| inner);
     let mut module: Vec<String> = inner.trim_end_matches(".rs").split('/').map(str::to_string).collect();
     if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
@@ -161,7 +161,7 @@ fn module_of(file: &str) -> Vec<String> {
     module
 }
 
-fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
+pub(crate) fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
         let path = entry.expect("a directory entry").path();
         if path.is_dir() {

@@ -29,7 +29,7 @@ fn break_off(repo: &Repo, key: &Key) {
     let object = ObjectName::new(config.naming.name(key)).expect("a name");
     let left = sys::run(false, async {
         let store = registry::open(config.scheme.name, &config.options, &Context::default())?;
-        let mut put = store.put_stream(&object, LEN).await?;
+        let mut put = remotes::put_stream(&*store, &object, LEN).await?;
         for _ in 0..40 {
             put.write(vec![7; 1 << 20].into()).await?;
         }

@@ -1,4 +1,4 @@
-//! What is asked of uploads whose bytes come once, and of those that can be gone on with.
+//! What is asked of uploads whose bytes come once, and of those that can be resumed.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::{Exam, name, pattern, write};
 use crate::pump::BLOCK;
-use crate::{Kind, Mark, ObjectName, Put, Resumption, Write};
+use crate::{Kind, Mark, ObjectName, Put, Resumption, Uploads, Write, put_stream};
 
-/// Long enough to be gone on with, wherever anything is.
+/// Long enough to be resumed, wherever anything is.
 const LONG: u64 = 100 << 20;
 
 /// Longest wait for a mark.
@@ -24,7 +24,11 @@ impl Exam<'_> {
     }
 
     async fn stream(&self, object: &ObjectName, len: u64) -> Box<dyn Put> {
-        self.store.put_stream(object, len).await.expect("opened for a stream")
+        put_stream(&**self.store, object, len).await.expect("opened for a stream")
+    }
+
+    fn uploads(&self) -> &dyn Uploads {
+        self.store.uploads().expect("whoever gives a resumption has uploads")
     }
 
     /// Lets go of an upload as a killed process does, and removes what it may have left.
@@ -32,7 +36,7 @@ impl Exam<'_> {
         let upload = put.resumption();
         drop(put);
         if let Some(upload) = upload {
-            self.store.abandon(object, &upload).await.expect("abandoned");
+            self.uploads().abandon(object, &upload).await.expect("abandoned");
         }
     }
 
@@ -105,8 +109,8 @@ impl Exam<'_> {
         };
         assert!(upload.token.len() <= Resumption::TOKEN_MAX && upload.step > 0, "{upload:?}");
         put.abort().await.expect("aborted");
-        let again = self.store.resume(&object, LONG, &upload, &[]).await.expect("a clear answer");
-        assert!(again.is_none(), "what was aborted cannot be gone on with");
+        let again = self.uploads().resume(&object, LONG, &upload, &[]).await.expect("a clear answer");
+        assert!(again.is_none(), "what was aborted cannot be resumed");
 
         let step = usize::try_from(upload.step).expect("a step fits into memory");
         let content = pattern(24, step * 5 / 2);
@@ -118,7 +122,7 @@ impl Exam<'_> {
     async fn resumed(&self, object: &ObjectName, content: &Bytes, upload: &Resumption, marks: &[Mark]) {
         let len = content.len() as u64;
         let mut put =
-            self.store.resume(object, len, upload, marks).await.expect("a clear answer").expect("gone on with");
+            self.uploads().resume(object, len, upload, marks).await.expect("a clear answer").expect("resumed");
         assert_eq!(put.resumption().as_ref(), Some(upload), "it stays the same upload");
         assert_eq!(put.take_marks(), [], "marks are told once");
         let from = marks.last().map_or(0, |mark| mark.end) as usize;
@@ -127,8 +131,8 @@ impl Exam<'_> {
         let stored = put.commit().await.expect("committed");
         assert_eq!(stored.len, len, "the length of a resumed upload");
         assert!(self.whole(object).await.expect("got") == *content, "a resumed upload is whole");
-        let again = self.store.resume(object, len, upload, marks).await.expect("a clear answer");
-        assert!(again.is_none(), "what was committed cannot be gone on with");
+        let again = self.uploads().resume(object, len, upload, marks).await.expect("a clear answer");
+        assert!(again.is_none(), "what was committed cannot be resumed");
         assert!(self.whole(object).await.expect("got") == *content, "and to ask does no harm");
         self.remove(object).await;
     }
@@ -183,10 +187,10 @@ impl Exam<'_> {
         let marks = put.suspend().await.expect("suspended");
         assert_eq!(marks.len(), 1, "one step was reached");
         for _ in 0..2 {
-            self.store.abandon(object, &upload).await.expect("abandoned");
+            self.uploads().abandon(object, &upload).await.expect("abandoned");
         }
-        let again = self.store.resume(object, content.len() as u64, &upload, &marks).await.expect("a clear answer");
-        assert!(again.is_none(), "what was abandoned cannot be gone on with");
+        let again = self.uploads().resume(object, content.len() as u64, &upload, &marks).await.expect("a clear answer");
+        assert!(again.is_none(), "what was abandoned cannot be resumed");
         assert!(!self.present(object).await, "an abandoned upload is not visible");
         let mut put = self.stream(object, content.len() as u64).await;
         write(&mut *put, content).await.expect("written");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Exam, pattern};
-use crate::{Kind, ObjectName, PAGE, Range, Write};
+use crate::{Copies, Directories, Kind, Lists, ObjectName, PAGE, Range, Renames, Write, put_stream};
 
 fn path(text: &str) -> ObjectName {
     ObjectName::new(format!("conformance-tree/{text}")).expect("a good name")
@@ -11,48 +11,56 @@ fn path(text: &str) -> ObjectName {
 
 impl Exam<'_> {
     pub(super) async fn trees_are_kept(&self) {
-        let can = self.store.capabilities();
-        if can.write == Write::ReadOnly {
+        if self.store.capabilities().write == Write::ReadOnly {
             return;
         }
-        if can.trees.rename {
-            self.a_rename_moves_and_replaces().await;
-            self.names_that_leave_the_tree_are_refused().await;
+        if let Some(renames) = self.store.renames() {
+            self.a_rename_moves_and_replaces(renames).await;
+            self.names_that_leave_the_tree_are_refused(renames).await;
         }
-        if can.trees.copy {
-            self.a_copy_leaves_the_original().await;
+        if let Some(copies) = self.store.copies() {
+            self.a_copy_leaves_the_original(copies).await;
         }
-        if can.trees.list {
-            self.a_listing_tells_all().await;
-            self.identifiers_change_with_the_content_only().await;
+        if let Some(lists) = self.store.lists() {
+            self.a_listing_tells_all(lists).await;
+            self.identifiers_change_with_the_content_only(lists).await;
         }
-        self.only_empty_directories_go().await;
+        if let Some(directories) = self.store.directories() {
+            self.only_empty_directories_go(directories).await;
+        }
         if self.context.tree {
-            self.a_directory_is_no_file_of_its_name(can.trees.rename).await;
+            self.a_directory_is_no_file_of_its_name().await;
             self.a_file_called_tmp_is_a_file().await;
             self.names_that_are_one_do_each_other_no_harm().await;
         }
     }
 
-    async fn a_rename_moves_and_replaces(&self) {
+    /// Leaves no directory of the store's own behind.
+    pub(super) async fn directories_are_tidy(&self) {
+        if let Some(directories) = self.store.directories() {
+            directories.tidy().await;
+        }
+    }
+
+    async fn a_rename_moves_and_replaces(&self, renames: &dyn Renames) {
         let (from, to, other) = (path("a b/x"), path("c/d/é+&%20"), path("c/other"));
         let (one, two) = (pattern(31, 20_000), pattern(32, 10));
         self.put(&from, &one).await;
         self.put(&other, &two).await;
-        self.store.rename(&from, &to).await.expect("renamed");
+        renames.rename(&from, &to).await.expect("renamed");
         assert!(!self.present(&from).await, "the old name is gone");
         assert!(self.whole(&to).await.expect("got") == one, "the content has the new name");
-        self.store.rename(&to, &other).await.expect("renamed over another");
+        renames.rename(&to, &other).await.expect("renamed over another");
         assert!(self.whole(&other).await.expect("got") == one, "the other was replaced");
-        self.store.rename(&other, &other).await.expect("its own name is no matter");
+        renames.rename(&other, &other).await.expect("its own name is no matter");
         assert!(self.whole(&other).await.expect("got") == one, "it is still there");
-        let e = self.store.rename(&from, &to).await.expect_err("nothing to rename");
+        let e = renames.rename(&from, &to).await.expect_err("nothing to rename");
         assert_eq!(e.kind(), Kind::NotFound, "{e}");
         assert!(!self.present(&to).await, "nothing came of it");
         // Two that swap their content, by way of a third name.
         self.put(&from, &two).await;
         for (a, b) in [(&from, &to), (&other, &from), (&to, &other)] {
-            self.store.rename(a, b).await.expect("renamed");
+            renames.rename(a, b).await.expect("renamed");
         }
         assert!(self.whole(&from).await.expect("got") == one && self.whole(&other).await.expect("got") == two);
         for name in [&from, &to, &other] {
@@ -63,50 +71,55 @@ impl Exam<'_> {
 
     /// Removes directories that are empty now.
     async fn clean(&self, dirs: &[&str]) {
+        let Some(directories) = self.store.directories() else { return };
         for dir in dirs {
-            self.store.remove_dir(&path(dir)).await.expect("empty directories can go");
+            directories.remove_dir(&path(dir)).await.expect("empty directories can go");
         }
     }
 
     /// A store without directories may take such a name for one like any other.
-    async fn names_that_leave_the_tree_are_refused(&self) {
+    async fn names_that_leave_the_tree_are_refused(&self, renames: &dyn Renames) {
         let inside = path("inside");
         self.put(&inside, &pattern(33, 5)).await;
         for bad in ["../outside", "/outside", "a/../../outside", "a//b", "a/./b"] {
             let outside = ObjectName::new(bad).expect("bytes like others");
-            if outside.components().is_err() && self.store.rename(&inside, &outside).await.is_ok() {
+            if outside.components().is_err() && renames.rename(&inside, &outside).await.is_ok() {
                 assert!(self.present(&outside).await, "{bad} is a name here, or is refused");
-                self.store.rename(&outside, &inside).await.expect("and back");
+                renames.rename(&outside, &inside).await.expect("and back");
             }
         }
         assert!(self.whole(&inside).await.expect("got") == pattern(33, 5), "a refused rename does no harm");
         self.remove(&inside).await;
     }
 
-    async fn a_copy_leaves_the_original(&self) {
+    async fn a_copy_leaves_the_original(&self, copies: &dyn Copies) {
         let (from, to) = (path("original"), path("twins/copy"));
         let (one, two) = (pattern(34, 20_000), pattern(35, 10));
         self.put(&from, &one).await;
         self.put(&to, &two).await;
-        assert_eq!(self.store.copy(&from, &to, None).await.expect("copied").len, 20_000);
+        assert_eq!(copies.copy(&from, &to, None).await.expect("copied").len, 20_000);
         assert!(self.whole(&from).await.expect("got") == one && self.whole(&to).await.expect("got") == one);
         let old = self.store.stat(&from).await.expect("a clear answer").expect("present").tag;
         self.put(&from, &pattern(41, 11)).await;
         if let Some(tag) = old {
-            let e = self.store.copy(&from, &to, Some(&tag)).await.expect_err("it is another object now");
+            let e = copies.copy(&from, &to, Some(&tag)).await.expect_err("it is another object now");
             assert_eq!(e.kind(), Kind::Corrupt, "{e}");
         }
         assert!(self.whole(&to).await.expect("got") == one, "the copy is not the original");
         self.remove(&from).await;
-        let e = self.store.copy(&from, &to, None).await.expect_err("nothing to copy");
+        let e = copies.copy(&from, &to, None).await.expect_err("nothing to copy");
         assert_eq!(e.kind(), Kind::NotFound, "{e}");
         assert!(self.whole(&to).await.expect("got") == one, "a copy that failed does no harm");
         self.remove(&to).await;
         self.clean(&["twins"]).await;
     }
 
-    async fn listed(&self, prefix: Option<&ObjectName>) -> BTreeMap<ObjectName, (u64, Option<String>)> {
-        let mut listing = self.store.list(prefix).await.expect("listed");
+    async fn listed(
+        &self,
+        lists: &dyn Lists,
+        prefix: Option<&ObjectName>,
+    ) -> BTreeMap<ObjectName, (u64, Option<String>)> {
+        let mut listing = lists.list(prefix).await.expect("listed");
         let mut all = BTreeMap::new();
         while let Some(page) = listing.next().await.expect("a page") {
             assert_eq!(page.skipped, Vec::<String>::new(), "every name here is a good one");
@@ -119,20 +132,20 @@ impl Exam<'_> {
         all
     }
 
-    async fn a_listing_tells_all(&self) {
+    async fn a_listing_tells_all(&self, lists: &dyn Lists) {
         let below = ObjectName::new("conformance-tree").expect("a good name");
-        assert!(self.listed(Some(&below)).await.is_empty(), "nothing is listed where nothing is");
+        assert!(self.listed(lists, Some(&below)).await.is_empty(), "nothing is listed where nothing is");
         let names = ["a", "a b", "a.b/c", "d/e/f", "d/g", "d/é", "x+y&z", "100%", "tmp/kept", "h/h", "h/i"];
         for (size, text) in names.iter().enumerate() {
             self.put(&path(text), &pattern(36, size)).await;
         }
         let beside = ObjectName::new("conformance-tree2/a").expect("a good name");
         self.put(&beside, &pattern(36, 3)).await;
-        let listed = self.listed(Some(&below)).await;
+        let listed = self.listed(lists, Some(&below)).await;
         let lengths: BTreeMap<_, _> = listed.iter().map(|(name, (len, _))| (name.clone(), *len)).collect();
         let expected = names.iter().enumerate().map(|(size, text)| (path(text), size as u64)).collect();
         assert_eq!(lengths, expected, "each with its length");
-        let all = self.listed(None).await;
+        let all = self.listed(lists, None).await;
         assert!(listed.iter().all(|found| all.get(found.0) == Some(found.1)), "all holds the parts");
         assert!(all.contains_key(&beside), "and what is beside them");
         for text in names {
@@ -144,7 +157,7 @@ impl Exam<'_> {
             for n in 0..many {
                 self.put(&path(&format!("m/{n}")), &pattern(1, 1)).await;
             }
-            assert_eq!(self.listed(Some(&below)).await.len(), many, "more than a page");
+            assert_eq!(self.listed(lists, Some(&below)).await.len(), many, "more than a page");
             for n in 0..many {
                 self.remove(&path(&format!("m/{n}"))).await;
             }
@@ -152,12 +165,12 @@ impl Exam<'_> {
         self.clean(&["a.b", "d/e", "d", "tmp", "h"]).await;
     }
 
-    async fn identifiers_change_with_the_content_only(&self) {
+    async fn identifiers_change_with_the_content_only(&self, lists: &dyn Lists) {
         let (name, other) = (path("id/one"), path("id/two"));
         self.put(&name, &pattern(37, 100)).await;
         self.put(&other, &pattern(38, 100)).await;
-        let first = self.listed(Some(&path("id"))).await;
-        assert_eq!(first, self.listed(Some(&path("id"))).await, "stable while nothing changes");
+        let first = self.listed(lists, Some(&path("id"))).await;
+        assert_eq!(first, self.listed(lists, Some(&path("id"))).await, "stable while nothing changes");
         let (_, id) = &first[&name];
         // Where nothing is known that changes with the content, there are no imports.
         let Some(id) = id.as_deref() else { return self.clean_identified(&[name, other]).await };
@@ -172,7 +185,7 @@ impl Exam<'_> {
             assert!(got.expect("still the same") == pattern(37, 100));
         }
         self.put(&name, &pattern(39, 101)).await;
-        let second = self.listed(Some(&path("id"))).await;
+        let second = self.listed(lists, Some(&path("id"))).await;
         assert_ne!(second[&name], first[&name], "changed with the content");
         assert_eq!(second[&other], first[&other], "the other did not change");
         self.clean_identified(&[name, other]).await;
@@ -185,21 +198,20 @@ impl Exam<'_> {
         self.clean(&["id"]).await;
     }
 
-    async fn only_empty_directories_go(&self) {
+    async fn only_empty_directories_go(&self, directories: &dyn Directories) {
         let (file_name, dir) = (path("full/deep/file"), path("full"));
         self.put(&file_name, &pattern(40, 10)).await;
-        self.store.remove_dir(&dir).await.expect("left alone");
-        self.store.remove_dir(&path("full/deep")).await.expect("left alone");
+        directories.remove_dir(&dir).await.expect("left alone");
+        directories.remove_dir(&path("full/deep")).await.expect("left alone");
         assert!(self.present(&file_name).await, "what is in a directory stays");
         self.remove(&file_name).await;
         for dir in ["full/deep", "full", "never-there"] {
-            self.store.remove_dir(&path(dir)).await.expect("gone, or was not there");
+            directories.remove_dir(&path(dir)).await.expect("gone, or was not there");
         }
     }
 
     /// What stages files on their way does so where no file of a tree can be.
     async fn a_file_called_tmp_is_a_file(&self) {
-        let can = self.store.capabilities().trees;
         let streams = self.store.capabilities().write == Write::Stream;
         for text in ["tmp", "stream-tmp"] {
             let top = ObjectName::new(text).expect("a name");
@@ -208,23 +220,25 @@ impl Exam<'_> {
                 let one = pattern(43, 20);
                 self.put(name, &one).await;
                 self.put(&path("beside"), &pattern(44, 70_000)).await;
-                // Long enough to be gone on with later, where anything is.
-                match self.store.put_stream(&path("beside"), 40 << 20).await {
+                // Long enough to be resumed later, where anything is.
+                match put_stream(&**self.store, &path("beside"), 40 << 20).await {
                     Ok(put) => put.abort().await.expect("aborted"),
                     Err(e) => assert!(!streams, "{e}"),
                 }
                 assert!(self.whole(name).await.expect("got") == one, "{name} is what it was");
                 self.put(name, &one).await;
-                if can.rename {
-                    self.store.rename(name, &path("elsewhere")).await.expect("renamed");
-                    self.store.rename(&path("elsewhere"), name).await.expect("and back");
+                if let Some(renames) = self.store.renames() {
+                    renames.rename(name, &path("elsewhere")).await.expect("renamed");
+                    renames.rename(&path("elsewhere"), name).await.expect("and back");
                 }
-                if can.list {
-                    assert!(self.listed(None).await.contains_key(name), "{name} is listed");
+                if let Some(lists) = self.store.lists() {
+                    assert!(self.listed(lists, None).await.contains_key(name), "{name} is listed");
                 }
                 self.remove(name).await;
                 self.remove(&path("beside")).await;
-                self.store.remove_dir(&top).await.expect("an empty directory goes");
+                if let Some(directories) = self.store.directories() {
+                    directories.remove_dir(&top).await.expect("an empty directory goes");
+                }
             }
         }
     }
@@ -232,7 +246,6 @@ impl Exam<'_> {
     /// Of names that the place takes for one, the first stays what it is.
     async fn names_that_are_one_do_each_other_no_harm(&self) {
         let folding = self.store.folding().await.expect("told");
-        let can = self.store.capabilities().trees;
         let (one, two, other) = (pattern(45, 20), pattern(46, 20), path("fold/other"));
         let pairs = [
             (folding.case, "fold/a", "fold/A"),
@@ -247,11 +260,11 @@ impl Exam<'_> {
                 let mut put = self.open(&second, two.len() as u64).await;
                 let stored = put.write(two.clone()).await.is_ok() && put.commit().await.is_ok();
                 assert!(!stored, "{second} is not stored over {first}");
-                if can.rename {
-                    self.store.rename(&other, &second).await.expect_err("nor renamed to it");
+                if let Some(renames) = self.store.renames() {
+                    renames.rename(&other, &second).await.expect_err("nor renamed to it");
                 }
-                if can.copy {
-                    self.store.copy(&other, &second, None).await.expect_err("nor copied");
+                if let Some(copies) = self.store.copies() {
+                    copies.copy(&other, &second, None).await.expect_err("nor copied");
                 }
                 assert!(self.whole(&other).await.expect("got") == two, "what was refused stays");
             }
@@ -259,11 +272,11 @@ impl Exam<'_> {
             assert_eq!(self.whole(&second).await.expect_err("nothing to get").kind(), Kind::NotFound);
             self.remove(&second).await;
             assert!(self.whole(&first).await.expect("got") == one, "{first} is what it was");
-            if can.rename {
-                self.respelled(&first, &second, folds).await;
+            if let Some(renames) = self.store.renames() {
+                self.respelled(renames, &first, &second, folds).await;
                 assert!(self.whole(&second).await.expect("got") == one, "it is there under the new name");
                 assert!(!self.present(&first).await, "and not under the old one");
-                self.respelled(&second, &first, folds).await;
+                self.respelled(renames, &second, &first, folds).await;
                 assert!(self.whole(&first).await.expect("got") == one, "it is there under the old name");
             }
             self.remove(&first).await;
@@ -273,18 +286,18 @@ impl Exam<'_> {
     }
 
     /// A directory of two spellings would have to be moved with all that is in it, which may be refused.
-    async fn respelled(&self, from: &ObjectName, to: &ObjectName, folds: bool) {
-        let Err(e) = self.store.rename(from, to).await else { return };
+    async fn respelled(&self, renames: &dyn Renames, from: &ObjectName, to: &ObjectName, folds: bool) {
+        let Err(e) = renames.rename(from, to).await else { return };
         assert!(folds && from.as_bytes().ends_with(b"/x"), "another spelling: {e}");
         assert!(self.present(from).await, "what was not renamed stays");
         let between = path("fold/between/x");
-        self.store.rename(from, &between).await.expect("another name");
+        renames.rename(from, &between).await.expect("another name");
         self.clean(&["fold/b", "fold/B"]).await;
-        self.store.rename(&between, to).await.expect("then the name");
+        renames.rename(&between, to).await.expect("then the name");
     }
 
     /// Where there are directories, what is in one survives all that is done to a file of its name.
-    async fn a_directory_is_no_file_of_its_name(&self, renames: bool) {
+    async fn a_directory_is_no_file_of_its_name(&self) {
         let (inside, dir, other) = (path("name/inside"), path("name"), path("other"));
         let content = pattern(41, 10);
         self.put(&inside, &content).await;
@@ -292,11 +305,11 @@ impl Exam<'_> {
         // Some say that it is a directory, to some it is nothing.
         let _ = self.store.remove(&dir).await;
         assert!(self.whole(&inside).await.expect("got") == content, "removed with the name of the directory");
-        if renames {
-            self.store.rename(&dir, &path("elsewhere")).await.expect_err("no file is there");
+        if let Some(renames) = self.store.renames() {
+            renames.rename(&dir, &path("elsewhere")).await.expect_err("no file is there");
             self.put(&other, &pattern(42, 20)).await;
             // To a flat store these are two names like any others.
-            let replaced = self.store.rename(&other, &dir).await;
+            let replaced = renames.rename(&other, &dir).await;
             assert!(self.whole(&inside).await.expect("got") == content, "replaced by a file: {replaced:?}");
             self.remove(if replaced.is_ok() { &dir } else { &other }).await;
         }

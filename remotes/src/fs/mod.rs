@@ -27,8 +27,8 @@ use crate::options::{Options, Spec, bad};
 use crate::pump::{FileSource, Source};
 use crate::sys::on_a_thread;
 use crate::{
-    Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
-    Store, Stored, Trees, Until, Write,
+    Capabilities, Context, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result,
+    Stat, Store, Until, Uploads, Write,
 };
 
 /// The options it knows.
@@ -143,7 +143,7 @@ impl Store for Fs {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees: Trees::FILES, versions: false }
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1 }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -165,7 +165,7 @@ impl Store for Fs {
 
     async fn stat(&self, object: &ObjectName) -> Result<Option<Stat>> {
         let place = self.path(Op::Stat, object)?;
-        match self.off(Op::Stat, move || place.look().map_err(tree::absent)).await? {
+        match self.off(Op::Stat, move || place.look().map_err(place::absent)).await? {
             Ok(m) if m.is_file() => Ok(Some(Stat { len: m.len(), tag: Some(place::tag(&m)), version: None })),
             Ok(_) => Err(Error::new(Op::Stat, Kind::Protocol, "is not a regular file").object(object).on(&self.label)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.root_is_there(Op::Stat).await.map(|()| None),
@@ -176,7 +176,7 @@ impl Store for Fs {
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
         let place = self.path(Op::Get, object)?;
         let opened = self.off(Op::Get, move || {
-            let file = place.open().map_err(tree::absent)?;
+            let file = place.open().map_err(place::absent)?;
             let meta = file.metadata()?;
             Ok((file, meta))
         });
@@ -201,27 +201,6 @@ impl Store for Fs {
         self.stage(object, len, place::Place::stage).await
     }
 
-    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
-        if len <= stream::STEP {
-            return self.put(object, len).await;
-        }
-        self.stage(object, len, stream::stage).await
-    }
-
-    async fn resume(
-        &self,
-        object: &ObjectName,
-        len: u64,
-        upload: &Resumption,
-        marks: &[Mark],
-    ) -> Result<Option<Box<dyn Put>>> {
-        stream::resume(self, object, len, upload, marks).await
-    }
-
-    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
-        stream::abandon(self, object, upload).await
-    }
-
     async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         let place = self.path(Op::Remove, object)?;
         self.root_is_there(Op::Remove).await?;
@@ -240,22 +219,6 @@ impl Store for Fs {
         done.map_err(|e| self.fail(Op::Stat, object, "syncing", e))
     }
 
-    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
-        tree::rename(self, from, to).await
-    }
-
-    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
-        tree::copy(self, from, to, tag).await
-    }
-
-    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
-        tree::list(self, prefix).await
-    }
-
-    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
-        tree::remove_dir(self, dir).await
-    }
-
     async fn folding(&self) -> Result<Folding> {
         let is_there = async |name: &ObjectName| {
             let path = self.path(Op::Stat, name)?.file;
@@ -266,7 +229,27 @@ impl Store for Fs {
 
     /// Inode, length and time of the last change, in nanoseconds: what git goes by in its index.
     fn identify(&self, _: &ObjectName, _: u64, tag: Option<&str>) -> Option<String> {
-        tag.map(crate::tree::plain)
+        tag.map(crate::store::tree::plain)
+    }
+
+    fn uploads(&self) -> Option<&dyn Uploads> {
+        Some(self)
+    }
+
+    fn renames(&self) -> Option<&dyn Renames> {
+        Some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        Some(self)
+    }
+
+    fn directories(&self) -> Option<&dyn Directories> {
+        Some(self)
     }
 }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use super::lasting::sync_dirs;
 use super::spelling::is_spelled;
-use super::tree::absent;
 use crate::{NameError, ObjectName};
 
 /// Longest name of a file or directory, in bytes.
@@ -212,4 +211,9 @@ fn link_nameless(file: &File, to: &Path) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD};
     let from = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
     Ok(rustix::fs::linkat(CWD, from, CWD, to, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// What lies below a file is not there.
+pub(super) fn absent(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::NotADirectory { io::ErrorKind::NotFound.into() } else { error }
 }

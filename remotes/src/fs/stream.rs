@@ -1,13 +1,15 @@
-//! Staged files that outlive the process, for uploads that are gone on with later.
+//! Staged files that outlive the process, for uploads that are resumed later.
 
 use std::io;
 use std::path::PathBuf;
+
+use async_trait::async_trait;
 
 use super::Fs;
 use super::place::{Place, boot, reopen};
 use super::put::{FsPut, Stage};
 use crate::retry::Backoff;
-use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption};
+use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Store, Uploads};
 
 /// Bytes between two marks, and the longest object that is not worth going on with.
 pub(super) const STEP: u64 = 32 << 20;
@@ -31,54 +33,72 @@ fn find(place: &Place, upload: &Resumption) -> Option<(PathBuf, bool)> {
     Some((path, boot().is_some_and(|boot| boot == upload.token[space + 1..])))
 }
 
-pub(super) async fn resume(
-    fs: &Fs,
-    object: &ObjectName,
-    len: u64,
-    upload: &Resumption,
-    marks: &[Mark],
-) -> Result<Option<Box<dyn Put>>> {
-    let place = fs.path(Op::Put, object)?;
-    fs.root_is_there(Op::Put).await?;
-    let Some((path, unbroken)) = find(&place, upload) else { return Ok(None) };
-    let written = marks.last().map_or(0, |mark| mark.end);
-    if !unbroken || upload.step != STEP || written > len {
-        abandon(fs, object, upload).await?;
-        return Ok(None);
+#[async_trait(?Send)]
+impl Uploads for Fs {
+    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        if len <= STEP {
+            return self.put(object, len).await;
+        }
+        self.stage(object, len, stage).await
     }
-    let mut backoff = Backoff::new(&fs.context);
-    let (free, file) = loop {
-        let (at, staging) = (path.clone(), place.clone());
-        match fs.off(Op::Put, move || (staging.free(), reopen(&at, written))).await? {
-            (free, Ok(file)) => break (free, file),
-            (_, Err(e)) if e.kind() == io::ErrorKind::NotFound => {
-                abandon(fs, object, upload).await?;
-                return Ok(None);
-            }
-            (_, Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {
-                let error = Error::new(Op::Put, Kind::Unavailable, "the unfinished file is still being written");
-                backoff.pause(error).await.map_err(|e| e.object(object).on(&fs.label))?;
-            }
-            (_, Err(e)) => return Err(fs.fail(Op::Put, object, "opening the unfinished file", e)),
-        }
-    };
-    fs.check_space(object, len - written, free)?;
-    let stage = Stage { file, name: Some(path), written, resumption: Some(upload.clone()) };
-    Ok(Some(Box::new(FsPut::new(place, stage, object, &fs.label, len, &fs.in_flight))))
-}
 
-pub(super) async fn abandon(fs: &Fs, object: &ObjectName, upload: &Resumption) -> Result<()> {
-    let place = fs.path(Op::Put, object)?;
-    fs.root_is_there(Op::Put).await?;
-    let Some((path, _)) = find(&place, upload) else {
-        return Err(Error::new(Op::Put, Kind::Option, "this is not the name of an unfinished file")
-            .object(object)
-            .on(&fs.label));
-    };
-    match fs.off(Op::Put, move || place.let_go(&path)).await? {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(fs.fail(Op::Put, object, "removing an unfinished file", e))
+    fn outlives(&self, _: u64) -> bool {
+        false
+    }
+
+    async fn resume(
+        &self,
+        object: &ObjectName,
+        len: u64,
+        upload: &Resumption,
+        marks: &[Mark],
+    ) -> Result<Option<Box<dyn Put>>> {
+        let place = self.path(Op::Put, object)?;
+        self.root_is_there(Op::Put).await?;
+        let Some((path, unbroken)) = find(&place, upload) else { return Ok(None) };
+        let written = marks.last().map_or(0, |mark| mark.end);
+        if !unbroken || upload.step != STEP || written > len {
+            self.abandon(object, upload).await?;
+            return Ok(None);
         }
-        _ => Ok(()),
+        let mut backoff = Backoff::new(&self.context);
+        let (free, file) = loop {
+            let (at, staging) = (path.clone(), place.clone());
+            match self.off(Op::Put, move || (staging.free(), reopen(&at, written))).await? {
+                (free, Ok(file)) => break (free, file),
+                (_, Err(e)) if e.kind() == io::ErrorKind::NotFound => {
+                    self.abandon(object, upload).await?;
+                    return Ok(None);
+                }
+                (_, Err(e)) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let error = Error::new(Op::Put, Kind::Unavailable, "the unfinished file is still being written");
+                    backoff.pause(error).await.map_err(|e| e.object(object).on(&self.label))?;
+                }
+                (_, Err(e)) => return Err(self.fail(Op::Put, object, "opening the unfinished file", e)),
+            }
+        };
+        self.check_space(object, len - written, free)?;
+        let stage = Stage { file, name: Some(path), written, resumption: Some(upload.clone()) };
+        Ok(Some(Box::new(FsPut::new(place, stage, object, &self.label, len, &self.in_flight))))
+    }
+
+    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
+        let place = self.path(Op::Put, object)?;
+        self.root_is_there(Op::Put).await?;
+        let Some((path, _)) = find(&place, upload) else {
+            return Err(Error::new(Op::Put, Kind::Option, "this is not the name of an unfinished file")
+                .object(object)
+                .on(&self.label));
+        };
+        match self.off(Op::Put, move || place.let_go(&path)).await? {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(self.fail(Op::Put, object, "removing an unfinished file", e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn abandon_unnamed(&self, _: &ObjectName, _: u64) -> Result<bool> {
+        Ok(true)
     }
 }

@@ -12,46 +12,65 @@ use async_trait::async_trait;
 
 use super::Fs;
 use super::lasting::sync_dir;
-use super::place::{Place, tag};
+use super::place::{Place, absent, tag};
 use super::staging::is_staging;
 use crate::pump::{FileSource, Meter, Source};
 use crate::sys::on_a_thread;
-use crate::{Entry, Error, Listing, ObjectName, Op, PAGE, Page, Range, Result, Store, Stored};
+use crate::{
+    Copies, Directories, Entry, Error, Listing, Lists, ObjectName, Op, PAGE, Page, Range, Renames, Result, Store,
+    Stored,
+};
 
-pub(super) async fn rename(fs: &Fs, from: &ObjectName, to: &ObjectName) -> Result<()> {
-    let (source, target) = (fs.path(Op::Rename, from)?, fs.path(Op::Rename, to)?);
-    fs.root_is_there(Op::Rename).await?;
-    let moved = fs.off(Op::Rename, move || source.rename(&target)).await?;
-    moved.map_err(|e| fs.fail(Op::Rename, from, "", e))
-}
-
-pub(super) async fn copy(fs: &Fs, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
-    let range = Range { tag: tag.map(str::to_string), ..Range::default() };
-    let get = fs.get(from, range).await.map_err(|e| e.during(Op::Copy))?;
-    let Source::File(FileSource { file, .. }) = get.source else {
-        return Err(fs.fail(Op::Copy, from, "", io::ErrorKind::Unsupported.into()));
-    };
-    let mut put = fs.put(to, get.total).await.map_err(|e| e.during(Op::Copy))?;
-    let source = FileSource { file, at: 0, len: get.total };
-    if let Err(e) = put.fill(&source, &Meter::new()).await {
-        let _ = put.abort().await;
-        return Err(e.during(Op::Copy));
+#[async_trait(?Send)]
+impl Renames for Fs {
+    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+        let (source, target) = (self.path(Op::Rename, from)?, self.path(Op::Rename, to)?);
+        self.root_is_there(Op::Rename).await?;
+        let moved = self.off(Op::Rename, move || source.rename(&target)).await?;
+        moved.map_err(|e| self.fail(Op::Rename, from, "", e))
     }
-    put.commit().await.map_err(|e| e.during(Op::Copy))
 }
 
-pub(super) async fn remove_dir(fs: &Fs, dir: &ObjectName) -> Result<()> {
-    let place = fs.path(Op::Remove, dir)?;
-    fs.root_is_there(Op::Remove).await?;
-    fs.off(Op::Remove, move || place.remove_dir()).await?.map_err(|e| fs.fail(Op::Remove, dir, "", e))
+#[async_trait(?Send)]
+impl Copies for Fs {
+    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
+        let range = Range { tag: tag.map(str::to_string), ..Range::default() };
+        let get = self.get(from, range).await.map_err(|e| e.during(Op::Copy))?;
+        let Source::File(FileSource { file, .. }) = get.source else {
+            return Err(self.fail(Op::Copy, from, "", io::ErrorKind::Unsupported.into()));
+        };
+        let mut put = self.put(to, get.total).await.map_err(|e| e.during(Op::Copy))?;
+        let source = FileSource { file, at: 0, len: get.total };
+        if let Err(e) = put.fill(&source, &Meter::new()).await {
+            let _ = put.abort().await;
+            return Err(e.during(Op::Copy));
+        }
+        put.commit().await.map_err(|e| e.during(Op::Copy))
+    }
 }
 
-pub(super) async fn list(fs: &Fs, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
-    fs.root_is_there(Op::List).await?;
-    let start = prefix.map(|prefix| fs.path(Op::List, prefix)).transpose()?;
-    let name = prefix.map(|prefix| prefix.as_bytes().to_vec()).unwrap_or_default();
-    let walk = Walk { root: Arc::clone(&fs.root), tree: fs.context.tree, open: vec![Level::Dir(name)], guard: start };
-    Ok(Box::new(Walking { walk: Some(walk), label: fs.label.clone() }))
+#[async_trait(?Send)]
+impl Lists for Fs {
+    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
+        self.root_is_there(Op::List).await?;
+        let start = prefix.map(|prefix| self.path(Op::List, prefix)).transpose()?;
+        let name = prefix.map(|prefix| prefix.as_bytes().to_vec()).unwrap_or_default();
+        let walk =
+            Walk { root: Arc::clone(&self.root), tree: self.context.tree, open: vec![Level::Dir(name)], guard: start };
+        Ok(Box::new(Walking { walk: Some(walk), label: self.label.clone() }))
+    }
+}
+
+#[async_trait(?Send)]
+impl Directories for Fs {
+    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
+        let place = self.path(Op::Remove, dir)?;
+        self.root_is_there(Op::Remove).await?;
+        self.off(Op::Remove, move || place.remove_dir()).await?.map_err(|e| self.fail(Op::Remove, dir, "", e))
+    }
+
+    /// Staging has none of its own in a tree.
+    async fn tidy(&self) {}
 }
 
 impl Place {
@@ -128,11 +147,6 @@ impl Place {
         }
         Ok(())
     }
-}
-
-/// What lies below a file is not there.
-pub(super) fn absent(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::NotADirectory { io::ErrorKind::NotFound.into() } else { error }
 }
 
 /// What is still to be looked at. Names are relative to the root.

@@ -196,7 +196,7 @@ impl Link {
             Some(meta) if meta.is_dir() && !self.context.tree => Err(self.error(op, Kind::Protocol, "is a directory")),
             meta => Ok(meta.filter(|meta| !meta.is_dir()).map(|meta| crate::Stat {
                 len: meta.content_length(),
-                tag: super::tree::tag(&meta),
+                tag: super::tag::tag(&meta),
                 version: None,
             })),
         }

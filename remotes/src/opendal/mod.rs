@@ -10,6 +10,7 @@ mod put;
 mod read;
 mod service;
 mod staging;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -27,8 +28,8 @@ use crate::options::{Options, Spec, bad};
 use crate::pump::{BLOCK, Source, read_small};
 use crate::site::Whom;
 use crate::{
-    Capabilities, Context, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Until,
-    Write,
+    Capabilities, Context, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result,
+    Stat, Store, Until, Write,
 };
 use link::{Link, unique};
 use service::Intake;
@@ -50,7 +51,7 @@ pub fn service(scheme: &str) -> Option<&'static Service> {
 ///
 /// # Errors
 ///
-/// `Option` where the scheme is unknown or not in this build, or an option is missing or makes no sense.
+/// `Option` where the scheme is unknown or not in this build, or an option is missing or invalid.
 pub fn open(scheme: &str, options: &Options, context: &Context) -> Result<OpendalStore> {
     let service = service(scheme).ok_or_else(|| bad("scheme", &format!("{scheme:?} is unknown")))?;
     open_service(service, options, context)
@@ -142,7 +143,7 @@ impl OpendalStore {
         let got = read_small(self, &marker, BLOCK as u64, &self.link.context).await;
         let removed = self.remove(&marker).await;
         if self.link.context.tree && removed.is_ok() {
-            // Others may be at it; then it is they who are done last.
+            // Others may be using it; then they are done last.
             let _ = self.link.remove_empty(".git/annex/stream-tmp").await;
             self.link.tidy().await;
         }
@@ -171,8 +172,6 @@ impl Store for OpendalStore {
             local: false,
             // Side by side each of them would begin with all that is before it.
             width: if self.link.client.ignores_ranges() { 1 } else { self.link.service.width },
-            trees: self.trees(),
-            versions: false,
         }
     }
 
@@ -250,7 +249,7 @@ impl Store for OpendalStore {
         // A weak tag never matches, by HTTP's rules.
         let tag = range
             .tag
-            .filter(|t| self.link.can().read_with_if_match && !t.starts_with("W/") && !t.starts_with(tree::TIME));
+            .filter(|t| self.link.can().read_with_if_match && !t.starts_with("W/") && !t.starts_with(tag::TIME));
         let opened = async {
             let reader = call.operator.reader_with(path);
             let reader = match tag {
@@ -313,38 +312,32 @@ impl Store for OpendalStore {
         Ok(())
     }
 
-    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
-        self.rename_object(from, to).await
-    }
-
-    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
-        self.copy_object(from, to, tag).await
-    }
-
-    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
-        let prefix = prefix.map(|prefix| self.path(Op::List, prefix)).transpose()?;
-        self.link.place(Op::List).await?;
-        Ok(Box::new(self.walk(prefix)))
-    }
-
-    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
-        self.link.remove_empty(self.path(Op::Remove, dir)?).await.map_err(|e| e.object(dir))
-    }
-
     async fn folding(&self) -> Result<Folding> {
         fold::probe(self, async |name| self.link.finds(Op::Stat, self.path(Op::Stat, name)?).await).await
     }
 
-    async fn tidy(&self) {
-        self.link.tidy().await;
-    }
-
     /// The name too: many services make an ETag of length and time alone, which two files may share.
     fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
-        let name = crate::tree::fingerprint(object.as_bytes());
+        let name = crate::store::tree::fingerprint(object.as_bytes());
         // The length is there already.
-        let tag = tag.map(|tag| tag.strip_prefix(tree::TIME).and_then(|_| tag.split(' ').next()).unwrap_or(tag));
-        tag.map(|tag| format!("{len}-{name:016x}-{}", crate::tree::plain(tag)))
+        let tag = tag.map(|tag| tag.strip_prefix(tag::TIME).and_then(|_| tag.split(' ').next()).unwrap_or(tag));
+        tag.map(|tag| format!("{len}-{name:016x}-{}", crate::store::tree::plain(tag)))
+    }
+
+    fn renames(&self) -> Option<&dyn Renames> {
+        self.can_rename().then_some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        self.can_copy().then_some(self)
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        self.link.can().list.then_some(self)
+    }
+
+    fn directories(&self) -> Option<&dyn Directories> {
+        self.link.can().create_dir.then_some(self)
     }
 }
 

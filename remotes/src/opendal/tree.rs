@@ -11,20 +11,14 @@ use opendal::{Lister, Metadata};
 use super::OpendalStore;
 use super::link::{InTheWay, Link};
 use super::staging::Staged;
+use super::tag::{TIME, tag};
 use super::transport::{Answers, Watch};
 use crate::fold::Folding;
 use crate::retry::Backoff;
-use crate::{Entry, Error, Kind, Listing, ObjectName, Op, PAGE, Page, Result, Stat, Store, Stored, Trees, Write};
-
-/// What changes with the content: an ETag, or else the time of the last change and the length, since some services tell times
-/// in seconds (sftp).
-pub(super) fn tag(meta: &Metadata) -> Option<String> {
-    let time = || meta.last_modified().map(|time| format!("{TIME}{time} {}", meta.content_length()));
-    meta.etag().map(str::to_string).or_else(time)
-}
-
-/// How a tag begins that is a time, which no request can be made to depend on.
-pub(super) const TIME: &str = crate::tree::TIME;
+use crate::{
+    Copies, Directories, Entry, Error, Kind, Listing, Lists, ObjectName, Op, PAGE, Page, Renames, Result, Stat, Store,
+    Stored, Write,
+};
 
 /// Whether something is to be there twice or to change its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,19 +27,9 @@ enum Move {
     Copy,
 }
 
-impl OpendalStore {
-    pub(super) fn trees(&self) -> Trees {
-        let can = self.link.can();
-        let writes = self.writes() != Write::ReadOnly;
-        Trees {
-            rename: writes && (can.rename || (can.copy && can.delete)),
-            copy: writes && can.copy,
-            list: can.list,
-            directories: can.create_dir,
-        }
-    }
-
-    pub(super) async fn rename_object(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+#[async_trait(?Send)]
+impl Renames for OpendalStore {
+    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
         if from == to {
             return self.there(Op::Rename, from).await.map(|_| ());
         }
@@ -59,6 +43,54 @@ impl OpendalStore {
         }
         self.shift(Move::Copy, Op::Rename, from, to).await?;
         self.link.delete(Op::Rename, self.path(Op::Rename, from)?).await.map_err(|e| e.object(from))
+    }
+}
+
+#[async_trait(?Send)]
+impl Copies for OpendalStore {
+    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
+        // Not a condition of the request itself: few services know such.
+        if let Some(tag) = tag
+            && self.there(Op::Copy, from).await?.tag.as_deref() != Some(tag)
+        {
+            return Err(self.link.error(Op::Copy, Kind::Corrupt, "the object changed").object(from));
+        }
+        let stat = match from == to {
+            true => self.there(Op::Copy, from).await?,
+            false => self.shift(Move::Copy, Op::Copy, from, to).await?,
+        };
+        Ok(Stored { len: stat.len, tag: stat.tag, version: None })
+    }
+}
+
+#[async_trait(?Send)]
+impl Lists for OpendalStore {
+    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
+        let prefix = prefix.map(|prefix| self.path(Op::List, prefix)).transpose()?;
+        self.link.place(Op::List).await?;
+        Ok(Box::new(self.walk(prefix)))
+    }
+}
+
+#[async_trait(?Send)]
+impl Directories for OpendalStore {
+    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
+        self.link.remove_empty(self.path(Op::Remove, dir)?).await.map_err(|e| e.object(dir))
+    }
+
+    async fn tidy(&self) {
+        self.link.tidy().await;
+    }
+}
+
+impl OpendalStore {
+    pub(super) fn can_rename(&self) -> bool {
+        let can = self.link.can();
+        self.writes() != Write::ReadOnly && (can.rename || (can.copy && can.delete))
+    }
+
+    pub(super) fn can_copy(&self) -> bool {
+        self.writes() != Write::ReadOnly && self.link.can().copy
     }
 
     /// The two are one name to the service, which removes what is at a name before it moves something there: so the object goes
@@ -76,20 +108,6 @@ impl OpendalStore {
         moved.map(|_| ())
     }
 
-    pub(super) async fn copy_object(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
-        // Not a condition of the request itself: few services know such.
-        if let Some(tag) = tag
-            && self.there(Op::Copy, from).await?.tag.as_deref() != Some(tag)
-        {
-            return Err(self.link.error(Op::Copy, Kind::Corrupt, "the object changed").object(from));
-        }
-        let stat = match from == to {
-            true => self.there(Op::Copy, from).await?,
-            false => self.shift(Move::Copy, Op::Copy, from, to).await?,
-        };
-        Ok(Stored { len: stat.len, tag: stat.tag, version: None })
-    }
-
     async fn there(&self, op: Op, object: &ObjectName) -> Result<Stat> {
         let stat = self.stat(object).await.map_err(|e| e.during(op))?;
         stat.ok_or_else(|| self.link.error(op, Kind::NotFound, "is not there").object(object))
@@ -97,13 +115,6 @@ impl OpendalStore {
 
     /// Has the service do it, and sees that it was done.
     async fn shift(&self, how: Move, op: Op, from: &ObjectName, to: &ObjectName) -> Result<Stat> {
-        let can = match how {
-            Move::Rename => self.trees().rename,
-            Move::Copy => self.trees().copy,
-        };
-        if !can {
-            return Err(self.link.error(op, Kind::Unsupported, "this service cannot do that").object(from));
-        }
         let (source, target) = (self.path(op, from)?, self.path(op, to)?);
         let about = |e: Error| e.during(op).object(from);
         // Before anybody looks: what is seen is there to stay then.
@@ -157,7 +168,7 @@ impl OpendalStore {
         }
     }
 
-    pub(super) fn walk(&self, prefix: Option<&str>) -> Walk {
+    fn walk(&self, prefix: Option<&str>) -> Walk {
         let start = prefix.map(|prefix| format!("{prefix}/")).unwrap_or_else(|| "/".into());
         Walk { link: Rc::clone(&self.link), todo: vec![start], open: None }
     }

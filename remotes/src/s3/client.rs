@@ -25,9 +25,6 @@ use crate::options::Options;
 use crate::site::{Proxy, Site, Whom};
 use crate::{Context, Error, Kind, Op, Result};
 
-/// How long a presigned request may be started after it was signed.
-pub(super) const PRESIGNED: Duration = Duration::from_secs(3600);
-
 /// How long nobody stays nobody, where no credentials were found: a server runs for long, and somebody may log in meanwhile.
 const NOBODY: Duration = Duration::from_secs(60);
 

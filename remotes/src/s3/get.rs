@@ -7,8 +7,8 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::client::PRESIGNED;
 use super::part::{self, ContentRange, Total};
+use super::sign::PRESIGNED;
 use super::version::Of;
 use super::{Inner, errors, wire};
 use crate::pump::{Blocks, Source};

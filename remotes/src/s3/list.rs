@@ -110,7 +110,8 @@ impl Listing for Pages {
                     let nothing = page.entries.is_empty() && page.skipped.is_empty();
                     self.empty = if nothing { self.empty + 1 } else { 0 };
                     if let Next::After(after) = &next
-                        && (!self.seen.insert(crate::tree::fingerprint(after.as_bytes())) || self.empty > EMPTY_PAGES)
+                        && (!self.seen.insert(crate::store::tree::fingerprint(after.as_bytes()))
+                            || self.empty > EMPTY_PAGES)
                     {
                         let detail = "the server lists the same again and again";
                         return Err(Error::new(Op::List, Kind::Protocol, detail).on(&self.inner.label));

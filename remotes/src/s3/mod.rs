@@ -33,6 +33,7 @@ mod sign;
 mod single;
 mod small;
 mod stream;
+mod tree;
 mod unnamed;
 mod version;
 mod wire;
@@ -52,8 +53,8 @@ use crate::options::Options;
 use crate::retry::Backoff;
 use crate::site::Whom;
 use crate::{
-    Capabilities, Context, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat,
-    Store, Stored, Trees, Until, Write, late,
+    Capabilities, Context, Copies, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result, Stat, Store,
+    Until, Uploads, Versions, Write, late,
 };
 use belief::Belief;
 use client::Client;
@@ -110,7 +111,7 @@ impl S3 {
         let config = Config::parse(options)?;
         let label = format!("s3 {}", config.bucket);
         let client = Client::new(&config, options, context)?;
-        // Through a proxy that is itself reached over TLS everything goes through the SDK. What makes no sense is told when
+        // Through a proxy that is itself reached over TLS everything goes through the SDK. What is malformed is told when
         // something is asked for.
         let proxy = client.proxy().unwrap_or_default();
         let pool = (pool && !config.tls && proxy.as_ref().is_none_or(|proxy| !proxy.tls)).then(|| {
@@ -218,10 +219,9 @@ impl Store for S3 {
 
     fn capabilities(&self) -> Capabilities {
         let write = if self.inner.client.is_known_nobody() { Write::ReadOnly } else { Write::Stream };
-        let versions = self.inner.config.versioning;
         // Side by side each range would begin with all that is before it.
         let width = if self.inner.ignores_ranges.get() { 1 } else { WIDTH };
-        Capabilities { write, ranges: true, local: false, width, trees: Trees::FLAT, versions }
+        Capabilities { write, ranges: true, local: false, width }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -280,38 +280,6 @@ impl Store for S3 {
         put::S3Put::open(&self.inner, object, key, len).map(|p| Box::new(p) as Box<dyn Put>)
     }
 
-    fn outlives(&self, len: u64) -> bool {
-        stream::is_in_parts(&self.inner, len)
-    }
-
-    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
-        let key = self.inner.writable(object).await?;
-        let put = stream::StreamPut::open(&self.inner, object, key, len).await.map_err(self.inner.name(object))?;
-        Ok(Box::new(put))
-    }
-
-    async fn resume(
-        &self,
-        object: &ObjectName,
-        len: u64,
-        upload: &Resumption,
-        marks: &[Mark],
-    ) -> Result<Option<Box<dyn Put>>> {
-        let key = self.inner.writable(object).await?;
-        let put = stream::resume(&self.inner, object, &key, len, upload, marks).await;
-        Ok(put.map_err(self.inner.name(object))?.map(|put| Box::new(put) as Box<dyn Put>))
-    }
-
-    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
-        let key = self.inner.writable(object).await?;
-        stream::abandon(&self.inner, &key, upload).await.map_err(self.inner.name(object))
-    }
-
-    async fn abandon_unnamed(&self, object: &ObjectName, begun: u64) -> Result<bool> {
-        let key = self.inner.writable(object).await?;
-        unnamed::abandon(&self.inner, &key, begun).await.map_err(self.inner.name(object))
-    }
-
     async fn probe(&self, object: &ObjectName) -> Vec<Finding> {
         match self.inner.key(Op::Stat, object) {
             Ok(key) => probe::probe(&self.inner, &key).await,
@@ -319,56 +287,9 @@ impl Store for S3 {
         }
     }
 
-    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
-        let about = self.inner.name(from);
-        let (source, target) = (self.inner.key(Op::Rename, from)?, self.inner.writable(to).await?);
-        let copy = copy::Copy { inner: &self.inner, op: Op::Rename, from: Of::from(&*source), to: &target, tag: None };
-        let (_, copied) = copy.run_known().await.map_err(&about)?;
-        if source == target {
-            return Ok(());
-        }
-        remove::remove_this(&self.inner, &source, &copied.tag).await.map_err(|e| about(e.during(Op::Rename)))
-    }
-
-    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
-        let (source, target) = (self.inner.key(Op::Copy, from)?, self.inner.writable(to).await?);
-        let copy = copy::Copy { inner: &self.inner, op: Op::Copy, from: Of::from(&*source), to: &target, tag };
-        copy.run().await.map_err(self.inner.name(from))
-    }
-
-    async fn stat_version(&self, version: &str) -> Result<Option<Stat>> {
-        let Ok((of, name)) = self.inner.find(Op::Stat, version) else { return Ok(None) };
-        let mut backoff = Backoff::new(&self.inner.context);
-        loop {
-            match self.inner.head_of(of).await {
-                Ok(stat) => return Ok(stat),
-                Err(e) => backoff.pause(e).await.map_err(&name)?,
-            }
-        }
-    }
-
-    async fn get_version(&self, version: &str, range: Range) -> Result<Get> {
-        let (of, name) = self.inner.find(Op::Get, version)?;
-        get::get(&self.inner, of, range).await.map_err(name)
-    }
-
-    async fn copy_version(&self, version: &str, to: &ObjectName) -> Result<Stored> {
-        let ((from, _), target) = (self.inner.find(Op::Copy, version)?, self.inner.writable(to).await?);
-        let copy = copy::Copy { inner: &self.inner, op: Op::Copy, from, to: &target, tag: None };
-        copy.run().await.map_err(self.inner.name(to))
-    }
-
-    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
-        let below = match prefix {
-            Some(prefix) => format!("{}/", self.inner.key(Op::List, prefix)?),
-            None => self.inner.config.prefix.clone(),
-        };
-        Ok(Box::new(list::Pages::new(&self.inner, below)))
-    }
-
     /// The ETag, which is made of the content or by chance, and the length beside it.
     fn identify(&self, _: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
-        tag.map(|tag| format!("{len}-{}", crate::tree::plain(tag)))
+        tag.map(|tag| format!("{len}-{}", crate::store::tree::plain(tag)))
     }
 
     async fn settled(&self, object: &ObjectName) {
@@ -387,5 +308,25 @@ impl Store for S3 {
             return Err(Error::new(Op::Remove, Kind::Unsupported, detail).object(object).on(&inner.label));
         }
         remove::remove(inner, &key, until).await.map_err(inner.name(object))
+    }
+
+    fn uploads(&self) -> Option<&dyn Uploads> {
+        Some(self)
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        self.inner.config.versioning.then_some(self)
+    }
+
+    fn renames(&self) -> Option<&dyn Renames> {
+        Some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        Some(self)
     }
 }

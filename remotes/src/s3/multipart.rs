@@ -335,7 +335,7 @@ fn whole(tags: &[String]) -> Option<String> {
         let bytes: Option<Vec<u8>> = (0..tag.len()).step_by(2).map(byte).collect();
         digest.update(bytes.filter(|bytes| bytes.len() == 16)?);
     }
-    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = annex_types::hex::show(&digest.finalize());
     Some(format!("{hex}-{}", tags.len()))
 }
 

@@ -4,7 +4,7 @@
 //! request that it has signed shows where the bucket is; further ones are signed alike.
 
 use std::cell::OnceCell;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningInstructions,
@@ -13,7 +13,8 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 
-use super::client::PRESIGNED;
+/// How long a presigned request may be started after it was signed.
+pub(super) const PRESIGNED: Duration = Duration::from_secs(3600);
 
 /// A request that is signed with headers.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ pub struct Proxies {
 #[derive(Clone)]
 struct Named {
     variable: &'static str,
-    /// Why it makes no sense, where it does not.
+    /// Why it is invalid, where it is.
     proxy: Result<Proxy, &'static str>,
 }
 
@@ -77,7 +77,7 @@ impl Proxies {
     ///
     /// # Errors
     ///
-    /// The variable that names one makes no sense.
+    /// The variable that names one is invalid.
     pub fn to(&self, tls: bool, host: &str, port: u16) -> Result<Option<Proxy>, String> {
         let own = if tls { &self.https } else { &self.http };
         let Some(named) = own.as_ref().or(self.all.as_ref()) else { return Ok(None) };
@@ -222,14 +222,10 @@ fn is_within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
 
 /// `host`, `host:port`, `[::1]`, `[::1]:port`. `None` where it is none of these.
 pub(crate) fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = match place.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']')?;
-            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
-        }
+    let (host, port) = match place {
         // An address of its own has more colons.
-        None if place.matches(':').count() > 1 => (place, None),
-        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+        _ if !place.starts_with('[') && place.matches(':').count() > 1 => (place, None),
+        _ => annex_types::host::split(place)?,
     };
     let digits = |port: &&str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     match port {

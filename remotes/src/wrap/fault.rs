@@ -9,8 +9,8 @@ use bytes::Bytes;
 use crate::fold::Folding;
 use crate::pump::{Blocks, FileSource, Meter, Source};
 use crate::{
-    Capabilities, Error, Get, Kind, Listing, Mark, ObjectName, Op, Put, Range, Result, Resumption, Stat, Store, Stored,
-    Until,
+    Capabilities, Copies, Directories, Error, Get, Kind, Listing, Lists, Mark, ObjectName, Op, Put, Range, Renames,
+    Result, Resumption, Stat, Store, Stored, Until, Uploads, Versions,
 };
 
 /// One failure to come.
@@ -111,34 +111,6 @@ impl Store for Faults {
         Ok(self.faulty(inner))
     }
 
-    fn outlives(&self, len: u64) -> bool {
-        self.inner.outlives(len)
-    }
-
-    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
-        let inner = self.inner.put_stream(object, len).await?;
-        Ok(self.faulty(inner))
-    }
-
-    async fn resume(
-        &self,
-        object: &ObjectName,
-        len: u64,
-        upload: &Resumption,
-        marks: &[Mark],
-    ) -> Result<Option<Box<dyn Put>>> {
-        let inner = self.inner.resume(object, len, upload, marks).await?;
-        Ok(inner.map(|inner| self.faulty(inner)))
-    }
-
-    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
-        self.inner.abandon(object, upload).await
-    }
-
-    async fn abandon_unnamed(&self, object: &ObjectName, begun: u64) -> Result<bool> {
-        self.inner.abandon_unnamed(object, begun).await
-    }
-
     async fn remove_until(&self, object: &ObjectName, until: &Until) -> Result<()> {
         self.check(Op::Remove)?;
         self.inner.remove_until(object, until).await
@@ -152,51 +124,124 @@ impl Store for Faults {
         self.inner.make_lasting(object).await
     }
 
-    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
-        self.check(Op::Rename)?;
-        self.inner.rename(from, to).await
-    }
-
-    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
-        self.check(Op::Copy)?;
-        self.inner.copy(from, to, tag).await
-    }
-
-    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
-        self.check(Op::List)?;
-        self.inner.list(prefix).await
-    }
-
-    async fn stat_version(&self, version: &str) -> Result<Option<Stat>> {
-        self.check(Op::Stat)?;
-        self.inner.stat_version(version).await
-    }
-
-    async fn get_version(&self, version: &str, range: Range) -> Result<Get> {
-        self.check(Op::Get)?;
-        self.inner.get_version(version, range).await
-    }
-
-    async fn copy_version(&self, version: &str, to: &ObjectName) -> Result<Stored> {
-        self.check(Op::Copy)?;
-        self.inner.copy_version(version, to).await
-    }
-
-    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
-        self.check(Op::Remove)?;
-        self.inner.remove_dir(dir).await
-    }
-
     async fn folding(&self) -> Result<Folding> {
         self.inner.folding().await
     }
 
-    async fn tidy(&self) {
-        self.inner.tidy().await;
-    }
-
     fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
         self.inner.identify(object, len, tag)
+    }
+
+    fn uploads(&self) -> Option<&dyn Uploads> {
+        self.inner.uploads().is_some().then_some(self)
+    }
+
+    fn versions(&self) -> Option<&dyn Versions> {
+        self.inner.versions().is_some().then_some(self)
+    }
+
+    fn renames(&self) -> Option<&dyn Renames> {
+        self.inner.renames().is_some().then_some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        self.inner.copies().is_some().then_some(self)
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        self.inner.lists().is_some().then_some(self)
+    }
+
+    fn directories(&self) -> Option<&dyn Directories> {
+        self.inner.directories().is_some().then_some(self)
+    }
+}
+
+/// Why what is inside can do what is asked of it.
+const GIVEN: &str = "the store inside gives what this one gave";
+
+#[async_trait(?Send)]
+impl Uploads for Faults {
+    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        let inner = self.inner.uploads().expect(GIVEN).put_stream(object, len).await?;
+        Ok(self.faulty(inner))
+    }
+
+    fn outlives(&self, len: u64) -> bool {
+        self.inner.uploads().expect(GIVEN).outlives(len)
+    }
+
+    async fn resume(
+        &self,
+        object: &ObjectName,
+        len: u64,
+        upload: &Resumption,
+        marks: &[Mark],
+    ) -> Result<Option<Box<dyn Put>>> {
+        let inner = self.inner.uploads().expect(GIVEN).resume(object, len, upload, marks).await?;
+        Ok(inner.map(|inner| self.faulty(inner)))
+    }
+
+    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
+        self.inner.uploads().expect(GIVEN).abandon(object, upload).await
+    }
+
+    async fn abandon_unnamed(&self, object: &ObjectName, begun: u64) -> Result<bool> {
+        self.inner.uploads().expect(GIVEN).abandon_unnamed(object, begun).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Versions for Faults {
+    async fn stat_version(&self, version: &str) -> Result<Option<Stat>> {
+        self.check(Op::Stat)?;
+        self.inner.versions().expect(GIVEN).stat_version(version).await
+    }
+
+    async fn get_version(&self, version: &str, range: Range) -> Result<Get> {
+        self.check(Op::Get)?;
+        self.inner.versions().expect(GIVEN).get_version(version, range).await
+    }
+
+    async fn copy_version(&self, version: &str, to: &ObjectName) -> Result<Stored> {
+        self.check(Op::Copy)?;
+        self.inner.versions().expect(GIVEN).copy_version(version, to).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Renames for Faults {
+    async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
+        self.check(Op::Rename)?;
+        self.inner.renames().expect(GIVEN).rename(from, to).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Copies for Faults {
+    async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
+        self.check(Op::Copy)?;
+        self.inner.copies().expect(GIVEN).copy(from, to, tag).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Lists for Faults {
+    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
+        self.check(Op::List)?;
+        self.inner.lists().expect(GIVEN).list(prefix).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Directories for Faults {
+    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
+        self.check(Op::Remove)?;
+        self.inner.directories().expect(GIVEN).remove_dir(dir).await
+    }
+
+    async fn tidy(&self) {
+        self.inner.directories().expect(GIVEN).tidy().await;
     }
 }
 

@@ -9,7 +9,10 @@ use bytes::Bytes;
 
 use crate::fold::Folding;
 use crate::pump::{FileSource, Meter};
-use crate::{Capabilities, Error, Get, Kind, Listing, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Until};
+use crate::{
+    Capabilities, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result, Stat,
+    Store, Stored, Until,
+};
 
 /// Wraps any store that held nothing before; it keeps the spelling that an object was first given.
 #[derive(Clone)]
@@ -107,44 +110,57 @@ impl Store for Folds {
         if self.is_twin(object) { Ok(()) } else { self.inner.make_lasting(&self.find(object)).await }
     }
 
+    async fn folding(&self) -> Result<Folding> {
+        Ok(self.folding)
+    }
+
+    fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
+        self.inner.identify(&self.find(object), len, tag)
+    }
+
+    fn renames(&self) -> Option<&dyn Renames> {
+        self.inner.renames().is_some().then_some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        self.inner.copies().is_some().then_some(self)
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        self.inner.lists()
+    }
+
+    fn directories(&self) -> Option<&dyn Directories> {
+        self.inner.directories()
+    }
+}
+
+/// Why what is inside can do what is asked of it.
+const GIVEN: &str = "the store inside gives what this one gave";
+
+#[async_trait(?Send)]
+impl Renames for Folds {
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
         let source = if self.is_twin(from) { from.clone() } else { self.find(from) };
         let target = if source == self.find(to) { to.clone() } else { self.find(to) };
         if target != *to {
             self.may_replace(Op::Rename, to)?;
         }
-        self.inner.rename(&source, &target).await?;
+        self.inner.renames().expect(GIVEN).rename(&source, &target).await?;
         self.forget(from);
         self.learn(&target);
         Ok(())
     }
+}
 
+#[async_trait(?Send)]
+impl Copies for Folds {
     async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
         self.may_replace(Op::Copy, to)?;
         let source = if self.is_twin(from) { from.clone() } else { self.find(from) };
-        let stored = self.inner.copy(&source, &self.find(to), tag).await?;
+        let stored = self.inner.copies().expect(GIVEN).copy(&source, &self.find(to), tag).await?;
         self.learn(to);
         Ok(stored)
-    }
-
-    async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
-        self.inner.list(prefix).await
-    }
-
-    async fn remove_dir(&self, dir: &ObjectName) -> Result<()> {
-        self.inner.remove_dir(dir).await
-    }
-
-    async fn folding(&self) -> Result<Folding> {
-        Ok(self.folding)
-    }
-
-    async fn tidy(&self) {
-        self.inner.tidy().await;
-    }
-
-    fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
-        self.inner.identify(&self.find(object), len, tag)
     }
 }
 

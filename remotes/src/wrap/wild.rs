@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use crate::pump::lane::FileBlocks;
 use crate::pump::{Blocks, FileSource, Meter, Source};
 use crate::{
-    Capabilities, Context, Entry, Error, Get, Kind, Listing, ObjectName, Op, Page, Put, Range, Result, Stat, Store,
-    Stored, Trees, Until, Write,
+    Capabilities, Context, Copies, Entry, Error, Get, Kind, Listing, Lists, ObjectName, Op, Page, Put, Range, Renames,
+    Result, Stat, Store, Stored, Until, Write,
 };
 
 /// What kind of store it is.
@@ -189,7 +189,7 @@ impl Store for Wild {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1, trees: Trees::FLAT, versions: false }
+        Capabilities { write: Write::Stream, ranges: true, local: true, width: 1 }
     }
 
     fn info(&self) -> Vec<(&'static str, String)> {
@@ -229,6 +229,30 @@ impl Store for Wild {
         Ok(())
     }
 
+    fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
+        let tag = tag?;
+        match self.nature.tags {
+            Tags::OfFiles => Some(format!("{len}-{tag}")),
+            Tags::OfNames => Some(format!("{len}-{object}-{tag}")),
+            Tags::None => None,
+        }
+    }
+
+    fn renames(&self) -> Option<&dyn Renames> {
+        Some(self)
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
+    }
+
+    fn lists(&self) -> Option<&dyn Lists> {
+        Some(self)
+    }
+}
+
+#[async_trait(?Send)]
+impl Renames for Wild {
     async fn rename(&self, from: &ObjectName, to: &ObjectName) -> Result<()> {
         self.request().await;
         if self.stat_of(from.as_bytes()).is_none() {
@@ -246,7 +270,10 @@ impl Store for Wild {
         self.change(format!("rename of {from} to {to}"), moved).await;
         Ok(())
     }
+}
 
+#[async_trait(?Send)]
+impl Copies for Wild {
     async fn copy(&self, from: &ObjectName, to: &ObjectName, tag: Option<&str>) -> Result<Stored> {
         let stat = self.stat_of(from.as_bytes()).ok_or_else(|| Self::absent(Op::Copy, from))?;
         if tag.is_some() && stat.tag.as_deref() != tag {
@@ -257,7 +284,10 @@ impl Store for Wild {
         let stat = self.stat_of(to.as_bytes()).ok_or_else(|| Self::absent(Op::Copy, to))?;
         Ok(Stored { len: stat.len, tag: stat.tag, version: None })
     }
+}
 
+#[async_trait(?Send)]
+impl Lists for Wild {
     async fn list(&self, prefix: Option<&ObjectName>) -> Result<Box<dyn Listing>> {
         self.look().await;
         let below = prefix.map(|prefix| [prefix.as_bytes(), b"/"].concat()).unwrap_or_default();
@@ -267,15 +297,6 @@ impl Store for Wild {
             Some(Entry { name: ObjectName::new(&name).ok()?, len: stat.len, tag: stat.tag })
         };
         Ok(Box::new(Listed(Some(names.into_iter().filter_map(entry).collect()))))
-    }
-
-    fn identify(&self, object: &ObjectName, len: u64, tag: Option<&str>) -> Option<String> {
-        let tag = tag?;
-        match self.nature.tags {
-            Tags::OfFiles => Some(format!("{len}-{tag}")),
-            Tags::OfNames => Some(format!("{len}-{object}-{tag}")),
-            Tags::None => None,
-        }
     }
 }
 

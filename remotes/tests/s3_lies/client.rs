@@ -8,7 +8,7 @@ use remotes::conformance::pattern;
 use remotes::options::Options;
 use remotes::pump::{FileSource, Meter};
 use remotes::s3::{KEY_ID, S3, SECRET};
-use remotes::{Context, Error, Kind, ObjectName, Range, Resumption, Store};
+use remotes::{Context, Error, Kind, ObjectName, Range, Resumption, Store, put_stream};
 
 use crate::liar::{Liar, Lie, Request};
 
@@ -112,26 +112,26 @@ impl Do {
             }
             Do::PutStream => {
                 let content = pattern(1, 1 << 20);
-                let mut put = store.put_stream(&name("n"), content.len() as u64).await?;
+                let mut put = put_stream(&*store, &name("n"), content.len() as u64).await?;
                 put.write(content).await?;
                 put.commit().await.map(drop)
             }
-            Do::Rename => store.rename(&name("a"), &name("n")).await,
-            Do::RenameInParts => store.rename(&name("big"), &name("n")).await,
+            Do::Rename => store.renames().expect("it can").rename(&name("a"), &name("n")).await,
+            Do::RenameInParts => store.renames().expect("it can").rename(&name("big"), &name("n")).await,
             Do::Remove => store.remove(&name("a")).await,
             Do::List => {
-                let mut list = store.list(None).await?;
+                let mut list = store.lists().expect("it can").list(None).await?;
                 while list.next().await?.is_some() {}
                 Ok(())
             }
             Do::Resume => {
                 let marks = [remotes::Mark { end: 5 << 20, tag: b"x".to_vec() }];
-                match store.resume(&name("n"), BIG as u64, &upload, &marks).await? {
+                match store.uploads().expect("it has some").resume(&name("n"), BIG as u64, &upload, &marks).await? {
                     Some(_) => Ok(()),
                     None => Err(Error::new(remotes::Op::Put, Kind::NotFound, "it is not gone on with")),
                 }
             }
-            Do::Abandon => store.abandon(&name("n"), &upload).await,
+            Do::Abandon => store.uploads().expect("it has some").abandon(&name("n"), &upload).await,
         }
     }
 }

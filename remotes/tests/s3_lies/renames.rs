@@ -10,9 +10,10 @@ use crate::liar::{Liar, document};
 
 /// Renames `count` objects twice, as an export by git-annex does: to a name between, and to the new one.
 async fn rename_all(store: &Rc<dyn Store>, count: usize) -> Result<(), Error> {
+    let renames = store.renames().expect("it can");
     for n in 0..count {
-        store.rename(&name(&format!("old{n}")), &name(&format!("between{n}"))).await?;
-        store.rename(&name(&format!("between{n}")), &name(&format!("new{n}"))).await?;
+        renames.rename(&name(&format!("old{n}")), &name(&format!("between{n}"))).await?;
+        renames.rename(&name(&format!("between{n}")), &name(&format!("new{n}"))).await?;
     }
     Ok(())
 }

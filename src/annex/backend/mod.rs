@@ -32,12 +32,6 @@ const STATE: u8 = 1;
 /// Hashes of git-annex that no crate at hand computes. Each also exists with an `E`.
 pub const UNKNOWN_HASHES: &[&str] = &["SKEIN256", "SKEIN512", "BLAKE2BP512", "BLAKE2SP224", "BLAKE2SP256"];
 
-/// Hashes that other content can be made for. Each also exists with an `E`.
-const WEAK_HASHES: &[&str] = &["SHA1", "MD5", "XXH3"];
-
-/// `VURL` counts as secure because git-annex records a secure hash of its content elsewhere.
-const SECURE_WITHOUT_DIGEST: &[u8] = b"VURL";
-
 /// Bundles of git-remote-annex: `GITBUNDLE-s3--UUID-DIGEST`.
 const BUNDLE: &[u8] = b"GITBUNDLE";
 
@@ -96,14 +90,6 @@ impl Verifier {
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Verifier({})", self.expected.escape_ascii())
-    }
-}
-
-/// Whether git-annex, told `annex.securehashesonly`, lets content of `key` in: nobody can make other content for it.
-pub fn is_cryptographically_secure(key: &Key) -> bool {
-    match hash_of(key.backend()) {
-        Some(hash) => !WEAK_HASHES.iter().any(|weak| weak.as_bytes() == hash),
-        None => key.backend() == SECURE_WITHOUT_DIGEST,
     }
 }
 

@@ -188,7 +188,7 @@ fn backends_are_secure_where_git_annex_says_so() {
         ("SHA2", false),
         ("sha256", false),
     ] {
-        assert_eq!(is_cryptographically_secure(&key(&format!("{backend}-s3--x"))), secure, "{backend}");
+        assert_eq!(crate::name::is_secure(&key(&format!("{backend}-s3--x"))), secure, "{backend}");
     }
 }
 

@@ -6,8 +6,8 @@ use std::collections::{BinaryHeap, HashMap};
 use gix::ObjectId;
 use gix::objs::CommitRefIter;
 
-use super::tip;
 use crate::annex::git::error::BranchError;
+use crate::annex::git::read;
 
 /// Most commits that are looked at, unless others were asked about before. Beyond them a commit counts as no part of the
 /// history: to merge once more what is merged already loses nothing.
@@ -125,7 +125,7 @@ impl Walk<'_> {
     }
 
     fn read(&self, id: ObjectId) -> Option<Vec<u8>> {
-        let data = tip::object(self.git, id, LONGEST).ok()?;
+        let data = read::object(self.git, id, LONGEST).ok()?;
         // Most commits have a few hundred bytes, and are read twice.
         self.read.set(self.read.get() + data.len().saturating_sub(BYTES));
         Some(data)

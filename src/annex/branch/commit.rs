@@ -14,6 +14,7 @@ use super::tip::{self, Top};
 use super::{Branch, CommitId, whole};
 use crate::annex::git::error::BranchError;
 use crate::annex::git::pack::PackWriter;
+use crate::annex::git::read;
 use crate::annex::log::Limit;
 use crate::annex::log::onto::onto;
 use crate::annex::log::union::union;
@@ -62,7 +63,7 @@ impl Branch {
             let workshop = PackWriter::of(&git);
             for attempt in 1.. {
                 let at = tip::local(&git)?;
-                let tree = at.map(|at| tip::tree_of(&git, at)).transpose()?;
+                let tree = at.map(|at| read::tree_of(&git, at)).transpose()?;
                 let laid = self.with_journal(&workshop, tree, files, Onto::Branch)?;
                 files = laid.files;
                 failed = failed.or(laid.failed);

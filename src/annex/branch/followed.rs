@@ -4,12 +4,12 @@
 //! `synced/BRANCH`, and git-annex there is to merge it. Until it does, what was pushed is seen there only.
 
 use gix::ObjectId;
-use gix::bstr::ByteSlice;
 
 use super::ancestry::{MOST_COMMITS, holds};
 use super::{Branch, GitId};
-use crate::annex::branch::tree::below_of;
 use crate::annex::git::error::BranchError;
+use crate::annex::git::read::commit_at;
+use crate::annex::git::tree::below_of;
 
 /// What a branch and its synced branch are at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,12 +62,4 @@ impl Branch {
         *super::whole(&self.newer) = Some((asked, answer));
         answer
     }
-}
-
-/// The commit that `reference` is at; `None` where there is no such reference.
-pub(super) fn commit_at(git: &gix::Repository, reference: &[u8]) -> Result<Option<ObjectId>, BranchError> {
-    let what = "read a reference";
-    let name = reference.to_str().map_err(BranchError::git(what))?;
-    let Some(mut reference) = git.try_find_reference(name).map_err(BranchError::git(what))? else { return Ok(None) };
-    Ok(Some(reference.peel_to_id().map_err(BranchError::git(what))?.detach()))
 }

@@ -11,6 +11,7 @@ use super::{Branch, CommitId, GitId};
 use crate::annex::git::error::BranchError;
 use crate::annex::git::id::object_id;
 use crate::annex::git::pack::PackWriter;
+use crate::annex::git::read;
 
 /// Where the tree lies in the first of the two commits.
 const PLACE: &str = "export.tree";
@@ -31,7 +32,7 @@ impl Branch {
         for attempt in 1.. {
             let at = tip::local(&git)?;
             let plain = match at {
-                Some(at) => tip::tree_of(&git, at)?,
+                Some(at) => read::tree_of(&git, at)?,
                 None => {
                     workshop.write_object(gix::objs::Tree::empty()).map_err(BranchError::git("write a tree"))?.detach()
                 }

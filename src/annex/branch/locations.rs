@@ -21,11 +21,12 @@ use super::tip::{self, LONGEST_TREE};
 use super::{Branch, GitId};
 use crate::annex::git::error::BranchError;
 use crate::annex::git::id::{id_of, object_id};
+use crate::annex::git::open::{MOST_UNPACKED, open_with};
+use crate::annex::git::read;
 use crate::annex::layout;
 use crate::annex::log::onto::onto;
 use crate::annex::log::union::union;
 use crate::annex::log::{Limit, LogHashing, location_file};
-use crate::annex::repository::{MOST_UNPACKED, open_with};
 use crate::name::Key;
 
 /// A location log that is not the same in two commits.
@@ -107,7 +108,7 @@ impl Branch {
     ) -> Result<Walked, (Side, BranchError)> {
         let git = self.sequential_git(old.is_none() || !after.is_empty())?;
         let tree = |side, commit: Option<GitId>| {
-            let tree = commit.map(|commit| tip::tree_of(&git, object_id(&git, commit)?)).transpose();
+            let tree = commit.map(|commit| read::tree_of(&git, object_id(&git, commit)?)).transpose();
             tree.map_err(|e| (side, e))
         };
         let (old, new) = (tree(Side::Old, old)?, tree(Side::New, new)?);

@@ -17,6 +17,7 @@ use super::unite::Unite;
 use super::{Branch, CommitId, tip};
 use crate::annex::git::error::BranchError;
 use crate::annex::git::pack::PackWriter;
+use crate::annex::git::read;
 
 /// What [`Branch::merge_arrived`] did. Names are those of references, such as `refs/remotes/origin/git-annex`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -48,7 +49,7 @@ struct United<'a> {
 impl Branch {
     /// Merges git-annex branches that came from elsewhere: all references below `refs/heads/` and `refs/remotes/` named
     /// `git-annex`. One of them that holds all others and ours is moved to; else all lines are united in one commit, as
-    /// git-annex does it. Does nothing where `annex.merge-annex-branches` is false, where another thread is at it, and once
+    /// git-annex does it. Does nothing where `annex.merge-annex-branches` is false, where another thread merges, and once
     /// [`stop_merging`](Self::stop_merging) was called.
     ///
     /// Takes as long as much has arrived, at most the time for some 50 million files, and nobody else waits for it. A branch
@@ -144,11 +145,11 @@ impl Branch {
         new: Vec<&'b Arrived>,
         stop: &dyn Fn() -> bool,
     ) -> Result<United<'b>, BranchError> {
-        let ours = at.map(|at| tip::tree_of(git, at)).transpose()?;
+        let ours = at.map(|at| read::tree_of(git, at)).transpose()?;
         if self.journal.list(1, &[])?.is_empty()
             && let Some(commit) = fast_forward(git, at, &new, stop)?
         {
-            let theirs = tip::tree_of(git, commit)?;
+            let theirs = read::tree_of(git, commit)?;
             match unite.is_fit(ours, theirs) {
                 Ok(true) => return Ok(United { tree: Some(theirs), merged: new, forward: Some(commit) }),
                 Err(BranchError::Stopped) => return Err(BranchError::Stopped),
@@ -158,7 +159,7 @@ impl Branch {
         }
         let (mut tree, mut merged) = (ours, Vec::new());
         for arrived in new {
-            let theirs = tip::tree_of(git, arrived.commit);
+            let theirs = read::tree_of(git, arrived.commit);
             let united = theirs.and_then(|theirs| match tree {
                 Some(ours) => unite.trees(ours, theirs),
                 None => match unite.is_fit(None, theirs)? {

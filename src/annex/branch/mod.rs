@@ -31,18 +31,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use gix::ObjectId;
 
 pub use super::git::BranchError;
-pub use super::git::{FileKind, GitId, TreeFile};
+pub use super::git::{FileKind, GitId, Room, TreeChange, TreeFile};
 pub use arrived::SkipReason;
 pub use followed::FollowedTree;
 pub use journal::fits;
 pub use locations::{FileVersion, LocationChange, Side, WaitingLocation, Walked};
 pub use merge::MergeReport;
-pub use tree::{Room, TreeChange};
 
+use super::git::open::open_with;
 use super::log::onto::onto;
 use super::log::union::union;
 use super::log::{DIFFERENCE_LOG, Limit, LocationLog, LogHashing, Tunings, is_of_key, location_file};
-use super::repository::{CurrentConfig, open_with};
+use super::repository::CurrentConfig;
 use crate::name::Key;
 use arrived::Arrivals;
 use journal::{Journal, Which};

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
+use gix::objs::TreeRefIter;
 use gix::objs::tree::EntryMode;
-use gix::objs::{CommitRefIter, TreeRefIter};
 
 use crate::annex::git::error::BranchError;
+use crate::annex::git::read::{object, tree_of};
 use crate::annex::log::Limit;
 
 /// The reference of the branch.
@@ -15,9 +16,6 @@ pub(super) const BRANCH: &str = "refs/heads/git-annex";
 
 /// Longest directory of the branch that is read, in bytes: some 200,000 files, where git-annex makes at most 4096 directories.
 pub(super) const LONGEST_TREE: u64 = 8 << 20;
-
-/// Longest commit whose tree is looked for.
-const LONGEST_COMMIT: u64 = 1 << 20;
 
 /// The top tree of the branch, read. A branch of a million keys has 4096 entries here, too many to look through each time.
 pub(super) struct Top {
@@ -39,12 +37,6 @@ pub(super) fn local(git: &gix::Repository) -> Result<Option<ObjectId>, BranchErr
         Some(id) => Ok(Some(id.detach())),
         None => Err(BranchError::Git { what, why: "it names another reference".to_string() }),
     }
-}
-
-/// The top tree of `commit`.
-pub(super) fn tree_of(git: &gix::Repository, commit: ObjectId) -> Result<ObjectId, BranchError> {
-    let data = object(git, commit, LONGEST_COMMIT)?;
-    CommitRefIter::from_bytes(&data, git.object_hash()).tree_id().map_err(BranchError::git("read a commit"))
 }
 
 impl Top {
@@ -95,22 +87,6 @@ fn below(
     let limit = Limit::of(file);
     let log = object(git, found.id, limit.bytes)?;
     if limit.allows(&log) { Ok(Some(log)) } else { Err(BranchError::too_long(file.escape_ascii(), log.len() as u64)) }
-}
-
-/// The bytes of an object, which is asked for its length before any of it is unpacked. Errors: it is longer than `most`, or not
-/// there although it was named.
-pub(super) fn object(git: &gix::Repository, id: ObjectId, most: u64) -> Result<Vec<u8>, BranchError> {
-    let len = len(git, id)?;
-    if len > most {
-        return Err(BranchError::too_long(id, len));
-    }
-    let mut object = git.find_object(id).map_err(BranchError::git("read an object"))?;
-    Ok(std::mem::take(&mut object.data))
-}
-
-/// The length of an object in bytes.
-pub(super) fn len(git: &gix::Repository, id: ObjectId) -> Result<u64, BranchError> {
-    Ok(git.find_header(id).map_err(BranchError::git("find an object"))?.size())
 }
 
 fn entry(git: &gix::Repository, tree: &[u8], name: &[u8]) -> Result<Option<Found>, BranchError> {

@@ -8,10 +8,11 @@ use gix::objs::TreeRefIter;
 use gix::objs::tree::{Entry, EntryKind};
 
 use super::journal::is_component;
-use super::tip::{self, LONGEST_TREE};
+use super::tip::LONGEST_TREE;
 use crate::annex::git::allowance::Allowance;
 use crate::annex::git::error::BranchError;
 use crate::annex::git::pack::PackWriter;
+use crate::annex::git::read;
 use crate::annex::log::Limit;
 use crate::annex::log::union::union;
 
@@ -207,7 +208,7 @@ impl<'a> Unite<'a> {
                     has_trees = true;
                     self.is_fit_below(Some(have.oid), entry.oid, path, depth + 1)?
                 }
-                (false, false) => tip::len(self.git, entry.oid)? <= Limit::of(path).bytes,
+                (false, false) => read::len(self.git, entry.oid)? <= Limit::of(path).bytes,
                 _ => false,
             };
             path.truncate(len);
@@ -223,7 +224,7 @@ impl<'a> Unite<'a> {
 
     /// The entries of a tree; `None` where it is too long.
     fn read(&mut self, tree: ObjectId) -> Result<Option<HashMap<Vec<u8>, Entry>>, BranchError> {
-        let bytes = match tip::object(self.git, tree, LONGEST_TREE) {
+        let bytes = match read::object(self.git, tree, LONGEST_TREE) {
             Err(BranchError::TooLong { .. }) => return Ok(None),
             bytes => bytes?,
         };
@@ -239,7 +240,7 @@ impl<'a> Unite<'a> {
 
     /// A log; `None` where it is too long.
     fn log(&mut self, blob: ObjectId, limit: Limit) -> Result<Option<Vec<u8>>, BranchError> {
-        let log = match tip::object(self.git, blob, limit.bytes) {
+        let log = match read::object(self.git, blob, limit.bytes) {
             Err(BranchError::TooLong { .. }) => return Ok(None),
             log => log?,
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::retention::LockPaths;
-use super::{Content, ContentError, Inner, modes, object, remove};
+use super::{Content, ContentError, Inner, modes, object};
 use crate::annex::lock::{LockFile, LockKind};
 use crate::name::Key;
 
@@ -100,7 +100,7 @@ impl ContentLock {
         drop(alone);
         modes::freeze_dir(config, &paths.dir).map_err(io::Error::other)?;
         // Empty where the content went before the lock was there.
-        remove::remove_dirs(&config.annex_dir.join("objects"), &paths.dir);
+        modes::remove_dirs(&config.annex_dir.join("objects"), &paths.dir);
         removed
     }
 }

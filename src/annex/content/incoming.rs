@@ -8,8 +8,8 @@ use super::proven::feed;
 use super::space::Promise;
 use super::staging::{Staged, partial_len};
 use super::{Content, ContentError};
-use crate::annex::backend::{Verification, Verifier, is_cryptographically_secure};
-use crate::name::{Key, Uuid};
+use crate::annex::backend::{Verification, Verifier};
+use crate::name::{Key, Uuid, is_secure};
 
 /// The answer to an offer of content.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Content {
 
     fn check_kind(&self, key: &Key) -> Result<(), ContentError> {
         let backend = || key.backend().escape_ascii().to_string();
-        if self.config().secure_hashes_only && !is_cryptographically_secure(key) {
+        if self.config().secure_hashes_only && !is_secure(key) {
             return Err(ContentError::Insecure { backend: backend() });
         }
         if matches!(Verification::for_key(key), Verification::Impossible) {

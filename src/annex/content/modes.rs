@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ContentError;
 use super::config::{ContentConfig, Sharing};
@@ -118,6 +118,18 @@ fn shared_mode(sharing: Sharing, mode: u32, directory: bool) -> u32 {
         Sharing::All => mode | 0o664,
         Sharing::Mode(bits) if directory => (mode & !0o777) | bits | (bits & 0o444) >> 2,
         Sharing::Mode(bits) => (mode & !0o777) | bits,
+    }
+}
+
+/// Removes `dir` and the hash directories above it, as far as they are empty and below `top`.
+pub(super) fn remove_dirs(top: &Path, dir: &Path) {
+    let mut dir: Option<PathBuf> = Some(dir.to_path_buf());
+    while let Some(path) = dir.filter(|path| path.starts_with(top) && path != top) {
+        // One that is not empty is in use; one that is left does no harm.
+        if std::fs::remove_dir(&path).is_err() {
+            return;
+        }
+        dir = path.parent().map(Path::to_path_buf);
     }
 }
 

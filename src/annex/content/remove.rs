@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::commit::set_aside;
 use super::hold::MOMENT;
@@ -67,7 +67,7 @@ impl Content {
                     Err(e) if e.kind() != io::ErrorKind::NotFound => {
                         return Err(ContentError::io("remove the lock of the content")(e));
                     }
-                    _ => remove_dirs(&config.annex_dir.join("objects"), &paths.dir),
+                    _ => modes::remove_dirs(&config.annex_dir.join("objects"), &paths.dir),
                 }
             }
             Err(_) => {
@@ -148,16 +148,4 @@ fn is_proven(key: &Key, file: &File) -> bool {
     let Verification::Digest(mut verifier) = Verification::for_key(key) else { return false };
     let len = file.metadata().map(|found| found.len());
     len.is_ok_and(|len| feed(file, len, &mut verifier).unwrap_or(false)) && verifier.finish()
-}
-
-/// Removes `dir` and the hash directories above it, as far as they are empty and below `top`.
-pub(super) fn remove_dirs(top: &Path, dir: &Path) {
-    let mut dir: Option<PathBuf> = Some(dir.to_path_buf());
-    while let Some(path) = dir.filter(|path| path.starts_with(top) && path != top) {
-        // One that is not empty is in use; one that is left does no harm.
-        if std::fs::remove_dir(&path).is_err() {
-            return;
-        }
-        dir = path.parent().map(Path::to_path_buf);
-    }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::db::ExportDb;
+use super::error::WorkError;
 use super::record;
-use super::work::WorkError;
 use crate::annex::branch::GitId;
 use crate::annex::repository::Repository;
 use crate::name::Uuid;

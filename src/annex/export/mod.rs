@@ -8,6 +8,7 @@ pub mod apart;
 pub mod check;
 pub mod db;
 mod doubt;
+mod error;
 pub mod exportable;
 mod history;
 pub mod look;
@@ -22,3 +23,5 @@ pub mod tracking;
 pub mod tree;
 pub mod turn;
 pub mod work;
+
+pub use error::WorkError;

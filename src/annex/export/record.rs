@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::db::ExportDb;
+use super::error::WorkError;
 use super::names::file_name;
 use super::tree::Exportable;
-use super::work::WorkError;
 use crate::annex::branch::{BranchError, Edit, GitId};
 use crate::annex::fresh::{self, Durability};
 use crate::annex::log::export::{EXPORT_LOG, ExportLog};

@@ -37,10 +37,11 @@
 use std::sync::Arc;
 
 use super::db::LockedDb;
+use super::error::WorkError;
 use super::plan::Step;
 use super::record;
 use super::tree::Exportable;
-use super::work::{Work, WorkError};
+use super::work::Work;
 use crate::annex::branch::GitId;
 use crate::annex::repository::Repository;
 use crate::name::Uuid;

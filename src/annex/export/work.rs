@@ -1,16 +1,16 @@
 //! What there is to do to export a tree: which names to look at, then the steps.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::{fmt, io};
 
 use super::db::{DbError, ExportDb, Note};
+use super::error::WorkError;
 use super::history::History;
 use super::look::{Found, resolve};
 use super::names::{self, TEMPORARY};
 use super::plan::{Elsewhere, Holds, Name, Step, plan};
 use super::record;
 use super::tree::{blob_of, changes};
-use crate::annex::branch::{Branch, BranchError, GitId};
+use crate::annex::branch::{Branch, GitId};
 use crate::annex::repository::Repository;
 use crate::name::{Key, Uuid};
 
@@ -34,17 +34,6 @@ pub struct Work {
     /// Those that were found there, and of which nothing is noted.
     pub(super) seen_temporary: BTreeSet<Key>,
     pub(super) questions: BTreeMap<Vec<u8>, Option<Found>>,
-}
-
-/// Why the work cannot be told. Shown on one line.
-#[derive(Debug)]
-pub enum WorkError {
-    /// A tree or the log could not be read.
-    Branch(BranchError),
-    /// The database could not be read or written.
-    Db(DbError),
-    /// The mark could not be read.
-    Mark(io::Error),
 }
 
 /// Paths that a tree has otherwise than the one to be exported, and the keys it has there.
@@ -399,38 +388,6 @@ impl Work {
         let objects = self.keys.iter().filter(|key| all || blob_of(key).is_none()).map(names::object);
         let temporaries = self.keys.iter().filter(|_| all).map(names::temporary);
         self.questions = unsure.chain(objects).chain(temporaries).map(|name| (name, None)).collect();
-    }
-}
-
-impl From<BranchError> for WorkError {
-    fn from(e: BranchError) -> Self {
-        Self::Branch(e)
-    }
-}
-
-impl From<DbError> for WorkError {
-    fn from(e: DbError) -> Self {
-        Self::Db(e)
-    }
-}
-
-impl fmt::Display for WorkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Branch(e) => e.fmt(f),
-            Self::Db(e) => e.fmt(f),
-            Self::Mark(e) => write!(f, "mark of an export: {e}"),
-        }
-    }
-}
-
-impl std::error::Error for WorkError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Branch(e) => Some(e),
-            Self::Db(e) => Some(e),
-            Self::Mark(e) => Some(e),
-        }
     }
 }
 

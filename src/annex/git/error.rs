@@ -45,7 +45,7 @@ impl BranchError {
     }
 
     pub(in crate::annex) fn git<E: std::error::Error + 'static>(what: &'static str) -> impl FnOnce(E) -> Self {
-        move |e| Self::Git { what, why: crate::annex::repository::one_line(&e) }
+        move |e| Self::Git { what, why: one_line(&e) }
     }
 
     pub(in crate::annex) fn too_long(what: impl fmt::Display, len: u64) -> Self {
@@ -89,4 +89,17 @@ impl std::error::Error for BranchError {
             _ => None,
         }
     }
+}
+
+/// What an error of git's says, with its causes, on one line.
+pub(in crate::annex) fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for error in std::iter::successors(Some(error), |error| error.source()) {
+        let words: Vec<String> = error.to_string().split_whitespace().map(str::to_string).collect();
+        let text = words.join(" ");
+        if !text.is_empty() && !said.iter().any(|before| before.contains(&text)) {
+            said.push(text);
+        }
+    }
+    said.join(": ")
 }

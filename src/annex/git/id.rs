@@ -2,8 +2,8 @@
 
 use gix::ObjectId;
 
-use crate::annex::branch::GitId;
-use crate::annex::git::error::BranchError;
+use super::error::BranchError;
+use super::object::GitId;
 
 pub(in crate::annex) fn id_of(id: &gix::oid) -> Option<GitId> {
     GitId::from_bytes(id.as_bytes())

@@ -128,7 +128,7 @@ fn write(dir: &Path, objects: Vec<(ObjectId, Kind, &[u8])>, hash: gix::hash::Kin
     pack.extend_from_slice(&sum);
     places.sort_unstable_by_key(|place| place.id);
     let index = index(&places, &sum, hash);
-    let name: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = annex_types::hex::show(&sum);
     fs::create_dir_all(dir)?;
     // The index is what makes git look at the pack, so it comes last.
     place(dir, &pack, &format!("pack-{name}.pack"))?;

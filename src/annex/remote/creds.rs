@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::log::remote::RemoteConfig;
-use super::special::read_bounded;
+use super::bounded::read_bounded;
 use crate::name::Uuid;
 
 /// Where the credentials of one special remote are: in files only the user may read, or embedded in its configuration.

@@ -3,6 +3,7 @@
 //! A section `remote.NAME` with a url is a git repository; one without is a special remote, whose configuration is in force
 //! only as far as somebody here has looked at it (see [`Trust`]): what the branch says alone moves nothing anywhere.
 
+mod bounded;
 mod creds;
 mod names;
 mod offer;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::super::lock::{LockFile, LockKind};
 use super::super::log::remote::{RemoteConfig, RemoteLog};
+use super::bounded::read_bounded;
 use super::{Creds, RemoteError};
 use crate::name::Uuid;
 
@@ -155,20 +156,4 @@ fn inherited(log: &RemoteLog, uuid: &Uuid) -> Option<RemoteConfig> {
         }
     }
     Some(config)
-}
-
-/// What `path` holds; `None` where it is not there. Errors: it has more than `most` bytes, or cannot be read.
-pub(super) fn read_bounded(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    use std::io::Read as _;
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("has more than {most} bytes")));
-    }
-    Ok(Some(bytes))
 }

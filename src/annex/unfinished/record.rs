@@ -90,14 +90,10 @@ pub(super) struct Image {
 
 /// The name of a ledger's file, which is of one length for any key.
 pub(super) fn file_name(remote: &Uuid, key: &Key) -> String {
-    use std::fmt::Write as _;
     // A uuid holds no NUL, so no two pairs are joined to the same bytes.
     let digest =
         Sha256::new().chain_update(remote.as_bytes()).chain_update([0]).chain_update(key.as_bytes()).finalize();
-    digest.iter().fold(String::with_capacity(64), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
+    annex_types::hex::show(&digest)
 }
 
 impl Header<'_> {
@@ -156,7 +152,7 @@ pub(super) fn mark(chain: u64, end: u64, touched: u64, tag: &[u8], digest: &[u8]
     Ok((record.as_bytes().to_vec(), sum))
 }
 
-/// What the file says. `None` where its header makes no sense. Errors: those of reading.
+/// What the file says. `None` where its header is malformed. Errors: those of reading.
 pub(super) fn read(file: &File) -> io::Result<Option<Image>> {
     let len = file.metadata()?.len().min(MOST);
     // No longer than what is there, and MOST at most.

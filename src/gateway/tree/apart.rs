@@ -32,11 +32,10 @@ impl Tree {
         if let Some(folding) = kept.and_then(|text| read(&text, place)) {
             return Ok(FoundFolding { folding, is_new: false });
         }
-        let can = self.store.capabilities();
         // Old versions stay for good, and what keeps such is no file system.
-        let folding = match can.write {
+        let folding = match self.store.capabilities().write {
             Write::ReadOnly => Folding::NONE,
-            _ if can.versions => Folding::NONE,
+            _ if self.store.versions().is_some() => Folding::NONE,
             _ => self.store.folding().await.map_err(|e| Failure::remote(&e))?,
         };
         let (home, uuid, text) = (Arc::clone(&self.home), self.uuid.clone(), show(folding, place));
@@ -77,7 +76,7 @@ fn show(folding: Folding, place: &str) -> String {
     format!("case={case} unicode={unicode} endings={endings} {}\n", place.escape_debug())
 }
 
-/// `None` where it is about another place, or makes no sense.
+/// `None` where it is about another place, or is malformed.
 fn read(text: &str, place: &str) -> Option<Folding> {
     let all =
         [false, true].map(|case| [false, true].map(|unicode| [false, true].map(|endings| (case, unicode, endings))));

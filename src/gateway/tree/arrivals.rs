@@ -12,15 +12,16 @@ use std::time::Duration;
 use super::export::{Exported, When};
 use super::survey::Answer;
 use super::{Session, Tree};
+use crate::annex::export::WorkError;
 use crate::annex::export::plan::{Place, Step};
-use crate::annex::export::work::{WorkError, make_whole};
+use crate::annex::export::work::make_whole;
 use crate::annex::export::{names, record};
 use crate::annex::layout;
 use crate::annex::lock::{LockFile, LockKind};
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
-/// How long a client waits for its content to get its names, when with it an export that was cut is gone on with.
+/// How long a client waits for its content to get its names, when with it an export that was cut is resumed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Names of a key in the tree: those without its content, and one with it.

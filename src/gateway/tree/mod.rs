@@ -12,7 +12,9 @@ mod find;
 mod moves;
 mod obstacles;
 mod others;
+mod outcome;
 mod proof;
+mod reading;
 mod repair;
 mod steps;
 mod stored;
@@ -32,9 +34,9 @@ use self::fence::Fencing;
 use self::stored::Came;
 use super::pace::Pace;
 use super::{Failure, LocalRepository, blocking};
+use crate::annex::export::WorkError;
 use crate::annex::export::db::{DbError, ExportDb, LockedDb};
 use crate::annex::export::tracking::Tracking;
-use crate::annex::export::work::WorkError;
 use crate::name::Uuid;
 use crate::wanted::Unknown;
 
@@ -147,7 +149,7 @@ impl Tree {
         done.ok_or_else(|| Failure::busy(&format!("a tree is being exported to remote {}", self.name)))
     }
 
-    /// Keeps others here from exporting. No pool thread is kept while waiting: whoever is at it needs some.
+    /// Keeps others here from exporting. No pool thread is kept while waiting: whoever exports needs some.
     async fn hold(&self, limit: Duration) -> Result<Option<Session>, Failure> {
         let (start, mut pause) = (Instant::now(), PAUSE.0);
         loop {

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use remotes::Kind;
+use remotes::{Kind, Op, Renames};
 
 use super::Tree;
 use super::export::Exported;
+use super::outcome::Told;
 use super::proof::Known;
-use super::steps::Told;
 use super::survey::Answer;
 use crate::annex::export::db::Note;
 use crate::annex::export::look::fits;
@@ -81,17 +81,18 @@ impl Tree {
         let (name, target) = (from.name(key), to.name(key));
         let (source, object) = (self.object(&name)?, self.object(&target)?);
         let remote = |e: remotes::Error| Failure::remote(&e);
-        let can = self.store.capabilities();
+        let is_local = self.store.capabilities().local;
         // Such a store copies to rename, and what was proven of the original has to be kept of the copy.
-        let in_parts = key.content_len().is_none_or(|len| len >= IN_PARTS) && !can.local && can.trees.copy;
+        let in_parts =
+            key.content_len().is_none_or(|len| len >= IN_PARTS) && !is_local && self.store.copies().is_some();
         let is_of_content = || self.store.identify(&source, 0, Some("x")) == self.store.identify(&object, 0, Some("x"));
-        if can.versions || in_parts && is_of_content() {
+        if self.store.versions().is_some() || in_parts && is_of_content() {
             if source == object || !self.copy_proven(key, &name, &target).await? {
                 return Ok(false);
             }
             return self.store.remove(&source).await.map_err(remote).map(|()| true);
         }
-        match self.store.rename(&source, &object).await {
+        match self.renames()?.rename(&source, &object).await {
             Err(e) if e.kind() == Kind::NotFound => Ok(false),
             renamed => renamed.map_err(remote).map(|()| true),
         }
@@ -128,6 +129,7 @@ impl Tree {
     /// Copies content of `key`. What was proven of the original is proven of the copy. False where there is no original any
     /// more.
     pub(super) async fn copy_proven(&self, key: &Key, from: &[u8], to: &[u8]) -> Result<bool, Failure> {
+        let copies = self.store.copies().ok_or_else(|| self.cannot(Op::Copy, "copy"))?;
         let (source, object) = (self.object(from)?, self.object(to)?);
         let stat = match self.store.stat(&source).await.map_err(|e| Failure::remote(&e))? {
             Some(stat) => stat,
@@ -137,7 +139,7 @@ impl Tree {
         let proven = self.proven(identity.into_iter().collect()).await?;
         let is_proven = proven.values().any(|proven| proven.is.contains(key));
         let tag = stat.tag.as_deref().filter(|_| is_proven);
-        let stored = match self.store.copy(&source, &object, tag).await {
+        let stored = match copies.copy(&source, &object, tag).await {
             Ok(stored) => stored,
             Err(e) if matches!(e.kind(), Kind::NotFound) => return Ok(false),
             Err(e) => return Err(Failure::remote(&e)),
@@ -212,6 +214,15 @@ impl Tree {
         self.prove(kept, key, None).await
     }
 
+    fn renames(&self) -> Result<&dyn Renames, Failure> {
+        self.store.renames().ok_or_else(|| self.cannot(Op::Rename, "rename"))
+    }
+
+    fn cannot(&self, op: Op, what: &str) -> Failure {
+        let words = format!("this kind of store cannot {what}");
+        Failure::remote(&remotes::Error::new(op, Kind::Unsupported, words).on(self.store.label()))
+    }
+
     /// Removes a file.
     pub(super) async fn take(&self, name: &[u8]) -> Result<(), Failure> {
         self.store.remove(&self.object(name)?).await.map_err(|e| Failure::remote(&e))
@@ -221,7 +232,7 @@ impl Tree {
     pub(super) async fn put_aside(&self, name: &[u8]) -> Result<(), Failure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let aside = names::aside(&format!("{now}-{:016x}", RandomState::new().hash_one(now)), name);
-        match self.store.rename(&self.object(name)?, &self.object(&aside)?).await {
+        match self.renames()?.rename(&self.object(name)?, &self.object(&aside)?).await {
             Err(e) if e.kind() == Kind::NotFound => Ok(()),
             Err(e) => Err(Failure::remote(&e)),
             Ok(()) => {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Tree;
 use super::survey::Answer;
-use crate::annex::export::names::{self, directories};
+use crate::annex::export::names;
 use crate::annex::export::plan::Step;
 use crate::gateway::Failure;
 
@@ -33,13 +33,13 @@ impl Tree {
     /// Called once a step has failed, so that nobody pays for it where nothing is in the way.
     pub(super) async fn make_way(&self, step: &Step) -> Result<MadeWay, Failure> {
         let mut made = MadeWay::default();
-        let has_directories = self.store.capabilities().trees.directories;
+        let directories = self.store.directories();
         for name in step.fills() {
             // From the top: some stores fail when they are asked for what is below a file.
-            let above: Vec<&[u8]> = directories(name).collect();
+            let above: Vec<&[u8]> = names::directories(name).collect();
             for directory in above.into_iter().rev() {
                 if let Answer::There(_) = self.ask_one(directory).await?
-                    && (has_directories || self.has_no_room_below(directory).await?)
+                    && (directories.is_some() || self.has_no_room_below(directory).await?)
                 {
                     self.put_aside(directory).await?;
                     made.cleared = true;
@@ -48,17 +48,18 @@ impl Tree {
             if let Answer::There(_) = self.ask_one(name).await? {
                 continue;
             }
-            if !has_directories {
+            let Some(directories) = directories else {
                 // What is below it may not be seen, where somebody put it into the file system itself.
                 if self.has_room_below(names::GATEWAYS).await {
                     made.doubted.insert(name.clone());
                 }
-            } else if self.has_something_below(name).await? {
+                continue;
+            };
+            if self.has_something_below(name).await? {
                 self.warn_of_directory(name);
                 made.blocked.insert(name.clone());
             } else {
-                let object = self.object(name)?;
-                self.store.remove_dir(&object).await.map_err(|e| Failure::remote(&e))?;
+                directories.remove_dir(&self.object(name)?).await.map_err(|e| Failure::remote(&e))?;
                 made.cleared = true;
             }
         }
@@ -106,11 +107,9 @@ impl Tree {
     }
 
     async fn has_something_below(&self, name: &[u8]) -> Result<bool, Failure> {
-        if !self.store.capabilities().trees.list {
-            return Ok(false);
-        }
+        let Some(lists) = self.store.lists() else { return Ok(false) };
         let object = self.object(name)?;
-        let mut listing = self.store.list(Some(&object)).await.map_err(|e| Failure::remote(&e))?;
+        let mut listing = lists.list(Some(&object)).await.map_err(|e| Failure::remote(&e))?;
         while let Some(page) = listing.next().await.map_err(|e| Failure::remote(&e))? {
             if !page.entries.is_empty() || !page.skipped.is_empty() {
                 return Ok(true);

@@ -13,6 +13,7 @@ use remotes::{Get, Put};
 use super::export::Exported;
 use super::moves::Clear;
 use super::obstacles::MadeWay;
+use super::outcome::Told;
 use super::proof::Known;
 use super::{Session, Tree};
 use crate::annex::backend::Verifier;
@@ -232,7 +233,9 @@ impl Tree {
             }
             Step::SetAside { path } => self.put_aside(path).await?,
             Step::RemoveEmptyDirectory { path } => {
-                self.store.remove_dir(&self.object(path)?).await.map_err(|e| Failure::remote(&e))?;
+                if let Some(directories) = self.store.directories() {
+                    directories.remove_dir(&self.object(path)?).await.map_err(|e| Failure::remote(&e))?;
+                }
             }
             Step::Settle => {}
         }
@@ -262,7 +265,7 @@ impl Tree {
         let content = self.home.get(key).await?;
         let mut free = Vec::new();
         // Where it was there before, it may still be.
-        if content.is_some() || self.store.capabilities().versions {
+        if content.is_some() || self.store.versions().is_some() {
             for name in to {
                 match self.clear(key, &Place::Tree(name.clone())).await? {
                     Clear::Taken => did.impossible += 1,
@@ -343,25 +346,6 @@ impl Tree {
 
 /// Notes on their way into the database.
 type Noting = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
-
-/// What a step did.
-pub(super) struct Told {
-    pub(super) notes: Vec<Note>,
-    pub(super) did: Exported,
-    /// Names that were left out, since somebody left there what is not to be moved.
-    pub(super) blocked: BTreeSet<Vec<u8>>,
-}
-
-impl Told {
-    pub(super) fn of(notes: Vec<Note>, did: Exported) -> Self {
-        Self { notes, did, blocked: BTreeSet::new() }
-    }
-
-    /// Nothing, since the store keeps another file under so many names.
-    pub(super) fn refused(impossible: usize) -> Self {
-        Self::of(Vec::new(), Exported { impossible, ..Exported::default() })
-    }
-}
 
 /// The steps of a turn that may be done side by side: no two of a round fill names that some store takes for one, or move content
 /// to one place.

@@ -29,12 +29,10 @@ pub(super) struct There {
 impl Tree {
     /// What is at each of `names`. Errors: the store does not tell.
     pub(super) async fn look(&self, names: Vec<Vec<u8>>) -> Result<Vec<(Vec<u8>, Answer)>, Failure> {
-        if names.len() < MANY || !self.store.capabilities().trees.list {
-            return self.ask(names).await;
-        }
+        let Some(lists) = self.store.lists().filter(|_| names.len() >= MANY) else { return self.ask(names).await };
         let (odd, plain): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| is_odd(name));
         let mut found: HashMap<Vec<u8>, Option<There>> = plain.into_iter().map(|name| (name, None)).collect();
-        let mut listing = self.store.list(None).await.map_err(|e| Failure::remote(&e))?;
+        let mut listing = lists.list(None).await.map_err(|e| Failure::remote(&e))?;
         while let Some(page) = listing.next().await.map_err(|e| Failure::remote(&e))? {
             for entry in page.entries {
                 if let Some(there) = found.get_mut(entry.name.as_bytes()) {
@@ -77,11 +75,9 @@ impl Tree {
     /// Whether a listing of the directory has `name` as it is spelled: a store that takes two names for one has but one of
     /// them. True where the store cannot list.
     pub(super) async fn is_spelled_so(&self, name: &[u8]) -> Result<bool, Failure> {
-        if !self.store.capabilities().trees.list {
-            return Ok(true);
-        }
+        let Some(lists) = self.store.lists() else { return Ok(true) };
         let dir = name.iter().rposition(|byte| *byte == b'/').map(|at| self.object(&name[..at])).transpose()?;
-        let mut listing = self.store.list(dir.as_ref()).await.map_err(|e| Failure::remote(&e))?;
+        let mut listing = lists.list(dir.as_ref()).await.map_err(|e| Failure::remote(&e))?;
         while let Some(page) = listing.next().await.map_err(|e| Failure::remote(&e))? {
             if page.entries.iter().any(|entry| entry.name.as_bytes() == name) {
                 return Ok(true);

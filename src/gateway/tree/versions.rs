@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use remotes::pump::read;
-use remotes::{Kind, Range, Stored};
+use remotes::{Kind, Range, Stored, Versions};
 
 use super::Tree;
 use crate::annex::backend::Verifier;
@@ -48,12 +48,13 @@ impl Tree {
     pub(in crate::gateway) async fn find_version<T>(
         &self,
         key: &Key,
-        mut look: impl AsyncFnMut(&str) -> Result<Option<T>, Failure>,
+        mut look: impl AsyncFnMut(&dyn Versions, &str) -> Result<Option<T>, Failure>,
     ) -> Result<Option<T>, Failure> {
+        let Some(store) = self.store.versions() else { return Ok(None) };
         let versions = self.versions(key).await?;
         let mut wrong = None;
         for version in versions.iter().take(TRIED) {
-            match look(version).await {
+            match look(store, version).await {
                 Ok(None) => {}
                 Ok(Some(found)) => return Ok(Some(found)),
                 Err(e) => wrong = Some(e),
@@ -69,9 +70,9 @@ impl Tree {
     /// Copies the content of `key` to a name in the tree from one of its versions. False where there is none.
     pub(super) async fn restore(&self, key: &Key, to: &[u8]) -> Result<bool, Failure> {
         let object = self.object(to)?;
-        let restored = self.find_version(key, async |version| {
-            let restored = match self.is_version_of(version, key).await {
-                Ok(true) => self.store.copy_version(version, &object).await.map(Some),
+        let restored = self.find_version(key, async |versions, version| {
+            let restored = match self.is_version_of(versions, version, key).await {
+                Ok(true) => versions.copy_version(version, &object).await.map(Some),
                 Ok(false) => Ok(None),
                 Err(e) => Err(e),
             };
@@ -87,8 +88,8 @@ impl Tree {
     }
 
     /// Whether a version is what it was recorded as: that was written by whoever may push.
-    async fn is_version_of(&self, version: &str, key: &Key) -> remotes::Result<bool> {
-        let get = self.store.get_version(version, Range::default()).await?;
+    async fn is_version_of(&self, versions: &dyn Versions, version: &str, key: &Key) -> remotes::Result<bool> {
+        let get = versions.get_version(version, Range::default()).await?;
         if key.content_len().is_some_and(|len| len != get.total) {
             return Ok(false);
         }
@@ -103,7 +104,7 @@ impl Tree {
 
     /// Why content that is not in the tree cannot be removed: the store keeps all it ever had. `None` where it does not.
     pub(super) async fn keeps(&self, key: &Key) -> Result<Option<Failure>, Failure> {
-        if !self.store.capabilities().versions {
+        if self.store.versions().is_none() {
             return Ok(None);
         }
         // git-annex's own words, where it refuses too.
@@ -118,11 +119,8 @@ impl Tree {
         Ok(Some(Failure::refused(why.into())))
     }
 
-    /// Versions of the content of `key`, newest first; none where the store keeps none.
+    /// Versions of the content of `key` that are recorded, newest first.
     async fn versions(&self, key: &Key) -> Result<Vec<String>, Failure> {
-        if !self.store.capabilities().versions {
-            return Ok(Vec::new());
-        }
         let (home, file) =
             (Arc::clone(&self.home), remote_meta_file(key, self.home.repository().branch().log_hashing()));
         let log = blocking(move || home.repository().branch().read(&file)).await?.map_err(super::failed)?;

@@ -7,8 +7,9 @@ use super::body::{BadBody, BodyReader};
 use super::head::{Body, Head, Refusal, parse, parse_more};
 use super::json::{KeepLocked, Wish};
 use super::range::{Choice, choose};
+use super::reject::Reject;
 use super::response::{Connection, Response};
-use super::route::{Reject, route};
+use super::route::route;
 
 /// The first byte says how the rest is cut into pieces; the rest is a head and what follows it.
 pub fn head(data: &[u8]) {

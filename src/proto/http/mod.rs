@@ -30,3 +30,4 @@ pub mod words;
 
 mod params;
 mod query;
+mod reject;

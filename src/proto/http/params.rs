@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::query::{NotBase64, decode, parameters, unwrapped};
-use super::route::Reject;
+use super::reject::Reject;
 use crate::name::{Key, Uuid};
 use crate::proto::line::parse_number;
 

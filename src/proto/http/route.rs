@@ -10,13 +10,12 @@
 //! order in which `params` reads them), X-git-annex-data-length, Authorization. Only then does the caller look whether the
 //! client may (401, 403), and after that whether the uuid is served (404). git-annex looks for the uuid first.
 
-use std::borrow::Cow;
-
 use super::access::Action;
 use super::auth::Credentials;
 use super::head::{Head, Method};
 use super::params::{Params, base64_error, number, uuid};
 use super::query::{decode, unwrapped};
+pub use super::reject::Reject;
 use crate::name::{Key, Uuid};
 
 /// The version of the API a call was made in.
@@ -124,6 +123,20 @@ pub enum Op {
 }
 
 impl Op {
+    /// The key it is about; none where it is about a lock or the time.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::CheckPresent { key }
+            | Self::Lock { key }
+            | Self::Remove { key }
+            | Self::RemoveBefore { key, .. }
+            | Self::Put { key, .. }
+            | Self::PutOffset { key }
+            | Self::Get { key, .. } => Some(key),
+            Self::KeepLocked { .. } | Self::Timestamp => None,
+        }
+    }
+
     /// What has to be permitted.
     pub fn action(&self) -> Action {
         match self {
@@ -132,29 +145,6 @@ impl Op {
             Self::Put { .. } | Self::PutOffset { .. } => Action::Store,
             Self::Remove { .. } | Self::RemoveBefore { .. } => Action::Remove,
         }
-    }
-}
-
-/// The answer to a request that is no call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject {
-    /// 400, 404, 405 or 406.
-    pub status: u16,
-    /// The body, byte for byte as git-annex writes it, without a Content-Type.
-    pub body: Cow<'static, str>,
-}
-
-impl Reject {
-    /// 404, which git-annex also takes to mean that it should try an older version of the API.
-    pub const NOT_FOUND: Self = Self::new(404, "");
-    const BAD_VERSION: Self = Self::new(400, "bad version");
-
-    const fn new(status: u16, body: &'static str) -> Self {
-        Self { status, body: Cow::Borrowed(body) }
-    }
-
-    pub(super) fn bad(body: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: 400, body: body.into() }
     }
 }
 

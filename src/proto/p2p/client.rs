@@ -399,7 +399,7 @@ fn unexpected() -> Broken {
 
 /// The beginning of a line that made no sense there, for people.
 fn word(line: &[u8]) -> String {
-    let end = line.iter().position(|byte| super::message::is_space(*byte)).unwrap_or(line.len()).min(40);
+    let end = line.iter().position(|byte| super::file::is_space(*byte)).unwrap_or(line.len()).min(40);
     String::from_utf8_lossy(&line[..end]).into_owned()
 }
 

@@ -39,7 +39,7 @@ impl AssociatedFile {
         for byte in &self.0 {
             match byte {
                 b'%' => wire.extend_from_slice(b"%%"),
-                byte if super::message::is_space(*byte) => wire.push(b'%'),
+                byte if is_space(*byte) => wire.push(b'%'),
                 byte => wire.push(*byte),
             }
         }
@@ -56,6 +56,11 @@ impl fmt::Debug for AssociatedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AssociatedFile({})", self.0.escape_ascii())
     }
+}
+
+/// What git-annex cuts words at, as far as that is ASCII.
+pub(super) fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == b'\x0b'
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A line that [`Message::parse`] does not know is what git-annex answers with `ERROR unknown command`; a message in the
 //! wrong place is another matter, for whoever keeps track of places.
 
-use super::file::AssociatedFile;
+use super::file::{AssociatedFile, is_space};
 use crate::name::{Key, Uuid};
 use crate::proto::special::Secret;
 
@@ -188,11 +188,6 @@ impl Message {
         self.write(&mut line);
         line
     }
-}
-
-/// What git-annex cuts words at, as far as that is ASCII.
-pub(super) fn is_space(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte == b'\x0b'
 }
 
 const UPLOAD: &[u8] = b"git-upload-pack";

@@ -1,8 +1,9 @@
 //! Jobs: which request runs where, which reply may end it, which answer it waits for.
 
 use super::Extensions;
+use super::misuse::Misuse;
 use super::name::{Key, Secret};
-use super::reply::{Answer, Availability, Misuse, Query, Reach, Reply, UrlPart};
+use super::reply::{Answer, Availability, Query, Reach, Reply, UrlPart};
 use super::request::Request;
 use super::wire::{Message, Param};
 

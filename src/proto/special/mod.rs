@@ -10,6 +10,7 @@
 //! | `incoming` | how that is read from its lines |
 //! | `violation` | how it can break the protocol |
 //! | `reply` | what can be said to it |
+//! | `misuse` | what must not |
 //! | `job` | which reply and which answer belong where |
 //! | `progress` | how often PROGRESS is said |
 //!
@@ -20,6 +21,7 @@
 pub mod fuzz;
 mod incoming;
 mod job;
+mod misuse;
 mod name;
 pub mod progress;
 mod reply;
@@ -31,8 +33,9 @@ mod violation;
 mod wire;
 
 pub use job::Job;
+pub use misuse::Misuse;
 pub use name::{FileName, Key, Secret};
-pub use reply::{Answer, Availability, Misuse, Note, Query, Reach, Reply, UrlPart};
+pub use reply::{Answer, Availability, Note, Query, Reach, Reply, UrlPart};
 pub use request::Request;
 pub use session::{Event, Session};
 pub use violation::Violation;

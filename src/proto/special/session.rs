@@ -57,8 +57,9 @@ use std::collections::BTreeMap;
 
 use super::incoming::{Incoming, Malformed, Name, parse};
 use super::job::{Job, PLACE, Running};
+use super::misuse::Misuse;
 use super::name::Secret;
-use super::reply::{Answer, Misuse, Note, Query, Reply, write_note, write_query};
+use super::reply::{Answer, Note, Query, Reply, write_note, write_query};
 use super::request::Request;
 use super::violation::Violation;
 use super::wire::{Message, Param};

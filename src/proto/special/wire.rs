@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::misuse::Misuse;
 use super::name::Key;
-use super::reply::Misuse;
 
 /// One parameter of a line. The constructors are the only way to bytes on the wire, and none lets a newline through.
 pub(super) struct Param<'a>(Cow<'a, [u8]>);

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::listen::ListenError;
-use super::server::Shared;
+use super::shared::{Shared, date};
 use crate::proto::http::head::{self, Method};
 use crate::proto::http::response::{Connection, Media, Response};
 use crate::serve::conn::link::{Link, within};
@@ -80,7 +80,7 @@ async fn answer(mut link: Link, shared: &Shared) -> io::Result<()> {
         ..Response::of(status)
     };
     let mut out = Vec::new();
-    response.write(&super::server::date(), &mut out);
+    response.write(&date(), &mut out);
     out.extend_from_slice(body.as_bytes());
     link.write(&out, PATIENCE).await?;
     link.finish().await;

@@ -13,6 +13,7 @@ mod log;
 mod put;
 mod room;
 mod server;
+mod shared;
 mod skip;
 mod upkeep;
 

@@ -1,11 +1,10 @@
 //! The server as a whole: what it is told, its threads, its signals, its end.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use remotes::pump::Budget;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,6 +17,7 @@ use super::connection::{Connection, stopped};
 use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
 use super::room::{Room, affordable};
+use super::shared::{Shared, date};
 use crate::annex::repository::OpenError;
 use crate::gateway::{ClientLocks, Limits, Metrics, Repositories, Roots, blocking};
 use crate::proto::http::access::{Access, Logins};
@@ -89,18 +89,6 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
-
-/// What all threads and connections share.
-pub(super) struct Shared {
-    pub(super) repositories: Arc<Repositories>,
-    pub(super) access: Access,
-    pub(super) leases: ClientLocks,
-    pub(super) metrics: Metrics,
-    pub(super) means: Limits,
-    pub(super) log: Log,
-    tls: Option<Tls>,
-    room: Arc<Room>,
-}
 
 /// Longest time TLS may take to agree on a key.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -394,19 +382,4 @@ async fn tidy(shared: Arc<Shared>) {
         })
         .await;
     }
-}
-
-/// The time as HTTP writes it. Made once a second on each thread.
-pub(super) fn date() -> String {
-    thread_local! {
-        static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
-    }
-    let now = SystemTime::now();
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    LAST.with_borrow_mut(|(last, text)| {
-        if *last != seconds || text.is_empty() {
-            (*last, *text) = (seconds, httpdate::fmt_http_date(now));
-        }
-        text.clone()
-    })
 }

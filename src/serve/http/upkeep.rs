@@ -6,7 +6,7 @@ use std::time::Duration;
 use remotes::Context;
 
 use super::log::Log;
-use super::server::Shared;
+use super::shared::Shared;
 use crate::annex::unfinished::keep;
 use crate::gateway::node::store::unfinished::{self, Fate, Leftover, Sweep};
 use crate::gateway::{Failure, LocalRepository, blocking};

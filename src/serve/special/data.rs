@@ -11,14 +11,17 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use super::Settings;
 use super::port::Port;
 use super::rates::Rates;
 use super::trace;
 use super::verdict::{self, Asked};
+use super::work::Work;
 use super::worker::Worker;
-use crate::proto::special::{FileName, Job, Key};
+use crate::proto::special::Job;
+use crate::request;
 use crate::resolve::setup::Ready;
 
 /// How long transfers may take to leave nothing behind once a signal says so.
@@ -33,47 +36,6 @@ pub(super) struct Task {
     pub(super) ready: Arc<Ready>,
     pub(super) work: Work,
     pub(super) rates: Arc<Rates>,
-}
-
-/// What is to be done.
-pub(super) enum Work {
-    Prove { owner: String },
-    Store { key: Key, at: At, file: FileName },
-    Retrieve { key: Key, at: At, file: FileName },
-    Check { key: Key, at: At },
-    Remove { key: Key, at: At },
-    Rename { key: Key, from: FileName, to: FileName },
-    RemoveDirectory { directory: FileName },
-    List,
-    Import { name: FileName, file: FileName },
-    MakeKey { name: FileName, size: u64 },
-}
-
-/// Where the content of a key is.
-pub(super) enum At {
-    /// Where its name says.
-    Own,
-    /// At this place in an exported tree.
-    Exported(FileName),
-    /// At this place in a tree that others write.
-    Imported(FileName),
-}
-
-impl Work {
-    /// Whether content moves.
-    pub(super) fn moves(&self) -> bool {
-        matches!(self, Work::Store { .. } | Work::Retrieve { .. } | Work::Import { .. })
-    }
-
-    pub(super) fn asked(&self) -> Asked {
-        match self {
-            Work::Prove { .. } => Asked::Ready,
-            Work::Store { .. } | Work::Retrieve { .. } => Asked::Transfer,
-            Work::Check { .. } => Asked::Presence,
-            Work::Remove { .. } | Work::RemoveDirectory { .. } => Asked::Removal,
-            Work::Rename { .. } | Work::List | Work::Import { .. } | Work::MakeKey { .. } => Asked::Tree,
-        }
-    }
 }
 
 /// The handle to the data thread.
@@ -139,10 +101,13 @@ async fn serve(port: &Arc<Port>, worker: Worker, mut inbox: mpsc::UnboundedRecei
                     let asked = work.asked();
                     port.begin(job);
                     let (worker, port, stopped) = (worker.clone(), Arc::clone(port), stopped.clone());
-                    let handle = tasks.spawn_local(async move {
+                    let request = request::begin();
+                    request.in_scope(|| about(&work, &ready));
+                    let done = async move {
                         let reply = worker.run(job, &ready, work, &rates, stopped).await;
                         port.end(job, reply);
-                    });
+                    };
+                    let handle = tasks.spawn_local(done.instrument(request));
                     running.insert(handle.id(), (job, asked));
                 }
             },
@@ -166,6 +131,14 @@ async fn serve(port: &Arc<Port>, worker: Worker, mut inbox: mpsc::UnboundedRecei
     tokio::select! {
         _ = tokio::time::timeout(patience, all) => Ok(end),
         signal = signals.next() => Ok(End::Signal(signal)),
+    }
+}
+
+/// Says in the span of a request what it is about.
+fn about(work: &Work, ready: &Ready) {
+    request::of(&ready.scheme.name);
+    if let Some(key) = work.key() {
+        request::about(&key.as_bytes().escape_ascii());
     }
 }
 

@@ -32,6 +32,7 @@ mod talk;
 mod trace;
 mod tree;
 mod verdict;
+mod work;
 mod worker;
 
 use std::io::IsTerminal;

@@ -5,10 +5,10 @@ use std::cell::OnceCell as Once;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, registry};
+use remotes::{Context, Error, Kind, Lists, ObjectName, Op, Renames, Result, Store, registry};
 use tokio::sync::OnceCell;
 
-use super::data::At;
+use super::work::At;
 use crate::proto::special::{FileName, Key};
 use crate::resolve::setup::Ready;
 
@@ -58,8 +58,8 @@ impl OpenedRemote {
 
     /// Removes directories of its own that are empty now.
     pub(super) async fn tidy(&self) {
-        if let Some(tree) = self.tree.get() {
-            tree.store.tidy().await;
+        if let Some(directories) = self.tree.get().and_then(|tree| tree.store.directories()) {
+            directories.tidy().await;
         }
     }
 
@@ -88,6 +88,20 @@ impl OpenedRemote {
 }
 
 impl Opened {
+    /// Errors: `Unsupported` where the store cannot give an object another name.
+    pub(super) fn renames(&self) -> Result<&dyn Renames> {
+        self.store.renames().ok_or_else(|| self.cannot(Op::Rename, "rename"))
+    }
+
+    /// Errors: `Unsupported` where the store cannot list what it keeps.
+    pub(super) fn lists(&self) -> Result<&dyn Lists> {
+        self.store.lists().ok_or_else(|| self.cannot(Op::List, "list what it keeps"))
+    }
+
+    fn cannot(&self, op: Op, what: &str) -> Error {
+        Error::new(op, Kind::Unsupported, format!("this kind of store cannot {what}")).on(self.store.label())
+    }
+
     /// The store to write to. Only a local one has to know how much space git-annex wants free.
     pub(super) async fn writer(&self) -> Result<Rc<dyn Store>> {
         let open = async || {

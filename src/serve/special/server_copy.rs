@@ -72,10 +72,10 @@ impl Twins {
         file: &Arc<File>,
         len: u64,
     ) -> Option<(ObjectName, Stored)> {
-        let can = store.capabilities();
-        if len < WORTH || can.local || !can.trees.copy {
+        if len < WORTH || store.capabilities().local {
             return None;
         }
+        let copies = store.copies()?;
         for from in self.candidates(key).await.into_iter().filter(|from| from != to) {
             let Ok(Some(stat)) = store.stat(&from).await else { continue };
             let Some(tag) = stat.tag.filter(|_| stat.len == len) else { continue };
@@ -85,7 +85,7 @@ impl Twins {
                 continue;
             }
             // What goes wrong here goes right, or wrong with a better reason, when the file is sent.
-            if let Ok(stored) = store.copy(&from, to, Some(&tag)).await
+            if let Ok(stored) = copies.copy(&from, to, Some(&tag)).await
                 && stored.len == len
             {
                 return Some((from, stored));
@@ -186,7 +186,9 @@ fn blobs_by<D: Digest>(key: &[u8]) -> Vec<Vec<u8>> {
 /// Whether a file's ETag is `tag`: the MD5 of its content, or that of the MD5s of its parts with their number.
 fn matches(file: &File, len: u64, tag: &str) -> io::Result<bool> {
     let tag = tag.trim_matches('"');
-    let Some((digest, count)) = tag.split_once('-') else { return Ok(hex(&md5(file, 0, len)?) == tag) };
+    let Some((digest, count)) = tag.split_once('-') else {
+        return Ok(annex_types::hex::show(&md5(file, 0, len)?) == tag);
+    };
     let Some(count) = count.parse::<u64>().ok().filter(|count| *count > 0) else { return Ok(false) };
     let smallest = len.div_ceil(count).next_multiple_of(1 << 20);
     for part in PARTS.into_iter().chain([smallest]).filter(|part| len.div_ceil(*part) == count) {
@@ -194,7 +196,7 @@ fn matches(file: &File, len: u64, tag: &str) -> io::Result<bool> {
         for number in 0..count {
             whole.update(md5(file, number * part, part.min(len - number * part))?);
         }
-        if hex(&whole.finalize()) == digest {
+        if annex_types::hex::show(&whole.finalize()) == digest {
             return Ok(true);
         }
     }
@@ -212,10 +214,6 @@ fn md5(file: &File, mut at: u64, mut len: u64) -> io::Result<Vec<u8>> {
     Ok(hasher.finalize().to_vec())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +228,7 @@ mod tests {
     #[test]
     fn blobs_are_those_git_annex_adds() {
         let key = b"SHA256E-s2--87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7";
-        let all: Vec<_> = blobs(key).iter().map(|blob| hex(blob)).collect();
+        let all: Vec<_> = blobs(key).iter().map(|blob| annex_types::hex::show(blob)).collect();
         let by_sha256 = "6643b341974d50f4cd7d05b090d098bd9d802ec1eda28126e867200084682768";
         for known in RECORDED.into_iter().chain([by_sha256]) {
             assert!(all.iter().any(|blob| blob == known), "{known} in {all:?}");
@@ -243,10 +241,10 @@ mod tests {
         let file = tempfile::tempfile().expect("a file");
         file.write_all_at(&content, 0).expect("written");
         let len = content.len() as u64;
-        let one = hex(&Md5::digest(&content));
+        let one = annex_types::hex::show(&Md5::digest(&content));
         assert!(matches(&file, len, &format!("\"{one}\"")).expect("read"));
         let (first, second) = content.split_at(8 << 20);
-        let two = hex(&Md5::digest([Md5::digest(first), Md5::digest(second)].concat()));
+        let two = annex_types::hex::show(&Md5::digest([Md5::digest(first), Md5::digest(second)].concat()));
         assert!(matches(&file, len, &format!("{two}-2")).expect("read"));
         for other in
             ["", "-", "x-2", &format!("{two}-3"), &format!("{one}-1"), &two[..], "W/\"1\"", &format!("{two}-0")]

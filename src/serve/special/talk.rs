@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use remotes::{Capabilities, Context, ObjectName, Store, Write, registry};
+use remotes::{Context, ObjectName, Store, Write, registry};
 
-use super::data::{At, Data, Task, Work};
+use super::data::{Data, Task};
 use super::names::{Inquiry, Next, Places};
 use super::port::{self, Port, say};
 use super::rates::{Limits, Rates};
 use super::verdict::{self, Asked};
+use super::work::{At, Work};
 use super::{Settings, environment};
 use crate::proto::special::{
     Answer, Availability, Event, Extensions, Job, Key, Misuse, Options, Query, Reach, Reply, Request, Session,
@@ -130,8 +131,10 @@ impl Talk {
             Request::InitRemote => return self.advance(session, job, Setup::new(Purpose::Init, environment), None),
             Request::Prepare => return self.advance(session, job, Setup::new(Purpose::Prepare, environment), None),
             // Before PREPARE nothing is known of the store; most can, and a store that cannot says so in time.
-            Request::ExportSupported => Reply::Supported(self.can(|can| can.write != Write::ReadOnly)),
-            Request::ImportSupported => Reply::Supported(self.can(|can| can.trees.list)),
+            Request::ExportSupported => {
+                Reply::Supported(self.can(|store| store.capabilities().write != Write::ReadOnly))
+            }
+            Request::ImportSupported => Reply::Supported(self.can(|store| store.lists().is_some())),
             Request::ListConfigs => Reply::Configs(configs()),
             Request::GetCost => Reply::Cost(self.cost()),
             Request::GetOrdered => Reply::Ordered(true),
@@ -238,8 +241,8 @@ impl Talk {
     }
 
     /// Whether the store can, as far as is known by now.
-    fn can(&self, what: impl FnOnce(Capabilities) -> bool) -> bool {
-        self.ready.as_ref().is_none_or(|prepared| what(prepared.store.capabilities()))
+    fn can(&self, what: impl FnOnce(&dyn Store) -> bool) -> bool {
+        self.ready.as_ref().is_none_or(|prepared| what(&*prepared.store))
     }
 
     fn availability(&self) -> Availability {

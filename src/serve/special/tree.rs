@@ -29,11 +29,12 @@ impl Worker {
     ) -> Result<Reply> {
         let (opened, source) = place.named(Op::Rename, from)?;
         let (_, target) = place.named(Op::Rename, to)?;
-        let renamed = cancellable(stop, Op::Rename, opened.store.rename(&source, &target)).await;
+        let renamed = async { opened.renames()?.rename(&source, &target).await };
+        let renamed = cancellable(stop, Op::Rename, renamed).await;
         self.twins.learn(key, &target);
         if let Err(error) = &renamed {
             // The reply has no place for it, and git-annex stores the file again.
-            self.port.debug_soon(job, format!("rename {}: {error}", key.as_bytes().escape_ascii()));
+            self.port.debug_soon(job, &format!("rename {}: {error}", key.as_bytes().escape_ascii()));
         }
         renamed.map(|()| Reply::Success)
     }
@@ -41,7 +42,7 @@ impl Worker {
     /// Tells git-annex of all files, a page at a time: what it has not read yet is not asked for.
     pub(super) async fn list(&self, job: Job, place: &OpenedRemote, stop: watch::Receiver<bool>) -> Result<Reply> {
         let opened = place.tree()?;
-        let mut listing = cancellable(stop.clone(), Op::List, opened.store.list(None)).await?;
+        let mut listing = cancellable(stop.clone(), Op::List, opened.lists()?.list(None)).await?;
         while let Some(page) = cancellable(stop.clone(), Op::List, listing.next()).await? {
             let mut notes = Vec::with_capacity(page.entries.len());
             for skipped in page.skipped {
@@ -152,7 +153,7 @@ fn hash(source: &FileSource) -> std::io::Result<String> {
     loop {
         let n = Arc::as_ref(&source.file).read_at(&mut block, at)?;
         if n == 0 {
-            return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(annex_types::hex::show(&hasher.finalize()));
         }
         hasher.update(&block[..n]);
         at += n as u64;

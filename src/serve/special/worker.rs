@@ -15,14 +15,15 @@ use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, Write};
 use tokio::sync::watch;
 
 use super::Settings;
-use super::data::{At, Work};
 use super::local::{Sink, open_source};
 use super::port::Port;
 use super::rates::{self, Rates};
 use super::verdict;
+use super::work::{At, Work};
 use crate::annex::key::Fields;
 use crate::proto::special::progress::{INTERVAL, Throttle};
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
+use crate::request;
 use crate::resolve::setup::{Ready, TreeKind};
 use crate::serve::special::opened::OpenedRemote;
 use crate::serve::special::server_copy::Twins;
@@ -111,7 +112,7 @@ impl Worker {
                             self.tell_names(job, &*store, ready).await
                         }
                         // Whoever may only read can import.
-                        Some(TreeKind::Imported) => place.tree()?.store.list(None).await?.next().await.map(|_| ()),
+                        Some(TreeKind::Imported) => place.tree()?.lists()?.list(None).await?.next().await.map(|_| ()),
                     }
                 };
                 cancellable(stop, Op::Prove, proof).await.map_err(|e| e.during(Op::Prove))?;
@@ -141,7 +142,9 @@ impl Worker {
             Work::Rename { key, from, to } => self.rename(job, &place, &key, &from, &to, stop).await,
             Work::RemoveDirectory { directory } => {
                 let (opened, object) = place.named(Op::Remove, &directory)?;
-                cancellable(stop, Op::Remove, opened.store.remove_dir(&object)).await?;
+                if let Some(directories) = opened.store.directories() {
+                    cancellable(stop, Op::Remove, directories.remove_dir(&object)).await?;
+                }
                 Ok(Reply::Success)
             }
             Work::List => self.list(job, &place, stop).await,
@@ -193,8 +196,7 @@ impl Worker {
     /// Errors: it is one without directories that folds case, where nothing but the names keeps files from replacing each other.
     /// Forms of Unicode alone are told of: few trees have names that differ by them.
     async fn tell_names(&self, job: Job, store: &dyn Store, ready: &Ready) -> Result<()> {
-        let can = store.capabilities();
-        if can.write == Write::ReadOnly || can.versions {
+        if store.capabilities().write == Write::ReadOnly || store.versions().is_some() {
             return Ok(());
         }
         let folding = store.folding().await?;
@@ -263,10 +265,11 @@ impl Worker {
         }
         let mut put = cancellable(stop.clone(), Op::Put, store.put(&object, source.len)).await.map_err(named)?;
         let lane = put.lane();
+        request::by(&lane);
         let size = size::show(source.len);
         self.port.debug_soon(
             job,
-            format!("store {}: {}, lane={lane}, {size}", key.as_bytes().escape_ascii(), store.label()),
+            &format!("store {}: {}, lane={lane}, {size}", key.as_bytes().escape_ascii(), store.label()),
         );
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
@@ -308,7 +311,7 @@ impl Worker {
         let fetch = fetch(store, &object, &sink, &meter, &place.context, rates);
         self.port.debug_soon(
             job,
-            format!("retrieve {}: {}, from byte {}", key.as_bytes().escape_ascii(), store.label(), sink.have),
+            &format!("retrieve {}: {}, from byte {}", key.as_bytes().escape_ascii(), store.label(), sink.have),
         );
         let fetched = self.watched(&mut watch, cancellable(stop, Op::Get, fetch)).await;
         let checked = fetched.map_err(named).and_then(|fetched| {
@@ -323,6 +326,7 @@ impl Worker {
             }
         };
         sink.done().map_err(unwritten)?;
+        request::by(&fetched.lane);
         let note = format!(" lane={}", fetched.lane);
         Ok(Moved { bytes: fetched.total.saturating_sub(fetched.resumed), note })
     }
@@ -352,7 +356,7 @@ impl Worker {
         let rate = moved.bytes as f64 / seconds.max(0.001) / 1e6;
         let (key, bytes, note) = (key.as_bytes().escape_ascii(), moved.bytes, &moved.note);
         self.port
-            .debug_soon(job, format!("{verb} {key} settled: {bytes} bytes in {seconds:.2} s, {rate:.0} MB/s{note}"));
+            .debug_soon(job, &format!("{verb} {key} settled: {bytes} bytes in {seconds:.2} s, {rate:.0} MB/s{note}"));
     }
 }
 

@@ -17,20 +17,53 @@ use bytes::Bytes;
 
 use super::multipart::{Multipart, Part};
 use super::plan::{self, From, UploadPlan};
-use super::{Inner, single};
+use super::{Inner, S3, single, unnamed};
 use crate::pump::lane::FileBlocks;
 use crate::pump::{BLOCK, FileSource, Meter};
-use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Stored};
+use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Stored, Uploads};
 use flow::{Flow, Kept, Target};
 use parts::Parts;
-
-pub(super) use resume::{abandon, resume};
 
 /// Last bytes of a single PUT that are held back until the commit; objects no longer than this travel then as a whole.
 const TAIL: u64 = 64 << 10;
 
 /// Longest single PUT whose blocks are kept to send them again.
 const KEEP: u64 = 8 << 20;
+
+#[async_trait(?Send)]
+impl Uploads for S3 {
+    async fn put_stream(&self, object: &ObjectName, len: u64) -> Result<Box<dyn Put>> {
+        let key = self.inner.writable(object).await?;
+        let put = StreamPut::open(&self.inner, object, key, len).await.map_err(self.inner.name(object))?;
+        Ok(Box::new(put))
+    }
+
+    fn outlives(&self, len: u64) -> bool {
+        is_in_parts(&self.inner, len)
+    }
+
+    async fn resume(
+        &self,
+        object: &ObjectName,
+        len: u64,
+        upload: &Resumption,
+        marks: &[Mark],
+    ) -> Result<Option<Box<dyn Put>>> {
+        let key = self.inner.writable(object).await?;
+        let put = resume::resume(&self.inner, object, &key, len, upload, marks).await;
+        Ok(put.map_err(self.inner.name(object))?.map(|put| Box::new(put) as Box<dyn Put>))
+    }
+
+    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> Result<()> {
+        let key = self.inner.writable(object).await?;
+        resume::abandon(&self.inner, &key, upload).await.map_err(self.inner.name(object))
+    }
+
+    async fn abandon_unnamed(&self, object: &ObjectName, begun: u64) -> Result<bool> {
+        let key = self.inner.writable(object).await?;
+        unnamed::abandon(&self.inner, &key, begun).await.map_err(self.inner.name(object))
+    }
+}
 
 /// An object that is sent as it comes.
 pub(super) struct StreamPut {

@@ -7,6 +7,7 @@
 mod chunked;
 mod head;
 mod pool;
+mod refusal;
 mod request;
 mod response;
 #[cfg(test)]

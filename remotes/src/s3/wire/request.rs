@@ -8,13 +8,11 @@ use aws_sdk_s3::presigning::PresignedRequest;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
+use super::refusal::{refusal, whole};
 use super::{Pool, Response, Upload};
 use crate::pump::lane::{send, sendfile};
 use crate::pump::{FileSource, Meter};
 use crate::{Error, Kind, Op, Result};
-
-/// How long the answer may take that explains why the server closed the connection.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A request without its payload.
 pub(crate) struct Request {
@@ -218,25 +216,6 @@ async fn attempt(op: Op, head: &Bytes, stream: TcpStream, pool: &Pool, body: &Bo
         Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(Error::io(op, "sending", e)),
         Err(e) => refusal(op, stream, pool, e).await,
     }
-}
-
-/// What a server says that answers, or closes its end, before it has everything. Nothing but a refusal is believed then.
-pub(super) async fn refusal(op: Op, stream: TcpStream, pool: &Pool, otherwise: io::Error) -> Result<Response> {
-    match Response::read(op, stream, pool, LAST_WORDS).await {
-        Ok(response) if response.status() >= 300 => Ok(response),
-        Ok(_) => Err(early(op)),
-        Err(e) if e.kind() == Kind::Protocol => Err(e),
-        Err(_) => Err(Error::io(op, "sending", otherwise)),
-    }
-}
-
-/// An answer to a request that was sent to its end. Errors: the server cannot have had all of it yet.
-pub(super) fn whole(op: Op, response: Response, payload: bool) -> Result<Response> {
-    if payload && response.status() < 300 && response.is_early() { Err(early(op)) } else { Ok(response) }
-}
-
-fn early(op: Op) -> Error {
-    Error::new(op, Kind::Protocol, "the server reported success before everything was sent")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::request::{refusal, whole};
+use super::refusal::{refusal, whole};
 use super::{Pool, Response};
 use crate::pump::lane::send;
 use crate::{Error, Kind, Op, Result};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::annex::git::FileKind;
 use crate::annex::repository::Repository;
 use crate::annex::repository::tests::{git, make};
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remotes::retry::Backoff;
-use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Stat, Store, Until};
+use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Resumption, Stat, Store, Until, Versions};
 
 use crate::annex::export::tracking::Tracking;
 use crate::annex::export::tree::blob_of;
@@ -108,7 +108,7 @@ impl StoreNode {
         if tree.find(key, look).await?.is_some() {
             return Ok(true);
         }
-        let look = async |version: &str| told(self.store.stat_version(version).await);
+        let look = async |versions: &dyn Versions, version: &str| told(versions.stat_version(version).await);
         Ok(how.old && tree.find_version(key, look).await?.is_some())
     }
 
@@ -125,7 +125,9 @@ impl StoreNode {
             Some(tree) => match tree.find(key, open).await? {
                 Some(get) => Some(get),
                 None => {
-                    let open = async |version: &str| self.open(key, || self.store.get_version(version, range())).await;
+                    let open = async |versions: &dyn Versions, version: &str| {
+                        self.open(key, || versions.get_version(version, range())).await
+                    };
                     tree.find_version(key, open).await?
                 }
             },
@@ -182,7 +184,7 @@ impl StoreNode {
     }
 
     /// Makes it hold the tree that its branch is at now. Waits up to `limit` for others who export to it; `None` where they
-    /// are still at it then, or where it follows no branch.
+    /// are still exporting then, or where it follows no branch.
     ///
     /// # Errors
     ///
@@ -196,7 +198,7 @@ impl StoreNode {
     }
 
     /// Looks at all files of the tree it holds, and puts right what is damaged; `told` hears how far that is. Waits up to `limit`
-    /// for others who export to it; `None` where they are still at it then, or where it follows no branch.
+    /// for others who export to it; `None` where they are still exporting then, or where it follows no branch.
     pub async fn repair(&self, limit: Duration, told: &dyn Fn(Progress)) -> Result<Option<Repaired>, Failure> {
         self.writable()?;
         match &self.tree {
@@ -275,6 +277,14 @@ impl StoreNode {
         }
     }
 
+    /// Leaves nothing of an upload in the store. One without such uploads keeps nothing of any.
+    async fn abandon(&self, object: &ObjectName, upload: &Resumption) -> remotes::Result<()> {
+        match self.store.uploads() {
+            Some(uploads) => uploads.abandon(object, upload).await,
+            None => Ok(()),
+        }
+    }
+
     fn object(&self, key: &Key) -> Result<ObjectName, Failure> {
         let name = ObjectName::new(self.shelf.config.name(key));
         name.map_err(|e| self.failure(&Error::new(Op::Stat, Kind::Unsupported, e.to_string()).on(self.store.label())))
@@ -284,7 +294,7 @@ impl StoreNode {
     fn takes(&self, key: &Key) -> Result<(), Failure> {
         self.writable()?;
         self.home.recordable(key)?;
-        if self.store.capabilities().versions {
+        if self.store.versions().is_some() {
             self.home.versions_recordable(key)?;
         }
         match &self.tree {

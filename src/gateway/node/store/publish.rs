@@ -28,7 +28,7 @@ impl StoreSink {
             Err(e) => {
                 // What no ledger tells of would stay for ever.
                 if let (true, true, Some(resumption)) = (self.ledger.is_none(), e.kind().retry(), resumption) {
-                    let _ = self.node.store.abandon(&self.object, &resumption).await;
+                    let _ = self.node.abandon(&self.object, &resumption).await;
                 }
                 return Err(self.node.failure(&e));
             }

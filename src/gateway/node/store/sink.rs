@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use remotes::{Mark, ObjectName, Put, Resumption};
+use remotes::{Mark, ObjectName, Put, Resumption, put_stream};
 
 use super::StoreNode;
 use crate::annex::backend::Verifier;
@@ -62,10 +62,11 @@ impl StoreSink {
 
     async fn resume(&mut self) -> Result<(), Failure> {
         let Some(begun) = self.ledger.as_ref().and_then(Ledger::begun).cloned() else { return Ok(()) };
+        let Some(uploads) = self.node.store.uploads() else { return self.forget().await };
         let resumption = Resumption { token: begun.token.clone(), step: begun.step };
         if let Some((verifier, end)) = self.state_of(&begun) {
             let marks: Vec<_> = begun.marks.iter().map(|(end, tag)| Mark { end: *end, tag: tag.clone() }).collect();
-            let resumed = self.node.store.resume(&self.object, begun.len, &resumption, &marks).await;
+            let resumed = uploads.resume(&self.object, begun.len, &resumption, &marks).await;
             if let Some(put) = resumed.map_err(|e| self.node.failure(&e))? {
                 self.put = Some(put);
                 self.digested = Some(verifier);
@@ -73,7 +74,7 @@ impl StoreSink {
                 return Ok(());
             }
         } else if begun.token.is_empty() {
-            let gone = self.node.store.abandon_unnamed(&self.object, begun.created).await;
+            let gone = uploads.abandon_unnamed(&self.object, begun.created).await;
             if !gone.map_err(|e| self.node.failure(&e))? {
                 // It has no parts, and costs nothing.
                 tracing::info!(
@@ -84,7 +85,7 @@ impl StoreSink {
                 );
             }
         } else {
-            self.node.store.abandon(&self.object, &resumption).await.map_err(|e| self.node.failure(&e))?;
+            uploads.abandon(&self.object, &resumption).await.map_err(|e| self.node.failure(&e))?;
         }
         self.forget().await
     }
@@ -105,7 +106,7 @@ impl StoreSink {
     }
 
     /// Takes a ledger back. One that could not be written stays locked where it tells of this upload, so that nobody takes
-    /// that for over; it will not be gone on with.
+    /// that for over; it will not be resumed.
     fn wrote(&mut self, written: Result<(Ledger, io::Result<()>), Failure>) {
         let failed = match written {
             Ok((ledger, Ok(()))) => return self.ledger = Some(ledger),
@@ -177,11 +178,10 @@ impl Sink for StoreSink {
             self.forget().await?;
         }
         // Written down first: what the store begins now must be found even if this process ends before it is told more.
-        let store = Rc::clone(&self.node.store);
-        if store.outlives(end) {
+        if self.node.store.uploads().is_some_and(|uploads| uploads.outlives(end)) {
             self.remember(end, Vec::new(), 0).await;
         }
-        let put = store.put_stream(&self.object, end).await.map_err(|e| self.node.failure(&e))?;
+        let put = put_stream(&*self.node.store, &self.object, end).await.map_err(|e| self.node.failure(&e))?;
         match put.resumption() {
             Some(Resumption { token, step }) => {
                 self.states = digest.keep_states(0, step);
@@ -231,7 +231,7 @@ impl Sink for StoreSink {
         self.mark(marks).await;
         let empty = self.ledger.as_ref().and_then(Ledger::begun).is_some_and(|begun| begun.marks.is_empty());
         if let (true, Some(resumption)) = (empty, resumption) {
-            self.node.store.abandon(&object, &resumption).await.map_err(|e| self.node.failure(&e))?;
+            self.node.abandon(&object, &resumption).await.map_err(|e| self.node.failure(&e))?;
             self.forget().await?;
         }
         Ok(())

@@ -133,13 +133,13 @@ fn an_upload_that_was_left_is_undone_and_leaves_nothing() {
     let object = ObjectName::new(b"aaa/bbb/K/K").expect("a name");
     let begun = remotes::sys::run(false, async {
         let store = remotes::registry::open("fs", &options, &context)?;
-        let mut put = store.put_stream(&object, LEN).await?;
+        let mut put = remotes::put_stream(&*store, &object, LEN).await?;
         put.write(vec![7; 1 << 20].into()).await?;
         let resumption = put.resumption();
         put.suspend().await?;
         remotes::Result::Ok(resumption)
     });
-    let resumption = begun.expect("a runtime").expect("begun").expect("it can be gone on with");
+    let resumption = begun.expect("a runtime").expect("begun").expect("it can be resumed");
     assert!(files(&directory) > 0, "something is staged");
     {
         let mut ledger = place.hold("d1", KEY);

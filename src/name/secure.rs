@@ -1,9 +1,9 @@
 //! Which keys are hashed securely.
 
-use crate::name::Key;
+use super::Key;
 
 /// Backends of cryptographically secure hashes; each exists with `E` behind it too. Source: recorded.
-const SECURE: [&str; 21] = [
+const SECURE: [&str; 22] = [
     "SHA224",
     "SHA256",
     "SHA384",
@@ -25,13 +25,15 @@ const SECURE: [&str; 21] = [
     "BLAKE2S256",
     "BLAKE2SP224",
     "BLAKE2SP256",
+    "BLAKE3_256",
 ];
 
 /// Secure without an `E` that exists: bundles are hashed, and for `VURL` git-annex records a secure hash elsewhere.
 const SECURE_ALONE: [&str; 2] = ["GITBUNDLE", "VURL"];
 
-/// Whether `securehash` matches the key.
-pub(in crate::wanted) fn is_secure(key: &Key) -> bool {
+/// Whether nobody can make other content for the key: whether `securehash` matches it, and whether git-annex, told
+/// `annex.securehashesonly`, lets its content in. `VURL` counts because git-annex records a secure hash elsewhere.
+pub fn is_secure(key: &Key) -> bool {
     let backend = key.backend();
     let among = |list: &[&str], name: &[u8]| list.iter().any(|secure| secure.as_bytes() == name);
     among(&SECURE_ALONE, backend)
@@ -61,6 +63,10 @@ mod tests {
             ("GITMANIFEST", false),
             ("XFOO", false),
             ("BLAKE3", false),
+            ("BLAKE3_256", true),
+            ("BLAKE3_256E", true),
+            ("VURLE", false),
+            ("GITBUNDLEE", false),
             ("SHA224", true),
             ("SHA384E", true),
             ("BLAKE2S160", true),

@@ -1,0 +1,38 @@
+//! What all threads and connections of a server share.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::log::Log;
+use super::room::Room;
+use crate::gateway::{ClientLocks, Limits, Metrics, Repositories};
+use crate::proto::http::access::Access;
+use crate::serve::conn::tls::Tls;
+
+/// What all threads and connections share.
+pub(super) struct Shared {
+    pub(super) repositories: Arc<Repositories>,
+    pub(super) access: Access,
+    pub(super) leases: ClientLocks,
+    pub(super) metrics: Metrics,
+    pub(super) means: Limits,
+    pub(super) log: Log,
+    pub(super) tls: Option<Tls>,
+    pub(super) room: Arc<Room>,
+}
+
+/// The time as HTTP writes it. Made once a second on each thread.
+pub(super) fn date() -> String {
+    thread_local! {
+        static LAST: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = SystemTime::now();
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != seconds || text.is_empty() {
+            (*last, *text) = (seconds, httpdate::fmt_http_date(now));
+        }
+        text.clone()
+    })
+}
