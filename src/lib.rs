@@ -42,6 +42,7 @@ pub mod name;
 pub mod peer;
 mod pool;
 pub mod proto;
+mod request;
 pub mod resolve;
 pub mod serve;
 pub mod wanted;

@@ -7,9 +7,10 @@ use crate::failure::Failure;
 /// Runs what may block on a pool thread.
 pub(crate) async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     let thread = thread().await;
+    let request = tracing::Span::current();
     let run = move || {
         let _thread = thread;
-        f()
+        request.in_scope(f)
     };
     tokio::task::spawn_blocking(run).await.map_err(|e| Failure::internal(e.to_string()))
 }

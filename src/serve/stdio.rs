@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use remotes::pump::Budget;
+use tracing::Instrument as _;
 
 use super::special::Settings;
 use crate::gateway::node::find;
 use crate::gateway::{Asker, End, Failure, HeldLock, Limits, LocalRepository, Node, Offer, Settled, Unsettled, Upload};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::{Access, AssociatedFile, Close, Event, Reply, Request, Server};
+use crate::request;
 use crate::serve::conn::flow::Flow;
 use crate::serve::conn::link::{self, Link};
 use crate::serve::conn::payload::{Framing, Payload};
@@ -66,11 +68,16 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
     }
 }
 
-/// What stores get. Errors: the environment makes no sense.
+/// What stores get. Errors: a variable is invalid.
 pub(super) fn limits() -> Result<Limits, String> {
     // Nobody may have stopped what is behind this repository, so that is waited for as a special remote waits for it.
     let idle = Settings::from_env(&|name| std::env::var_os(name))?.idle;
     Ok(Limits { budget: Budget::new(MEMORY), idle })
+}
+
+/// Says on stderr what the reply has no place for, with the request it is about.
+fn mention(words: &str) {
+    eprintln!("git-annex-shell: {words}{}", request::tag());
 }
 
 fn complain(words: &str) -> ExitCode {
@@ -109,61 +116,23 @@ impl Session {
         upload: &mut Option<Box<Upload>>,
     ) -> io::Result<Close> {
         let mut trouble: Option<Failure> = None;
+        // What follows a request, such as its payload, is about it too.
+        let mut current = tracing::Span::none();
         let mut buf = vec![0; 16 << 10];
         loop {
             while let Some(event) = server.next_event() {
-                match event {
-                    Event::Request(request) => match self.answer(request, server, lock).await? {
-                        Some(Offer::Upload(begun)) => *upload = Some(begun),
-                        Some(Offer::AlreadyHave(_)) | None => {}
-                    },
-                    Event::Bypass(bypass) => {
-                        self.asker.bypass = bypass;
-                        let found = find(&self.served, &self.uuid, &self.limits, &self.asker).await;
-                        if let Some(node) = found.map_err(io::Error::other)? {
-                            self.node = node;
-                        }
+                let span = match &event {
+                    Event::Request(request) => {
+                        let span = request::begin();
+                        span.in_scope(|| self.about(request));
+                        current = span;
+                        &current
                     }
-                    Event::Unlock => release(lock).await,
-                    Event::Payload { len } => {
-                        trouble = self.receive(server, upload.as_deref_mut(), len).await?;
-                        if let Some(failure) = &trouble {
-                            eprintln!("git-annex-shell: {failure}");
-                        }
-                    }
-                    Event::Verdict { valid } => {
-                        let reply = match (upload.take(), trouble.take()) {
-                            (Some(upload), None) => settle(*upload, valid).await,
-                            (upload, failure) => {
-                                if let Some(upload) = upload {
-                                    // Its own failure would only repeat the first.
-                                    let _ = upload.keep().await;
-                                }
-                                error(&failure.unwrap_or_else(|| Failure::internal("nothing was being put".into())))
-                            }
-                        };
-                        said(server.reply(reply))?;
-                    }
-                    Event::DataPresent => {
-                        let key = upload.take().map(|upload| upload.key().clone());
-                        let reply = match key {
-                            Some(key) => match self.node.take_note(&key).await {
-                                Ok(Some(others)) => Reply::Success(others),
-                                Ok(None) => Reply::Failure(Vec::new()),
-                                Err(failure) => error(&failure),
-                            },
-                            None => error(&Failure::internal("nothing was being put".into())),
-                        };
-                        said(server.reply(reply))?;
-                    }
-                    Event::Abandoned => {
-                        if let Some(upload) = upload.take() {
-                            // There is nobody to tell.
-                            let _ = upload.keep().await;
-                        }
-                    }
-                    Event::Got(_) => {}
-                    Event::Close(close) => return Ok(close),
+                    _ => &current,
+                };
+                let done = self.event(event, server, lock, upload, &mut trouble).instrument(span.clone());
+                if let Some(close) = done.await? {
+                    return Ok(close);
                 }
             }
             let output = server.take_output();
@@ -181,6 +150,82 @@ impl Session {
                 n => server.push(&buf[..n]),
             }
         }
+    }
+
+    /// Says in the span of a request what it is about.
+    fn about(&self, request: &Request) {
+        request::of(&self.uuid);
+        match request {
+            Request::CheckPresent(key) | Request::Lock(key) | Request::Remove(key) => request::about(key),
+            Request::RemoveBefore { key, .. } | Request::Put { key, .. } | Request::Get { key, .. } => {
+                request::about(key)
+            }
+            Request::Timestamp => {}
+        }
+    }
+
+    async fn event(
+        &mut self,
+        event: Event,
+        server: &mut Server,
+        lock: &mut Option<HeldLock>,
+        upload: &mut Option<Box<Upload>>,
+        trouble: &mut Option<Failure>,
+    ) -> io::Result<Option<Close>> {
+        match event {
+            Event::Request(request) => match self.answer(request, server, lock).await? {
+                Some(Offer::Upload(begun)) => *upload = Some(begun),
+                Some(Offer::AlreadyHave(_)) | None => {}
+            },
+            Event::Bypass(bypass) => {
+                self.asker.bypass = bypass;
+                let found = find(&self.served, &self.uuid, &self.limits, &self.asker).await;
+                if let Some(node) = found.map_err(io::Error::other)? {
+                    self.node = node;
+                }
+            }
+            Event::Unlock => release(lock).await,
+            Event::Payload { len } => {
+                *trouble = self.receive(server, upload.as_deref_mut(), len).await?;
+                if let Some(failure) = &*trouble {
+                    mention(&failure.to_string());
+                }
+            }
+            Event::Verdict { valid } => {
+                let reply = match (upload.take(), trouble.take()) {
+                    (Some(upload), None) => settle(*upload, valid).await,
+                    (upload, failure) => {
+                        if let Some(upload) = upload {
+                            // Its own failure would only repeat the first.
+                            let _ = upload.keep().await;
+                        }
+                        error(&failure.unwrap_or_else(|| Failure::internal("nothing was being put".into())))
+                    }
+                };
+                said(server.reply(reply))?;
+            }
+            Event::DataPresent => {
+                let key = upload.take().map(|upload| upload.key().clone());
+                let reply = match key {
+                    Some(key) => match self.node.take_note(&key).await {
+                        Ok(Some(others)) => Reply::Success(others),
+                        Ok(None) => Reply::Failure(Vec::new()),
+                        Err(failure) => error(&failure),
+                    },
+                    None => error(&Failure::internal("nothing was being put".into())),
+                };
+                said(server.reply(reply))?;
+            }
+            Event::Abandoned => {
+                if let Some(upload) = upload.take() {
+                    // There is nobody to tell.
+                    let _ = upload.keep().await;
+                }
+            }
+            Event::Got(_) => {}
+            Event::Close(close) => return Ok(Some(close)),
+        }
+        Ok(None)
     }
 
     async fn answer(
@@ -337,7 +382,7 @@ async fn settle(upload: Upload, valid: bool) -> Reply {
         Ok(Settled::Stored(others)) => Reply::Success(others),
         Ok(Settled::Wrong) => {
             if valid {
-                eprintln!("git-annex-shell: verification of content failed");
+                mention("verification of content failed");
             }
             Reply::Failure(Vec::new())
         }
@@ -365,7 +410,7 @@ fn removal(result: Result<Vec<Uuid>, Failure>) -> Reply {
 fn refusal(failure: &Failure) -> Reply {
     use crate::gateway::FailureKind::{Locked, TooLate};
     if matches!(failure.kind(), Locked | TooLate) {
-        eprintln!("git-annex-shell: {failure}");
+        mention(&failure.to_string());
         return Reply::Failure(Vec::new());
     }
     error(failure)

@@ -16,6 +16,7 @@ mod http_strangers;
 mod http_transcripts;
 mod http_wire;
 mod recorded;
+mod requests;
 mod shell_annex;
 mod stdio_annex;
 mod stdio_proxied;

@@ -31,8 +31,13 @@ impl Session {
     }
 
     /// What `command` says and hears.
-    pub fn of(mut command: Command) -> Session {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    pub fn of(command: Command) -> Session {
+        Session::warning(command, Stdio::null())
+    }
+
+    /// The same; what it says on stderr goes to `stderr`.
+    pub fn warning(mut command: Command, stderr: impl Into<Stdio>) -> Session {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         let mut process = command.spawn().expect("the product starts");
         let mut stdout = process.stdout.take().expect("stdout is piped");
         let (sender, output) = channel();

@@ -101,9 +101,10 @@ impl DataFile {
     }
 }
 
-/// Runs a system call that may block on a pool thread.
+/// Runs a system call that may block on a pool thread, in the span of whoever asks for it.
 pub(crate) async fn on_a_thread<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(f).await.map_err(io::Error::other)
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(f)).await.map_err(io::Error::other)
 }
 
 #[cfg(test)]

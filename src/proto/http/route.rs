@@ -123,6 +123,20 @@ pub enum Op {
 }
 
 impl Op {
+    /// The key it is about; none where it is about a lock or the time.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::CheckPresent { key }
+            | Self::Lock { key }
+            | Self::Remove { key }
+            | Self::RemoveBefore { key, .. }
+            | Self::Put { key, .. }
+            | Self::PutOffset { key }
+            | Self::Get { key, .. } => Some(key),
+            Self::KeepLocked { .. } | Self::Timestamp => None,
+        }
+    }
+
     /// What has to be permitted.
     pub fn action(&self) -> Action {
         match self {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use remotes::sys::named;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::room::Seat;
 use super::shared::{Shared, date};
@@ -26,6 +27,7 @@ use crate::proto::http::json;
 use crate::proto::http::origin::Guard;
 use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response};
 use crate::proto::http::route::{Api, Op, route};
+use crate::request;
 use crate::serve::conn::link::{Link, within};
 
 /// Longest wait for the next request of a connection that is kept.
@@ -101,11 +103,13 @@ impl Connection {
     pub(super) async fn run(mut self) {
         loop {
             match self.next().await {
-                Ok(Next::Call(call)) => match named(name(&call.op), self.serve(*call)).await {
-                    Ok(true) if !*self.stop.borrow() => self.seat.rest(),
-                    Ok(_) => break self.linger().await,
-                    Err(_) => break,
-                },
+                Ok(Next::Call(call)) => {
+                    match named(name(&call.op), self.serve(*call)).instrument(request::begin()).await {
+                        Ok(true) if !*self.stop.borrow() => self.seat.rest(),
+                        Ok(_) => break self.linger().await,
+                        Err(_) => break,
+                    }
+                }
                 Ok(Next::Answered) => self.seat.rest(),
                 Ok(Next::Close) => break self.linger().await,
                 Err(_) => break,
@@ -122,7 +126,7 @@ impl Connection {
                 match head::parse_more(&self.early, seen) {
                     Ok(Some((head, length))) => {
                         if let Err(foreign) = self.guard.admit(&head) {
-                            self.turn_away(foreign).await?;
+                            self.turn_away(foreign).instrument(request::begin()).await?;
                             return Ok(Next::Close);
                         }
                         let asked = asked(&head);
@@ -191,6 +195,10 @@ impl Connection {
     async fn serve(&mut self, call: Call) -> io::Result<bool> {
         let Call { mut asked, prefix, uuid, op, credentials } = call;
         self.shared.metrics.request(name(&op));
+        request::of(&uuid);
+        if let Some(key) = op.key() {
+            request::about(key);
+        }
         let who = self.shared.access.identify(credentials.as_ref(), self.link.is_secure());
         let refused = match self.shared.access.decide(who, op.action()) {
             Verdict::Allow => None,

@@ -82,6 +82,7 @@ impl Connection {
         let (source, length, proof) = content.part(first, length);
         let flow = Flow::new(source, length, self.shared.means.idle).at(pace);
         let lane = flow.lane(&self.link);
+        crate::request::by(&lane);
         if flow.by_kernel(&self.link) { &metrics.by_kernel } else { &metrics.by_memory }.add(1);
         let sent = self.send(flow, length, stable, proof).await;
         self.shared.metrics.downloads.sub(1);

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+use crate::request;
+
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
@@ -34,9 +36,13 @@ impl Log {
         Self { format, quiet }
     }
 
-    /// A line about `what`.
+    /// A line about `what`. Says which request it is about, where it is about one.
     pub(super) fn line(self, what: &'static str) -> Line {
-        Line { log: self, what, fields: Map::new() }
+        let line = Line { log: self, what, fields: Map::new() };
+        match request::current() {
+            Some(req) => line.with("req", req),
+            None => line,
+        }
     }
 }
 

@@ -83,7 +83,7 @@ pub struct RepoInfo {
 
 /// Does what the arguments (without the program's own name) and the environment say.
 pub fn main(arguments: Vec<OsString>, host: &dyn Host) -> ExitCode {
-    crate::serve::warnings::start(|words| eprintln!("git-annex-shell: {words}"));
+    crate::serve::warnings::start(|words| eprintln!("git-annex-shell: {words}{}", crate::request::tag()));
     let arguments: Vec<Vec<u8>> = arguments.into_iter().map(OsString::into_vec).collect();
     let permit = Permit::read(|name| std::env::var_os(name));
     let checked = Permit::check(std::env::vars_os().map(|(name, _)| name));

@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument as _;
 
 use super::Settings;
 use super::port::Port;
@@ -20,6 +21,7 @@ use super::verdict::{self, Asked};
 use super::work::Work;
 use super::worker::Worker;
 use crate::proto::special::Job;
+use crate::request;
 use crate::resolve::setup::Ready;
 
 /// How long transfers may take to leave nothing behind once a signal says so.
@@ -99,10 +101,13 @@ async fn serve(port: &Arc<Port>, worker: Worker, mut inbox: mpsc::UnboundedRecei
                     let asked = work.asked();
                     port.begin(job);
                     let (worker, port, stopped) = (worker.clone(), Arc::clone(port), stopped.clone());
-                    let handle = tasks.spawn_local(async move {
+                    let request = request::begin();
+                    request.in_scope(|| about(&work, &ready));
+                    let done = async move {
                         let reply = worker.run(job, &ready, work, &rates, stopped).await;
                         port.end(job, reply);
-                    });
+                    };
+                    let handle = tasks.spawn_local(done.instrument(request));
                     running.insert(handle.id(), (job, asked));
                 }
             },
@@ -126,6 +131,14 @@ async fn serve(port: &Arc<Port>, worker: Worker, mut inbox: mpsc::UnboundedRecei
     tokio::select! {
         _ = tokio::time::timeout(patience, all) => Ok(end),
         signal = signals.next() => Ok(End::Signal(signal)),
+    }
+}
+
+/// Says in the span of a request what it is about.
+fn about(work: &Work, ready: &Ready) {
+    request::of(&ready.scheme.name);
+    if let Some(key) = work.key() {
+        request::about(&key.as_bytes().escape_ascii());
     }
 }
 

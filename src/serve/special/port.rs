@@ -8,6 +8,7 @@ use remotes::{Error, Kind, Op};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::proto::special::{Job, Misuse, Note, Reply, Session};
+use crate::request;
 
 /// The session and the stdout that its lines go to.
 pub(super) struct Port {
@@ -34,17 +35,17 @@ impl Port {
         self.with(|session| say(session, job, reply));
     }
 
-    /// Shown with `--debug`.
-    pub(super) fn debug(&self, job: Job, text: impl Into<Vec<u8>>) {
+    /// Shown with `--debug`, with the request it is about.
+    fn debug(&self, job: Job, text: &str) {
         // There may be nobody left to tell, and nothing depends on it.
-        let _ = self.with(|session| session.tell(job, Note::Debug(text.into())));
+        let _ = self.with(|session| session.tell(job, note(text)));
     }
 
     /// Likewise, but written together with whatever is said next: git-annex wakes up for every write, and for small files
     /// that is a good part of its work. [`catch_up`](Self::catch_up) writes it where nothing else is said.
-    pub(super) fn debug_soon(&self, job: Job, text: impl Into<Vec<u8>>) {
+    pub(super) fn debug_soon(&self, job: Job, text: &str) {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = session.tell(job, Note::Debug(text.into()));
+        let _ = session.tell(job, note(text));
     }
 
     /// Writes what waits, unless git-annex is behind with reading.
@@ -93,6 +94,11 @@ impl Port {
             self.debug(job, text);
         }
     }
+}
+
+/// What is said with DEBUG.
+fn note(text: &str) -> Note {
+    Note::Debug(format!("{text}{}", request::tag()).into_bytes())
 }
 
 pub(super) fn say(session: &mut Session, job: Job, reply: Reply) {

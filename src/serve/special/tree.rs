@@ -34,7 +34,7 @@ impl Worker {
         self.twins.learn(key, &target);
         if let Err(error) = &renamed {
             // The reply has no place for it, and git-annex stores the file again.
-            self.port.debug_soon(job, format!("rename {}: {error}", key.as_bytes().escape_ascii()));
+            self.port.debug_soon(job, &format!("rename {}: {error}", key.as_bytes().escape_ascii()));
         }
         renamed.map(|()| Reply::Success)
     }

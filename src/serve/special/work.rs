@@ -28,6 +28,22 @@ pub(super) enum At {
 }
 
 impl Work {
+    /// The key it is about, where it is about one.
+    pub(super) fn key(&self) -> Option<&Key> {
+        match self {
+            Work::Store { key, .. }
+            | Work::Retrieve { key, .. }
+            | Work::Check { key, .. }
+            | Work::Remove { key, .. }
+            | Work::Rename { key, .. } => Some(key),
+            Work::Prove { .. }
+            | Work::RemoveDirectory { .. }
+            | Work::List
+            | Work::Import { .. }
+            | Work::MakeKey { .. } => None,
+        }
+    }
+
     /// Whether content moves.
     pub(super) fn moves(&self) -> bool {
         matches!(self, Work::Store { .. } | Work::Retrieve { .. } | Work::Import { .. })

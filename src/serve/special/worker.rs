@@ -23,6 +23,7 @@ use super::work::{At, Work};
 use crate::annex::key::Fields;
 use crate::proto::special::progress::{INTERVAL, Throttle};
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
+use crate::request;
 use crate::resolve::setup::{Ready, TreeKind};
 use crate::serve::special::opened::OpenedRemote;
 use crate::serve::special::server_copy::Twins;
@@ -264,10 +265,11 @@ impl Worker {
         }
         let mut put = cancellable(stop.clone(), Op::Put, store.put(&object, source.len)).await.map_err(named)?;
         let lane = put.lane();
+        request::by(&lane);
         let size = size::show(source.len);
         self.port.debug_soon(
             job,
-            format!("store {}: {}, lane={lane}, {size}", key.as_bytes().escape_ascii(), store.label()),
+            &format!("store {}: {}, lane={lane}, {size}", key.as_bytes().escape_ascii(), store.label()),
         );
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
@@ -309,7 +311,7 @@ impl Worker {
         let fetch = fetch(store, &object, &sink, &meter, &place.context, rates);
         self.port.debug_soon(
             job,
-            format!("retrieve {}: {}, from byte {}", key.as_bytes().escape_ascii(), store.label(), sink.have),
+            &format!("retrieve {}: {}, from byte {}", key.as_bytes().escape_ascii(), store.label(), sink.have),
         );
         let fetched = self.watched(&mut watch, cancellable(stop, Op::Get, fetch)).await;
         let checked = fetched.map_err(named).and_then(|fetched| {
@@ -324,6 +326,7 @@ impl Worker {
             }
         };
         sink.done().map_err(unwritten)?;
+        request::by(&fetched.lane);
         let note = format!(" lane={}", fetched.lane);
         Ok(Moved { bytes: fetched.total.saturating_sub(fetched.resumed), note })
     }
@@ -353,7 +356,7 @@ impl Worker {
         let rate = moved.bytes as f64 / seconds.max(0.001) / 1e6;
         let (key, bytes, note) = (key.as_bytes().escape_ascii(), moved.bytes, &moved.note);
         self.port
-            .debug_soon(job, format!("{verb} {key} settled: {bytes} bytes in {seconds:.2} s, {rate:.0} MB/s{note}"));
+            .debug_soon(job, &format!("{verb} {key} settled: {bytes} bytes in {seconds:.2} s, {rate:.0} MB/s{note}"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The program as git-annex meets it: started, talked to, interrupted.
 
 mod annex;
+mod requests;
 mod s3;
 mod trees;
 
