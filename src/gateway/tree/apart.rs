@@ -76,7 +76,7 @@ fn show(folding: Folding, place: &str) -> String {
     format!("case={case} unicode={unicode} endings={endings} {}\n", place.escape_debug())
 }
 
-/// `None` where it is about another place, or makes no sense.
+/// `None` where it is about another place, or is malformed.
 fn read(text: &str, place: &str) -> Option<Folding> {
     let all =
         [false, true].map(|case| [false, true].map(|unicode| [false, true].map(|endings| (case, unicode, endings))));

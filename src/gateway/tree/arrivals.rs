@@ -21,7 +21,7 @@ use crate::annex::lock::{LockFile, LockKind};
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
-/// How long a client waits for its content to get its names, when with it an export that was cut is gone on with.
+/// How long a client waits for its content to get its names, when with it an export that was cut is resumed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Names of a key in the tree: those without its content, and one with it.

@@ -69,7 +69,7 @@ pub(super) enum When {
 
 impl Tree {
     /// Makes the remote hold the tree that its branch is at now. Waits up to `limit` for others who export to it; `None` where
-    /// they are still at it then, and will find out themselves that there is more to do.
+    /// they are still exporting then, and will find out themselves that there is more to do.
     ///
     /// Failures: it is not there as it should be; the next call goes on with it.
     pub(in crate::gateway) async fn export(&self, limit: Duration) -> Result<Option<Exported>, Failure> {
@@ -104,7 +104,7 @@ impl Tree {
         asked.await?.map_err(super::failed)
     }
 
-    /// Makes the remote hold the tree that its branch is at now. Nobody else may be at it. No read comes here: it would make its
+    /// Makes the remote hold the tree that its branch is at now. Nobody else may be exporting. No read comes here: it would make its
     /// client wait for what others pushed, and other gateways would hear of an export that nobody asked for.
     pub(super) async fn follow(&self, session: &Session, when: When) -> Result<Exported, Failure> {
         match when {
@@ -173,7 +173,7 @@ impl Tree {
     }
 
     /// Notes what the remote holds, and changes nothing there: somebody elsewhere has exported a tree, or an export was cut. Nobody
-    /// else may be at it.
+    /// else may be exporting.
     pub(super) async fn take_stock(&self, session: &Session) -> Result<(), Failure> {
         let (home, uuid) = (Arc::clone(&self.home), self.uuid.clone());
         let mut survey = session

@@ -8,10 +8,11 @@ use remotes::{ObjectName, Until};
 
 use super::export::When;
 use super::proof::Known;
+use super::reading::Reading;
 use super::survey::Answer;
 use super::{PAUSE, Session, Tree, Why};
 use crate::annex::branch::GitId;
-use crate::annex::export::db::{DbError, ExportDb, Note};
+use crate::annex::export::db::{DbError, Note};
 use crate::annex::export::look::fits;
 use crate::annex::export::{names, record};
 use crate::gateway::{Failure, blocking};
@@ -40,18 +41,19 @@ impl Tree {
     ) -> Result<Option<T>, Failure> {
         let outside = names::object(key);
         let (begun, mut pause) = (Instant::now(), PAUSE.0);
+        let reading = Reading::default();
         // What was found to be no content of it, by its name and by what the store calls it.
         let mut others: BTreeSet<(Vec<u8>, String)> = BTreeSet::new();
         loop {
-            let mut names = self.names(key).await?;
+            let mut names = self.names(&reading, key).await?;
             if names.is_stale {
                 self.surely_alone(async |session| self.take_stock(session).await).await?;
-                names = self.names(key).await?;
+                names = self.names(&reading, key).await?;
             }
             let mut wrong = None;
             for name in names.held.iter().filter(|name| **name != outside).chain([&outside]) {
                 match look(&self.object(name)?).await {
-                    Ok(Some(found)) if *name == outside || self.holds(name, key).await? => {
+                    Ok(Some(found)) if *name == outside || self.holds(&reading, name, key).await? => {
                         return Ok(Some(found));
                     }
                     Ok(_) => {}
@@ -76,7 +78,7 @@ impl Tree {
             }
             // Where nothing changed meanwhile, somebody is between two steps, or was cut there. The next step is waited for,
             // not the end of what they do, which may be far.
-            if self.names(key).await? == names {
+            if self.names(&reading, key).await? == names {
                 match self.alone(Duration::ZERO, async |session| self.clear_up(session, key).await).await? {
                     Some(found) => others.extend(found),
                     None => {
@@ -88,19 +90,21 @@ impl Tree {
         }
     }
 
-    async fn names(&self, key: &Key) -> Result<Names, Failure> {
-        let (home, uuid, key) = (Arc::clone(&self.home), self.uuid.clone(), key.clone());
+    async fn names(&self, reading: &Reading, key: &Key) -> Result<Names, Failure> {
+        let (home, uuid, key, reading) = (Arc::clone(&self.home), self.uuid.clone(), key.clone(), reading.clone());
         let read = blocking(move || {
             let repository = home.repository();
             // Whoever exports here notes what it does, before and after it says so in the log.
             let log = record::exports(repository)?;
             let is_own = record::is_under_way(repository, &log, &uuid)?;
             let tree = log.held(repository.uuid(), &uuid);
-            let Some(db) = ExportDb::existing(&repository.db_dir(), &uuid)? else {
+            let read = reading.read(&repository.db_dir(), &uuid, |db| {
+                let is_stale = !is_own && db.tree()?.unwrap_or(GitId::EMPTY_TREE) != tree;
+                Ok(Names { held: db.holding(&key)?, unfilled: db.in_tree(&key)?, is_stale })
+            });
+            let Some(mut names) = read? else {
                 return Ok(Names { is_stale: tree != GitId::EMPTY_TREE, ..Names::default() });
             };
-            let is_stale = !is_own && db.tree()?.unwrap_or(GitId::EMPTY_TREE) != tree;
-            let mut names = Names { held: db.holding(&key)?, unfilled: db.in_tree(&key)?, is_stale };
             names.unfilled.retain(|name| !names.held.contains(name));
             Ok::<_, Why>(names)
         });
@@ -108,13 +112,11 @@ impl Tree {
     }
 
     /// Whether `name` is noted to hold `key` still.
-    pub(super) async fn holds(&self, name: &[u8], key: &Key) -> Result<bool, Failure> {
-        let (home, uuid, name, key) = (Arc::clone(&self.home), self.uuid.clone(), name.to_vec(), key.clone());
-        let asked = blocking(move || match ExportDb::existing(&home.repository().db_dir(), &uuid)? {
-            Some(db) => db.holds(&name, &key),
-            None => Ok(false),
-        });
-        asked.await?.map_err(super::failed)
+    pub(super) async fn holds(&self, reading: &Reading, name: &[u8], key: &Key) -> Result<bool, Failure> {
+        let (home, uuid, reading) = (Arc::clone(&self.home), self.uuid.clone(), reading.clone());
+        let (name, key) = (name.to_vec(), key.clone());
+        let asked = blocking(move || reading.read(&home.repository().db_dir(), &uuid, |db| db.holds(&name, &key)));
+        Ok(asked.await?.map_err(super::failed)?.unwrap_or(false))
     }
 
     /// Whether an export was cut here.
@@ -124,13 +126,14 @@ impl Tree {
         asked.await?.map_err(super::failed)
     }
 
-    /// Notes of the names of `key` what is there, and of all where an export was cut. Nobody else may be at it. Returns what is
+    /// Notes of the names of `key` what is there, and of all where an export was cut. Nobody else may be exporting. Returns what is
     /// there and is no content of it.
     pub(super) async fn clear_up(&self, session: &Session, key: &Key) -> Result<BTreeSet<(Vec<u8>, String)>, Failure> {
-        let mut names = self.names(key).await?;
+        let reading = Reading::default();
+        let mut names = self.names(&reading, key).await?;
         if names.is_stale || self.was_cut().await? {
             self.take_stock(session).await?;
-            names = self.names(key).await?;
+            names = self.names(&reading, key).await?;
         }
         let (mut notes, mut others) = (Vec::new(), BTreeSet::new());
         let is_held = !names.held.is_empty();
@@ -174,8 +177,8 @@ impl Tree {
     }
 
     /// The names noted to hold `key`.
-    pub(super) async fn held(&self, key: &Key) -> Result<Vec<Vec<u8>>, Failure> {
-        Ok(self.names(key).await?.held)
+    pub(super) async fn held(&self, reading: &Reading, key: &Key) -> Result<Vec<Vec<u8>>, Failure> {
+        Ok(self.names(reading, key).await?.held)
     }
 
     /// Takes the content of `key` away from every name, while there is time. Failures: it is in the tree; `TooLate`.
@@ -185,7 +188,7 @@ impl Tree {
 
     async fn take_away(&self, session: &Session, key: &Key, until: &Until) -> Result<(), Failure> {
         self.follow(session, When::Behind).await?;
-        if self.names(key).await?.is_stale {
+        if self.names(&Reading::default(), key).await?.is_stale {
             self.take_stock(session).await?;
         }
         let wanted = key.clone();
@@ -224,7 +227,8 @@ impl Tree {
     /// so that it can come again; and where it is somewhere still, its other names are filled from there.
     async fn is_lost(&self, session: &Session, key: &Key, in_tree: &[Vec<u8>]) -> Result<bool, Failure> {
         let mut names: BTreeSet<Vec<u8>> = in_tree.iter().cloned().collect();
-        names.extend(self.held(key).await?);
+        let reading = Reading::default();
+        names.extend(self.held(&reading, key).await?);
         names.insert(names::object(key));
         let (mut wrong, mut notes, mut is_lost) = (Vec::new(), Vec::new(), true);
         for name in names {
@@ -254,6 +258,6 @@ impl Tree {
         if let Err(e) = self.follow(session, When::Always).await {
             self.warn(&e);
         }
-        Ok(is_lost && self.store.versions().is_none() && self.held(key).await?.is_empty())
+        Ok(is_lost && self.store.versions().is_none() && self.held(&reading, key).await?.is_empty())
     }
 }

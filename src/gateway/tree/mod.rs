@@ -14,6 +14,7 @@ mod obstacles;
 mod others;
 mod outcome;
 mod proof;
+mod reading;
 mod repair;
 mod steps;
 mod stored;
@@ -148,7 +149,7 @@ impl Tree {
         done.ok_or_else(|| Failure::busy(&format!("a tree is being exported to remote {}", self.name)))
     }
 
-    /// Keeps others here from exporting. No pool thread is kept while waiting: whoever is at it needs some.
+    /// Keeps others here from exporting. No pool thread is kept while waiting: whoever exports needs some.
     async fn hold(&self, limit: Duration) -> Result<Option<Session>, Failure> {
         let (start, mut pause) = (Instant::now(), PAUSE.0);
         loop {

@@ -109,7 +109,7 @@ impl Tree {
         Ok(Some(Blocked { why, patience }))
     }
 
-    /// Lets go of the turn. Where an export was cut, the turn stays ours until it is gone on with.
+    /// Lets go of the turn. Where an export was cut, the turn stays ours until it is resumed.
     pub(super) async fn let_go(&self, session: &Session) {
         if session.turn
             && let Some(left) = remotes::late::left(self.store.label())

@@ -8,6 +8,7 @@ use remotes::pump::read;
 use remotes::{Get, Kind, ObjectName, Range, Stored};
 use sha2::{Digest, Sha256};
 
+use super::reading::Reading;
 use super::survey::{Answer, There};
 use super::{Session, Tree, Why, failed};
 use crate::annex::export::check::Check;
@@ -244,13 +245,15 @@ impl Tree {
     pub(in crate::gateway) async fn has(&self, key: &Key) -> Result<bool, Failure> {
         let outside = names::object(key);
         let (mut right, mut wrong, mut in_the_way) = (false, false, false);
-        for name in self.held(key).await?.into_iter().filter(|name| *name != outside).chain([outside.clone()]) {
+        let reading = Reading::default();
+        for name in self.held(&reading, key).await?.into_iter().filter(|name| *name != outside).chain([outside.clone()])
+        {
             if right && !wrong && name == outside {
                 break;
             }
             match self.prove(&name, key, Some(self.context.idle)).await {
                 // It may be another's by now.
-                Ok(Known::Right) if name == outside || self.holds(&name, key).await? => {
+                Ok(Known::Right) if name == outside || self.holds(&reading, &name, key).await? => {
                     self.store.make_lasting(&self.object(&name)?).await.map_err(|e| Failure::remote(&e))?;
                     right = true;
                 }

@@ -11,6 +11,7 @@ use futures_util::{StreamExt, stream};
 
 use super::export::{Exported, When};
 use super::proof::Known;
+use super::reading::Reading;
 use super::survey::{Answer, There};
 use super::{Session, Tree};
 use crate::annex::export::check::Check;
@@ -86,7 +87,7 @@ struct Looked {
 
 impl Tree {
     /// Looks at every file of the tree it holds, once that is the one its branch is at, and puts right what is damaged. Waits up to
-    /// `limit` for others who export to it; `None` where they are still at it then, or there is no branch.
+    /// `limit` for others who export to it; `None` where they are still exporting then, or there is no branch.
     ///
     /// Failures: it could not be looked at, or not be brought up to date. What was found damaged until then is noted, so the next
     /// export goes on with it.
@@ -173,15 +174,15 @@ impl Tree {
     /// Of what was damaged: what has its content again. Keys whose content is nowhere on the remote are recorded to be gone, so that
     /// clients send them again.
     async fn see_what_is_gone(&self, repaired: &mut Repaired) -> Result<(), Failure> {
-        let mut gone = BTreeSet::new();
+        let (mut gone, reading) = (BTreeSet::new(), Reading::default());
         for one in &mut repaired.damaged {
-            one.is_repaired = self.holds(&one.name, &one.key).await?;
+            one.is_repaired = self.holds(&reading, &one.name, &one.key).await?;
             if !one.is_repaired && blob_of(&one.key).is_none() {
                 gone.insert(one.key.clone());
             }
         }
         for key in self.recorded(gone).await? {
-            let mut is_there = !self.held(&key).await?.is_empty();
+            let mut is_there = !self.held(&reading, &key).await?.is_empty();
             is_there |= !matches!(self.prove(&names::object(&key), &key, None).await?, Known::Absent | Known::Wrong);
             is_there |= self.find_version(&key, async |_, _| Ok(Some(()))).await?.is_some();
             if !is_there {

@@ -58,10 +58,8 @@ impl OpenedRemote {
 
     /// Removes directories of its own that are empty now.
     pub(super) async fn tidy(&self) {
-        if let Some(tree) = self.tree.get() {
-            if let Some(directories) = tree.store.directories() {
-                directories.tidy().await;
-            }
+        if let Some(directories) = self.tree.get().and_then(|tree| tree.store.directories()) {
+            directories.tidy().await;
         }
     }
 
