@@ -85,7 +85,7 @@ pub enum Kind {
     Reserve,
     /// The place can be read but not written.
     ReadOnly,
-    /// An option is missing, misspelt or has a value that makes no sense.
+    /// An option is missing, misspelt or has an invalid value.
     Option,
     /// Fewer bytes than announced.
     Truncated,

@@ -101,7 +101,7 @@ pub fn find(name: &str) -> Result<Scheme> {
 ///
 /// # Errors
 ///
-/// An option is missing or makes no sense.
+/// An option is missing or invalid.
 pub fn open(scheme: &str, options: &Options, context: &Context) -> Result<Rc<dyn Store>> {
     Ok(match find(scheme)?.name {
         "fs" => Rc::new(fs::Fs::open(options, context)?),

@@ -256,8 +256,8 @@ pub trait Put {
     /// Leaves nothing behind.
     async fn abort(self: Box<Self>) -> Result<()>;
 
-    /// Where it can be gone on with. `None`: not at all, the whole has to come again. Known from the start, and the same until
-    /// the end. A commit that failed with a [`crate::Kind::retry`] leaves it to be gone on with; after every other, nothing is
+    /// Where it can be resumed. `None`: not at all, the whole has to come again. Known from the start, and the same until
+    /// the end. A commit that failed with a [`crate::Kind::retry`] leaves it to be resumed; after every other, nothing is
     /// left.
     fn resumption(&self) -> Option<Resumption> {
         None

@@ -18,7 +18,7 @@ pub struct Followed {
     pub remote: String,
     /// What it follows.
     pub branch: String,
-    /// What was done; `None` where others are at it, who will see to the rest.
+    /// What was done; `None` where others are exporting, who will see to the rest.
     pub done: Result<Option<Done>, Failure>,
 }
 

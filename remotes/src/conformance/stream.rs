@@ -1,4 +1,4 @@
-//! What is asked of uploads whose bytes come once, and of those that can be gone on with.
+//! What is asked of uploads whose bytes come once, and of those that can be resumed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{Exam, name, pattern, write};
 use crate::pump::BLOCK;
 use crate::{Kind, Mark, ObjectName, Put, Resumption, Uploads, Write, put_stream};
 
-/// Long enough to be gone on with, wherever anything is.
+/// Long enough to be resumed, wherever anything is.
 const LONG: u64 = 100 << 20;
 
 /// Longest wait for a mark.
@@ -110,7 +110,7 @@ impl Exam<'_> {
         assert!(upload.token.len() <= Resumption::TOKEN_MAX && upload.step > 0, "{upload:?}");
         put.abort().await.expect("aborted");
         let again = self.uploads().resume(&object, LONG, &upload, &[]).await.expect("a clear answer");
-        assert!(again.is_none(), "what was aborted cannot be gone on with");
+        assert!(again.is_none(), "what was aborted cannot be resumed");
 
         let step = usize::try_from(upload.step).expect("a step fits into memory");
         let content = pattern(24, step * 5 / 2);
@@ -122,7 +122,7 @@ impl Exam<'_> {
     async fn resumed(&self, object: &ObjectName, content: &Bytes, upload: &Resumption, marks: &[Mark]) {
         let len = content.len() as u64;
         let mut put =
-            self.uploads().resume(object, len, upload, marks).await.expect("a clear answer").expect("gone on with");
+            self.uploads().resume(object, len, upload, marks).await.expect("a clear answer").expect("resumed");
         assert_eq!(put.resumption().as_ref(), Some(upload), "it stays the same upload");
         assert_eq!(put.take_marks(), [], "marks are told once");
         let from = marks.last().map_or(0, |mark| mark.end) as usize;
@@ -132,7 +132,7 @@ impl Exam<'_> {
         assert_eq!(stored.len, len, "the length of a resumed upload");
         assert!(self.whole(object).await.expect("got") == *content, "a resumed upload is whole");
         let again = self.uploads().resume(object, len, upload, marks).await.expect("a clear answer");
-        assert!(again.is_none(), "what was committed cannot be gone on with");
+        assert!(again.is_none(), "what was committed cannot be resumed");
         assert!(self.whole(object).await.expect("got") == *content, "and to ask does no harm");
         self.remove(object).await;
     }
@@ -190,7 +190,7 @@ impl Exam<'_> {
             self.uploads().abandon(object, &upload).await.expect("abandoned");
         }
         let again = self.uploads().resume(object, content.len() as u64, &upload, &marks).await.expect("a clear answer");
-        assert!(again.is_none(), "what was abandoned cannot be gone on with");
+        assert!(again.is_none(), "what was abandoned cannot be resumed");
         assert!(!self.present(object).await, "an abandoned upload is not visible");
         let mut put = self.stream(object, content.len() as u64).await;
         write(&mut *put, content).await.expect("written");

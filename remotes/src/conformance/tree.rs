@@ -220,7 +220,7 @@ impl Exam<'_> {
                 let one = pattern(43, 20);
                 self.put(name, &one).await;
                 self.put(&path("beside"), &pattern(44, 70_000)).await;
-                // Long enough to be gone on with later, where anything is.
+                // Long enough to be resumed later, where anything is.
                 match put_stream(&**self.store, &path("beside"), 40 << 20).await {
                     Ok(put) => put.abort().await.expect("aborted"),
                     Err(e) => assert!(!streams, "{e}"),

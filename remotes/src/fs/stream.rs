@@ -1,4 +1,4 @@
-//! Staged files that outlive the process, for uploads that are gone on with later.
+//! Staged files that outlive the process, for uploads that are resumed later.
 
 use std::io;
 use std::path::PathBuf;

@@ -51,7 +51,7 @@ pub fn service(scheme: &str) -> Option<&'static Service> {
 ///
 /// # Errors
 ///
-/// `Option` where the scheme is unknown or not in this build, or an option is missing or makes no sense.
+/// `Option` where the scheme is unknown or not in this build, or an option is missing or invalid.
 pub fn open(scheme: &str, options: &Options, context: &Context) -> Result<OpendalStore> {
     let service = service(scheme).ok_or_else(|| bad("scheme", &format!("{scheme:?} is unknown")))?;
     open_service(service, options, context)
@@ -143,7 +143,7 @@ impl OpendalStore {
         let got = read_small(self, &marker, BLOCK as u64, &self.link.context).await;
         let removed = self.remove(&marker).await;
         if self.link.context.tree && removed.is_ok() {
-            // Others may be at it; then it is they who are done last.
+            // Others may be using it; then they are done last.
             let _ = self.link.remove_empty(".git/annex/stream-tmp").await;
             self.link.tidy().await;
         }

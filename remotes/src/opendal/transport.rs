@@ -155,7 +155,7 @@ impl Client {
         });
         let bundle = bundle.await.map_err(|e| cannot(e.into()))?.map_err(|e| cannot(e.into()))?;
         let site = Arc::clone(&self.0.site);
-        // What makes no sense is refused before, and never gone around.
+        // What is malformed is refused before, and never gone around.
         let proxy = reqwest::Proxy::custom(move |url: &Url| proxy_of(&site, url).ok().flatten().map(|p| p.url()));
         let mut builder = reqwest::Client::builder()
             .connect_timeout(self.0.connect)

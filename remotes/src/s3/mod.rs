@@ -111,7 +111,7 @@ impl S3 {
         let config = Config::parse(options)?;
         let label = format!("s3 {}", config.bucket);
         let client = Client::new(&config, options, context)?;
-        // Through a proxy that is itself reached over TLS everything goes through the SDK. What makes no sense is told when
+        // Through a proxy that is itself reached over TLS everything goes through the SDK. What is malformed is told when
         // something is asked for.
         let proxy = client.proxy().unwrap_or_default();
         let pool = (pool && !config.tls && proxy.as_ref().is_none_or(|proxy| !proxy.tls)).then(|| {

@@ -11,7 +11,7 @@ pub(super) struct ContentRange {
 }
 
 impl ContentRange {
-    /// `bytes 0-9/100`. `None` where it makes no sense, or does not tell the length of the whole.
+    /// `bytes 0-9/100`. `None` where it is malformed, or does not tell the length of the whole.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (range, total) = text.trim().strip_prefix("bytes")?.trim().split_once('/')?;
         let (first, last) = range.split_once('-')?;

@@ -22,7 +22,7 @@ pub const SINGLE_FAR: u64 = 16 << 20;
 /// Most bytes one PUT carries from memory, where they are held until the commit.
 pub const SINGLE_MEMORY: u64 = 8 << 20;
 /// Most bytes one PUT carries from a stream. Longer ones cost a server more than parts do, and could not be kept to be sent
-/// again, nor gone on with.
+/// again, nor resumed.
 pub const SINGLE_STREAM: u64 = 8 << 20;
 
 /// Where the bytes are while they travel.

@@ -23,7 +23,7 @@ pub struct Proxies {
 #[derive(Clone)]
 struct Named {
     variable: &'static str,
-    /// Why it makes no sense, where it does not.
+    /// Why it is invalid, where it is.
     proxy: Result<Proxy, &'static str>,
 }
 
@@ -77,7 +77,7 @@ impl Proxies {
     ///
     /// # Errors
     ///
-    /// The variable that names one makes no sense.
+    /// The variable that names one is invalid.
     pub fn to(&self, tls: bool, host: &str, port: u16) -> Result<Option<Proxy>, String> {
         let own = if tls { &self.https } else { &self.http };
         let Some(named) = own.as_ref().or(self.all.as_ref()) else { return Ok(None) };

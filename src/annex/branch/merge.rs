@@ -49,7 +49,7 @@ struct United<'a> {
 impl Branch {
     /// Merges git-annex branches that came from elsewhere: all references below `refs/heads/` and `refs/remotes/` named
     /// `git-annex`. One of them that holds all others and ours is moved to; else all lines are united in one commit, as
-    /// git-annex does it. Does nothing where `annex.merge-annex-branches` is false, where another thread is at it, and once
+    /// git-annex does it. Does nothing where `annex.merge-annex-branches` is false, where another thread merges, and once
     /// [`stop_merging`](Self::stop_merging) was called.
     ///
     /// Takes as long as much has arrived, at most the time for some 50 million files, and nobody else waits for it. A branch

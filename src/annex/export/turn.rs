@@ -1,7 +1,7 @@
 //! Words by which several gateways to one store take turns in changing names there.
 //!
 //! Each has a word of its own on the store, which nobody else writes. Whoever wants to change names says that it asks, then
-//! looks at the words of all others, and only where none of them asks or is at it says that it is. Of two that ask at the same
+//! looks at the words of all others, and only where none of them asks or exports says that it does. Of two that ask at the same
 //! time at least one sees the other, on every store from which can be read at once what was written. So no clock decides
 //! who may; only a word of one that asked and was killed then has to be told from one of a slow one.
 
@@ -48,7 +48,7 @@ pub enum Says {
 }
 
 impl Word {
-    /// Reads a word. What makes no sense may be said by a later version of this program, and is taken for [`Says::Changes`].
+    /// Reads a word. What is malformed may be said by a later version of this program, and is taken for [`Says::Changes`].
     pub fn parse(text: &[u8]) -> Self {
         let words: Vec<&str> = std::str::from_utf8(text).unwrap_or_default().split_ascii_whitespace().collect();
         let tree = |text: &str| GitId::parse(text.as_bytes());

@@ -21,7 +21,7 @@ pub struct MetaLog {
 }
 
 impl MetaLog {
-    /// Reads a log. What makes no sense is left out.
+    /// Reads a log. What is malformed is left out.
     pub fn parse(log: &[u8]) -> Self {
         let mut read = Self::default();
         for (stamp, rest) in lines(log).filter_map(cut) {

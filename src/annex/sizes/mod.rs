@@ -94,7 +94,7 @@ impl Sizes {
         count(&self.repository, self.batch, stop)
     }
 
-    /// Does the same on a thread of its own, unless it is at it. It ends when this is dropped.
+    /// Does the same on a thread of its own, unless it is counting already. It ends when this is dropped.
     ///
     /// # Errors
     ///

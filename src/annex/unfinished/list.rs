@@ -13,7 +13,7 @@ use crate::name::{Key, Uuid};
 /// A file that remembers an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// An upload that can be gone on with, or is under way.
+    /// An upload that can be resumed, or is under way.
     Upload {
         /// Where it is remembered. Another file than the ledger's where a process ended while it began one.
         file: PathBuf,
@@ -24,7 +24,7 @@ pub enum Entry {
         /// How far it is.
         begun: Begun,
     },
-    /// A file that makes no sense: the store may keep something that nobody knows of any more.
+    /// A file that is malformed: the store may keep something that nobody knows of any more.
     Corrupt {
         /// For [`Ledgers::discard`](super::Ledgers::discard).
         file: PathBuf,

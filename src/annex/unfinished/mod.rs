@@ -1,4 +1,4 @@
-//! Unfinished uploads, so that they can be gone on with after this process has ended: `.git/annex/stream/`.
+//! Unfinished uploads, so that they can be resumed after this process has ended: `.git/annex/stream/`.
 //!
 //! One file for each remote and key that an upload was begun for. It begins with a [header](record) that says what the store
 //! calls the upload, and grows by one record of fixed size for each mark, a place up to which the store keeps what it has.
@@ -59,7 +59,7 @@ pub struct Ledger {
     lock: Option<LockFile>,
     _claim: Claim,
     open: Option<Open>,
-    /// Something is there that makes no sense, and may be the only trace of an upload.
+    /// Something is there that is malformed, and may be the only trace of an upload.
     corrupt: bool,
 }
 
@@ -148,7 +148,7 @@ impl Ledgers {
         list::list(&self.dir)
     }
 
-    /// Removes the file of an entry that is not the ledger's own, or makes no sense.
+    /// Removes the file of an entry that is not the ledger's own, or is malformed.
     pub fn discard(&self, file: &Path) -> io::Result<()> {
         if file.parent() != Some(&self.dir) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no file of a ledger"));
@@ -158,7 +158,7 @@ impl Ledgers {
 }
 
 impl Ledger {
-    /// The upload that can be gone on with.
+    /// The upload that can be resumed.
     pub fn begun(&self) -> Option<&Begun> {
         self.open.as_ref().map(|open| &open.begun)
     }
@@ -228,7 +228,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Forgets the upload: it was finished, or undone. What makes no sense stays.
+    /// Forgets the upload: it was finished, or undone. What is malformed stays.
     pub fn remove(mut self) -> io::Result<()> {
         self.clear()
     }
@@ -248,7 +248,7 @@ impl Ledger {
         fresh::replace(&self.path, bytes, &new, 0o600, Durability::Machine)
     }
 
-    /// What was to become the ledger where a process ended before it did. Whoever asks has the lock, so nobody is at it.
+    /// What was to become the ledger where a process ended before it did. Whoever asks has the lock, so nobody else uses it.
     fn left_behind(&self) -> io::Result<Vec<PathBuf>> {
         let own = format!("{}.", record::file_name(&self.remote, &self.key));
         let mut left = Vec::new();
@@ -318,7 +318,7 @@ impl Ledger {
         image.remote == self.remote && image.key == self.key
     }
 
-    /// Keeps what makes no sense under another name, for [`Ledgers::list`].
+    /// Keeps what is malformed under another name, for [`Ledgers::list`].
     fn set_aside(&mut self) -> io::Result<()> {
         const NAMES: u32 = 16;
         let names = (0..NAMES).map(|n| self.path.with_extension(format!("bad{n}")));

@@ -152,7 +152,7 @@ pub(super) fn mark(chain: u64, end: u64, touched: u64, tag: &[u8], digest: &[u8]
     Ok((record.as_bytes().to_vec(), sum))
 }
 
-/// What the file says. `None` where its header makes no sense. Errors: those of reading.
+/// What the file says. `None` where its header is malformed. Errors: those of reading.
 pub(super) fn read(file: &File) -> io::Result<Option<Image>> {
     let len = file.metadata()?.len().min(MOST);
     // No longer than what is there, and MOST at most.

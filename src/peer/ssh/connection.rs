@@ -22,7 +22,7 @@ pub(super) struct Connection {
 pub(super) enum Trouble {
     /// The other side is gone; `silent`: nothing was heard since it was asked.
     Gone { silent: bool, what: String },
-    /// It makes no sense any more, or takes too long.
+    /// What comes is malformed, or takes too long.
     Lost(String),
 }
 

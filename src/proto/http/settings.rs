@@ -73,7 +73,7 @@ const PERMISSIONS: &str = "GIT_ANNEX_P2PHTTP_PERMISSIONS_";
 ///
 /// # Errors
 ///
-/// [`Misfit`], where something makes no sense or changes nothing.
+/// [`Misfit`], where something is invalid or changes nothing.
 pub fn access<N: AsRef<[u8]>, V: AsRef<[u8]>>(
     flags: Flags,
     variables: impl IntoIterator<Item = (N, V)>,

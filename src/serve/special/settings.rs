@@ -34,7 +34,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A value makes no sense, in a sentence that names it.
+    /// A value is invalid, in a sentence that names it.
     pub fn from_env(env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, String> {
         let text = |name: &str| env(name).map(|value| value.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
         let flag = |name: &str, default| match text(name).as_deref() {

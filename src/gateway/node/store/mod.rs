@@ -184,7 +184,7 @@ impl StoreNode {
     }
 
     /// Makes it hold the tree that its branch is at now. Waits up to `limit` for others who export to it; `None` where they
-    /// are still at it then, or where it follows no branch.
+    /// are still exporting then, or where it follows no branch.
     ///
     /// # Errors
     ///
@@ -198,7 +198,7 @@ impl StoreNode {
     }
 
     /// Looks at all files of the tree it holds, and puts right what is damaged; `told` hears how far that is. Waits up to `limit`
-    /// for others who export to it; `None` where they are still at it then, or where it follows no branch.
+    /// for others who export to it; `None` where they are still exporting then, or where it follows no branch.
     pub async fn repair(&self, limit: Duration, told: &dyn Fn(Progress)) -> Result<Option<Repaired>, Failure> {
         self.writable()?;
         match &self.tree {

@@ -106,7 +106,7 @@ impl StoreSink {
     }
 
     /// Takes a ledger back. One that could not be written stays locked where it tells of this upload, so that nobody takes
-    /// that for over; it will not be gone on with.
+    /// that for over; it will not be resumed.
     fn wrote(&mut self, written: Result<(Ledger, io::Result<()>), Failure>) {
         let failed = match written {
             Ok((ledger, Ok(()))) => return self.ledger = Some(ledger),

@@ -20,14 +20,14 @@ pub struct Sweep {
     pub older_than: Duration,
     /// Nothing is changed.
     pub dry_run: bool,
-    /// What cannot be undone, because its remote is gone or its ledger makes no sense, is forgotten.
+    /// What cannot be undone, because its remote is gone or its ledger is malformed, is forgotten.
     pub force: bool,
 }
 
 /// An upload that was not finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
-    /// What its ledger says; `None` where that makes no sense.
+    /// What its ledger says; `None` where that is malformed.
     pub upload: Option<UnfinishedUpload>,
     /// The file that remembers it.
     pub file: std::path::PathBuf,
@@ -55,7 +55,7 @@ pub struct UnfinishedUpload {
 pub enum Fate {
     /// It is not old enough.
     Kept,
-    /// Somebody is at it.
+    /// Another process is at work on it.
     UnderWay,
     /// It would have been undone.
     Due,

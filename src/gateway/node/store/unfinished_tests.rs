@@ -139,7 +139,7 @@ fn an_upload_that_was_left_is_undone_and_leaves_nothing() {
         put.suspend().await?;
         remotes::Result::Ok(resumption)
     });
-    let resumption = begun.expect("a runtime").expect("begun").expect("it can be gone on with");
+    let resumption = begun.expect("a runtime").expect("begun").expect("it can be resumed");
     assert!(files(&directory) > 0, "something is staged");
     {
         let mut ledger = place.hold("d1", KEY);
