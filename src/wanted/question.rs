@@ -58,7 +58,12 @@ impl Policy {
     }
 }
 
-impl<F: Facts + ?Sized> Question<'_, F> {
+impl<'a, F: Facts + ?Sized> Question<'a, F> {
+    /// The policy that it is asked of.
+    pub fn policy(&self) -> &'a Policy {
+        self.policy
+    }
+
     /// Whether a repository wants the content, or is required to have it: `--want-get-by`. Where nothing is configured, it
     /// does; see [`Policy::is_configured`].
     ///
