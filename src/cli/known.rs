@@ -66,6 +66,11 @@ impl Known {
         }
     }
 
+    /// Whether uuid.log has it.
+    pub fn is_described(&self, uuid: &Uuid) -> bool {
+        self.names.described().any(|described| described == uuid)
+    }
+
     /// Whether it is this repository.
     pub fn is_here(&self, uuid: &Uuid) -> bool {
         uuid == self.names.own()

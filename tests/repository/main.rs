@@ -4,6 +4,7 @@
 mod support;
 
 mod branch_annex;
+mod clusters_annex;
 mod content_annex;
 mod gc_annex;
 mod settings_annex;

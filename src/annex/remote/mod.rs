@@ -6,7 +6,9 @@
 mod clusters;
 mod cost;
 mod creds;
+mod gateway;
 mod names;
+mod nodes;
 mod offer;
 mod proxies;
 mod special;
@@ -18,7 +20,9 @@ use std::{fmt, io};
 
 pub use clusters::{clusters, name_in_config, unknown_clusters};
 pub use creds::{Creds, Login};
+pub use gateway::{ClusterError, extend_cluster, init_cluster};
 pub use names::{NameError, Names};
+pub use nodes::{Membership, Nodes, membership, record_membership, two_ways};
 pub use offer::{Offers, Refused, offers, record_offers};
 pub use proxies::{Proxies, proxied};
 pub use special::{SpecialConfig, Trust};
