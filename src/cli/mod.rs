@@ -11,6 +11,7 @@ mod known;
 mod matchexpression;
 mod maxsize;
 mod p2phttp;
+mod placed;
 mod post_receive;
 mod subject;
 mod told;
@@ -136,7 +137,7 @@ enum Command {
     /// Does what git annex extendcluster does, in the repository of the current directory.
     #[command(after_help = extendcluster::EXAMPLES)]
     Extendcluster(extendcluster::Extendcluster),
-    /// Tells why each repository wants the content of a file or key, or does not, term by term.
+    /// Tells why each repository wants the content of a file or key, or does not, and where an upload would go.
     ///
     /// By preferred and required content, in the repository of the current directory. Nothing is changed, and no repository is asked:
     /// it is what is recorded that counts.

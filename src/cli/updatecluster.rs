@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::known::{Known, plain};
 use super::{here, told, updateproxy};
-use crate::annex::remote::{Membership, Remote, membership, record_membership, remotes_of, two_ways, unknown_clusters};
+use crate::annex::remote::{Membership, Remote, membership, record_membership, remotes_of, unknown_clusters, ways};
 use crate::annex::repository::Repository;
 use crate::gateway::wanted::Policies;
 use crate::name::Uuid;
@@ -103,8 +103,8 @@ fn warnings(repository: &Repository, found: &Membership, known: &Known) -> Resul
             warnings.push(format!("{refusal}; as a node it is never used"));
         }
     }
-    for (uuid, names) in two_ways(repository).map_err(|e| e.to_string())? {
-        let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
+    for (uuid, ways) in ways(repository).map_err(|e| e.to_string())?.iter().filter(|(_, ways)| ways.len() > 1) {
+        let names: Vec<String> = ways.iter().map(|way| plain(&way.name)).collect();
         warnings.push(format!("{} lead to the same node, {uuid}: the cheapest way to it is used", names.join(" and ")));
     }
     warnings.extend(unused(repository, found, known)?);

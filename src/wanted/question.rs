@@ -128,7 +128,10 @@ impl<'a, F: Facts + ?Sized> Question<'a, F> {
     }
 
     /// Copies that numcopies demands of the file: of .gitattributes or what is configured, but one at least.
-    pub(in crate::wanted) fn numcopies(&self) -> Result<i64, Unknown> {
+    ///
+    /// # Errors
+    /// [`Unknown`] where .gitattributes cannot be told.
+    pub fn numcopies(&self) -> Result<i64, Unknown> {
         let found = self.numcopies.get_or_init(|| {
             let of_file = self.facts.numcopies()?;
             let wanted = of_file.map(|wanted| i64::try_from(wanted.max(1)).unwrap_or(i64::MAX));

@@ -7,6 +7,7 @@ mod branch_annex;
 mod clusters_annex;
 mod content_annex;
 mod gc_annex;
+mod placement_annex;
 mod settings_annex;
 mod sizes_annex;
 mod versions_annex;

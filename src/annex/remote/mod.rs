@@ -22,7 +22,7 @@ pub use clusters::{clusters, name_in_config, unknown_clusters};
 pub use creds::{Creds, Login};
 pub use gateway::{ClusterError, extend_cluster, init_cluster};
 pub use names::{NameError, Names};
-pub use nodes::{Membership, Nodes, membership, record_membership, two_ways};
+pub use nodes::{Membership, Nodes, Way, membership, record_membership, ways};
 pub use offer::{Offers, Refused, offers, record_offers};
 pub use proxies::{Proxies, proxied};
 pub use special::{SpecialConfig, Trust};

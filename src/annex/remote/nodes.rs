@@ -112,28 +112,43 @@ pub(super) fn record(repository: &Repository, edits: Vec<Edit>) -> Result<(), Re
     Ok(())
 }
 
-/// Nodes of the clusters of `repository` to which there are two ways, each with the names of the remotes that lead there, by
-/// uuid: one will do, and the cheaper one is taken.
+/// A way to a node: through a remote that it is, or through one that proxies it.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// The remote that is used.
+    pub remote: Remote,
+    /// What the node is called here: the remote's name, or `REMOTE-NAME` behind it.
+    pub name: Vec<u8>,
+    /// What it costs: that of the remote, and a tenth for the gateway on the way.
+    pub cost: f64,
+    /// Gateways on the way.
+    pub hops: u32,
+}
+
+/// What one gateway more on the way costs, as git-annex shows it.
+const HOP: f64 = 0.1;
+
+/// The ways to the recorded nodes of all clusters, by the uuid of the node, the cheapest first.
 ///
 /// # Errors
 ///
 /// As those of [`membership`].
-pub fn two_ways(repository: &Repository) -> Result<BTreeMap<Uuid, Vec<Vec<u8>>>, RemoteError> {
+pub fn ways(repository: &Repository) -> Result<BTreeMap<Uuid, Vec<Way>>, RemoteError> {
     let log = ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?);
     let proxies = ProxyLog::parse(&repository.branch().read(PROXY_LOG)?);
-    let own: BTreeSet<Uuid> = clusters(repository).into_iter().map(|cluster| cluster.uuid).collect();
-    let nodes: BTreeSet<Uuid> = own.iter().flat_map(|cluster| log.nodes(cluster)).cloned().collect();
-    let mut ways: BTreeMap<Uuid, Vec<Vec<u8>>> = BTreeMap::new();
+    let nodes: BTreeSet<Uuid> = log.clusters().flat_map(|cluster| log.nodes(cluster)).cloned().collect();
+    let mut ways: BTreeMap<Uuid, Vec<Way>> = BTreeMap::new();
     for remote in remotes_of(repository)? {
-        if !remote.node_of.is_empty() && refusal(repository, &remote).is_none() {
-            ways.entry(remote.uuid.clone()).or_default().push(remote.name.clone());
-        }
-        for offer in reached_through(repository, &remote, &proxies) {
-            if nodes.contains(&offer.uuid) {
-                ways.entry(offer.uuid).or_default().push(offer.name);
+        let own = (!remote.node_of.is_empty() && refusal(repository, &remote).is_none())
+            .then(|| ProxiedName { uuid: remote.uuid.clone(), name: remote.name.clone() });
+        let behind = reached_through(repository, &remote, &proxies).into_iter();
+        for (hops, offer) in own.into_iter().map(|own| (0, own)).chain(behind.map(|offer| (1, offer))) {
+            if hops == 0 || nodes.contains(&offer.uuid) {
+                let cost = remote.cost + f64::from(hops) * HOP;
+                ways.entry(offer.uuid).or_default().push(Way { remote: remote.clone(), name: offer.name, cost, hops });
             }
         }
     }
-    ways.retain(|_, names| names.len() > 1);
+    ways.values_mut().for_each(|ways| ways.sort_by(|a, b| a.cost.total_cmp(&b.cost)));
     Ok(ways)
 }
