@@ -17,11 +17,13 @@
 //! main, cli --> serve --> gateway --> peer, resolve --> annex --> name
 //!                                                   --> proto --> name
 //!                                                   --> remotes (a crate of its own)
+//!                                 --> cluster --> wanted --> name
 //! ```
 //!
 //! - [`serve`]: the drivers. They read requests from a wire, and write the answers.
 //! - [`gateway`]: what a client can ask of a repository, the same for both wires.
 //! - [`peer`]: repositories elsewhere, as a client of theirs; [`resolve`]: from the configuration of a remote to its store.
+//! - [`cluster`]: which nodes an upload goes to; [`wanted`]: what repositories want. Both are pure.
 //! - [`annex`]: a repository on the disk; [`proto`]: the protocols, as state machines without IO; [`name`]: keys and uuids.
 //! - [`remotes`]: stores, and the data plane that moves bytes.
 //!
@@ -36,6 +38,7 @@
 
 pub mod annex;
 pub mod cli;
+pub mod cluster;
 pub mod failure;
 pub mod gateway;
 pub mod name;

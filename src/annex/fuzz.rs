@@ -10,6 +10,7 @@ use super::export::exportable::Exportable;
 use super::export::pointer::pointed_to;
 use super::key::Fields;
 use super::layout;
+use super::log::cluster::ClusterLog;
 use super::log::proxy::ProxyLog;
 use super::log::remote::RemoteLog;
 use super::log::union::union;
@@ -36,6 +37,7 @@ pub fn logs(data: &[u8]) {
     for log in [ours, theirs] {
         uuids(log);
         proxies(log);
+        clusters(log, u64::from(*what));
         exports(log);
         wanted(log);
         max_sizes(log, u64::from(*what));
@@ -199,6 +201,28 @@ fn proxies(log: &[u8]) {
             read.proxied(&proxy).iter().all(|remote| !remote.name.contains(&b' ') && !remote.name.contains(&b'\n'))
         );
     }
+}
+
+/// What is recorded of a cluster is read again, and nothing else changes.
+fn clusters(log: &[u8], now: u64) {
+    let read = ClusterLog::parse(log);
+    assert_eq!(ClusterLog::parse(&[log, b"\n", log].concat()), read, "a line that stands twice counts otherwise");
+    assert_eq!(ClusterLog::parse(&read.to_bytes()), read, "what is written reads otherwise");
+    for cluster in read.clusters() {
+        let nodes = read.nodes(cluster);
+        assert!(nodes.is_sorted_by(|a, b| a < b), "a node that is two");
+        assert!(nodes.iter().all(|node| read.clusters_of(node).any(|of| of == cluster)), "a node of no cluster");
+    }
+    let Some(cluster) = read.clusters().next().cloned() else { return };
+    let mut set = read.clone();
+    set.set(&cluster, [cluster.clone()].into(), now);
+    let written = ClusterLog::parse(&set.to_bytes());
+    assert_eq!(written.nodes(&cluster), [cluster.clone()], "nodes are lost");
+    let others = |log: &ClusterLog| -> Vec<_> {
+        let others = log.clusters().filter(|other| **other != cluster);
+        others.map(|other| (other.clone(), log.nodes(other).to_vec())).collect()
+    };
+    assert_eq!(others(&written), others(&read), "another cluster is changed");
 }
 
 /// The lines of a log, each once.

@@ -6,6 +6,7 @@ pub mod settings;
 mod setup;
 #[cfg(test)]
 pub(crate) mod tests;
+mod write;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `explain`: why each repository wants content or not, term by term.
+//! `explain`: why each repository wants content or not, term by term, and where an upload would go.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::known::{Known, plain};
+use super::placed::{Placed, Room, Uploads};
 use super::subject::Subject;
 use super::{here, told};
 use crate::gateway::wanted::{Counted, FactSource, KeyFacts, Policies};
@@ -24,6 +25,10 @@ Only one repository, and a key that no file is of:
 
   git-annex-remote-stream explain SHA256E-s3--2cf2.mp3 usb
 
+Where would an upload of it to the cluster \"mycluster\" go now?
+
+  git-annex-remote-stream explain music/song.mp3 mycluster
+
 A term is followed by what it answered; `-` stands where the answer was known without it. Of a repository that has the
 content it is said whether it keeps it: its own copy does not count then. Answers are those of git annex find
 --want-get-by and --want-drop-by. The exit status is 1 if one of them could not be told, such as for a log that cannot be
@@ -33,7 +38,7 @@ read.";
 pub(super) struct Explain {
     /// An annexed file, or a key.
     what: OsString,
-    /// A repository: here, a remote, a uuid or a description. Default: all that are known.
+    /// A repository or cluster: here, a remote, the name of a cluster, a uuid or a description. Default: all that are known.
     repo: Option<OsString>,
     /// The file from the top of the work tree that a key is asked about.
     #[arg(long)]
@@ -51,6 +56,7 @@ pub(super) struct Explain {
 struct Shown {
     key: String,
     file: Option<String>,
+    clusters: Vec<Placed>,
     repositories: Vec<Row>,
 }
 
@@ -63,6 +69,9 @@ struct Row {
     trust: &'static str,
     groups: Vec<String>,
     present: Option<bool>,
+    /// Whether it fits within the limit of the repository, and the bytes that are free there, where it has one.
+    fits: Option<bool>,
+    room: Option<u64>,
     /// Whether anything is configured.
     configured: bool,
     #[serde(rename = "want-get")]
@@ -117,26 +126,30 @@ fn explain(args: &Explain) -> Result<bool, String> {
     let source = FactSource::new(&repository, &sizes);
     let facts = source.about(subject.key.clone(), subject.file.clone());
     let question = policy.about(&facts);
-    let asked = Asked { policy: &policy, facts: &facts, question: &question, known: &known };
-    let chosen = policy.repos().filter(|repo| only.as_ref().is_none_or(|uuid| policy.uuid(*repo) == uuid));
+    let uploads = Uploads::new(&repository, &policy, &known, &sizes, &facts)?;
+    let asked = Asked { policy: &policy, facts: &facts, question: &question, known: &known, uploads: &uploads };
+    let is_asked = |uuid: &Uuid| match &only {
+        Some(only) => uuid == only || uploads.nodes(only).contains(uuid),
+        None => true,
+    };
+    let chosen = policy.repos().filter(|repo| is_asked(policy.uuid(*repo)));
     let mut rows: Vec<Row> = chosen.map(|repo| asked.row(repo)).collect();
     rows.sort_by(|a, b| (!a.here, &a.description, &a.uuid).cmp(&(!b.here, &b.description, &b.uuid)));
-    if let (Some(uuid), true) = (&only, rows.is_empty()) {
-        let why = if Known::is_cluster(uuid) {
-            "is a cluster, which holds nothing itself"
-        } else {
-            "has no record in the logs"
-        };
+    let clusters = uploads.clusters().into_iter().filter(|uuid| only.as_ref().is_none_or(|only| uuid == only));
+    let clusters: Vec<Placed> = clusters.map(|uuid| uploads.placed(&uuid, &question)).collect();
+    if let (Some(uuid), true) = (&only, rows.is_empty() && clusters.is_empty()) {
+        let why = if Known::is_cluster(uuid) { "is a cluster without nodes" } else { "has no record in the logs" };
         return Err(format!("{} {why}", known.title(uuid)));
     }
-    let told = rows.iter().all(|row| row.error.is_none());
+    let told = rows.iter().all(|row| row.error.is_none()) && clusters.iter().all(Placed::is_told);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let shown =
-        Shown { key: text(subject.key.as_bytes()), file: subject.file.as_deref().map(text), repositories: rows };
+    let (key, file) = (text(subject.key.as_bytes()), subject.file.as_deref().map(text));
+    let shown = Shown { key, file, clusters, repositories: rows };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&shown).expect("strings and truth values"));
     } else {
-        print!("{}", text_of(&shown, &known));
+        let numcopies = question.numcopies().unwrap_or(policy.numcopies());
+        print!("{}", text_of(&shown, &known, numcopies));
     }
     Ok(told)
 }
@@ -146,6 +159,7 @@ struct Asked<'a> {
     facts: &'a KeyFacts<'a>,
     question: &'a Question<'a, KeyFacts<'a>>,
     known: &'a Known,
+    uploads: &'a Uploads<'a>,
 }
 
 impl Asked<'_> {
@@ -160,13 +174,16 @@ impl Asked<'_> {
             _ => self.question.explain_wants(repo, Assumed::NOTHING),
         };
         let unknown = [present.as_ref().err(), get.as_ref().err(), keep.as_ref().err()].into_iter().flatten().next();
+        let room = self.uploads.room(repo);
         Row {
             uuid: uuid.to_string(),
             description: self.known.title(uuid).trim_end_matches(" [here]").to_string(),
             here: self.known.is_here(uuid),
             trust: told::trust(settings.trust),
             groups: settings.groups.iter().map(|group| text(group)).collect(),
-            error: unknown.map(ToString::to_string),
+            error: unknown.map(ToString::to_string).or_else(|| room.as_ref().err().cloned()),
+            fits: room.as_ref().ok().map(|room| room.fits),
+            room: room.ok().and_then(|room| room.free),
             present: present.ok(),
             configured,
             want_get: get.ok().map(|wants| wants && configured),
@@ -261,9 +278,10 @@ fn parts(part: &Part, needed: bool) -> Vec<Node> {
     nodes
 }
 
-fn text_of(shown: &Shown, known: &Known) -> String {
+fn text_of(shown: &Shown, known: &Known, numcopies: i64) -> String {
     let file = shown.file.as_ref().map_or(String::new(), |file| format!("{}: ", plain(file.as_bytes())));
     let mut text = format!("{file}{}\n", plain(shown.key.as_bytes()));
+    shown.clusters.iter().for_each(|placed| text += &placed.text(numcopies));
     for row in &shown.repositories {
         let title = Uuid::parse(row.uuid.as_bytes()).map(|uuid| known.title(&uuid)).unwrap_or_default();
         let title = if title.is_empty() { row.uuid.clone() } else { title };
@@ -272,6 +290,9 @@ fn text_of(shown: &Shown, known: &Known) -> String {
             if let Some(expression) = expression.as_ref().filter(|expression| !expression.trim().is_empty()) {
                 text += &format!("  {name}: {}\n", plain(expression.as_bytes()));
             }
+        }
+        if let (Some(fits), Some(_)) = (row.fits, row.room) {
+            text += &format!("  upload: {}\n", Room { fits, free: row.room }.text());
         }
         for problem in &row.problems {
             text += &format!("  ! {problem}\n");

@@ -1,5 +1,6 @@
 //! `info`: the repositories that are known, and what is configured of them.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,8 +11,10 @@ use serde_json::{Map, Value, json};
 
 use super::known::{Known, plain};
 use super::{here, told};
-use crate::annex::log::{MINCOPIES_LOG, single};
-use crate::annex::remote::{RemoteKind, proxied};
+use crate::annex::log::cluster::ClusterLog;
+use crate::annex::log::proxy::ProxyLog;
+use crate::annex::log::{CLUSTER_LOG, MINCOPIES_LOG, PROXY_LOG, single};
+use crate::annex::remote::{RemoteKind, Way, proxied, ways};
 use crate::annex::repository::Repository;
 use crate::gateway::wanted::{Counted, Policies, Sizes};
 use crate::name::Uuid;
@@ -56,6 +59,26 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     proxied: Option<String>,
     cluster: bool,
+    /// Of a cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nodes: Vec<NodeRow>,
+    /// Who else offers a cluster, by description; and the remote through which it is reached from here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gateways: Vec<String>,
+}
+
+/// A node of a cluster.
+#[derive(Serialize)]
+struct NodeRow {
+    uuid: String,
+    description: String,
+    /// What the cheapest way to it is called here, and costs; `null` where there is none.
+    remote: Option<String>,
+    cost: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maxsize: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
 }
 
 /// Prints it. Fails where a log cannot be read.
@@ -90,7 +113,9 @@ fn info(args: &Info) -> Result<(), String> {
 fn rows(repository: &Arc<Repository>, known: &Known, policy: &Policy, counts: bool) -> Result<Vec<Row>, String> {
     let proxies = proxied(repository).map_err(|e| e.to_string())?;
     let sizes = Counted::new(repository);
+    let clusters = Clusters::read(repository, known)?;
     let mut all = known.all();
+    all.extend(clusters.log.clusters().filter(|uuid| Known::is_cluster(uuid)).cloned());
     all.extend(policy.repos().map(|repo| policy.uuid(repo).clone()));
     let row = |uuid: Uuid| {
         let settings = policy.repo(&uuid).map(|repo| policy.settings(repo));
@@ -109,10 +134,77 @@ fn rows(repository: &Arc<Repository>, known: &Known, policy: &Policy, counts: bo
             remote: known.remote(&uuid),
             proxied: proxies.get(&uuid).map(|remote| how(&remote.kind)),
             cluster,
+            nodes: Vec::new(),
+            gateways: clusters.gateways(&uuid, repository.uuid()),
             uuid: uuid.to_string(),
         })
     };
-    all.into_iter().map(row).collect()
+    let mut rows: Vec<Row> = all.into_iter().map(row).collect::<Result<_, String>>()?;
+    let sizes: BTreeMap<String, (Option<u64>, Option<u64>)> =
+        rows.iter().map(|row| (row.uuid.clone(), (row.size, row.maxsize))).collect();
+    for row in rows.iter_mut().filter(|row| row.cluster) {
+        if let Ok(cluster) = Uuid::parse(row.uuid.as_bytes()) {
+            row.nodes = clusters.log.nodes(&cluster).iter().map(|node| clusters.node(node, &sizes)).collect();
+        }
+    }
+    Ok(rows)
+}
+
+/// What is recorded of clusters.
+struct Clusters<'a> {
+    known: &'a Known,
+    log: ClusterLog,
+    proxies: ProxyLog,
+    ways: BTreeMap<Uuid, Vec<Way>>,
+}
+
+impl<'a> Clusters<'a> {
+    fn read(repository: &Repository, known: &'a Known) -> Result<Self, String> {
+        let read = |file| repository.branch().read(file).map_err(|e| e.to_string());
+        let (log, proxies) = (ClusterLog::parse(&read(CLUSTER_LOG)?), ProxyLog::parse(&read(PROXY_LOG)?));
+        Ok(Self { known, log, proxies, ways: ways(repository).map_err(|e| e.to_string())? })
+    }
+
+    fn called(&self, uuid: &Uuid) -> String {
+        let title = self.known.title(uuid);
+        if title.is_empty() { uuid.to_string() } else { title }
+    }
+
+    fn node(&self, uuid: &Uuid, sizes: &BTreeMap<String, (Option<u64>, Option<u64>)>) -> NodeRow {
+        let way = self.ways.get(uuid).and_then(|ways| ways.first());
+        let (size, maxsize) = sizes.get(&uuid.to_string()).copied().unwrap_or_default();
+        NodeRow {
+            uuid: uuid.to_string(),
+            description: self.called(uuid),
+            remote: way.map(|way| plain(&way.name)),
+            cost: way.map(|way| way.cost),
+            maxsize,
+            size,
+        }
+    }
+
+    /// Who else offers a cluster.
+    fn gateways(&self, cluster: &Uuid, own: &Uuid) -> Vec<String> {
+        let others = self.proxies.proxies_of(cluster).filter(|gateway| *gateway != own);
+        others.filter(|_| Known::is_cluster(cluster)).map(|gateway| self.called(gateway)).collect()
+    }
+}
+
+impl NodeRow {
+    fn line(&self) -> String {
+        let mut parts = vec![self.description.clone()];
+        parts.push(match (&self.remote, self.cost) {
+            (Some(remote), Some(cost)) => format!("{remote}, cost {cost}"),
+            _ => "no remote here leads to it".to_string(),
+        });
+        match (self.size, self.maxsize) {
+            (Some(size), Some(max)) => parts.push(format!("{} of {}", size::show(size), size::show(max))),
+            (None, Some(max)) => parts.push(format!("at most {}", size::show(max))),
+            (Some(size), None) => parts.push(size::show(size)),
+            (None, None) => {}
+        }
+        parts.join(", ")
+    }
 }
 
 /// How a proxied remote is reached, in the words of its type.
@@ -194,4 +286,6 @@ fn details(row: &Row, text: &mut String) {
     line("remote annex size", row.size.filter(|size| *size > 0 || row.maxsize.is_some()).map(size::show));
     line("proxied", row.proxied.clone());
     line("cluster", row.cluster.then(|| "true".to_string()));
+    row.nodes.iter().for_each(|node| line("node", Some(node.line())));
+    line("gateway to cluster", Some(row.gateways.join(", ")));
 }

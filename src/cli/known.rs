@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::annex::log::remote::RemoteLog;
 use crate::annex::log::{REMOTE_LOG, is_cluster};
-use crate::annex::remote::{NameError, Names};
+use crate::annex::remote::{NameError, Names, clusters};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
 
@@ -13,6 +13,8 @@ pub(super) struct Known {
     names: Names,
     /// Special remotes, by the names that remote.log has for them, also where they are not enabled here.
     special: BTreeMap<Uuid, Vec<u8>>,
+    /// The clusters of git config, by name.
+    clusters: BTreeMap<Vec<u8>, Uuid>,
 }
 
 impl Known {
@@ -24,10 +26,11 @@ impl Known {
         let names = Names::of(repository).map_err(|e| e.to_string())?;
         let log = RemoteLog::parse(&repository.branch().read(REMOTE_LOG).map_err(|e| e.to_string())?);
         let named = log.iter().filter_map(|(uuid, config)| Some((uuid.clone(), config.get(&b"name"[..])?.clone())));
-        Ok(Self { names, special: named.collect() })
+        let clusters = clusters(repository).into_iter().map(|cluster| (cluster.name, cluster.uuid)).collect();
+        Ok(Self { names, special: named.collect(), clusters })
     }
 
-    /// The repository that somebody calls `name`: `here`, a remote, a uuid, or a description.
+    /// The repository that somebody calls `name`: `here`, a remote, a uuid, a description, or a cluster of git config.
     ///
     /// # Errors
     /// In a line: nobody is called so.
@@ -36,7 +39,7 @@ impl Known {
             Ok(uuid) => Ok(uuid),
             Err(NameError::Unknown(name)) => {
                 let is_called = |uuid: &&Uuid| uuid.as_bytes() == name || self.special.get(*uuid) == Some(&name);
-                let found = self.all().iter().find(is_called).cloned();
+                let found = self.all().iter().find(is_called).cloned().or_else(|| self.clusters.get(&name).cloned());
                 found.ok_or_else(|| NameError::Unknown(name).to_string())
             }
             Err(e) => Err(e.to_string()),
@@ -64,6 +67,11 @@ impl Known {
             (false, true) => self.special.get(uuid).map_or(String::new(), |name| plain(name)),
             (false, false) => shown,
         }
+    }
+
+    /// Whether uuid.log has it.
+    pub fn is_described(&self, uuid: &Uuid) -> bool {
+        self.names.described().any(|described| described == uuid)
     }
 
     /// Whether it is this repository.

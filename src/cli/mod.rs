@@ -2,16 +2,20 @@
 
 mod doctor;
 mod explain;
+mod extendcluster;
 mod gc;
 mod here;
 mod info;
+mod initcluster;
 mod known;
 mod matchexpression;
 mod maxsize;
 mod p2phttp;
+mod placed;
 mod post_receive;
 mod subject;
 mod told;
+mod updatecluster;
 mod updateproxy;
 
 use std::ffi::OsString;
@@ -112,7 +116,28 @@ enum Command {
         #[arg(long, short)]
         quiet: bool,
     },
-    /// Tells why each repository wants the content of a file or key, or does not, term by term.
+    /// Makes this repository the gateway of a new cluster.
+    ///
+    /// Does what git annex initcluster does, in the repository of the current directory. Without a description, the cluster is
+    /// described as "cluster NAME".
+    #[command(after_help = initcluster::EXAMPLES)]
+    Initcluster(initcluster::Initcluster),
+    /// Records which remotes are nodes of the clusters of this repository, and what it proxies.
+    ///
+    /// Does what git annex updatecluster does, in the repository of the current directory, and names what keeps a node from being
+    /// used.
+    #[command(after_help = updatecluster::EXAMPLES)]
+    Updatecluster {
+        /// Accepted, and changes nothing, as in git-annex.
+        #[arg(long, short)]
+        quiet: bool,
+    },
+    /// Makes this repository another gateway of a cluster that a remote is a gateway of.
+    ///
+    /// Does what git annex extendcluster does, in the repository of the current directory.
+    #[command(after_help = extendcluster::EXAMPLES)]
+    Extendcluster(extendcluster::Extendcluster),
+    /// Tells why each repository wants the content of a file or key, or does not, and where an upload would go.
     ///
     /// By preferred and required content, in the repository of the current directory. Nothing is changed, and no repository is asked:
     /// it is what is recorded that counts.
@@ -176,6 +201,9 @@ pub fn main() -> ExitCode {
         Command::Info(args) => return info::main(&args),
         Command::Matchexpression(args) => return matchexpression::main(&args),
         Command::Maxsize(args) => return maxsize::main(&args),
+        Command::Initcluster(args) => return initcluster::main(&args),
+        Command::Updatecluster { quiet: _ } => return updatecluster::main(),
+        Command::Extendcluster(args) => return extendcluster::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "git-annex-remote-stream", &mut io::stdout());

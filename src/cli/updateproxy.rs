@@ -45,7 +45,7 @@ fn update() -> Result<(), String> {
 }
 
 /// What git-annex says on stdout.
-fn told(found: &Offers) -> String {
+pub(super) fn told(found: &Offers) -> String {
     if found.are_recorded() {
         return "No proxy changes to record.\n".into();
     }
@@ -56,7 +56,8 @@ fn told(found: &Offers) -> String {
     lines.collect()
 }
 
-fn why(refused: &Refused) -> String {
+/// Why a remote is not proxied, with the way out.
+pub(super) fn why(refused: &Refused) -> String {
     match refused {
         Refused::Stranger(name) => {
             let name = String::from_utf8_lossy(name);

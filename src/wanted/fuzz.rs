@@ -46,7 +46,7 @@ pub fn glob(data: &[u8]) {
 }
 
 /// What is known, and what cannot be told, by the bits of a byte.
-struct Situation {
+pub(crate) struct Situation {
     key: Key,
     holders: Vec<Uuid>,
     broken: u8,
@@ -97,15 +97,13 @@ impl Facts for Situation {
 }
 
 /// Two bytes say what is known; the rest is what four repositories want, what one of them requires, and what their group
-/// wants, NULs between. An answer does not depend on when it is asked for, nor on whether it is explained; what cannot be
-/// told changes no answer that is given without it.
-pub fn decide(data: &[u8]) {
-    let [holders, broken, rest @ ..] = data else { return };
+/// wants, NULs between. Nothing where that is too short.
+pub(crate) fn situation(data: &[u8]) -> Option<(Policy, Situation)> {
+    let [holders, broken, rest @ ..] = data else { return None };
     let mut texts = rest.split(|byte| *byte == 0).map(Box::<[u8]>::from);
     let mut policy = Configuration::default();
     for at in 0..4u8 {
-        let Ok(uuid) = Uuid::parse(&[b'd', b'0' + at]) else { return };
-        let mut repository = Repository::new(uuid);
+        let mut repository = Repository::new(Uuid::parse(&[b'd', b'0' + at]).ok()?);
         repository.groups = [&b"g"[..], b"archive"].map(Into::into)[..1 + usize::from(at % 2)].to_vec();
         repository.trust = [Trust::Semitrusted, Trust::Trusted, Trust::Untrusted, Trust::Dead][usize::from(at)];
         repository.wanted = texts.next();
@@ -116,12 +114,18 @@ pub fn decide(data: &[u8]) {
     policy.groupwanted.extend(texts.next().map(|text| (b"g"[..].into(), text)));
     policy.rebalance = holders & 0x80 != 0;
     let policy = Policy::new(policy);
-    let Ok(key) = Key::parse(b"SHA256-s100--x") else { return };
+    let key = Key::parse(b"SHA256-s100--x").ok()?;
     let holders = policy.repos().filter(|repo| holders >> repo.index() & 1 != 0);
     let holders: Vec<Uuid> = holders.map(|repo| policy.uuid(repo).clone()).collect();
-    let facts = Situation { key: key.clone(), holders: holders.clone(), broken: *broken };
+    Some((policy, Situation { key, holders, broken: *broken }))
+}
+
+/// A [`situation`]. An answer does not depend on when it is asked for, nor on whether it is explained; what cannot be told
+/// changes no answer that is given without it.
+pub fn decide(data: &[u8]) {
+    let Some((policy, facts)) = situation(data) else { return };
     // The file is known or not in both.
-    let told = Situation { key, holders, broken: broken & 0x80 };
+    let told = Situation { key: facts.key.clone(), holders: facts.holders.clone(), broken: facts.broken & 0x80 };
     let question = policy.about(&facts);
     for repo in policy.repos().chain(policy.repos()) {
         let wants = question.wants(repo, Assumed::NOTHING);

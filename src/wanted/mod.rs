@@ -74,7 +74,7 @@ mod trust;
 mod warn;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use ast::{Expression, Joint};
 pub use compile::{Matter, Origin, Problem};

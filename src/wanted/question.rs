@@ -58,7 +58,12 @@ impl Policy {
     }
 }
 
-impl<F: Facts + ?Sized> Question<'_, F> {
+impl<'a, F: Facts + ?Sized> Question<'a, F> {
+    /// The policy that it is asked of.
+    pub fn policy(&self) -> &'a Policy {
+        self.policy
+    }
+
     /// Whether a repository wants the content, or is required to have it: `--want-get-by`. Where nothing is configured, it
     /// does; see [`Policy::is_configured`].
     ///
@@ -123,7 +128,10 @@ impl<F: Facts + ?Sized> Question<'_, F> {
     }
 
     /// Copies that numcopies demands of the file: of .gitattributes or what is configured, but one at least.
-    pub(in crate::wanted) fn numcopies(&self) -> Result<i64, Unknown> {
+    ///
+    /// # Errors
+    /// [`Unknown`] where .gitattributes cannot be told.
+    pub fn numcopies(&self) -> Result<i64, Unknown> {
         let found = self.numcopies.get_or_init(|| {
             let of_file = self.facts.numcopies()?;
             let wanted = of_file.map(|wanted| i64::try_from(wanted.max(1)).unwrap_or(i64::MAX));

@@ -16,6 +16,8 @@ pub mod annex {
     pub mod layout;
     pub mod log;
 }
+#[path = "../../src/cluster/mod.rs"]
+pub mod cluster;
 #[path = "../../src/name/mod.rs"]
 pub mod name;
 #[path = "../../src/proto/mod.rs"]

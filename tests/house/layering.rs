@@ -1,5 +1,5 @@
-//! The arrows of the house hold: serve -> gateway -> {peer, resolve, wanted} -> {annex, proto, remotes}, and none the other
-//! way; wanted knows `name` and sizes alone.
+//! The arrows of the house hold: serve -> gateway -> {peer, resolve, cluster, wanted} -> {annex, proto, remotes}, and none the
+//! other way; wanted knows `name` and sizes alone, and cluster knows wanted beside.
 //!
 //! `docs/architecture.md` draws them. The scanner reads paths (`use` trees, `super`, inline paths), not text, so comments
 //! and strings may say anything. Test modules are left out: they may read transcripts from disk.
@@ -56,10 +56,10 @@ const RULES: &[Rule] = &[
         why: "annex knows a repository and nothing of wires or stores",
     },
     Rule {
-        under: &["src/proto", "src/annex", "src/wanted"],
+        under: &["src/proto", "src/annex", "src/wanted", "src/cluster"],
         except: &[],
         forbids: &["tokio", "tokio_uring", "async_trait"],
-        why: "proto, annex and wanted run in no runtime",
+        why: "proto, annex, wanted and cluster run in no runtime",
     },
     Rule {
         under: &["src/wanted"],
@@ -79,16 +79,39 @@ const RULES: &[Rule] = &[
         why: "wanted knows keys and uuids, and nothing of where facts come from",
     },
     Rule {
-        under: &["src/wanted"],
+        under: &["src/cluster"],
+        except: &[],
+        forbids: &[
+            "crate::annex",
+            "crate::proto",
+            "crate::gateway",
+            "crate::peer",
+            "crate::resolve",
+            "crate::serve",
+            "crate::cli",
+            "crate::failure",
+            "crate::pool",
+            "remotes",
+        ],
+        why: "cluster knows what is wanted, keys and uuids alone",
+    },
+    Rule {
+        under: &["src/wanted", "src/cluster"],
         except: &[],
         forbids: &["std::net", "std::fs", "std::process", "std::thread", "std::time", "rustix"],
-        why: "wanted decides from arguments: no IO, no clock",
+        why: "wanted and cluster decide from arguments: no IO, no clock",
     },
     Rule {
         under: &["src/name", "src/proto", "src/annex", "src/peer", "src/resolve"],
         except: &[],
-        forbids: &["crate::wanted"],
+        forbids: &["crate::wanted", "crate::cluster"],
         why: "the gateway alone joins what is wanted with what is known",
+    },
+    Rule {
+        under: &["src/wanted"],
+        except: &[],
+        forbids: &["crate::cluster"],
+        why: "what a repository wants does not depend on the cluster that it is a node of",
     },
     Rule {
         under: &["src"],
@@ -220,6 +243,11 @@ fn each_kind_of_breach_is_found() {
         ("src/wanted/tests/world.rs", "fn f() { std::fs::read(\"x\"); }"),
         ("src/wanted/eval.rs", "use std::time::Instant;"),
         ("src/annex/key.rs", "use crate::wanted::Policy;"),
+        ("src/annex/key.rs", "use crate::cluster::Pick;"),
+        ("src/wanted/eval.rs", "use crate::cluster::Pick;"),
+        ("src/cluster/place.rs", "use crate::annex::log::LocationLog;"),
+        ("src/cluster/order.rs", "use std::time::Instant;"),
+        ("src/cluster/place.rs", "async fn f() { tokio::task::yield_now().await }"),
     ] {
         assert!(!breaches(file, source).is_empty(), "not found in {file}: {source}");
     }
@@ -243,6 +271,7 @@ fn what_is_allowed_is_left_alone() {
         ("src/annex/branch/read.rs", "use gix::Repository;"),
         ("src/annex/repository.rs", "use gix::Repository;"),
         ("src/wanted/facts.rs", "use super::repos::Repo; use crate::name::Key; use crate::wanted::Policy;"),
+        ("src/cluster/place.rs", "use super::draw::lot; use crate::name::Key; use crate::wanted::Question;"),
     ] {
         let found = breaches(file, source);
         assert!(found.is_empty(), "{found:?} in {source}");

@@ -4,8 +4,10 @@
 mod support;
 
 mod branch_annex;
+mod clusters_annex;
 mod content_annex;
 mod gc_annex;
+mod placement_annex;
 mod settings_annex;
 mod sizes_annex;
 mod versions_annex;

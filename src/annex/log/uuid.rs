@@ -41,6 +41,22 @@ impl UuidLog {
     }
 }
 
+/// The log with another line, in its place by uuid: `value` of a `uuid` that no line is about yet, since `now`, in seconds since
+/// 1970. Lines that are there stay as they are.
+pub fn with(log: &[u8], uuid: &Uuid, value: &[u8], now: u64) -> Vec<u8> {
+    let line = [uuid.as_bytes(), b" ", value, format!(" timestamp={now}s\n").as_bytes()].concat();
+    let mut at = 0;
+    for have in log.split_inclusive(|byte| *byte == b'\n') {
+        if have.split(|byte| *byte == b' ').next() > Some(uuid.as_bytes()) {
+            break;
+        }
+        at += have.len();
+    }
+    let (before, after) = log.split_at(at);
+    let end: &[u8] = if before.last().is_none_or(|byte| *byte == b'\n') { b"" } else { b"\n" };
+    [before, end, &line, after].concat()
+}
+
 /// Takes the time off the end of a line; a time that cannot be read is part of the value.
 pub(super) fn split_time(rest: &[u8]) -> (Stamp, &[u8]) {
     const MARK: &[u8] = b"timestamp=";

@@ -4,31 +4,37 @@
 //! only as far as somebody here has looked at it (see [`Trust`]): what the branch says alone moves nothing anywhere.
 
 mod bounded;
+mod clusters;
+mod cost;
 mod creds;
+mod gateway;
 mod names;
+mod nodes;
 mod offer;
 mod proxies;
 mod special;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
+pub use clusters::{clusters, name_in_config, unknown_clusters};
 pub use creds::{Creds, Login};
+pub use gateway::{ClusterError, extend_cluster, init_cluster};
 pub use names::{NameError, Names};
+pub use nodes::{Membership, Nodes, Way, membership, record_membership, ways};
 pub use offer::{Offers, Refused, offers, record_offers};
 pub use proxies::{Proxies, proxied};
 pub use special::{SpecialConfig, Trust};
 
 use super::branch::BranchError;
 use super::export::tracking::Tracking;
-use super::log::proxy::ProxiedName;
+use super::log::REMOTE_LOG;
 use super::log::remote::RemoteLog;
-use super::log::{REMOTE_LOG, is_cluster};
 use super::repository::{Config, Repository};
 use crate::name::Uuid;
+use clusters::clusters_in;
 use special::Verified;
 
 /// A remote whose uuid is known.
@@ -48,6 +54,10 @@ pub struct Remote {
     pub offered: bool,
     /// `remote.NAME.annex-readonly`: nothing is stored or removed.
     pub readonly: bool,
+    /// `remote.NAME.annex-ignore`: nothing of a cluster is placed there, and nothing asked of it.
+    pub ignored: bool,
+    /// What it costs to reach it: `remote.NAME.annex-cost`, or what git-annex takes for its kind; less is better.
+    pub cost: f64,
     /// `remote.NAME.annex-tracking-branch`: what a remote with `exporttree=yes` is to hold.
     pub tracking: Option<Tracking>,
     /// The clusters it is a gateway for: `remote.NAME.annex-cluster-gateway`.
@@ -160,7 +170,7 @@ fn read(
     };
     let gateway_for = value("annex-cluster-gateway").unwrap_or_default();
     let node = value("annex-cluster-node").unwrap_or_default();
-    let known = clusters(settings);
+    let known = clusters_in(settings);
     let node_of: Vec<Uuid> = words(&node)
         .filter_map(|word| known.iter().find(|cluster| cluster.name == word))
         .map(|cluster| cluster.uuid.clone())
@@ -168,11 +178,13 @@ fn read(
     Some(Remote {
         name: name.to_vec(),
         uuid: id,
+        cost: cost::cost(value("annex-cost").as_deref(), &kind),
         kind,
         proxied: !node_of.is_empty() || settings.bool_in("remote", name, "annex-proxy") == Some(true),
         node_of,
         offered: is_offered(settings, name),
         readonly: settings.bool_in("remote", name, "annex-readonly") == Some(true),
+        ignored: settings.bool_in("remote", name, "annex-ignore") == Some(true),
         tracking: value("annex-tracking-branch").and_then(|value| Tracking::parse(&value)),
         gateway_for: words(&gateway_for).filter_map(|word| Uuid::parse(word).ok()).collect(),
     })
@@ -180,16 +192,6 @@ fn read(
 
 fn uuid(settings: &Config, name: &[u8], key: &str) -> Option<Uuid> {
     Uuid::parse(&settings.value_in("remote", name, key)?).ok()
-}
-
-/// `annex.cluster.NAME` of git config, as far as they are clusters.
-fn clusters(settings: &Config) -> BTreeSet<ProxiedName> {
-    let entries = settings.entries("annex", b"cluster").into_iter();
-    let clusters = entries.filter_map(|(name, uuid)| {
-        let uuid = Uuid::parse(&uuid).ok().filter(is_cluster)?;
-        Some(ProxiedName { uuid, name: name.to_ascii_lowercase().into_bytes() })
-    });
-    clusters.collect()
 }
 
 fn is_offered(settings: &Config, name: &[u8]) -> bool {

@@ -51,26 +51,29 @@ impl Offers {
 /// What is recorded and what is to be recorded of what `repository` proxies. No network.
 ///
 /// Offered are: the remotes with `annex-proxy` or `annex-cluster-node`; the clusters of git config; what a remote proxies
-/// that is to be proxied itself, and the nodes of a cluster behind a remote that is another gateway of it, as `REMOTE-NAME`.
+/// that is to be proxied itself, and the recorded nodes of these clusters that a remote proxies, as `REMOTE-NAME`.
 pub fn offers(repository: &Repository) -> Result<Offers, RemoteError> {
+    offers_with(repository, &ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?))
+}
+
+/// The same with these nodes of clusters.
+pub(super) fn offers_with(repository: &Repository, nodes: &ClusterLog) -> Result<Offers, RemoteError> {
     let log = ProxyLog::parse(&repository.branch().read(PROXY_LOG)?);
-    let nodes = ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?);
-    let clusters = clusters(&repository.settings());
+    let clusters = clusters(repository);
     let known = remotes_of(repository)?;
     let strangers = strangers(repository).into_iter().filter(|(_, wanted)| *wanted);
     let mut refused: Vec<Refused> = strangers.map(|(name, _)| Refused::Stranger(name)).collect();
     let mut wanted = BTreeSet::new();
     for remote in &known {
         if remote.offered {
-            match refusal(remote) {
+            match refusal(repository, remote) {
                 Some(why) => refused.push(why),
-                None if repository.is_private(&remote.uuid) => refused.push(Refused::Private(remote.name.clone())),
                 None => {
                     wanted.insert(ProxiedName { uuid: remote.uuid.clone(), name: remote.name.clone() });
                 }
             }
         }
-        wanted.extend(behind(repository, remote, &known, &log, &nodes, &clusters));
+        wanted.extend(behind(repository, remote, &known, &log, nodes, &clusters));
     }
     wanted.extend(clusters);
     Ok(Offers { recorded: log.proxied(repository.uuid()).iter().cloned().collect(), wanted, refused })
@@ -78,25 +81,40 @@ pub fn offers(repository: &Repository) -> Result<Offers, RemoteError> {
 
 /// Records what `offers` want, in the journal and, as one commit, in the branch.
 pub fn record_offers(repository: &Repository, offers: &Offers) -> Result<(), RemoteError> {
-    let (own, wanted) = (repository.uuid().clone(), offers.wanted.clone());
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let edit = Edit::new(PROXY_LOG.to_vec(), move |have| {
-        let mut log = ProxyLog::parse(have);
-        log.offer(&own, wanted.into_iter().collect(), now);
-        Some(log.to_bytes())
-    });
-    repository.branch().change(vec![edit])?;
+    repository.branch().change(vec![offers.edit(repository)])?;
     repository.branch().commit("update")?;
     Ok(())
 }
 
-fn refusal(remote: &Remote) -> Option<Refused> {
+impl Offers {
+    /// What makes them those that are recorded.
+    pub(super) fn edit(&self, repository: &Repository) -> Edit {
+        let (own, wanted, now) = (repository.uuid().clone(), self.wanted.clone(), now());
+        Edit::new(PROXY_LOG.to_vec(), move |have| {
+            let mut log = ProxyLog::parse(have);
+            log.offer(&own, wanted.into_iter().collect(), now);
+            Some(log.to_bytes())
+        })
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Why `remote` cannot be proxied, nor be a node.
+pub(super) fn refusal(repository: &Repository, remote: &Remote) -> Option<Refused> {
     if remote.name.iter().any(|byte| byte.is_ascii_whitespace() || matches!(byte, b':' | 0)) {
         return Some(Refused::Name(remote.name.clone()));
     }
-    let RemoteKind::Special(special) = &remote.kind else { return None };
-    let yes = |name: &str| matches!(special.value(name), Some(b"yes" | b"true"));
-    (yes("exporttree") && !yes("annexobjects")).then(|| Refused::Export(remote.name.clone()))
+    if let RemoteKind::Special(special) = &remote.kind {
+        let yes = |name: &str| matches!(special.value(name), Some(b"yes" | b"true"));
+        if yes("exporttree") && !yes("annexobjects") {
+            return Some(Refused::Export(remote.name.clone()));
+        }
+    }
+    repository.is_private(&remote.uuid).then(|| Refused::Private(remote.name.clone()))
 }
 
 /// What is offered of what `remote` proxies itself.
@@ -108,26 +126,36 @@ fn behind(
     nodes: &ClusterLog,
     clusters: &BTreeSet<ProxiedName>,
 ) -> Vec<ProxiedName> {
+    let own = clusters.iter().map(|cluster| nodes.nodes(&cluster.uuid));
+    let own: BTreeSet<&Uuid> = own.flatten().collect();
+    let is_known = |uuid: &Uuid| known.iter().any(|remote| remote.uuid == *uuid);
+    let is_offered = |uuid: &Uuid| known.iter().any(|remote| remote.uuid == *uuid && remote.offered);
+    let wanted = |uuid: &Uuid| match own.contains(uuid) {
+        // A node that is a remote here, too, is offered as that one, if it is.
+        true => !is_offered(uuid),
+        false => remote.offered && !is_known(uuid),
+    };
+    let all = reached_through(repository, remote, log).into_iter();
+    all.filter(|offer| offer.uuid != *repository.uuid() && wanted(&offer.uuid)).collect()
+}
+
+/// What is reached through `remote`, which proxies it, as `REMOTE-NAME`; no clusters.
+pub(super) fn reached_through(repository: &Repository, remote: &Remote, log: &ProxyLog) -> Vec<ProxiedName> {
     let RemoteKind::Git(git) = &remote.kind else { return Vec::new() };
-    if !speaks_p2p(git) || refusal(remote).is_some() {
+    if !speaks_p2p(git) || refusal(repository, remote).is_some() {
         return Vec::new();
     }
-    let shared = remote.gateway_for.iter().filter(|cluster| clusters.iter().any(|own| own.uuid == **cluster));
-    let shared: Vec<&[Uuid]> = shared.map(|cluster| nodes.nodes(cluster)).collect();
-    let direct = |uuid: &Uuid| uuid == repository.uuid() || known.iter().any(|remote| remote.uuid == *uuid);
+    let settings = repository.settings().subsections("remote");
     let named = |offer: &ProxiedName| {
         let name = [remote.name.as_slice(), b"-", &offer.name].concat();
         // Settings of its own make a remote of it, which stands for itself.
-        let own = repository.settings().subsections("remote").contains(&name);
-        (!own).then(|| ProxiedName { uuid: offer.uuid.clone(), name })
+        (!settings.contains(&name)).then(|| ProxiedName { uuid: offer.uuid.clone(), name })
     };
-    let offered = log.proxied(&remote.uuid).iter().filter(|offer| !is_cluster(&offer.uuid) && !direct(&offer.uuid));
-    let chosen = offered.filter(|offer| remote.offered || shared.iter().any(|nodes| nodes.contains(&offer.uuid)));
-    chosen.filter_map(named).collect()
+    log.proxied(&remote.uuid).iter().filter(|offer| !is_cluster(&offer.uuid)).filter_map(named).collect()
 }
 
 /// Whether it can be reached in a way that lets it be a proxy: ssh, or annex+http.
-fn speaks_p2p(git: &GitRemote) -> bool {
+pub(super) fn speaks_p2p(git: &GitRemote) -> bool {
     let url = git.annex_url.as_ref().unwrap_or(&git.url);
     let schemes: [&[u8]; 5] = [b"ssh://", b"git+ssh://", b"ssh+git://", b"annex+http://", b"annex+https://"];
     if schemes.iter().any(|scheme| url.starts_with(scheme)) {

@@ -4,10 +4,10 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::write::write;
 use super::{Config, CurrentConfig, OpenError, Repository, open_git};
 use crate::annex::branch::{Branch, BranchError, Edit};
 use crate::annex::fresh;
@@ -106,16 +106,8 @@ fn describe(path: &Path) -> String {
     format!("{user}@{host}:{path}").chars().map(|c| if c.is_control() { '_' } else { c }).collect()
 }
 
-/// git alone knows how to write its configuration beside others who do.
 fn set(file: &Path, name: &str, value: &str) -> Result<(), SetupError> {
-    let mut git = Command::new("git");
-    git.args(["config", "--file"]).arg(file).args([name, value]).stdin(Stdio::null()).stdout(Stdio::null());
-    let failed = |why: String| SetupError::Config(file.to_path_buf(), why);
-    let done = git.output().map_err(|e| failed(format!("git: {e}")))?;
-    match done.status.success() {
-        true => Ok(()),
-        false => Err(failed(String::from_utf8_lossy(&done.stderr).split_whitespace().collect::<Vec<_>>().join(" "))),
-    }
+    write(file, &[name.as_ref(), value.as_ref()]).map_err(|why| SetupError::Config(file.to_path_buf(), why))
 }
 
 impl fmt::Display for SetupError {
@@ -139,6 +131,8 @@ impl std::error::Error for SetupError {}
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::super::tests::git;
     use super::*;
 

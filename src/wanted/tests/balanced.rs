@@ -16,7 +16,7 @@ const REPOS: [&str; 5] = [
     "f9a8b7c6-0005-4eee-8eee-00000000000e",
 ];
 
-fn uuid(at: usize) -> Uuid {
+pub(crate) fn uuid(at: usize) -> Uuid {
     Uuid::parse(REPOS[at].as_bytes()).expect("a uuid")
 }
 
@@ -60,7 +60,7 @@ impl Fill {
 }
 
 /// Calls `check` for each expression and key: the situation, those it is set on, and those that want it.
-fn each(mut check: impl FnMut(World, &str, &[usize], &[usize])) {
+pub(crate) fn each(mut check: impl FnMut(World, &str, &[usize], &[usize])) {
     let mut fill = Fill::default();
     for line in TABLES.lines().filter(|line| !line.starts_with('#')) {
         let Some(line) = line.strip_prefix("= ") else {

@@ -1,0 +1,20 @@
+//! Clusters: which nodes an upload goes to, and which node is asked for content.
+//!
+//! Nothing here reads a file or a clock. What nodes want is asked of [`wanted`](crate::wanted); what they cost, how full they
+//! are and how they are doing are arguments, so a gateway, `explain` and a plan of moves ask the same question.
+//!
+//! ```text
+//! Question (a key, a file, what is recorded) --\
+//! Candidates (cost, room, recorded or not)  ----- place() --> Put(nodes), Has(nodes), NoRoom
+//! Holders (cost, hops, what they serve now) ----- order() --> whom to ask, best first
+//! ```
+
+mod draw;
+pub mod fuzz;
+mod order;
+mod place;
+#[cfg(test)]
+mod tests;
+
+pub use order::{Holder, order};
+pub use place::{Candidate, Pick, Placement, Why, place};
