@@ -18,6 +18,7 @@ mod http_wire;
 mod recorded;
 mod shell_annex;
 mod stdio_annex;
+mod stdio_cluster;
 mod stdio_proxied;
 mod stdio_replay;
 mod stdio_wire;

@@ -47,6 +47,10 @@ pub struct Remote {
     pub offered: bool,
     /// `remote.NAME.annex-readonly`: nothing is stored or removed.
     pub readonly: bool,
+    /// `remote.NAME.annex-ignore`: it is not to be used.
+    pub ignored: bool,
+    /// `remote.NAME.annex-cost`, if it is set.
+    pub set_cost: Option<f64>,
     /// `remote.NAME.annex-tracking-branch`: what a remote with `exporttree=yes` is to hold.
     pub tracking: Option<Tracking>,
     /// The clusters it is a gateway for: `remote.NAME.annex-cluster-gateway`.
@@ -77,6 +81,17 @@ pub struct GitRemote {
     pub base: PathBuf,
     /// Whether somebody here chose the url, or it came with the git-annex branch.
     pub trust: Trust,
+}
+
+impl Remote {
+    /// What it costs to use it, as git-annex has it: 100 for what is on this computer, and 200 for the rest.
+    pub fn cost(&self) -> f64 {
+        let is_here = match &self.kind {
+            RemoteKind::Git(git) => git.annex_url.is_none() && git.url.starts_with(b"/") || git.url.starts_with(b"."),
+            RemoteKind::Special(special) => matches!(special.value("type"), Some(b"directory" | b"borg" | b"rsync")),
+        };
+        self.set_cost.filter(|cost| cost.is_finite()).unwrap_or(if is_here { 100.0 } else { 200.0 })
+    }
 }
 
 /// Why the remotes of a repository are not known. Shown on one line.
@@ -172,6 +187,8 @@ fn read(
         node_of,
         offered: is_offered(settings, name),
         readonly: settings.bool_in("remote", name, "annex-readonly") == Some(true),
+        ignored: settings.bool_in("remote", name, "annex-ignore") == Some(true),
+        set_cost: value("annex-cost").and_then(|cost| std::str::from_utf8(&cost).ok()?.trim().parse().ok()),
         tracking: value("annex-tracking-branch").and_then(|value| Tracking::parse(&value)),
         gateway_for: words(&gateway_for).filter_map(|word| Uuid::parse(word).ok()).collect(),
     })
