@@ -3,6 +3,8 @@
 //! A section `remote.NAME` with a url is a git repository; one without is a special remote, whose configuration is in force
 //! only as far as somebody here has looked at it (see [`Trust`]): what the branch says alone moves nothing anywhere.
 
+mod clusters;
+mod cost;
 mod creds;
 mod names;
 mod offer;
@@ -11,10 +13,10 @@ mod special;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
+pub use clusters::{clusters, name_in_config, unknown_clusters};
 pub use creds::{Creds, Login};
 pub use names::{NameError, Names};
 pub use offer::{Offers, Refused, offers, record_offers};
@@ -23,11 +25,11 @@ pub use special::{SpecialConfig, Trust};
 
 use super::branch::BranchError;
 use super::export::tracking::Tracking;
-use super::log::proxy::ProxiedName;
+use super::log::REMOTE_LOG;
 use super::log::remote::RemoteLog;
-use super::log::{REMOTE_LOG, is_cluster};
 use super::repository::{Config, Repository};
 use crate::name::Uuid;
+use clusters::clusters_in;
 use special::Verified;
 
 /// A remote whose uuid is known.
@@ -47,10 +49,10 @@ pub struct Remote {
     pub offered: bool,
     /// `remote.NAME.annex-readonly`: nothing is stored or removed.
     pub readonly: bool,
-    /// `remote.NAME.annex-ignore`: it is not to be used.
+    /// `remote.NAME.annex-ignore`: nothing of a cluster is placed there, and nothing asked of it.
     pub ignored: bool,
-    /// `remote.NAME.annex-cost`, if it is set.
-    pub set_cost: Option<f64>,
+    /// What it costs to reach it: `remote.NAME.annex-cost`, or what git-annex takes for its kind; less is better.
+    pub cost: f64,
     /// `remote.NAME.annex-tracking-branch`: what a remote with `exporttree=yes` is to hold.
     pub tracking: Option<Tracking>,
     /// The clusters it is a gateway for: `remote.NAME.annex-cluster-gateway`.
@@ -81,17 +83,6 @@ pub struct GitRemote {
     pub base: PathBuf,
     /// Whether somebody here chose the url, or it came with the git-annex branch.
     pub trust: Trust,
-}
-
-impl Remote {
-    /// What it costs to use it, as git-annex has it: 100 for what is on this computer, and 200 for the rest.
-    pub fn cost(&self) -> f64 {
-        let is_here = match &self.kind {
-            RemoteKind::Git(git) => git.annex_url.is_none() && git.url.starts_with(b"/") || git.url.starts_with(b"."),
-            RemoteKind::Special(special) => matches!(special.value("type"), Some(b"directory" | b"borg" | b"rsync")),
-        };
-        self.set_cost.filter(|cost| cost.is_finite()).unwrap_or(if is_here { 100.0 } else { 200.0 })
-    }
 }
 
 /// Why the remotes of a repository are not known. Shown on one line.
@@ -174,7 +165,7 @@ fn read(
     };
     let gateway_for = value("annex-cluster-gateway").unwrap_or_default();
     let node = value("annex-cluster-node").unwrap_or_default();
-    let known = clusters(settings);
+    let known = clusters_in(settings);
     let node_of: Vec<Uuid> = words(&node)
         .filter_map(|word| known.iter().find(|cluster| cluster.name == word))
         .map(|cluster| cluster.uuid.clone())
@@ -182,13 +173,13 @@ fn read(
     Some(Remote {
         name: name.to_vec(),
         uuid: id,
+        cost: cost::cost(value("annex-cost").as_deref(), &kind),
         kind,
         proxied: !node_of.is_empty() || settings.bool_in("remote", name, "annex-proxy") == Some(true),
         node_of,
         offered: is_offered(settings, name),
         readonly: settings.bool_in("remote", name, "annex-readonly") == Some(true),
         ignored: settings.bool_in("remote", name, "annex-ignore") == Some(true),
-        set_cost: value("annex-cost").and_then(|cost| std::str::from_utf8(&cost).ok()?.trim().parse().ok()),
         tracking: value("annex-tracking-branch").and_then(|value| Tracking::parse(&value)),
         gateway_for: words(&gateway_for).filter_map(|word| Uuid::parse(word).ok()).collect(),
     })
@@ -196,16 +187,6 @@ fn read(
 
 fn uuid(settings: &Config, name: &[u8], key: &str) -> Option<Uuid> {
     Uuid::parse(&settings.value_in("remote", name, key)?).ok()
-}
-
-/// `annex.cluster.NAME` of git config, as far as they are clusters.
-fn clusters(settings: &Config) -> BTreeSet<ProxiedName> {
-    let entries = settings.entries("annex", b"cluster").into_iter();
-    let clusters = entries.filter_map(|(name, uuid)| {
-        let uuid = Uuid::parse(&uuid).ok().filter(is_cluster)?;
-        Some(ProxiedName { uuid, name: name.to_ascii_lowercase().into_bytes() })
-    });
-    clusters.collect()
 }
 
 fn is_offered(settings: &Config, name: &[u8]) -> bool {

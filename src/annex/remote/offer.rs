@@ -55,7 +55,7 @@ impl Offers {
 pub fn offers(repository: &Repository) -> Result<Offers, RemoteError> {
     let log = ProxyLog::parse(&repository.branch().read(PROXY_LOG)?);
     let nodes = ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?);
-    let clusters = clusters(&repository.settings());
+    let clusters = clusters(repository);
     let known = remotes_of(repository)?;
     let strangers = strangers(repository).into_iter().filter(|(_, wanted)| *wanted);
     let mut refused: Vec<Refused> = strangers.map(|(name, _)| Refused::Stranger(name)).collect();

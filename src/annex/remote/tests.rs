@@ -272,3 +272,30 @@ fn what_is_offered_is_what_updateproxy_of_git_annex_offered() {
     assert!(offers(&repository).expect("read").are_recorded());
     assert_eq!(git(dir.path(), &["log", "--format=%s", "git-annex"]), "update");
 }
+
+/// Recorded: the cost that `git annex info` shows of each.
+#[test]
+fn remotes_cost_what_git_annex_takes_them_to_cost() {
+    let log = "d1 encryption=none name=d1 type=directory timestamp=5s\nd2 encryption=shared name=d2 type=directory timestamp=5s\n\
+               d3 encryption=none name=d3 type=S3 timestamp=5s\nd4 encryption=none name=d4 type=external externaltype=stream scheme=fs timestamp=5s\n";
+    for (config, costs) in [
+        (&[("remote.x.url", "../t")][..], 100.0),
+        (&[("remote.x.url", "/a:b/t")], 100.0),
+        (&[("remote.x.url", "file:///t")], 100.0),
+        (&[("remote.x.url", "ssh://h/t")], 200.0),
+        (&[("remote.x.url", "h:t")], 200.0),
+        (&[("remote.x.url", "/t"), ("remote.x.annexUrl", "annex+http://h/git-annex/")], 200.0),
+        (&[("remote.x.url", "h:t"), ("remote.x.annex-cost", "5.5")], 5.5),
+        (&[("remote.x.url", "h:t"), ("remote.x.annex-cost", "dear")], 200.0),
+        (&[("remote.x.annex-uuid", "d1")], 100.0),
+        (&[("remote.x.annex-uuid", "d2")], 150.0),
+        (&[("remote.x.annex-uuid", "d2"), ("remote.x.annex-cost", "-3")], 47.0),
+        (&[("remote.x.annex-uuid", "d3")], 200.0),
+        (&[("remote.x.annex-uuid", "d4")], 100.0),
+    ] {
+        let config = [&[("remote.x.annex-uuid", "u5"), ("remote.x.annex-verified", "verified")], config].concat();
+        let (_dir, repository) = repository(&config, &[("verified-remote.log", log), ("journal/remote.log", log)]);
+        let remotes = remotes_of(&repository).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((remotes.len(), remotes[0].cost), (1, costs), "{config:?}");
+    }
+}
