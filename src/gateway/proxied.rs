@@ -321,7 +321,7 @@ fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Re
             Err(_) => false,
         };
         let is_writable = is_stored_to && !remote.readonly && !remote.ignored;
-        let (uuid, cost) = (remote.uuid.clone(), remote.cost());
+        let (uuid, cost) = (remote.uuid.clone(), remote.cost);
         let (upload, download) = (pace("upload"), pace("download"));
         Arc::new(Proxied { uuid, name, way, cost, is_writable, upload, download, commands })
     };

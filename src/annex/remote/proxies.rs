@@ -62,7 +62,7 @@ pub fn proxied(repository: &Repository) -> Result<Proxies, RemoteError> {
         }
     }
     // As with remotes, all must say so: proxy.log, git config, and cluster.log which nodes.
-    let (own, nodes) = (clusters(&repository.settings()), ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?));
+    let (own, nodes) = (clusters(repository), ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?));
     let clusters = own.into_iter().filter(|cluster| offered.iter().any(|offer| offer.uuid == cluster.uuid));
     let clusters = clusters.map(|cluster| {
         let nodes = nodes.nodes(&cluster.uuid).to_vec();

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +22,7 @@ pub(super) struct Kept {
     pub(super) states: Vec<(u64, Vec<u8>)>,
     saves: Option<States>,
     pub(super) ended: Option<&'static str>,
+    last: Option<Bytes>,
 }
 
 /// How a place is.
@@ -36,13 +38,26 @@ pub(super) struct Manner {
     pub(super) stalls: usize,
     /// It fails to commit.
     pub(super) fails: bool,
+    /// It takes so long for each block.
+    pub(super) slow: Duration,
+    /// It keeps the last block until the next one, or until it is told to let go of it.
+    pub(super) keeps: bool,
     pub(super) proves: bool,
 }
 
 impl Default for Manner {
     fn default() -> Self {
         let never = usize::MAX;
-        Self { step: 0, room: never, breaks: never, stalls: never, fails: false, proves: false }
+        Self {
+            step: 0,
+            room: never,
+            breaks: never,
+            stalls: never,
+            fails: false,
+            slow: Duration::ZERO,
+            keeps: false,
+            proves: false,
+        }
     }
 }
 
@@ -131,12 +146,19 @@ impl Sink for MemorySink {
         if len > self.manner.breaks {
             return Err(Failure::internal("it broke".to_string()));
         }
+        if !self.manner.slow.is_zero() {
+            tokio::time::sleep(self.manner.slow).await;
+        }
         self.place.borrow_mut().content.extend_from_slice(&block);
+        if self.manner.keeps {
+            self.place.borrow_mut().last = Some(block);
+        }
         self.take_states();
         Ok(())
     }
 
     async fn pause(&mut self) -> Result<(), Failure> {
+        self.place.borrow_mut().last = None;
         Ok(())
     }
 
@@ -166,6 +188,7 @@ impl Sink for MemorySink {
 
 impl Drop for MemorySink {
     fn drop(&mut self) {
+        self.place.borrow_mut().last = None;
         if !matches!(self.place.borrow().ended, Some("committed" | "discarded")) {
             self.settle();
         }

@@ -152,9 +152,10 @@ impl ClusterNode {
             return reasons(&format!("no other node of cluster {name} has room for it"), failed);
         }
         match self.cluster.nodes.iter().any(|node| node.is_writable) {
-            true => {
-                Failure::new(FailureKind::Full, format!("no node of cluster {name} has room for it within its maxsize"))
-            }
+            true => Failure::new(
+                FailureKind::NoRoom,
+                format!("no node of cluster {name} has room for it within its maxsize"),
+            ),
             false => Failure::refused(format!("no node of cluster {name} may be written to")),
         }
     }

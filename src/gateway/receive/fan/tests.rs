@@ -30,13 +30,17 @@ fn upload(key: &Key, manners: &[Manner]) -> (Places, Upload) {
 }
 
 fn resume(key: &Key, manners: &[Manner], places: &Places) -> Upload {
+    resume_within(key, manners, places, &Budget::new(64 << 20))
+}
+
+fn resume_within(key: &Key, manners: &[Manner], places: &Places, budget: &Budget) -> Upload {
     let place = |(nth, (place, manner)): (usize, (&Rc<RefCell<Kept>>, &Manner))| {
         place.borrow_mut().ended = None;
         let sink = MemorySink { key: key.clone(), place: Rc::clone(place), manner: *manner };
         FanLeg { uuid: uuid(nth), name: format!("n{nth}"), sink: Box::new(sink), pace: None, rests_on: Box::new(()) }
     };
     let all = places.iter().zip(manners).enumerate().map(place).collect();
-    Upload::new(key, Fan::new(key, all, &Budget::new(64 << 20), IDLE, Rc::new(|_, _| {})))
+    Upload::new(key, Fan::new(key, all, budget, IDLE, Rc::new(|_, _| {})))
 }
 
 fn ends(places: &Places) -> Vec<&'static str> {
@@ -218,11 +222,57 @@ fn all_who_stall_alike_have_twice_the_time() {
     assert_eq!(ends(&places), ["left", "left"]);
 }
 
+/// More uploads at once than there is memory for, with legs that are slow, that stall, and that keep what they sent last.
+#[test]
+fn legs_never_starve_each_other() {
+    const UPLOADS: usize = 24;
+    let budget = Budget::new(4 << 20);
+    let body = content(6 << 20);
+    let key = key_of(&body);
+    let manner = Manner::default();
+    let kinds = [
+        manner,
+        Manner { slow: Duration::from_millis(700), ..manner },
+        Manner { keeps: true, step: 5 << 20, ..manner },
+        Manner { stalls: 3 << 20, ..manner },
+    ];
+    let one = async |nth: usize| {
+        let places: Places = kinds.iter().map(|_| Rc::default()).collect();
+        let mut upload = resume_within(&key, &kinds, &places, &budget);
+        upload.begin(0, body.len() as u64).await.expect("begun");
+        for block in body.chunks(1 << 20) {
+            let lease = match budget.try_lease(block.len() as u64) {
+                Some(lease) => lease,
+                None => {
+                    upload.pause().await.expect("it lets go of memory");
+                    budget.lease(block.len() as u64).await
+                }
+            };
+            let mut leased = budget.block().under(&std::sync::Arc::new(lease));
+            leased.push(block);
+            upload.write(leased.freeze()).await.expect("taken");
+        }
+        assert_eq!(upload.finish().await.expect("settled"), stored(0..3), "{nth}");
+    };
+    run(async {
+        let all = join_all((0..UPLOADS).map(one));
+        tokio::time::timeout(IDLE * UPLOADS as u32, all).await.expect("none waits for ever");
+    });
+    assert_eq!(budget.free(), budget.total());
+}
+
 fn manner() -> impl Strategy<Value = Manner> {
     let place = || prop_oneof![4 => Just(usize::MAX), 1 => 0_usize..700_000];
     let step = prop_oneof![Just(0_u64), 1000_u64..200_000];
     let all = (step, place(), place(), place(), prop::bool::weighted(0.1));
-    all.prop_map(|(step, room, breaks, stalls, fails)| Manner { step, room, breaks, stalls, fails, proves: false })
+    all.prop_map(|(step, room, breaks, stalls, fails)| Manner {
+        step,
+        room,
+        breaks,
+        stalls,
+        fails,
+        ..Manner::default()
+    })
 }
 
 proptest! {
