@@ -1,6 +1,7 @@
 //! Nodes of a cluster that are gone, lose content or die: what clients are told, and what is recorded.
 
 use crate::support::annex::{Repo, content};
+use crate::support::clients::partial;
 use crate::support::cluster::Cluster;
 use crate::support::gateway::{Gateway, eventually};
 use crate::support::p2p::Session;
@@ -125,6 +126,91 @@ fn answers_name_exactly_the_nodes() {
     assert_eq!(session.ask(&format!("CHECKPRESENT {key}")), "FAILURE");
     session.close();
     session.ended();
+}
+
+/// Three disks with room for two contents each, and nine that come at once over both wires.
+#[test]
+fn uploads_at_one_time_leave_no_node_beyond_its_maxsize() {
+    const LEN: usize = 10_000;
+    let lab = Lab::of_disks();
+    for name in ["m0", "m1", "m2"] {
+        lab.cluster.repo.annex(&["maxsize", name, &format!("{}B", 2 * LEN + LEN / 2)]).ok();
+        lab.cluster.repo.annex(&["wanted", name, "nothing"]).ok();
+    }
+    let one = |nth: usize| {
+        let body = content(nth as u64, LEN);
+        (key_of(&body), lab.ways()[nth % 2].put(&lab.cluster.uuid, &key_of(&body), &body))
+    };
+    let told: Vec<(String, Outcome)> = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..9).map(|nth| scope.spawn(move || one(nth))).collect();
+        all.into_iter().map(|one| one.join().expect("it is told")).collect()
+    });
+    let (stored, refused): (Vec<_>, Vec<_>) = told.into_iter().partition(|(_, told)| *told == Outcome::Yes);
+    assert_eq!((stored.len(), refused.len()), (6, 3), "{refused:?}");
+    for (_, told) in &refused {
+        let says_so =
+            |why: &str| why.contains("has room for it") && (why.starts_with("507") || why.starts_with("ERROR"));
+        assert!(matches!(told, Outcome::Failed(why) if says_so(why)), "{told:?}");
+    }
+    let mut held = [0; 3];
+    for (key, _) in &stored {
+        eventually("it is recorded", || !lab.cluster.holders(key).is_empty());
+        lab.cluster.holders(key).into_iter().for_each(|nth| held[nth] += 1);
+    }
+    assert_eq!(held, [2, 2, 2]);
+}
+
+/// A repository behind HTTP is stopped: it takes nothing and says nothing.
+#[test]
+fn a_node_that_hangs_is_left_out_of_an_upload() {
+    let lab = Lab::new(vec![Behind::http(), Behind::Special(Place::fs(), Whose::Theirs), Behind::Path(Repo::new())]);
+    let Behind::Http(far, hanging) = &lab.cluster.nodes[0] else { panic!("it is behind HTTP") };
+    let body = content(4, 48 << 20);
+    let key = key_of(&body);
+    let mut session = lab.session();
+    assert_eq!(session.ask(&format!("PUT  {key}")), "PUT-FROM 0");
+    session.send(format!("DATA {}\n", body.len()).as_bytes());
+    session.send(&body[..8 << 20]);
+    eventually("it comes", || partial(far) > 0);
+    hanging.signal(rustix::process::Signal::STOP);
+    session.send(&body[8 << 20..]);
+    assert_eq!(session.ask("VALID"), format!("SUCCESS-PLUS {}", lab.falling(&[1, 2])));
+    assert_eq!(session.ask(&format!("CHECKPRESENT {key}")), "SUCCESS");
+    hanging.signal(rustix::process::Signal::CONT);
+    session.close();
+    session.ended();
+    assert_eq!(lab.cluster.holders(&key), [1, 2]);
+}
+
+#[test]
+fn an_upload_is_resumed_on_all_nodes_after_the_gateway_was_killed() {
+    let lab = Lab::new(vec![Behind::Path(Repo::new()), Behind::Path(Repo::bare())]);
+    let body = content(5, 24 << 20);
+    let key = key_of(&body);
+    let mut session = lab.session();
+    assert_eq!(session.ask(&format!("PUT  {key}")), "PUT-FROM 0");
+    session.send(format!("DATA {}\n", body.len()).as_bytes());
+    session.send(&body[..16 << 20]);
+    let far = |nth: usize| match &lab.cluster.nodes[nth] {
+        Behind::Path(far) => far,
+        _ => panic!("it is a repository"),
+    };
+    eventually("both have some of it", || (0..2).all(|nth| partial(far(nth)) >= 2 << 20));
+    session.kill();
+    assert!(lab.cluster.holders(&key).is_empty());
+    let mut again = lab.session();
+    assert_eq!(again.ask(&format!("CHECKPRESENT {key}")), "FAILURE", "nothing is visible in part");
+    let offer = again.ask(&format!("PUT  {key}"));
+    let from: usize = offer.strip_prefix("PUT-FROM ").expect("it may be sent").parse().expect("an offset");
+    assert!((2 << 20..=16 << 20).contains(&from), "{offer}");
+    again.send(&[format!("DATA {}\n", body.len() - from).as_bytes(), &body[from..]].concat());
+    assert_eq!(again.ask("VALID"), format!("SUCCESS-PLUS {}", lab.falling(&[0, 1])));
+    again.close();
+    again.ended();
+    assert_eq!(lab.cluster.holders(&key), [0, 1]);
+    for nth in 0..2 {
+        far(nth).annex(&["fsck", "--quiet", "--key", &key]).ok();
+    }
 }
 
 /// A repository behind HTTP is killed while it sends.

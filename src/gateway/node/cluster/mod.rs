@@ -7,7 +7,7 @@
 //! REMOVE --> remove: all nodes, on the clock of this computer
 //! ```
 //!
-//! What a node positively says sets a log right that says otherwise ([`correct`](correct)). How nodes are doing is known to all
+//! What a node positively says sets a log right that says otherwise ([`correct`]). How nodes are doing is known to all
 //! requests ([`Health`]).
 
 mod check;
