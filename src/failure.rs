@@ -25,6 +25,8 @@ pub enum FailureKind {
     Refused,
     /// The disk is full, or what must stay free would be used.
     Full,
+    /// No repository that may take it has room for it within its maxsize.
+    NoRoom,
     /// Too much is going on; later may be better.
     Busy,
     /// It could not be done or told.
@@ -33,7 +35,8 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind, for counters.
-    pub const ALL: [Self; 6] = [Self::Locked, Self::TooLate, Self::Refused, Self::Full, Self::Busy, Self::Broken];
+    pub const ALL: [Self; 7] =
+        [Self::Locked, Self::TooLate, Self::Refused, Self::Full, Self::NoRoom, Self::Busy, Self::Broken];
 
     /// The word logs and metrics use.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +45,7 @@ impl FailureKind {
             Self::TooLate => "too_late",
             Self::Refused => "refused",
             Self::Full => "full",
+            Self::NoRoom => "no_room",
             Self::Busy => "busy",
             Self::Broken => "broken",
         }

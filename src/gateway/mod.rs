@@ -25,12 +25,12 @@ pub(crate) use crate::pool::{blocking, off_this_thread};
 pub use held::{HeldLock, Lost};
 pub use locks::{ClientLocks, LockId};
 pub use metrics::{Counter, Metrics};
-pub use node::{Asker, Limits, LocalRepository, Node, Offset, PeerNode, StoreNode};
+pub use node::{Asker, Limits, LocalRepository, Node, Offset, PeerNode, Removal, StoreNode};
 pub use pace::Pace;
 pub use proxied::Proxied;
 pub use receive::{Body, End, Offer, Piece, Settled, Unsettled, Upload};
 pub use repositories::{Repositories, Roots, Unserved};
-pub use send::{Outgoing, Sent};
+pub use send::{Outgoing, Part, Sent};
 pub use tree::{Damage, Damaged, Exported, Progress, Repaired};
 
 use std::time::Duration;

@@ -28,6 +28,10 @@ pub struct Proxied {
     pub name: String,
     /// Where it is; or why it cannot be reached through here.
     pub(super) way: Result<Target, Failure>,
+    /// What it costs to reach it; less is better.
+    pub(super) cost: f64,
+    /// Whether content may be stored there.
+    pub(super) is_writable: bool,
     /// How fast content moves to it, and from it.
     pub(super) upload: Option<Arc<Pace>>,
     pub(super) download: Option<Arc<Pace>>,
@@ -35,12 +39,20 @@ pub struct Proxied {
     pub(super) commands: Option<Arc<Commands>>,
 }
 
+/// A cluster that a repository is a gateway to.
+pub struct Cluster {
+    /// What the repository calls it.
+    pub name: String,
+    /// The nodes that are remotes of the repository, by uuid.
+    pub nodes: Vec<Arc<Proxied>>,
+}
+
 /// Where a remote is.
 pub(super) enum Target {
     Store(Arc<StoreTarget>),
     /// A repository on this computer.
     Here(Arc<LocalRepository>),
-    /// The same, which may be there only once its start command was run.
+    /// The same, which is not there now: once its start command was run, or its disk is mounted.
     Startable(PathBuf),
     Elsewhere(Arc<Location>),
 }
@@ -77,6 +89,7 @@ struct Table {
 /// What was found.
 struct Found {
     remotes: HashMap<Uuid, Arc<Proxied>>,
+    clusters: HashMap<Uuid, Arc<Cluster>>,
     /// What `annex.trashbin` names, where it is set; the name alone where no remote has it.
     trashbin: Option<Result<Arc<Proxied>, String>>,
 }
@@ -86,7 +99,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// When the files that the answer depends on were written: a few system calls, so they can be asked for each request.
 #[derive(PartialEq, Eq)]
-struct Stamps([Option<(SystemTime, u64, u64)>; 5]);
+struct Stamps([Option<(SystemTime, u64, u64)>; 6]);
 
 impl Stamps {
     fn of(repository: &Repository) -> Self {
@@ -97,6 +110,7 @@ impl Stamps {
             git.join("packed-refs"),
             annex.join("journal/proxy.log"),
             annex.join("journal/remote.log"),
+            annex.join("journal/cluster.log"),
         ];
         Self(files.map(|path| {
             let meta = std::fs::metadata(path).ok()?;
@@ -109,13 +123,13 @@ impl Stamps {
 struct State {
     config: Arc<Config>,
     verified: Option<SystemTime>,
-    logs: [Option<Vec<u8>>; 2],
+    logs: [Option<Vec<u8>>; 3],
 }
 
 impl State {
     fn of(repository: &Repository) -> Self {
         let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-        let logs = ["proxy.log", "remote.log"];
+        let logs = ["proxy.log", "remote.log", "cluster.log"];
         Self {
             config: repository.settings(),
             verified: modified(&repository.annex_dir().join("verified-remote.log")),
@@ -135,6 +149,15 @@ impl Proxies {
     /// The remote `uuid`.
     pub(super) async fn find(&self, home: &Arc<LocalRepository>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
         Ok(self.now(home).await?.found.remotes.get(uuid).cloned())
+    }
+
+    /// The cluster `uuid`.
+    pub(super) async fn cluster(
+        &self,
+        home: &Arc<LocalRepository>,
+        uuid: &Uuid,
+    ) -> Result<Option<Arc<Cluster>>, Failure> {
+        Ok(self.now(home).await?.found.clusters.get(uuid).cloned())
     }
 
     /// What `annex.trashbin` names; the name alone where no remote has it. `None` where it is not set.
@@ -195,10 +218,10 @@ impl Proxies {
         looked.await.map_err(|e| Failure::internal(e.to_string()))?
     }
 
-    /// All of them, looked up now. Blocks.
+    /// All of them, and clusters, looked up now. Blocks.
     pub(super) fn all(&self, repository: &Repository) -> Result<Vec<Uuid>, Failure> {
         let found = Arc::clone(&self.look(repository)?.found);
-        Ok(found.remotes.keys().cloned().collect())
+        Ok(found.remotes.keys().chain(found.clusters.keys()).cloned().collect())
     }
 
     /// Looks them up; what did not change stays the same. Blocks.
@@ -292,8 +315,15 @@ fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Re
         let pace = |direction: &str| Pace::of(config, &remote.name, direction).map(Arc::new);
         let way = reach(remote, blocked.as_deref(), reserve, tuned, &ssh, commands.is_some());
         let name = String::from_utf8_lossy(&remote.name).into_owned();
-        let uuid = remote.uuid.clone();
-        Arc::new(Proxied { uuid, name, way, upload: pace("upload"), download: pace("download"), commands })
+        let is_stored_to = match &way {
+            Ok(Target::Store(store)) => store.readonly.is_none(),
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        let is_writable = is_stored_to && !remote.readonly && !remote.ignored;
+        let (uuid, cost) = (remote.uuid.clone(), remote.cost);
+        let (upload, download) = (pace("upload"), pace("download"));
+        Arc::new(Proxied { uuid, name, way, cost, is_writable, upload, download, commands })
     };
     let remotes: HashMap<_, _> = proxied.iter().map(|remote| (remote.uuid.clone(), reached(remote))).collect();
     let trashbin = match config.value("annex.trashbin") {
@@ -308,7 +338,14 @@ fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Re
             Some(bin.ok_or_else(|| String::from_utf8_lossy(&name).into_owned()))
         }
     };
-    Ok(Found { remotes, trashbin })
+    let mut clusters = HashMap::new();
+    for (uuid, name, members) in proxied.clusters() {
+        let mut nodes: Vec<_> = members.iter().filter_map(|node| remotes.get(node).cloned()).collect();
+        nodes.sort_by(|a, b| a.uuid.cmp(&b.uuid));
+        let name = String::from_utf8_lossy(name).into_owned();
+        clusters.insert(uuid.clone(), Arc::new(Cluster { name, nodes }));
+    }
+    Ok(Found { remotes, clusters, trashbin })
 }
 
 fn reach(
@@ -334,7 +371,10 @@ fn reach(
             Ok(Target::Store(Arc::new(StoreTarget { config, readonly, reserve })))
         }
         Ok(Destination::Git(GitPlace::Path(path))) if is_started => Ok(Target::Startable(path)),
-        Ok(Destination::Git(GitPlace::Path(path))) => open_here(&path, &remote.uuid).map(Target::Here),
+        // What is not there now may be again: its disk is mounted later.
+        Ok(Destination::Git(GitPlace::Path(path))) => {
+            Ok(open_here(&path, &remote.uuid).map_or(Target::Startable(path), Target::Here))
+        }
         Ok(Destination::Git(GitPlace::Url { url, shell, ssh_options })) => {
             let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let ways = SshWays {

@@ -12,7 +12,9 @@ use tracing::Instrument as _;
 
 use super::special::Settings;
 use crate::gateway::node::find;
-use crate::gateway::{Asker, End, Failure, HeldLock, Limits, LocalRepository, Node, Offer, Settled, Unsettled, Upload};
+use crate::gateway::{
+    Asker, End, Failure, HeldLock, Limits, LocalRepository, Node, Offer, Removal, Settled, Unsettled, Upload,
+};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::{Access, AssociatedFile, Close, Event, Reply, Request, Server};
 use crate::request;
@@ -277,13 +279,13 @@ impl Session {
             return said(server.sent(false));
         };
         let pace = content.pace();
-        let (source, len, proof) = content.part(offset, u64::MAX);
+        let part = content.part(offset, u64::MAX);
+        let len = part.len;
         said(server.reply(Reply::Data(len)))?;
         self.link.write(&server.take_output(), IDLE).await?;
-        let mut flow = Flow::new(source, len, self.limits.idle).at(pace);
+        let mut flow = Flow::new(part, self.limits.idle).at(pace);
         self.link.pass(&mut flow, len, &self.limits.budget, IDLE).await.map_err(io::Error::other)?;
-        flow.finish();
-        said(server.sent(proof.is_content().await))
+        said(server.sent(flow.finish().is_content().await))
     }
 
     /// Takes the payload to its end. A failure of the disk is given back once the client can be told.
@@ -399,9 +401,10 @@ fn outcome(result: Result<bool, Failure>) -> Reply {
     }
 }
 
-fn removal(result: Result<Vec<Uuid>, Failure>) -> Reply {
+fn removal(result: Result<Removal, Failure>) -> Reply {
     match result {
-        Ok(others) => Reply::Success(others),
+        Ok(Removal { gone: true, from }) => Reply::Success(from),
+        Ok(Removal { gone: false, from }) => Reply::Failure(from),
         Err(failure) => refusal(&failure),
     }
 }

@@ -5,6 +5,8 @@ mod support;
 
 mod annex;
 mod broken;
+mod cluster_annex;
+mod cluster_faults;
 mod crowd;
 mod faults;
 mod held;

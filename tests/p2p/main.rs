@@ -19,6 +19,7 @@ mod recorded;
 mod requests;
 mod shell_annex;
 mod stdio_annex;
+mod stdio_cluster;
 mod stdio_proxied;
 mod stdio_replay;
 mod stdio_wire;

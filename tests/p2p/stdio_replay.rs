@@ -82,7 +82,7 @@ impl Stage<'_> {
                     assert_eq!(session.ended().code(), rest.parse().ok(), "{title}: exit status");
                 }
                 "kill" => session.kill(),
-                "setkey" | "expire" | "unplug" | "plug" => (self.outside)(uuid, word, rest),
+                "setkey" | "here" | "annex" | "expire" | "unplug" | "plug" => (self.outside)(uuid, word, rest),
                 _ => assert!(["conn", "run"].contains(&word), "{title}: {word}"),
             }
             // What a client says in one go is sent in one go.

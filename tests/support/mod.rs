@@ -7,6 +7,7 @@
 
 pub mod annex;
 pub mod clients;
+pub mod cluster;
 pub mod driver;
 pub mod faulty;
 pub mod gateway;

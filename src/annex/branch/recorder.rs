@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Branch, BranchError, Edit};
-use crate::annex::log::{LocationLog, MetaLog, Presence, location_file, meta, remote_meta_file};
+use crate::annex::log::{LocationLine, LocationLog, MetaLog, Presence, location_file, meta, remote_meta_file};
 use crate::annex::repository::Repository;
 use crate::name::{Key, Uuid};
 
@@ -66,6 +66,8 @@ struct Record {
 #[derive(Debug, Clone)]
 enum What {
     Presence(Presence, Evidence),
+    /// Only where the log still has this line of the remote.
+    Correction(Presence, Option<LocationLine>),
     Version(Version),
 }
 
@@ -115,6 +117,12 @@ impl Recorder {
     /// What waits is one entry for each request that waits for its `done`, no more.
     pub fn record(&self, key: Key, uuid: Uuid, presence: Presence, evidence: Evidence, done: Done) {
         self.order(Order::Record(Record { key, uuid, what: What::Presence(presence, evidence), done }));
+    }
+
+    /// Records that a look at `uuid` told otherwise than the log, in the same way. `read` is what the log said of it before that look;
+    /// where it says anything else by now, what happened since counts.
+    pub fn correct(&self, key: Key, uuid: Uuid, presence: Presence, read: Option<LocationLine>, done: Done) {
+        self.order(Order::Record(Record { key, uuid, what: What::Correction(presence, read), done }));
     }
 
     /// Records a version of the content of `key` that `uuid` keeps, in the same way.
@@ -263,6 +271,11 @@ impl Worker {
                     Evidence::Done => log.renew(&uuid, presence, now()),
                     Evidence::Seen => log.set(&uuid, presence, now()),
                 };
+                changed.then(|| log.to_bytes())
+            }),
+            What::Correction(presence, read) => Edit::new(location_file(&record.key, hashing), move |log| {
+                let mut log = LocationLog::parse(log);
+                let changed = log.line(&uuid) == read && log.set(&uuid, presence, now());
                 changed.then(|| log.to_bytes())
             }),
             What::Version(version) => Edit::new(remote_meta_file(&record.key, hashing), move |log| {

@@ -19,6 +19,10 @@ pub enum Presence {
     Dead,
 }
 
+/// What is recorded of one repository and one key, with its time, to be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocationLine((Stamp, Presence));
+
 /// A location log, read. Lines are `TIME 1|0|X UUID`; the newest line of a uuid counts, of equals the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocationLog {
@@ -42,6 +46,11 @@ impl LocationLog {
     /// What is recorded of `uuid`; `None` where nothing is.
     pub fn presence(&self, uuid: &Uuid) -> Option<Presence> {
         self.entries.get(uuid.as_bytes()).map(|(_, presence)| *presence)
+    }
+
+    /// What is recorded of `uuid`, with its time.
+    pub fn line(&self, uuid: &Uuid) -> Option<LocationLine> {
+        self.entries.get(uuid.as_bytes()).copied().map(LocationLine)
     }
 
     /// Who has the content, by uuid. What is no uuid is left out.

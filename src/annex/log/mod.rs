@@ -23,7 +23,7 @@ pub mod uuid;
 
 pub use difference::Tunings;
 pub use limit::Limit;
-pub use location::{LocationLog, Presence};
+pub use location::{LocationLine, LocationLog, Presence};
 pub use maxsize::MaxSizeLog;
 pub use meta::MetaLog;
 pub use metadata::Metadata;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Remote, RemoteError, remotes_of, write_block};
-use crate::annex::log::PROXY_LOG;
-use crate::annex::log::proxy::ProxyLog;
+use super::{Remote, RemoteError, clusters, remotes_of, write_block};
+use crate::annex::log::cluster::ClusterLog;
+use crate::annex::log::proxy::{ProxiedName, ProxyLog};
+use crate::annex::log::{CLUSTER_LOG, PROXY_LOG};
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
 
@@ -12,6 +13,7 @@ use crate::name::Uuid;
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
     known: BTreeMap<Uuid, Remote>,
+    clusters: Vec<(ProxiedName, Vec<Uuid>)>,
     blocked_by: Option<Vec<u8>>,
 }
 
@@ -24,6 +26,16 @@ impl Proxies {
     /// All of them, by uuid.
     pub fn iter(&self) -> impl Iterator<Item = &Remote> {
         self.known.values()
+    }
+
+    /// The uuids of all of them, and of clusters.
+    pub fn uuids(&self) -> impl Iterator<Item = &Uuid> {
+        self.known.keys().chain(self.clusters.iter().map(|(cluster, _)| &cluster.uuid))
+    }
+
+    /// The clusters it is a gateway to: uuid, name and nodes of each.
+    pub fn clusters(&self) -> impl Iterator<Item = (&Uuid, &[u8], &[Uuid])> {
+        self.clusters.iter().map(|(cluster, nodes)| (&cluster.uuid, &cluster.name[..], &nodes[..]))
     }
 
     /// The name of an unverified special remote that keeps all special remotes from being written to.
@@ -49,5 +61,12 @@ pub fn proxied(repository: &Repository) -> Result<Proxies, RemoteError> {
             known.entry(remote.uuid.clone()).or_insert(remote);
         }
     }
-    Ok(Proxies { known, blocked_by })
+    // As with remotes, all must say so: proxy.log, git config, and cluster.log which nodes.
+    let (own, nodes) = (clusters(repository), ClusterLog::parse(&repository.branch().read(CLUSTER_LOG)?));
+    let clusters = own.into_iter().filter(|cluster| offered.iter().any(|offer| offer.uuid == cluster.uuid));
+    let clusters = clusters.map(|cluster| {
+        let nodes = nodes.nodes(&cluster.uuid).to_vec();
+        (cluster, nodes)
+    });
+    Ok(Proxies { known, clusters: clusters.collect(), blocked_by })
 }

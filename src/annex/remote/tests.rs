@@ -299,3 +299,28 @@ fn remotes_cost_what_git_annex_takes_them_to_cost() {
         assert_eq!((remotes.len(), remotes[0].cost), (1, costs), "{config:?}");
     }
 }
+
+/// Recorded: a cluster is served where proxy.log offers it and git config has it; cluster.log alone says who its nodes are.
+#[test]
+fn a_cluster_is_served_where_the_logs_and_git_config_agree() {
+    let cluster = "ac033f93-51f0-8a24-837b-f45d6f2db388";
+    let nodes = format!("5s {cluster} d1 d9\n");
+    for (offered, config, nodes, served) in [
+        (true, true, &*nodes, Some(vec!["d1", "d9"])),
+        (true, true, "", Some(vec![])),
+        (false, true, &nodes, None),
+        (true, false, &nodes, None),
+    ] {
+        let log = format!("5s u-1 d1:x{}\n", if offered { format!(" {cluster}:c") } else { String::new() });
+        let name = if config { "annex.cluster.c" } else { "annex.other.c" };
+        let (_dir, repository) =
+            repository(&[(name, cluster)], &[("journal/proxy.log", &log), ("journal/cluster.log", nodes)]);
+        let proxies = proxied(&repository).expect("read");
+        let found = proxies.clusters().next().map(|(uuid, name, nodes)| {
+            assert_eq!((uuid.to_string(), name), (cluster.to_string(), &b"c"[..]));
+            nodes.iter().map(Uuid::to_string).collect::<Vec<_>>()
+        });
+        assert_eq!(found, served.map(|nodes| nodes.into_iter().map(str::to_string).collect()));
+        assert_eq!(proxies.uuids().count(), proxies.clusters().count());
+    }
+}

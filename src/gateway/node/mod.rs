@@ -1,10 +1,12 @@
 //! What a request is about: a repository that is served, or something behind it that it is a proxy for.
 
+mod cluster;
 mod local;
 mod peer;
 mod remote;
 pub mod store;
 
+pub(in crate::gateway) use cluster::Health;
 pub use local::LocalRepository;
 pub(in crate::gateway) use local::content_config;
 pub use peer::PeerNode;
@@ -21,11 +23,13 @@ use remotes::pump::Budget;
 use super::held::HeldLock;
 use super::receive::Offer;
 use super::{Failure, Outgoing, Pace, blocking};
+use crate::annex::log::is_cluster;
 use crate::gateway::open_cache::kept;
 use crate::gateway::proxied::{Proxied, Target, open_here};
 use crate::name::{Key, Uuid};
 use crate::peer::{Location, Peer, PeerSettings};
 use crate::proto::p2p::AssociatedFile;
+use cluster::ClusterNode;
 use local::LocalNode;
 use remote::Remote;
 
@@ -55,12 +59,12 @@ pub trait Node {
     async fn offset(&self, key: &Key) -> Result<Offset, Failure>;
 
     /// Removes the content of `key`, and records that; with `before`, only while [`timestamp`](Self::timestamp) is not past
-    /// it. Content that is not there is removed. Gives the other repositories it was removed from.
+    /// it. Content that is not there is removed.
     ///
     /// # Errors
     ///
     /// Of kind `Locked` or `TooLate`, and others after which it is not certain that it is gone.
-    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Vec<Uuid>, Failure>;
+    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Removal, Failure>;
 
     /// Keeps the content of `key` from being removed, until the lock is dropped; `None` where it is not there, or where
     /// nothing can be locked: a special remote may be written to by others.
@@ -72,6 +76,11 @@ pub trait Node {
 
     /// Seconds of the clock that [`remove`](Self::remove) is held against.
     async fn timestamp(&self) -> Result<u64, Failure>;
+
+    /// Whether that clock is not the one of this computer.
+    fn has_own_clock(&self) -> bool {
+        false
+    }
 
     /// How fast content may be taken for it, where that is limited: [`Pace::turn`] is to be waited for before each piece.
     fn upload_pace(&self) -> Option<&Pace> {
@@ -96,6 +105,20 @@ pub enum Offset {
     All(Vec<Uuid>),
     /// So many bytes, from an upload that was interrupted.
     Bytes(u64),
+}
+
+/// What became of content that was to be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// It is removed from everywhere.
+    pub gone: bool,
+    /// The other repositories it was removed from.
+    pub from: Vec<Uuid>,
+}
+
+impl Removal {
+    /// From the one repository that was asked.
+    pub const DONE: Self = Self { gone: true, from: Vec::new() };
 }
 
 /// Who asks.
@@ -147,10 +170,11 @@ pub async fn find(
     if home.uuid() == uuid {
         return Ok(Some(Box::new(LocalNode::new(home, None, limits, asker))));
     }
-    match home.proxied(uuid).await? {
-        Some(remote) => open(home, &remote, limits, asker).await.map(Some),
-        None => Ok(None),
+    if let Some(remote) = home.proxied(uuid).await? {
+        return open(home, &remote, limits, asker).await.map(Some);
     }
+    let cluster = if is_cluster(uuid) { home.cluster(uuid).await? } else { None };
+    Ok(cluster.map(|cluster| Box::new(ClusterNode::new(home, cluster, limits, asker)) as Box<dyn Node>))
 }
 
 /// A remote of `home`. Failures: it cannot be reached as things are, or its start command failed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Node, Offset, StoreNode};
+use super::{Node, Offset, Removal, StoreNode};
 use crate::gateway::commands::InUse;
 use crate::gateway::held::HeldLock;
 use crate::gateway::proxied::Proxied;
@@ -48,7 +48,7 @@ impl Node for Remote {
         self.node.offset(key).await
     }
 
-    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Vec<Uuid>, Failure> {
+    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Removal, Failure> {
         self.node.remove(key, before).await
     }
 
@@ -66,6 +66,10 @@ impl Node for Remote {
 
     async fn timestamp(&self) -> Result<u64, Failure> {
         self.node.timestamp().await
+    }
+
+    fn has_own_clock(&self) -> bool {
+        self.node.has_own_clock()
     }
 
     fn upload_pace(&self) -> Option<&Pace> {

@@ -1,10 +1,12 @@
 //! The digest of an upload, computed beside it.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::belt::{Belt, Work};
 use crate::annex::backend::{Verification, Verifier};
@@ -35,7 +37,12 @@ impl Digest {
 
     /// One that has seen what `verifier` has.
     pub(in crate::gateway) fn fresh(verifier: Verifier) -> Self {
-        Self::Fresh(Box::new(Tap { verifier, at: 0, steps: Vec::new() }))
+        Self::resumed(verifier, 0)
+    }
+
+    /// The same, which was the first `at` bytes of the content.
+    pub(in crate::gateway) fn resumed(verifier: Verifier, at: u64) -> Self {
+        Self::Fresh(Box::new(Tap { verifier, at, saved: Vec::new() }))
     }
 
     /// What is computed, before anything was given to it; until there is another, the content counts as wrong. `None` where
@@ -50,17 +57,18 @@ impl Digest {
         }
     }
 
-    /// Keeps the state of the digest at every multiple of `step` bytes from the start of the content, of which `at` bytes
-    /// were seen before. `None` where this digest has no state that could be kept.
-    pub(in crate::gateway) fn keep_states(&mut self, at: u64, step: u64) -> Option<States> {
-        let Self::Fresh(tap) = self else { return None };
-        if tap.verifier.save().is_none() || step == 0 {
-            return None;
+    /// Where whoever wants states of this digest says so before it begins. They are kept once that is given
+    /// [back](Self::save).
+    pub(in crate::gateway) fn savepoints(&self) -> Savepoints {
+        let has_state = matches!(self, Self::Fresh(tap) if tap.verifier.save().is_some());
+        Savepoints { has_state, asked: RefCell::default() }
+    }
+
+    /// Keeps the states that were asked for.
+    pub(in crate::gateway) fn save(&mut self, savepoints: Savepoints) {
+        if let Self::Fresh(tap) = self {
+            tap.saved.extend(savepoints.asked.into_inner());
         }
-        let states = States::default();
-        tap.at = at;
-        tap.steps.push((step, states.clone()));
-        Some(states)
     }
 
     /// Takes the next bytes. Waits for those before the last few.
@@ -112,27 +120,88 @@ impl Digest {
     }
 }
 
+/// States of a digest that are asked for, by as many as like to at once.
+pub struct Savepoints {
+    /// Whether the digest has a state that could be kept.
+    has_state: bool,
+    asked: RefCell<Vec<Savepoint>>,
+}
+
+enum Savepoint {
+    /// At every multiple of so many bytes from the start of the content.
+    Every(u64, States),
+    /// After so many bytes, once.
+    Once(u64, Option<oneshot::Sender<Vec<u8>>>),
+}
+
+impl Savepoints {
+    /// The states at every multiple of `step` bytes from the start of the content. `None` where there are none to be had.
+    pub(in crate::gateway) fn every(&self, step: u64) -> Option<States> {
+        if !self.has_state || step == 0 {
+            return None;
+        }
+        let states = States::default();
+        self.asked.borrow_mut().push(Savepoint::Every(step, states.clone()));
+        Some(states)
+    }
+
+    /// The state after the first `at` bytes, which the digest has not seen yet. The channel is closed where there is none, and
+    /// where the upload ends before.
+    pub(in crate::gateway) fn once(&self, at: u64) -> oneshot::Receiver<Vec<u8>> {
+        let (tell, state) = oneshot::channel();
+        if self.has_state {
+            self.asked.borrow_mut().push(Savepoint::Once(at, Some(tell)));
+        }
+        state
+    }
+}
+
+impl Savepoint {
+    /// Bytes from `at` to the next place, which is behind it.
+    fn distance(&self, at: u64) -> Option<u64> {
+        match self {
+            Self::Every(step, _) => Some(step - at % step),
+            Self::Once(place, _) => place.checked_sub(at).filter(|left| *left > 0),
+        }
+    }
+
+    fn is_at(&self, at: u64) -> bool {
+        match self {
+            Self::Every(step, _) => at.is_multiple_of(*step),
+            Self::Once(place, tell) => at == *place && tell.is_some(),
+        }
+    }
+
+    fn keep(&mut self, at: u64, state: Vec<u8>) {
+        match self {
+            Self::Every(_, states) => states.add(at, state),
+            // Whoever asked may be gone.
+            Self::Once(_, tell) => drop(tell.take().map(|tell| tell.send(state))),
+        }
+    }
+}
+
 /// A digest, and its state at certain places.
 pub struct Tap {
     pub(in crate::gateway) verifier: Verifier,
     at: u64,
-    /// For each who saves its state: at every multiple of so many bytes.
-    steps: Vec<(u64, States)>,
+    saved: Vec<Savepoint>,
 }
 
 impl Work for Tap {
     fn process(&mut self, mut block: &[u8]) -> io::Result<()> {
         while !block.is_empty() {
-            let to_step = self.steps.iter().map(|(step, _)| step - self.at % step).min().unwrap_or(u64::MAX);
-            let to_step = usize::try_from(to_step).unwrap_or(usize::MAX);
-            let (now, later) = block.split_at(to_step.min(block.len()));
+            let next = self.saved.iter().filter_map(|savepoint| savepoint.distance(self.at)).min();
+            let next = usize::try_from(next.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+            let (now, later) = block.split_at(next.min(block.len()));
             self.verifier.update(now);
             self.at += now.len() as u64;
-            let mut reached = self.steps.iter().filter(|(step, _)| self.at.is_multiple_of(*step)).peekable();
+            let at = self.at;
+            let mut reached = self.saved.iter_mut().filter(|savepoint| savepoint.is_at(at)).peekable();
             if reached.peek().is_some()
                 && let Some(state) = self.verifier.save()
             {
-                reached.for_each(|(_, states)| states.add(self.at, state.clone()));
+                reached.for_each(|savepoint| savepoint.keep(at, state.clone()));
             }
             block = later;
         }

@@ -1,8 +1,8 @@
 //! Content on its way from a client to where it belongs, once for every wire and for any number of places.
 //!
 //! ```text
-//! Body (a wire) --> receive: length, pace, pauses --> Digest --> Sink(s)
-//!                                                       |          ^
+//! Body (a wire) --> receive: length, pace, pauses --> Digest --> Sink, which may be a Fan: leg --> Sink
+//!                                                       |          ^                       leg --> Sink
 //!                                                       +-verdict--+ commit, keep or discard
 //! ```
 //!
@@ -11,21 +11,24 @@
 
 mod belt;
 mod digest;
+mod fan;
+#[cfg(test)]
+mod memory;
 mod pump;
 mod sink;
 #[cfg(test)]
 mod tests;
 
 pub(in crate::gateway) use belt::{Belt, Work};
-pub use digest::{Digest, States};
+pub use digest::Digest;
+pub(in crate::gateway) use digest::{Savepoints, States};
+pub(in crate::gateway) use fan::{Fan, FanLeg};
 pub use pump::{Body, End, Piece, Unsettled};
 pub(in crate::gateway) use sink::Sink;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 
 use super::{Failure, FailureKind};
-use crate::annex::backend::Verifier;
 use crate::name::{Key, Uuid};
 
 /// Bytes that are kept in memory before anything is hashed or placed: little content is done with at once, at its end.
@@ -51,8 +54,7 @@ pub enum Settled {
 /// One upload. Dropping it keeps what can be resumed.
 pub struct Upload {
     key: Key,
-    /// One at least.
-    sinks: Vec<Box<dyn Sink>>,
+    sink: Box<dyn Sink>,
     digest: Digest,
     /// What comes cannot be the content, whatever its digest.
     is_spoiled: bool,
@@ -69,17 +71,12 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// An upload of `key` into one place.
-    pub(in crate::gateway) fn into_one(key: &Key, sink: impl Sink + 'static) -> Self {
-        Self::new(key, vec![Box::new(sink)])
-    }
-
-    /// An upload of `key` into all of `sinks`, of which there is one at least.
-    pub(in crate::gateway) fn new(key: &Key, sinks: Vec<Box<dyn Sink>>) -> Self {
-        let digest = if sinks.iter().all(|sink| sink.proves()) { Digest::None } else { Digest::for_key(key) };
+    /// An upload of `key` into `sink`.
+    pub(in crate::gateway) fn new(key: &Key, sink: impl Sink + 'static) -> Self {
+        let digest = if sink.proves() { Digest::None } else { Digest::for_key(key) };
         Self {
             key: key.clone(),
-            sinks,
+            sink: Box::new(sink),
             digest,
             is_spoiled: false,
             small: Vec::new(),
@@ -90,16 +87,19 @@ impl Upload {
         }
     }
 
+    /// Where it would go, before it has begun.
+    pub(in crate::gateway) fn into_sink(self) -> Box<dyn Sink> {
+        self.sink
+    }
+
     /// The key that is being put.
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Bytes that are there from an upload that was interrupted: in all places, or none.
+    /// Bytes that are there from an upload that was interrupted.
     pub fn offset(&self) -> u64 {
-        let mut offsets = self.sinks.iter().map(|sink| sink.offset());
-        let first = offsets.next().unwrap_or(0);
-        if offsets.all(|offset| offset == first) { first } else { 0 }
+        self.sink.offset()
     }
 
     /// Bytes of the content that have come, those of an earlier upload included.
@@ -133,25 +133,14 @@ impl Upload {
         if from > 0
             && let Some(fresh) = self.digest.take_fresh()
         {
-            self.digest = Digest::fresh(self.digested(from, fresh).await?);
+            let digested = self.sink.digested(from, fresh).await?;
+            let words = || format!("an upload of {} resumes at byte {} or begins anew", self.key, self.offset());
+            self.digest = Digest::resumed(digested.ok_or_else(|| Failure::refused(words()))?, from);
         }
-        for sink in &mut self.sinks {
-            sink.begin(from, end, &mut self.digest).await?;
-        }
+        let savepoints = self.digest.savepoints();
+        self.sink.begin(from, end, &savepoints).await?;
+        self.digest.save(savepoints);
         Ok(true)
-    }
-
-    /// The digest of what lies before byte `from`.
-    async fn digested(&mut self, from: u64, mut fresh: Verifier) -> Result<Verifier, Failure> {
-        for sink in &mut self.sinks {
-            if let Some(digest) = sink.digested(from, fresh).await? {
-                return Ok(digest);
-            }
-            let again = Verifier::for_key(&self.key);
-            fresh = again.ok_or_else(|| Failure::internal(format!("{} has no digest", self.key)))?;
-        }
-        let words = format!("an upload of {} resumes at byte {} or begins anew", self.key, self.offset());
-        Err(Failure::refused(words))
     }
 
     /// Takes the next bytes. Waits for those before the last ones, no longer.
@@ -178,35 +167,15 @@ impl Upload {
     /// Those of [`write`](Self::write).
     pub async fn pause(&mut self) -> Result<(), Failure> {
         self.place().await?;
-        let paused = join_all(self.sinks.iter_mut().map(|sink| sink.pause())).await;
-        self.part_with(paused).await
+        self.sink.pause().await
     }
 
-    /// Hands what is in memory to the digest and to the places.
+    /// Hands what is in memory to the digest and to its place.
     async fn place(&mut self) -> Result<(), Failure> {
         for block in std::mem::take(&mut self.small) {
             self.placed += block.len() as u64;
             self.digest.push(block.clone()).await;
-            if let [only] = &mut self.sinks[..] {
-                only.write(block).await?;
-                continue;
-            }
-            let written = join_all(self.sinks.iter_mut().map(|sink| sink.write(block.clone()))).await;
-            self.part_with(written).await?;
-        }
-        Ok(())
-    }
-
-    /// Leaves those places that failed to keep what they have, as long as there is another.
-    async fn part_with(&mut self, done: Vec<Result<(), Failure>>) -> Result<(), Failure> {
-        let failed = done.into_iter().enumerate().filter_map(|(nth, done)| Some((nth, done.err()?)));
-        for (nth, failure) in failed.collect::<Vec<_>>().into_iter().rev() {
-            if self.sinks.len() == 1 {
-                return Err(failure);
-            }
-            tracing::warn!("{}: a place that it is put to fails, and the others continue: {failure}", self.key);
-            // Its own failure would only repeat the first.
-            let _ = self.sinks.remove(nth).keep().await;
+            self.sink.write(block).await?;
         }
         Ok(())
     }
@@ -220,10 +189,8 @@ impl Upload {
         if self.is_spoiled || self.at != self.end {
             return self.discard().await.map(|()| Settled::Wrong);
         }
-        if self.placed == self.from && self.sinks.len() == 1 {
-            let (blocks, digest) = (std::mem::take(&mut self.small), std::mem::replace(&mut self.digest, Digest::Lost));
-            let only = self.sinks.remove(0);
-            return only.put_small(blocks, digest).await;
+        if self.placed == self.from {
+            return self.sink.put_small(self.small, self.digest).await;
         }
         if let Err(failure) = self.place().await {
             self.give_up(&failure).await;
@@ -232,30 +199,7 @@ impl Upload {
         if !std::mem::replace(&mut self.digest, Digest::Lost).verdict().await? {
             return self.discard().await.map(|()| Settled::Wrong);
         }
-        self.commit().await
-    }
-
-    /// Commits everywhere at once. Stored is what one place has.
-    async fn commit(self) -> Result<Settled, Failure> {
-        let key = self.key;
-        let (mut stored, mut failed) = (None, None);
-        for done in join_all(self.sinks.into_iter().map(|sink| sink.commit())).await {
-            match done {
-                Ok(Settled::Stored(others)) => stored.get_or_insert_with(Vec::new).extend(others),
-                Ok(Settled::Wrong) => {}
-                Err(failure) => failed = Some(failure),
-            }
-        }
-        match (stored, failed) {
-            (Some(stored), failed) => {
-                if let Some(failure) = failed {
-                    tracing::warn!("{key}: it is stored, but not everywhere: {failure}");
-                }
-                Ok(Settled::Stored(stored))
-            }
-            (None, Some(failure)) => Err(failure),
-            (None, None) => Ok(Settled::Wrong),
-        }
+        self.sink.commit().await
     }
 
     /// Keeps what has come, for the client to resume, as far as that is possible.
@@ -272,8 +216,8 @@ impl Upload {
         if matches!(self.digest, Digest::Lost) {
             return self.discard().await;
         }
-        let kept = join_all(self.sinks.into_iter().map(|sink| sink.keep())).await;
-        placed.and(kept.into_iter().collect())
+        let kept = self.sink.keep().await;
+        placed.and(kept)
     }
 
     /// Forgets what has come, and what was there before.
@@ -282,8 +226,7 @@ impl Upload {
     ///
     /// Some of it may be there still.
     pub async fn discard(self) -> Result<(), Failure> {
-        let discarded = join_all(self.sinks.into_iter().map(|sink| sink.discard())).await;
-        discarded.into_iter().collect()
+        self.sink.discard().await
     }
 
     /// It fails. Half a content that filled the disk would keep it full.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Settled;
-use super::digest::Digest;
+use super::digest::{Digest, Savepoints};
 use crate::annex::backend::Verifier;
 use crate::gateway::Failure;
 
@@ -22,13 +22,19 @@ pub(in crate::gateway) trait Sink {
         false
     }
 
+    /// Where content cannot be taken from any byte but [`offset`](Self::offset): the state of the digest there, as it was saved
+    /// with what lies here. Whoever sends more leaves out what comes before, once he knows that it is the same.
+    fn saved_state(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The digest of the first `from` bytes of the content, which lie here: `fresh` once it has seen them, or one that was saved
     /// with them. `None` where this sink cannot tell.
     async fn digested(&mut self, from: u64, fresh: Verifier) -> Result<Option<Verifier>, Failure>;
 
     /// The content comes from byte `from` on, and ends at `end`. What lies beyond `from` is forgotten. A sink that saves states
     /// of the digest with what it has asks for them now.
-    async fn begin(&mut self, from: u64, end: u64, digest: &mut Digest) -> Result<(), Failure>;
+    async fn begin(&mut self, from: u64, end: u64, savepoints: &Savepoints) -> Result<(), Failure>;
 
     /// Takes the next bytes. Waits for those before the last ones, no longer.
     async fn write(&mut self, block: Bytes) -> Result<(), Failure>;

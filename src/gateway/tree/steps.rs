@@ -23,7 +23,7 @@ use crate::annex::export::names;
 use crate::annex::export::plan::{Place, Step};
 use crate::annex::export::stage::Started;
 use crate::annex::log::Presence;
-use crate::gateway::send::Outgoing;
+use crate::gateway::send::{Outgoing, Part};
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
@@ -292,7 +292,7 @@ impl Tree {
     async fn store_content(&self, key: &Key, content: Outgoing, to: &[u8]) -> Result<bool, Failure> {
         let remote = |e: remotes::Error| Failure::remote(&e);
         let total = content.total();
-        let (source, len, sent) = content.part(0, total);
+        let Part { source, len, sent, .. } = content.part(0, total);
         let mut put = self.store.put(&self.object(to)?, len).await.map_err(remote)?;
         let get = Get { len, total, tag: None, source };
         if !self.carry(get, key, &mut *put).await? || !sent.is_content().await {

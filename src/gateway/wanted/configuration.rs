@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::numbers;
 use crate::annex::branch::BranchError;
+use crate::annex::log::cluster::ClusterLog;
 use crate::annex::log::remote::RemoteLog;
 use crate::annex::log::uuid::UuidLog;
 use crate::annex::log::{
-    GROUP_LOG, GROUP_PREFERRED_LOG, MAXSIZE_LOG, MaxSizeLog, NUMCOPIES_LOG, PREFERRED_LOG, REMOTE_LOG, REQUIRED_LOG,
-    SubjectLog, TRUST_LOG, UUID_LOG, single,
+    CLUSTER_LOG, GROUP_LOG, GROUP_PREFERRED_LOG, MAXSIZE_LOG, MaxSizeLog, NUMCOPIES_LOG, PREFERRED_LOG, REMOTE_LOG,
+    REQUIRED_LOG, SubjectLog, TRUST_LOG, UUID_LOG, single,
 };
 use crate::annex::repository::Repository;
 use crate::name::Uuid;
@@ -26,6 +27,7 @@ pub struct PolicyLogs {
     remote: Vec<u8>,
     numcopies: Vec<u8>,
     maxsize: Vec<u8>,
+    cluster: Vec<u8>,
     threshold: Option<u64>,
 }
 
@@ -47,6 +49,7 @@ impl PolicyLogs {
             remote: read(REMOTE_LOG)?,
             numcopies: read(NUMCOPIES_LOG)?,
             maxsize: read(MAXSIZE_LOG)?,
+            cluster: read(CLUSTER_LOG)?,
             threshold: threshold.and_then(|set| std::str::from_utf8(&set).ok()?.trim().parse().ok()),
         })
     }
@@ -60,6 +63,9 @@ impl PolicyLogs {
         let mut all: BTreeSet<Uuid> = logs.iter().flat_map(|log| log.iter().map(|(uuid, _)| uuid.clone())).collect();
         all.extend(remote.iter().map(|(uuid, _)| uuid.clone()));
         all.extend(maxsize.uuids().cloned());
+        // A node that nothing is configured of wants what comes.
+        let clusters = ClusterLog::parse(&self.cluster);
+        all.extend(clusters.clusters().flat_map(|cluster| clusters.nodes(cluster)).cloned());
         let repository = |uuid: Uuid| wanted::Repository {
             trust: trust.value(&uuid).map_or(Trust::default(), trust_of),
             groups: group.value(&uuid).map_or(Vec::new(), words),

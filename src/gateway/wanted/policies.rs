@@ -20,7 +20,7 @@ impl Policies {
         Self { last: Mutex::default(), rebalance }
     }
 
-    /// The policy of `repository` as it is now. Reads nine logs, and compiles them where one of them changed; whoever decides
+    /// The policy of `repository` as it is now. Reads ten logs, and compiles them where one of them changed; whoever decides
     /// about many keys at once asks for it once.
     ///
     /// # Errors

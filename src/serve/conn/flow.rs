@@ -11,7 +11,7 @@ use remotes::pump::{BLOCK, Blocks, Budget, Meter, Needs, SinkKind, SocketSource,
 use remotes::sys::{Engine, Idle, Pipe};
 
 use super::link::{Link, within};
-use crate::gateway::Pace;
+use crate::gateway::{Pace, Part, Sent};
 
 /// What is left of a source.
 pub(crate) struct Flow {
@@ -19,15 +19,20 @@ pub(crate) struct Flow {
     /// Bytes of a stream that came and were not sent.
     rest: Bytes,
     left: u64,
+    /// Where in the content it ends, in bytes.
+    end: u64,
+    /// How it is proven, and where the rest may come from.
+    sent: Sent,
     /// How long the source may be silent.
     idle: Duration,
     pace: Option<Arc<Pace>>,
 }
 
 impl Flow {
-    /// The `len` bytes of `source`, which is silent for no longer than `idle`.
-    pub(crate) fn new(source: Source, len: u64, idle: Duration) -> Self {
-        Self { source, rest: Bytes::new(), left: len, idle, pace: None }
+    /// The bytes of `part`, whose source is silent for no longer than `idle`.
+    pub(crate) fn new(part: Part, idle: Duration) -> Self {
+        let Part { source, first, len, sent } = part;
+        Self { source, rest: Bytes::new(), left: len, end: first.saturating_add(len), sent, idle, pace: None }
     }
 
     /// The same, at this pace.
@@ -56,8 +61,28 @@ impl Flow {
         }
     }
 
+    /// Goes on from another source where this one broke off, at the next byte to be sent.
+    async fn follow(&mut self, broke: io::Error) -> Result<(), Broken> {
+        match self.sent.next(self.end - self.left, self.left, &broke).await {
+            Some((source, pace)) => {
+                (self.source, self.rest, self.pace) = (source, Bytes::new(), pace);
+                Ok(())
+            }
+            None => Err(Broken::Source(broke)),
+        }
+    }
+
     /// Takes the next `len` bytes, which are few, without sending them.
     pub(crate) async fn hold(&mut self, len: u64) -> Result<Vec<u8>, Broken> {
+        loop {
+            match self.take(len).await {
+                Err(Broken::Source(broke)) => self.follow(broke).await?,
+                other => return other,
+            }
+        }
+    }
+
+    async fn take(&mut self, len: u64) -> Result<Vec<u8>, Broken> {
         let idle = self.idle;
         let mut held = Vec::new();
         while (held.len() as u64) < len.min(self.left) {
@@ -89,11 +114,12 @@ impl Flow {
         Ok(held)
     }
 
-    /// All was sent: the connection it came on may serve again.
-    pub(crate) fn finish(self) {
+    /// All was sent: the connection it came on may serve again. Gives what proves it.
+    pub(crate) fn finish(self) -> Sent {
         if let (Source::Socket(from), 0) = (self.source, self.left) {
             from.socket.done();
         }
+        self.sent
     }
 }
 
@@ -109,9 +135,8 @@ impl Link {
         idle: Duration,
     ) -> Result<(), Broken> {
         let mut left = len.min(flow.left);
-        let pace = flow.pace.clone();
         while left > 0 {
-            let piece = match &pace {
+            let piece = match flow.pace.clone() {
                 Some(pace) => {
                     let piece = left.min(pace.piece() as u64);
                     // Nothing is read ahead meanwhile, so no memory is kept.
@@ -120,19 +145,31 @@ impl Link {
                 }
                 None => left,
             };
-            self.pass_piece(flow, piece, budget, idle).await?;
-            left -= piece;
+            let before = flow.left;
+            let passed = self.pass_piece(flow, piece, budget, idle).await;
+            left -= before - flow.left;
+            match passed {
+                Err(Broken::Source(broke)) => flow.follow(broke).await?,
+                passed => passed?,
+            }
         }
         Ok(())
     }
 
+    /// What was sent is counted, however it ends.
     async fn pass_piece(&mut self, flow: &mut Flow, len: u64, budget: &Budget, idle: Duration) -> Result<(), Broken> {
         match &mut flow.source {
             Source::File(file) => {
                 self.send(&file.part(0, len), budget, idle).await.map_err(Broken::Sink)?;
                 *file = file.part(len, file.len.saturating_sub(len));
+                flow.left -= len;
             }
-            Source::Socket(from) => self.pass_socket(from, len, budget, flow.idle, idle).await?,
+            Source::Socket(from) => {
+                let meter = Meter::new();
+                let passed = self.pass_socket(from, len, budget, (flow.idle, idle), &meter).await;
+                flow.left -= meter.bytes();
+                passed?;
+            }
             Source::Stream(blocks) => {
                 let mut left = len;
                 while left > 0 {
@@ -143,10 +180,10 @@ impl Link {
                     let block = flow.rest.split_to(n);
                     self.write(&block, idle).await.map_err(Broken::Sink)?;
                     left -= block.len() as u64;
+                    flow.left -= block.len() as u64;
                 }
             }
         }
-        flow.left -= len;
         Ok(())
     }
 
@@ -155,20 +192,21 @@ impl Link {
         from: &mut SocketSource,
         len: u64,
         budget: &Budget,
-        source_idle: Duration,
-        idle: Duration,
+        (source_idle, idle): (Duration, Duration),
+        meter: &Meter,
     ) -> Result<(), Broken> {
         let n = usize::try_from(len).unwrap_or(usize::MAX).min(from.head.len());
         if n > 0 {
             self.write(&from.head[..n], idle).await.map_err(Broken::Sink)?;
             from.head.advance(n);
+            meter.add(n as u64);
         }
         let len = len - n as u64;
         let stream = from.socket.stream();
         match self {
-            Link::Tcp(to) => splice(stream, to, len, source_idle, idle).await,
-            Link::Unix(to) => splice(stream, to, len, source_idle, idle).await,
-            Link::Pipes { output, .. } => splice(stream, output, len, source_idle, idle).await,
+            Link::Tcp(to) => splice(stream, to, len, meter, source_idle, idle).await,
+            Link::Unix(to) => splice(stream, to, len, meter, source_idle, idle).await,
+            Link::Pipes { output, .. } => splice(stream, output, len, meter, source_idle, idle).await,
             Link::Tls(_) => {
                 let mut left = len;
                 while left > 0 {
@@ -180,6 +218,7 @@ impl Link {
                     blocks.fill(&mut block).await.map_err(Broken::Source)?;
                     left -= block.len() as u64;
                     self.write(block.as_ref(), idle).await.map_err(Broken::Sink)?;
+                    meter.add(block.len() as u64);
                 }
                 Ok(())
             }
@@ -200,6 +239,7 @@ async fn splice(
     from: &impl Plain,
     to: &impl Plain,
     len: u64,
+    meter: &Meter,
     from_idle: Duration,
     to_idle: Duration,
 ) -> Result<(), Broken> {
@@ -207,7 +247,7 @@ async fn splice(
         return Ok(());
     }
     let mut pipe = IDLE.with(|idle| idle.take(|_| true)).map_or_else(Pipe::new, Ok).map_err(Broken::Sink)?;
-    lane::relay(from, to, len, &mut pipe, &Meter::new(), from_idle, to_idle).await?;
+    lane::relay(from, to, len, &mut pipe, meter, from_idle, to_idle).await?;
     if pipe.held() == 0 {
         IDLE.with(|idle| idle.put(pipe));
     }

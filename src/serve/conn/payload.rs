@@ -66,11 +66,13 @@ pub(crate) struct Payload<'a, F> {
     /// Longest time in which nothing comes.
     pub(crate) idle: Duration,
     waited: Duration,
+    /// Nobody keeps memory that he can do without.
+    is_relaxed: bool,
 }
 
 impl<'a, F: Framing> Payload<'a, F> {
     pub(crate) fn new(link: &'a mut Link, framing: F, budget: &'a Budget, idle: Duration) -> Self {
-        Self { link, framing, budget, idle, waited: Duration::ZERO }
+        Self { link, framing, budget, idle, waited: Duration::ZERO, is_relaxed: false }
     }
 
     /// Reads what is of no use, so that the client gets to read the answer; for `limit` at the most. False where that was not
@@ -117,9 +119,16 @@ impl<'a, F: Framing> Payload<'a, F> {
 
     /// As much of a block as comes without a pause.
     async fn block(&mut self, most: usize) -> io::Result<Piece> {
-        let Ok(lease) = tokio::time::timeout(MEMORY, self.budget.lease(BLOCK as u64)).await else {
-            return Ok(Piece::Busy);
+        let lease = match self.budget.try_lease(BLOCK as u64) {
+            Some(lease) => lease,
+            // What this upload keeps to send again must not be what it waits for.
+            None if !std::mem::replace(&mut self.is_relaxed, true) => return Ok(Piece::Pause),
+            None => match tokio::time::timeout(MEMORY, self.budget.lease(BLOCK as u64)).await {
+                Ok(lease) => lease,
+                Err(_) => return Ok(Piece::Busy),
+            },
         };
+        self.is_relaxed = false;
         let mut block = self.budget.block().under(&Arc::new(lease));
         while block.len() < most && !self.framing.is_done() {
             let room = block.spare().len().min(most - block.len());

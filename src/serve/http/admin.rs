@@ -92,9 +92,12 @@ fn page(method: Method, path: &[u8], shared: &Shared) -> (u16, String) {
         (Method::Get, b"/healthz") => (200, "ok\n".to_string()),
         (Method::Get, b"/metrics") => {
             let budget = &shared.means.budget;
+            let opened = shared.repositories.opened();
+            let down = opened.iter().map(|served| served.nodes_down() as u64).sum();
             let text = shared.metrics.render(&[
                 ("locks", "Content locks held by clients.", shared.leases.len() as u64),
-                ("repositories", "Repositories that are open.", shared.repositories.opened().len() as u64),
+                ("repositories", "Repositories that are open.", opened.len() as u64),
+                ("nodes_down", "Nodes of clusters that are down.", down),
                 ("budget_bytes", "Bytes of content that may be in memory.", budget.total()),
                 ("budget_free_bytes", "Bytes of it that are free.", budget.free()),
             ]);

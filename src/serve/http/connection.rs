@@ -270,9 +270,9 @@ impl Connection {
         let api = asked.api;
         let mut others = Vec::new();
         let removed = match node.remove(key, before).await {
-            Ok(removed) => {
-                others = removed;
-                Ok(true)
+            Ok(removal) => {
+                others = removal.from;
+                Ok(removal.gone)
             }
             Err(failure) if matches!(failure.kind(), FailureKind::Locked | FailureKind::TooLate) => {
                 self.shared.metrics.failure(failure.kind());

@@ -15,6 +15,7 @@ impl Connection {
         self.shared.log.line("failed").with("error", failure.to_string()).warn();
         let (status, retry_after) = match failure.kind() {
             FailureKind::Full => (503, Some(60)),
+            FailureKind::NoRoom => (507, None),
             FailureKind::Busy => (503, Some(5)),
             FailureKind::Locked | FailureKind::TooLate | FailureKind::Refused | FailureKind::Broken => (500, None),
         };

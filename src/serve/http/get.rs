@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::connection::{Asked, Connection};
 use remotes::pump::lane::Broken;
 
-use crate::gateway::{Node, Sent};
+use crate::gateway::Node;
 use crate::name::Key;
 use crate::proto::http::head::Method;
 use crate::proto::http::range::{self, Choice};
@@ -79,12 +79,13 @@ impl Connection {
         metrics.downloads.add(1);
         let stable = content.is_stable();
         let pace = content.pace();
-        let (source, length, proof) = content.part(first, length);
-        let flow = Flow::new(source, length, self.shared.means.idle).at(pace);
+        let part = content.part(first, length);
+        let length = part.len;
+        let flow = Flow::new(part, self.shared.means.idle).at(pace);
         let lane = flow.lane(&self.link);
         crate::request::by(&lane);
         if flow.by_kernel(&self.link) { &metrics.by_kernel } else { &metrics.by_memory }.add(1);
-        let sent = self.send(flow, length, stable, proof).await;
+        let sent = self.send(flow, length, stable).await;
         self.shared.metrics.downloads.sub(1);
         let mut line = self.shared.log.line("get").bytes("key", key.as_bytes());
         line = line.with("bytes", length).with("from", first).seconds("seconds", started.elapsed());
@@ -106,13 +107,12 @@ impl Connection {
     }
 
     /// Sends content. Errors also where it was not the content; then some of it was not sent, so that the client notices.
-    async fn send(&mut self, mut flow: Flow, length: u64, stable: bool, proof: Sent) -> io::Result<()> {
+    async fn send(&mut self, mut flow: Flow, length: u64, stable: bool) -> io::Result<()> {
         let (budget, idle) = (self.shared.means.budget.clone(), self.shared.means.idle);
         let held = if stable { 0 } else { length.min(1) };
         self.link.pass(&mut flow, length - held, &budget, idle).await.map_err(broken)?;
         let last = flow.hold(held).await.map_err(broken)?;
-        flow.finish();
-        if !proof.is_content().await {
+        if !flow.finish().is_content().await {
             return Err(io::Error::other("the content changed while it was sent"));
         }
         self.link.write(&last, idle).await

@@ -24,7 +24,7 @@ impl Host for LocalHost {
                 uuid: Some(repository.uuid().clone()),
                 gcrypt_id: repository.config("core.gcrypt-id").unwrap_or_default(),
                 proxied: proxied(&repository)
-                    .map(|remotes| remotes.iter().map(|remote| remote.uuid.clone()).collect())
+                    .map(|remotes| remotes.uuids().cloned().collect())
                     .map_err(|e| e.to_string())?,
                 ..RepoInfo::default()
             }),

@@ -166,3 +166,28 @@ fn committing_can_be_left_to_git_annex() {
     recorder.shutdown().expect("nothing to do");
     assert_eq!(commits(dir.path()), 0);
 }
+
+/// Whoever looked may be told what was so before somebody stored or removed it.
+#[test]
+fn a_correction_counts_while_the_log_is_as_it_was_read() {
+    let (_dir, repository, recorder) = scratch(patient());
+    let uuid = Uuid::parse(b"u-1").expect("a uuid");
+    let log = || repository.branch().locations(&key("a")).expect("readable");
+    let correct = |presence, read| {
+        let (done, corrected) = channel();
+        let done = Box::new(move |result| done.send(result).expect("somebody waits"));
+        recorder.correct(key("a"), uuid.clone(), presence, read, done);
+        told(&corrected).expect("written");
+    };
+    let unread = log().line(&uuid);
+    correct(Presence::Present, unread);
+    assert_eq!(log().presence(&uuid), Some(Presence::Present));
+    let read = log().line(&uuid);
+    correct(Presence::Missing, unread);
+    assert_eq!(log().line(&uuid), read, "it was read before it was recorded");
+    assert!(told(&present(&recorder, "a")).is_ok());
+    correct(Presence::Missing, read);
+    assert_eq!(log().presence(&uuid), Some(Presence::Present), "it was stored anew since");
+    correct(Presence::Missing, log().line(&uuid));
+    assert_eq!(log().presence(&uuid), Some(Presence::Missing));
+}

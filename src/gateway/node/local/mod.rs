@@ -19,12 +19,16 @@ use crate::annex::content::{
     Content, ContentConfig, ContentError, ContentLock, Glance, Hooks, Opening, Receive, Sharing,
 };
 use crate::annex::layout::Hashing;
-use crate::annex::log::{Presence, location_file, remote_meta_file};
+use crate::annex::log::{LocationLine, Presence, location_file, remote_meta_file};
 use crate::annex::repository::{OpenError, Repository, settings};
-use crate::gateway::proxied::{Proxied, Proxies};
+use crate::annex::sizes::Sizes;
+use crate::gateway::node::Health;
+use crate::gateway::proxied::{Cluster, Proxied, Proxies};
 use crate::gateway::receive::{Offer, Upload};
+use crate::gateway::wanted::Policies;
 use crate::gateway::{Failure, Limits, Outgoing, blocking, off_this_thread, timestamp, until};
 use crate::name::{Key, Uuid};
+use crate::wanted::Policy;
 use sink::LocalSink;
 
 /// One repository. Shared by all threads and connections.
@@ -35,6 +39,10 @@ pub struct LocalRepository {
     recorder: Mutex<Option<Recorder>>,
     /// What it is a proxy for, as of the last look.
     proxies: Proxies,
+    /// How nodes of its clusters are doing.
+    health: Health,
+    sizes: Arc<Sizes>,
+    policies: Policies,
     used: AtomicU64,
 }
 
@@ -46,6 +54,7 @@ impl LocalRepository {
             warn_once(format!("{}: {name} is set in git config, and has no effect here: {why}", path.display()));
         }
         let content = Content::new(content_config(&repository));
+        let sizes = Arc::new(Sizes::new(Arc::clone(&repository)));
         // Where it cannot be made, as on a disk that is only read, the first request says what is wrong.
         let _ = content.prepare();
         Ok(Self {
@@ -53,6 +62,9 @@ impl LocalRepository {
             content,
             recorder: Mutex::default(),
             proxies: Proxies::default(),
+            health: Health::default(),
+            sizes,
+            policies: Policies::default(),
             used: AtomicU64::new(timestamp()),
         })
     }
@@ -113,7 +125,7 @@ impl LocalRepository {
         home: Option<&Arc<Self>>,
     ) -> Result<Offer, Failure> {
         Ok(match self.sink(key, client, home).await? {
-            Some(sink) => Offer::Upload(Box::new(Upload::into_one(key, sink))),
+            Some(sink) => Offer::Upload(Box::new(Upload::new(key, sink))),
             None => Offer::AlreadyHave(Vec::new()),
         })
     }
@@ -208,7 +220,33 @@ impl LocalRepository {
         self.proxies.find(self, uuid).await
     }
 
-    /// All that it is a proxy for. Blocks.
+    /// The cluster `uuid` that this repository is a gateway to; `None` where it is not.
+    pub(in crate::gateway) async fn cluster(self: &Arc<Self>, uuid: &Uuid) -> Result<Option<Arc<Cluster>>, Failure> {
+        self.proxies.cluster(self, uuid).await
+    }
+
+    /// What its repositories want, as it is recorded now. Blocks.
+    pub(in crate::gateway) fn policy(&self) -> Result<Arc<Policy>, Failure> {
+        let policy = self.policies.current(&self.repository);
+        policy.map_err(|e| Failure::internal(format!("read what repositories want: {e}")))
+    }
+
+    /// How full its repositories are.
+    pub(in crate::gateway) fn sizes(&self) -> &Arc<Sizes> {
+        &self.sizes
+    }
+
+    /// How nodes of its clusters are doing.
+    pub(in crate::gateway) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// How many nodes of its clusters are down.
+    pub fn nodes_down(&self) -> usize {
+        self.health.down_count()
+    }
+
+    /// All that it is a proxy for, clusters too. Blocks.
     pub fn proxied_uuids(&self) -> Result<Vec<Uuid>, Failure> {
         self.proxies.all(&self.repository)
     }
@@ -251,6 +289,17 @@ impl LocalRepository {
             return Ok(());
         }
         self.recorded(|recorder, done| recorder.record(key.clone(), uuid.clone(), presence, evidence, done)).await
+    }
+
+    /// Records that a look at `uuid` told otherwise than the log, which said `read` of it before; not where that changed since.
+    pub(in crate::gateway) async fn record_correction(
+        &self,
+        key: &Key,
+        uuid: &Uuid,
+        presence: Presence,
+        read: Option<LocationLine>,
+    ) -> Result<(), Failure> {
+        self.recorded(|recorder, done| recorder.correct(key.clone(), uuid.clone(), presence, read, done)).await
     }
 
     /// Records a version of the content of `key` that `uuid` keeps, in the same way.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::LocalRepository;
 use crate::annex::log::Presence;
 use crate::gateway::held::HeldLock;
-use crate::gateway::node::{Asker, Limits, Node, Offset};
+use crate::gateway::node::{Asker, Limits, Node, Offset, Removal};
 use crate::gateway::receive::Offer;
 use crate::gateway::{Failure, Outgoing, timestamp};
 use crate::name::{Key, Uuid};
@@ -65,9 +65,9 @@ impl Node for LocalNode {
         Ok(offset.map_or(Offset::All(Vec::new()), Offset::Bytes))
     }
 
-    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Vec<Uuid>, Failure> {
+    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Removal, Failure> {
         self.served.remove(key, before, &self.limits).await?;
-        self.record(key, Presence::Missing).await.map(|()| Vec::new())
+        self.record(key, Presence::Missing).await.map(|()| Removal::DONE)
     }
 
     async fn lock(&self, key: &Key) -> Result<Option<HeldLock>, Failure> {

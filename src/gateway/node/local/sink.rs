@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::annex::backend::Verifier;
 use crate::annex::content::{ContentError, Incoming};
 use crate::annex::log::Presence;
-use crate::gateway::receive::{Belt, Digest, Settled, Sink, Work};
+use crate::gateway::receive::{Belt, Digest, Savepoints, Settled, Sink, Work};
 use crate::gateway::{Failure, FailureKind, LocalRepository, blocking};
 use crate::name::Key;
 
@@ -135,7 +135,7 @@ impl Sink for LocalSink {
         read.map(Some).map_err(|e| Failure::io("read what is here of the content", &e))
     }
 
-    async fn begin(&mut self, from: u64, _: u64, _: &mut Digest) -> Result<(), Failure> {
+    async fn begin(&mut self, from: u64, _: u64, _: &Savepoints) -> Result<(), Failure> {
         let incoming = self.incoming.as_mut().and_then(Arc::get_mut).ok_or_else(over)?;
         if from < incoming.offset() {
             incoming.truncate_to(from)?;
@@ -255,7 +255,7 @@ mod tests {
         runtime.block_on(async {
             let sink = served.sink(&key, &client, None).await.expect("it may be sent").expect("nothing is here yet");
             let (mut sink, mut digest) = (Box::new(sink), Digest::for_key(&key));
-            sink.begin(0, content.len() as u64, &mut digest).await.expect("begun");
+            sink.begin(0, content.len() as u64, &digest.savepoints()).await.expect("begun");
             let mut syncs = 0;
             for block in content.chunks(300 << 10).map(Bytes::copy_from_slice) {
                 digest.push(block.clone()).await;

@@ -10,7 +10,7 @@ use remotes::pump::{BLOCK, FileSource, Source};
 
 use crate::gateway::node::open;
 use crate::gateway::receive::{Body, End, Offer, Piece, Settled, Unsettled, Upload};
-use crate::gateway::{Asker, Failure, Limits, LocalRepository, Node, blocking};
+use crate::gateway::{Asker, Failure, Limits, LocalRepository, Node, Part, blocking};
 use crate::name::Key;
 use crate::proto::p2p::AssociatedFile;
 
@@ -59,12 +59,12 @@ async fn bring(
         return upload.discard().await;
     };
     let from = upload.offset().min(content.total());
-    let (source, len, proof) = content.part(from, u64::MAX);
+    let Part { source, len, sent, .. } = content.part(from, u64::MAX);
     let Source::File(file) = source else { return Err(Failure::internal("content here is not a file".into())) };
     upload.begin(from, len).await?;
     let mut body = Reading { file, at: 0, limits };
     let end = upload.receive(&mut body, len, node.upload_pace()).await;
-    if matches!(end, End::Whole) && !proof.is_content().await {
+    if matches!(end, End::Whole) && !sent.is_content().await {
         let _ = upload.discard().await;
         return Err(Failure::busy("the content changed while it was read"));
     }

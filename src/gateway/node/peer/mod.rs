@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::annex::log::Presence;
 use crate::gateway::held::HeldLock;
-use crate::gateway::node::{Node, Offset};
+use crate::gateway::node::{Node, Offset, Removal};
 use crate::gateway::receive::{Offer, Upload};
 use crate::gateway::send::Outgoing;
 use crate::gateway::{Failure, FailureKind, LocalRepository};
@@ -67,7 +67,7 @@ impl Node for Rc<PeerNode> {
                 self.home.record_seen(key, &self.uuid, Presence::Present).await?;
                 Offer::AlreadyHave(others)
             }
-            PeerOffer::Upload(put) => Offer::Upload(Box::new(Upload::into_one(key, PeerSink::new(self, key, *put)))),
+            PeerOffer::Upload(put) => Offer::Upload(Box::new(Upload::new(key, PeerSink::new(self, key, *put)))),
         })
     }
 
@@ -76,7 +76,7 @@ impl Node for Rc<PeerNode> {
         Ok(self.peer.offset(key).await?.map_or(Offset::All(Vec::new()), Offset::Bytes))
     }
 
-    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Vec<Uuid>, Failure> {
+    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Removal, Failure> {
         match self.peer.remove(key, before).await {
             Ok(()) => {}
             // It may say so of what was not there in the first place, too.
@@ -87,7 +87,7 @@ impl Node for Rc<PeerNode> {
             }
             Err(failure) => return Err(failure),
         }
-        self.record(key, Presence::Missing).await.map(|()| Vec::new())
+        self.record(key, Presence::Missing).await.map(|()| Removal::DONE)
     }
 
     async fn lock(&self, key: &Key) -> Result<Option<HeldLock>, Failure> {
@@ -100,6 +100,10 @@ impl Node for Rc<PeerNode> {
             return Ok(None);
         }
         self.record(key, Presence::Present).await.map(|()| Some(Vec::new()))
+    }
+
+    fn has_own_clock(&self) -> bool {
+        true
     }
 
     async fn timestamp(&self) -> Result<u64, Failure> {

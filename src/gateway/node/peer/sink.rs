@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::annex::backend::Verifier;
 use crate::annex::log::Presence;
-use crate::gateway::receive::{Digest, Settled, Sink};
+use crate::gateway::receive::{Savepoints, Settled, Sink};
 use crate::gateway::{Failure, PeerNode};
 use crate::name::Key;
 use crate::peer::PeerPut;
@@ -39,7 +39,7 @@ impl Sink for PeerSink {
         Ok(None)
     }
 
-    async fn begin(&mut self, from: u64, end: u64, _: &mut Digest) -> Result<(), Failure> {
+    async fn begin(&mut self, from: u64, end: u64, _: &Savepoints) -> Result<(), Failure> {
         self.put.begin(from, end - from).await
     }
 

@@ -167,7 +167,7 @@ impl StoreNode {
 
     async fn open_upload(self: &Rc<Self>, key: &Key) -> Result<Upload, Failure> {
         let sink = StoreSink::open(self, key, self.object(key)?, self.ledger(key).await?).await?;
-        Ok(Upload::into_one(key, sink))
+        Ok(Upload::new(key, sink))
     }
 
     /// The branch whose tree it holds, if it follows one.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::StoreNode;
 use crate::gateway::held::HeldLock;
-use crate::gateway::node::{Node, Offset};
+use crate::gateway::node::{Node, Offset, Removal};
 use crate::gateway::receive::Offer;
 use crate::gateway::{Failure, Outgoing, timestamp, until};
 use crate::name::{Key, Uuid};
@@ -37,8 +37,8 @@ impl Node for Rc<StoreNode> {
         Ok(offset.map_or(Offset::All(Vec::new()), Offset::Bytes))
     }
 
-    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Vec<Uuid>, Failure> {
-        StoreNode::remove(self, key, &until(before)).await.map(|()| Vec::new())
+    async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Removal, Failure> {
+        StoreNode::remove(self, key, &until(before)).await.map(|()| Removal::DONE)
     }
 
     async fn lock(&self, _: &Key) -> Result<Option<HeldLock>, Failure> {

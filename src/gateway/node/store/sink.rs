@@ -12,7 +12,7 @@ use remotes::{Mark, ObjectName, Put, Resumption, put_stream};
 use super::StoreNode;
 use crate::annex::backend::Verifier;
 use crate::annex::unfinished::{Begun, Ledger};
-use crate::gateway::receive::{Digest, Settled, Sink, States};
+use crate::gateway::receive::{Savepoints, Settled, Sink, States};
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 
@@ -157,12 +157,16 @@ impl Sink for StoreSink {
         self.offset
     }
 
+    fn saved_state(&self) -> Option<Vec<u8>> {
+        self.digested.as_ref().filter(|_| self.offset > 0).and_then(Verifier::save)
+    }
+
     async fn digested(&mut self, from: u64, _: Verifier) -> Result<Option<Verifier>, Failure> {
         Ok(if from == self.offset { self.digested.take() } else { None })
     }
 
     /// Resumes where the earlier upload ended, or begins anew.
-    async fn begin(&mut self, from: u64, end: u64, digest: &mut Digest) -> Result<(), Failure> {
+    async fn begin(&mut self, from: u64, end: u64, savepoints: &Savepoints) -> Result<(), Failure> {
         self.has_begun = true;
         if from > 0 {
             if from != self.offset || end != self.end {
@@ -170,7 +174,7 @@ impl Sink for StoreSink {
                 return Err(Failure::refused(words));
             }
             let resumption = self.put.as_ref().ok_or_else(over)?.resumption();
-            self.states = resumption.and_then(|resumption| digest.keep_states(from, resumption.step));
+            self.states = resumption.and_then(|resumption| savepoints.every(resumption.step));
             return Ok(());
         }
         if let Some(put) = self.put.take() {
@@ -184,7 +188,7 @@ impl Sink for StoreSink {
         let put = put_stream(&*self.node.store, &self.object, end).await.map_err(|e| self.node.failure(&e))?;
         match put.resumption() {
             Some(Resumption { token, step }) => {
-                self.states = digest.keep_states(0, step);
+                self.states = savepoints.every(step);
                 self.remember(end, token, step).await;
             }
             // Without a way to resume it, nothing has to be remembered.

@@ -1,0 +1,230 @@
+//! Which nodes an upload goes to, and room for it there, in one step.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ClusterNode;
+use crate::annex::sizes::{Reservation, SizesError, Usage};
+use crate::cluster::{Candidate, Placement, place};
+use crate::gateway::proxied::{Cluster, Proxied};
+use crate::gateway::wanted::{Counted, FactSource, KeyFacts, Sizes};
+use crate::gateway::{Failure, LocalRepository, blocking, off_this_thread};
+use crate::name::{Key, Uuid};
+use crate::proto::p2p::AssociatedFile;
+use crate::wanted::{Facts, Policy, Repo, Unknown};
+
+/// Where an upload goes.
+pub(super) enum Choice {
+    /// To these nodes, where there is room for it.
+    Put(Vec<Arc<Proxied>>, Room),
+    /// Nowhere: these are recorded as having it, and no other wants it.
+    Has(Vec<Arc<Proxied>>),
+    /// It fits nowhere.
+    NoRoom,
+}
+
+/// Room for an upload, given back when this is dropped.
+#[derive(Default)]
+pub(super) struct Room(Option<Reservation>);
+
+/// First and longest pause while sizes are counted.
+const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+impl ClusterNode {
+    /// Chooses the nodes for `key`, which is known as `file`, among those that take content; of the nodes `left_out` nothing is
+    /// expected, not even that they have what is recorded of them.
+    pub(super) async fn choose(
+        &self,
+        key: &Key,
+        file: &AssociatedFile,
+        left_out: &BTreeSet<Uuid>,
+    ) -> Result<Choice, Failure> {
+        let (begun, mut pause) = (tokio::time::Instant::now(), COUNTING.0);
+        loop {
+            let (home, cluster) = (Arc::clone(&self.home), Arc::clone(&self.cluster));
+            let file = Some(file.as_bytes().to_vec()).filter(|file| !file.is_empty());
+            let (key, left_out) = (key.clone(), left_out.clone());
+            match blocking(move || choose(&home, &cluster, &key, file, &left_out)).await? {
+                // The first time that takes as long as the branch is large.
+                Err(Unchosen::Counting) if begun.elapsed() < self.limits.idle => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(COUNTING.1);
+                }
+                Err(Unchosen::Counting) => {
+                    return Err(Failure::busy("the sizes of repositories are still being counted"));
+                }
+                Err(Unchosen::Failed(failure)) => return Err(failure),
+                Ok(choice) => return Ok(choice),
+            }
+        }
+    }
+}
+
+enum Unchosen {
+    Counting,
+    Failed(Failure),
+}
+
+/// Blocks.
+fn choose(
+    home: &LocalRepository,
+    cluster: &Cluster,
+    key: &Key,
+    file: Option<Vec<u8>>,
+    left_out: &BTreeSet<Uuid>,
+) -> Result<Choice, Unchosen> {
+    let failed = |words: String| Unchosen::Failed(Failure::internal(words));
+    let policy = home.policy().map_err(Unchosen::Failed)?;
+    let log = home.repository().branch().locations(key);
+    let log = log.map_err(|e| failed(format!("read where the content is: {e}")))?;
+    let holders: BTreeSet<Uuid> = log.holders().collect();
+    let (counted, reserved) = (Counted::new(home.repository()), Reserved::default());
+    let sizes: &dyn Sizes = if has_limits(&policy) { &reserved } else { &counted };
+    let source = FactSource::new(home.repository(), sizes);
+    let facts = Placing { facts: source.about(key.clone(), file), holders: OnceCell::new() };
+    let numcopies = facts.numcopies().map_err(|unknown| failed(unknown.to_string()))?;
+    let numcopies = numcopies.unwrap_or_else(|| u64::try_from(policy.numcopies()).unwrap_or(1));
+    let nodes: BTreeMap<Repo, &Arc<Proxied>> =
+        cluster.nodes.iter().filter_map(|node| Some((policy.repo(&node.uuid)?, node))).collect();
+    let placed = |usage: Option<&Usage>| {
+        let candidate = |(repo, node): (&Repo, &&Arc<Proxied>)| {
+            let maxsize = policy.settings(*repo).maxsize;
+            let used = usage.and_then(|usage| usage.used(&node.uuid)).unwrap_or(0);
+            let has_room = maxsize.is_none_or(|most| usage.is_none_or(|usage| usage.fits(&node.uuid, most)));
+            let is_left_out = left_out.contains(&node.uuid);
+            Candidate {
+                repo: *repo,
+                cost: node.cost,
+                has: holders.contains(&node.uuid) && !is_left_out,
+                fits: has_room && node.is_writable && !is_left_out,
+                room: maxsize.map(|most| most.saturating_sub(used)),
+            }
+        };
+        let candidates: Vec<Candidate> = nodes.iter().map(candidate).collect();
+        // What was asked before is asked anew: how full repositories are has changed.
+        place(&policy.about(&facts), key, &candidates, numcopies)
+    };
+    let told = |placement: Result<Placement, Unknown>| {
+        placement.map_err(|unknown| failed(format!("which nodes the content is for cannot be told: {unknown}")))
+    };
+    if !has_limits(&policy) {
+        return Ok(choice(&nodes, told(placed(None))?, Room::default()));
+    }
+    // Facts are read now, and kept: nobody else reserves anything while they would be.
+    reserved.set(None);
+    told(placed(None))?;
+    let with_limits = policy.repos().filter(|repo| policy.settings(*repo).maxsize.is_some());
+    let mut asked: BTreeSet<Uuid> = with_limits.map(|repo| policy.uuid(repo).clone()).collect();
+    asked.extend(nodes.values().map(|node| node.uuid.clone()));
+    let asked: Vec<Uuid> = asked.into_iter().collect();
+    let mut placement = None;
+    let reservation = home.sizes().reserve(key, key.size().unwrap_or(0), &asked, &mut |usage| {
+        reserved.set(Some(usage.clone()));
+        let now = placed(Some(usage));
+        let picks = match &now {
+            Ok(Placement::Put(picks)) => picks.iter().map(|pick| policy.uuid(pick.repo).clone()).collect(),
+            _ => Vec::new(),
+        };
+        placement = Some(now);
+        picks
+    });
+    let reservation = reservation.map_err(|e| match e {
+        SizesError::Counting => Unchosen::Counting,
+        e => failed(e.to_string()),
+    })?;
+    let placement = placement.ok_or_else(|| failed("nothing was chosen".to_string()))?;
+    Ok(choice(&nodes, told(placement)?, Room(Some(reservation))))
+}
+
+fn choice(nodes: &BTreeMap<Repo, &Arc<Proxied>>, placement: Placement, room: Room) -> Choice {
+    let of = |repos: &mut dyn Iterator<Item = Repo>| {
+        repos.filter_map(|repo| nodes.get(&repo).map(|node| Arc::clone(node))).collect()
+    };
+    match placement {
+        Placement::Put(picks) => Choice::Put(of(&mut picks.iter().map(|pick| pick.repo)), room),
+        Placement::Has(repos) => Choice::Has(of(&mut repos.into_iter())),
+        Placement::NoRoom => Choice::NoRoom,
+    }
+}
+
+/// Whether any repository may not grow for ever, so that sizes matter.
+fn has_limits(policy: &Policy) -> bool {
+    policy.repos().any(|repo| policy.settings(repo).maxsize.is_some())
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // It takes the database for a moment.
+        if let Some(reservation) = self.0.take() {
+            off_this_thread(reservation);
+        }
+    }
+}
+
+/// How full repositories are, as a reservation is told.
+#[derive(Default)]
+struct Reserved(RefCell<Option<Usage>>);
+
+impl Reserved {
+    fn set(&self, usage: Option<Usage>) {
+        *self.0.borrow_mut() = usage;
+    }
+}
+
+impl Sizes for Reserved {
+    fn used(&self, uuid: &Uuid) -> Result<u64, String> {
+        Ok(self.0.borrow().as_ref().and_then(|usage| usage.used(uuid)).unwrap_or(0))
+    }
+}
+
+/// Facts of a key, where who has it is read once.
+struct Placing<'a> {
+    facts: KeyFacts<'a>,
+    holders: OnceCell<Result<Vec<Uuid>, Unknown>>,
+}
+
+impl Facts for Placing<'_> {
+    fn key(&self) -> Result<&Key, Unknown> {
+        self.facts.key()
+    }
+
+    fn file(&self) -> Result<Option<&[u8]>, Unknown> {
+        self.facts.file()
+    }
+
+    fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown> {
+        let read = || {
+            let mut holders = Vec::new();
+            self.facts.holders(&mut |uuid| holders.push(uuid.clone()))?;
+            Ok(holders)
+        };
+        self.holders.get_or_init(read).as_ref().map_err(Clone::clone)?.iter().for_each(holder);
+        Ok(())
+    }
+
+    fn present(&self, repo: Repo, uuid: &Uuid) -> Result<Option<bool>, Unknown> {
+        self.facts.present(repo, uuid)
+    }
+
+    fn used(&self, repo: Repo, uuid: &Uuid) -> Result<u64, Unknown> {
+        self.facts.used(repo, uuid)
+    }
+
+    fn numcopies(&self) -> Result<Option<u64>, Unknown> {
+        self.facts.numcopies()
+    }
+
+    fn metadata(&self, field: &[u8], value: &mut dyn FnMut(&[u8])) -> Result<(), Unknown> {
+        self.facts.metadata(field, value)
+    }
+
+    fn urls(&self, url: &mut dyn FnMut(&[u8])) -> Result<(), Unknown> {
+        self.facts.urls(url)
+    }
+
+    fn unused(&self) -> Result<bool, Unknown> {
+        self.facts.unused()
+    }
+}
