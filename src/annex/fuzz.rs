@@ -3,7 +3,6 @@
 //! They panic when a promise of the module is broken.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::backend::{Verification, Verifier};
 use super::export::exportable::Exportable;
@@ -164,9 +163,9 @@ fn location(ours: &[u8], theirs: &[u8], both: &[u8], what: u8) {
     let name = facts(ours).first().and_then(|line| line.rsplit(|byte| *byte == b' ').next().map(<[u8]>::to_vec));
     let Some(uuid) = name.and_then(|name| Uuid::parse(&name).ok()) else { return };
     let mut set = read.clone();
-    let changed = set.set(&uuid, presence, Duration::from_secs(what.into()));
+    let changed = set.set(&uuid, presence, u64::from(what));
     assert_eq!(changed, !is_cluster(&uuid) && read.presence(&uuid) != Some(presence));
-    assert!(!set.clone().set(&uuid, presence, Duration::MAX), "recorded twice");
+    assert!(!set.clone().set(&uuid, presence, u64::MAX), "recorded twice");
     if changed {
         assert_eq!(LocationLog::parse(&set.to_bytes()).presence(&uuid), Some(presence), "a record is lost");
         let holders = set.holders().filter(|holder| *holder != uuid);

@@ -131,7 +131,7 @@ fn uuid(n: usize) -> Uuid {
 fn record(repository: &Repository, changes: &[(Key, Uuid, bool)]) {
     let edit = |(key, uuid, has): &(Key, Uuid, bool)| {
         let (uuid, presence) = (uuid.clone(), if *has { Presence::Present } else { Presence::Missing });
-        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         Edit::new(location_file(key, LogHashing::TwoLevels), move |log| {
             let mut log = LocationLog::parse(log);
             log.set(&uuid, presence, now).then(|| log.to_bytes())

@@ -282,7 +282,7 @@ impl Worker {
                 if version.spare && !MetaLog::parse(log).values(&uuid, meta::VERSION).is_empty() {
                     return None;
                 }
-                meta::with_value(log, &uuid, meta::VERSION, version.name.as_bytes(), now().as_secs())
+                meta::with_value(log, &uuid, meta::VERSION, version.name.as_bytes(), now())
             }),
         };
         if self.repository.is_private(&record.uuid) { edit.private() } else { edit }
@@ -357,6 +357,6 @@ fn call(done: Done, result: Result<(), Arc<BranchError>>) {
     }
 }
 
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

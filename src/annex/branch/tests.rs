@@ -328,7 +328,7 @@ fn ten_thousand_records_and_their_commit() {
         let uuid = uuid.clone();
         Edit::new(location_file(&key, LogHashing::TwoLevels), move |log| {
             let mut log = LocationLog::parse(log);
-            log.set(&uuid, Presence::Present, std::time::Duration::from_secs(5)).then(|| log.to_bytes())
+            log.set(&uuid, Presence::Present, 5).then(|| log.to_bytes())
         })
     });
     let start = Instant::now();

@@ -84,13 +84,6 @@ impl Stamp {
         let later = if now > self.picoseconds { now } else { self.picoseconds.saturating_add(MICROSECOND) };
         Self { picoseconds: later.min(LATEST) }
     }
-
-    /// The same, in whole seconds as git-annex writes them wherever these are late enough: for what rarely changes twice within
-    /// a second, and is kept a million times.
-    pub fn within(self, now: Duration) -> Self {
-        let whole = Self::of_seconds(now.as_secs());
-        if whole > self { whole } else { self.soon_after(now) }
-    }
 }
 
 /// What the digits say, where there are not too many.
@@ -178,22 +171,6 @@ mod tests {
             assert_eq!(stamp.soon_after(Duration::from_micros(micros)).to_string(), new, "{old}");
         }
         assert_eq!(Stamp::UNKNOWN.soon_after(Duration::from_secs(7)).to_string(), "7s");
-    }
-
-    #[test]
-    fn a_change_within_a_second_does_not_run_ahead_of_the_clock() {
-        for (old, micros, new) in [
-            ("5s", 7_250_000, "7s"),
-            ("7s", 7_250_000, "7.25s"),
-            ("7.25s", 7_250_000, "7.250001s"),
-            ("7.25s", 7_750_000, "7.75s"),
-            ("7.75s", 8_000_000, "8s"),
-            ("9s", 7_000_000, "9.000001s"),
-        ] {
-            let stamp = Stamp::parse(old.as_bytes()).expect("a time");
-            assert_eq!(stamp.within(Duration::from_micros(micros)).to_string(), new, "{old}");
-        }
-        assert_eq!(Stamp::UNKNOWN.within(Duration::from_micros(7_900_000)).to_string(), "7s");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) fn record(repository: &Repository, records: &[(&Key, &Uuid, Presence)
         let (uuid, presence) = ((*uuid).clone(), *presence);
         Edit::new(location_file(key, LogHashing::TwoLevels), move |log| {
             let mut log = LocationLog::parse(log);
-            log.renew(&uuid, presence, Duration::from_secs(5));
+            log.renew(&uuid, presence, 5);
             Some(log.to_bytes())
         })
     };

@@ -1,12 +1,13 @@
 //! What a request is about: a repository that is served, or something behind it that it is a proxy for.
 
 mod cluster;
+mod health;
 mod local;
 mod peer;
 mod remote;
 pub mod store;
 
-pub(in crate::gateway) use cluster::Health;
+pub(in crate::gateway) use health::Health;
 pub use local::LocalRepository;
 pub(in crate::gateway) use local::content_config;
 pub use peer::PeerNode;

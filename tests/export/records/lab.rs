@@ -215,7 +215,7 @@ fn present(repository: &Repository, uuid: &Uuid, key: &Key) {
     let who = uuid.clone();
     let edit = Edit::new(location_file(key, LogHashing::TwoLevels), move |log| {
         let mut log = LocationLog::parse(log);
-        log.set(&who, Presence::Present, std::time::Duration::from_secs(1)).then(|| log.to_bytes())
+        log.set(&who, Presence::Present, 1).then(|| log.to_bytes())
     });
     repository.branch().change(vec![edit]).and_then(|()| repository.branch().commit("update")).expect("recorded");
 }

@@ -62,7 +62,7 @@ fn what_was_done_gets_a_new_time_and_what_was_seen_does_not() {
         let file = location_file(&key("a"), repository.branch().log_hashing());
         let old = {
             let mut log = LocationLog::default();
-            assert!(log.set(&uuid, presence, Duration::from_secs(OLD)));
+            assert!(log.set(&uuid, presence, OLD));
             log.to_bytes()
         };
         let first = old.clone();

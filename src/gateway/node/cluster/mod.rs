@@ -8,12 +8,11 @@
 //! ```
 //!
 //! What a node positively says sets a log right that says otherwise ([`correct`]). How nodes are doing is known to all
-//! requests ([`Health`]).
+//! requests ([`Health`](super::Health)).
 
 mod check;
 mod correct;
 mod get;
-mod health;
 mod placing;
 mod put;
 mod remove;
@@ -35,8 +34,6 @@ use crate::gateway::receive::Offer;
 use crate::gateway::{Failure, FailureKind, Outgoing, blocking, timestamp};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
-
-pub(in crate::gateway) use health::Health;
 
 /// A cluster as one who asks sees it.
 #[derive(Clone)]
