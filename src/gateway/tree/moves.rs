@@ -36,6 +36,17 @@ pub(super) enum Clear {
     Taken,
 }
 
+/// What is at a name where content was noted to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The content, as far as a look tells.
+    There,
+    /// Something else.
+    Damaged,
+    /// Nothing.
+    Gone,
+}
+
 impl Tree {
     /// Looks at a place that shall be filled with content of `key`. What a stranger has put there is put aside.
     pub(super) async fn clear(&self, key: &Key, to: &Place) -> Result<Clear, Failure> {
@@ -54,26 +65,34 @@ impl Tree {
         Ok(Clear::Free)
     }
 
-    /// Whether what is at `name` is not the content of `key` any more, which was noted to be there. It is read only where it is
-    /// another than the one that was proven, by what the store calls it: to read all that moves would take days.
-    pub(super) async fn is_damaged(&self, key: &Key, name: &[u8]) -> Result<bool, Failure> {
-        let Answer::There(there) = self.ask_one(name).await? else { return Ok(false) };
+    /// What became of the content of `key` that was noted to be at `name`. It is read only where it is another than the one that was
+    /// proven, by what the store calls it: to read all that moves would take days.
+    pub(super) async fn source(&self, key: &Key, name: &[u8]) -> Result<Source, Failure> {
+        let Answer::There(there) = self.ask_one(name).await? else { return Ok(Source::Gone) };
         if !fits(key, Some(there.len)) {
-            return Ok(true);
+            return Ok(Source::Damaged);
         }
-        let Some(identity) = &there.identity else { return Ok(false) };
+        let Some(identity) = &there.identity else { return Ok(Source::There) };
         if !self.is_another(identity, key).await? {
-            return Ok(false);
+            return Ok(Source::There);
         }
-        Ok(self.prove_there(name, &there, key, None).await? == Known::Wrong)
+        match self.prove_there(name, &there, key, None).await? {
+            Known::Wrong => Ok(Source::Damaged),
+            _ => Ok(Source::There),
+        }
     }
 
-    /// Puts aside what is [damaged](Self::is_damaged), and notes that the content of `key` is not there: there is more to do.
+    /// Notes that the content of `key` is not where it was noted to be: there is more to do. Nothing is moved aside for it: what is at
+    /// the name that it was meant for may be that very content, which another gateway moved.
+    pub(super) fn miss(&self, key: &Key, from: &Place) -> Told {
+        let notes = vec![Note { name: from.name(key), key: key.clone(), holds: false }];
+        Told::of(notes, Exported { again: true, ..Exported::default() })
+    }
+
+    /// Puts aside what is [damaged](Source::Damaged), and notes that the content of `key` is not there: there is more to do.
     pub(super) async fn drop_damaged(&self, key: &Key, from: &Place) -> Result<Told, Failure> {
-        let name = from.name(key);
-        self.put_aside(&name).await?;
-        let notes = vec![Note { name, key: key.clone(), holds: false }];
-        Ok(Told::of(notes, Exported { again: true, ..Exported::default() }))
+        self.put_aside(&from.name(key)).await?;
+        Ok(self.miss(key, from))
     }
 
     /// Gives content of `key` another place, at which nothing is. False where nothing is at the first either.

@@ -11,7 +11,7 @@ use remotes::pump::read;
 use remotes::{Get, Put};
 
 use super::export::Exported;
-use super::moves::Clear;
+use super::moves::{Clear, Source};
 use super::obstacles::MadeWay;
 use super::outcome::Told;
 use super::proof::Known;
@@ -184,10 +184,12 @@ impl Tree {
 
     async fn try_step(&self, step: &Step) -> Result<Told, Failure> {
         let mut told = Told::of(step.notes(), Exported::default());
-        if let Step::Rename { key, from, .. } | Step::Copy { key, from, .. } = step
-            && self.is_damaged(key, &from.name(key)).await?
-        {
-            return self.drop_damaged(key, from).await;
+        if let Step::Rename { key, from, .. } | Step::Copy { key, from, .. } = step {
+            match self.source(key, &from.name(key)).await? {
+                Source::There => {}
+                Source::Damaged => return self.drop_damaged(key, from).await,
+                Source::Gone => return Ok(self.miss(key, from)),
+            }
         }
         match step {
             Step::Rename { key, from, to } => match self.clear(key, to).await? {
