@@ -136,10 +136,12 @@ fn tell(world: &World, model: &mut Model) {
     let files: BTreeMap<Node, _> = [Node::Keyed, Node::Tree].map(|node| (node, world.files(node))).into();
     super::say(&format!("what the servers said: {}", world.said()));
     super::say(&format!("what is noted: {}", world.noted()));
-    let recorded = world.first.recorded();
+    let recorded = [world.first.recorded(), world.second.0.recorded()];
+    let stored = files[&Node::Tree].get(&b".git/annex/stream/stored/keys"[..]).cloned().unwrap_or_default();
+    super::say(&format!("keys that gateways were told of: {}", String::from_utf8_lossy(&stored)));
     for finding in &mut model.findings {
         if let Some((key, _)) = model.keys.iter().find(|(key, _)| finding.words.contains(&**key)) {
-            let lines: Vec<_> = recorded.iter().filter(|((of, _), _)| of == key).collect();
+            let lines = recorded.each_ref().map(|log| log.iter().filter(|((of, _), _)| of == key).collect::<Vec<_>>());
             finding.words += &format!("\nrecorded: {lines:?}");
         }
         let shown = files.iter().flat_map(|(node, files)| {
