@@ -24,7 +24,7 @@ use crate::annex::export::plan::{Place, Step};
 use crate::annex::export::stage::Started;
 use crate::annex::log::Presence;
 use crate::gateway::send::{Outgoing, Part};
-use crate::gateway::{Failure, blocking};
+use crate::gateway::{Failure, FailureKind, blocking};
 use crate::name::Key;
 
 /// The longest file of git that is exported, in bytes: it is held in memory.
@@ -139,6 +139,8 @@ impl Tree {
     /// Does a step; once more, where it failed because of what somebody put in the way.
     async fn do_step(&self, step: &Step) -> Result<Told, Failure> {
         let failure = match self.try_step(step).await {
+            // Little may be stored where a file has no room, which says nothing of its name.
+            Err(failure) if failure.kind() == FailureKind::Full => return Err(failure),
             Err(failure) => failure,
             done => return done,
         };

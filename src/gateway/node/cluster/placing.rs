@@ -77,13 +77,13 @@ fn choose(
 ) -> Result<Choice, Unchosen> {
     let failed = |words: String| Unchosen::Failed(Failure::internal(words));
     let policy = home.policy().map_err(Unchosen::Failed)?;
-    let log = home.repository().branch().locations(key);
-    let log = log.map_err(|e| failed(format!("read where the content is: {e}")))?;
-    let holders: BTreeSet<Uuid> = log.holders().collect();
     let (counted, reserved) = (Counted::new(home.repository()), Reserved::default());
     let sizes: &dyn Sizes = if has_limits(&policy) { &reserved } else { &counted };
     let source = FactSource::new(home.repository(), sizes);
     let facts = Placing { facts: source.about(key.clone(), file), holders: OnceCell::new() };
+    let mut holders = BTreeSet::new();
+    let holding = facts.holders(&mut |uuid| holders.extend([uuid.clone()]));
+    holding.map_err(|unknown| failed(unknown.to_string()))?;
     let numcopies = facts.numcopies().map_err(|unknown| failed(unknown.to_string()))?;
     let numcopies = numcopies.unwrap_or_else(|| u64::try_from(policy.numcopies()).unwrap_or(1));
     let nodes: BTreeMap<Repo, &Arc<Proxied>> =
