@@ -1,5 +1,6 @@
 //! The command line for people. git-annex itself gives no arguments and never comes here.
 
+mod balance;
 mod doctor;
 mod explain;
 mod extendcluster;
@@ -137,6 +138,12 @@ enum Command {
     /// Does what git annex extendcluster does, in the repository of the current directory.
     #[command(after_help = extendcluster::EXAMPLES)]
     Extendcluster(extendcluster::Extendcluster),
+    /// Moves content between the nodes of a cluster until each has what it wants.
+    ///
+    /// In the repository of the current directory, the gateway of the cluster. By preferred and required content, numcopies,
+    /// mincopies and maxsize; nothing is dropped before other copies were locked or looked at.
+    #[command(after_help = balance::EXAMPLES)]
+    Balance(balance::Balance),
     /// Tells why each repository wants the content of a file or key, or does not, and where an upload would go.
     ///
     /// By preferred and required content, in the repository of the current directory. Nothing is changed, and no repository is asked:
@@ -197,6 +204,7 @@ pub fn main() -> ExitCode {
         Command::Shell { arguments } => return shell(arguments),
         Command::Gc(args) => return gc::main(&args),
         Command::PostReceive(args) => return post_receive::main(&args),
+        Command::Balance(args) => return balance::main(&args),
         Command::Explain(args) => return explain::main(&args),
         Command::Info(args) => return info::main(&args),
         Command::Matchexpression(args) => return matchexpression::main(&args),

@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 
 use super::draw::lot;
+use super::wishes::Wishes;
 use crate::name::Key;
-use crate::wanted::{Assumed, Facts, Question, Repo, RepoSet, Trust, Unknown};
+use crate::wanted::{Assumed, Repo, RepoSet, Trust, Unknown};
 
 /// A node that may take an upload: one that is up, verified and not read-only.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,24 +62,38 @@ pub enum Placement {
 ///
 /// # Errors
 /// [`Unknown`] where the answer of a node depends on a fact that cannot be told.
-pub fn place<F: Facts + ?Sized>(
-    question: &Question<'_, F>,
+pub fn place<W: Wishes + ?Sized>(
+    wishes: &W,
     key: &Key,
     candidates: &[Candidate],
     numcopies: u64,
 ) -> Result<Placement, Unknown> {
-    let policy = question.policy();
+    place_on(wishes, &ranked(wishes, key, candidates), &Assumed::default(), numcopies)
+}
+
+/// `candidates` that are not dead, each once, in the order in which they are asked about `key`.
+pub(super) fn ranked<W: Wishes + ?Sized>(wishes: &W, key: &Key, candidates: &[Candidate]) -> Vec<Candidate> {
+    let policy = wishes.policy();
     let alive = candidates.iter().filter(|candidate| policy.settings(candidate.repo).trust != Trust::Dead);
     let mut ranked: Vec<(&Candidate, [u8; 32])> =
         alive.map(|candidate| (candidate, lot(key, policy.uuid(candidate.repo)))).collect();
     ranked.sort_by(|(a, lot_of_a), (b, lot_of_b)| a.cost.total_cmp(&b.cost).then_with(|| lot_of_a.cmp(lot_of_b)));
     let mut seen = RepoSet::new();
-    let mut ranked: Vec<&Candidate> = ranked.into_iter().map(|(candidate, _)| candidate).collect();
+    let mut ranked: Vec<Candidate> = ranked.into_iter().map(|(candidate, _)| *candidate).collect();
     ranked.retain(|candidate| seen.insert(candidate.repo));
+    ranked
+}
 
+/// The same on candidates that are [`ranked`]. What is `assumed` holds beside what they have.
+pub(super) fn place_on<W: Wishes + ?Sized>(
+    wishes: &W,
+    ranked: &[Candidate],
+    assumed: &Assumed,
+    numcopies: u64,
+) -> Result<Placement, Unknown> {
     let has: Vec<Repo> = ranked.iter().filter(|candidate| candidate.has).map(|candidate| candidate.repo).collect();
-    let mut open: Vec<&Candidate> = ranked.into_iter().filter(|candidate| !candidate.has && candidate.fits).collect();
-    let picks = wanting(question, &has, &mut open)?;
+    let mut open: Vec<&Candidate> = ranked.iter().filter(|candidate| !candidate.has && candidate.fits).collect();
+    let picks = wanting(wishes, &has, assumed, &mut open)?;
     if !picks.is_empty() {
         return Ok(Placement::Put(picks));
     }
@@ -93,19 +108,23 @@ pub fn place<F: Facts + ?Sized>(
 }
 
 /// Those of `open` that want it, taken out of there.
-fn wanting<F: Facts + ?Sized>(
-    question: &Question<'_, F>,
+fn wanting<W: Wishes + ?Sized>(
+    wishes: &W,
     has: &[Repo],
+    assumed: &Assumed,
     open: &mut Vec<&Candidate>,
 ) -> Result<Vec<Pick>, Unknown> {
-    let mut assumed = Assumed { has: has.iter().copied().collect(), ..Assumed::default() };
+    let mut assumed = assumed.clone();
+    has.iter().for_each(|repo| {
+        assumed.has.insert(*repo);
+    });
     let mut picks = Vec::new();
     // One that was chosen may be what another waits for, as with `copies=archive:1`.
     let mut before = None;
     while before.replace(picks.len()) != Some(picks.len()) {
         let mut left = Vec::with_capacity(open.len());
         for candidate in open.drain(..) {
-            if question.wants(candidate.repo, &assumed)? {
+            if wishes.wants(candidate.repo, &assumed)? {
                 assumed.has.insert(candidate.repo);
                 picks.push(Pick { repo: candidate.repo, why: Why::Wanted });
             } else {

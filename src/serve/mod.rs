@@ -6,4 +6,4 @@ pub mod post_receive;
 pub mod shell;
 pub mod special;
 pub mod stdio;
-mod warnings;
+pub(crate) mod warnings;

@@ -4,6 +4,7 @@
 mod support;
 
 mod annex;
+mod balance_annex;
 mod broken;
 mod cluster_annex;
 mod cluster_faults;

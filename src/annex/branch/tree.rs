@@ -8,7 +8,7 @@ use crate::annex::git::error::BranchError;
 use crate::annex::git::id::object_id;
 use crate::annex::git::object::{GitId, TreeFile};
 use crate::annex::git::read;
-use crate::annex::git::tree::{Room, TreeChange, changes, file_of, tree_without};
+use crate::annex::git::tree::{Room, TreeChange, changes, each_file, file_of, tree_without};
 
 impl Branch {
     /// What differs between two trees, sorted by path; all of `new` where there is no `old`. Trees that are the same are not
@@ -45,6 +45,23 @@ impl Branch {
         let git = self.git();
         let commit = read::commit_at(&git, reference)?;
         commit.map_or(Ok(None), |commit| file_of(&git, commit, path, self.room()))
+    }
+
+    /// Gives each file of `tree` to `each`, by its path from the top, without holding them all.
+    ///
+    /// # Errors
+    ///
+    /// A tree is not there, or is no tree anybody made; or those of `each`.
+    pub fn each_file(
+        &self,
+        tree: GitId,
+        each: &mut dyn FnMut(&[u8], TreeFile) -> Result<(), BranchError>,
+    ) -> Result<(), BranchError> {
+        if tree == GitId::EMPTY_TREE {
+            return Ok(());
+        }
+        let git = self.git();
+        each_file(&git, object_id(&git, tree)?, &mut Vec::new(), (0, self.room().directory), each)
     }
 
     /// From now on trees are worked out that differ in very much: nobody else waits for this process.

@@ -75,6 +75,38 @@ pub(in crate::annex) fn changes(
     Ok(found)
 }
 
+/// Gives each file of `tree` to `each`, by its path, as long as it says so: one directory on the way is held at a time, at each
+/// depth.
+///
+/// # Errors
+///
+/// A tree is not there, or is no tree anybody made; or those of `each`.
+pub(in crate::annex) fn each_file(
+    git: &gix::Repository,
+    tree: ObjectId,
+    path: &mut Vec<u8>,
+    (depth, most): (usize, u64),
+    each: &mut dyn FnMut(&[u8], TreeFile) -> Result<(), BranchError>,
+) -> Result<(), BranchError> {
+    if depth > DEEPEST {
+        return Err(wrong("it is too deep"));
+    }
+    for (name, entry) in entries(git, Some(tree), most)? {
+        let len = path.len();
+        if len > 0 {
+            path.push(b'/');
+        }
+        path.extend_from_slice(&name);
+        match file(&entry) {
+            Some(found) => each(path, found)?,
+            None if entry.0.is_tree() => each_file(git, entry.1, path, (depth + 1, most), each)?,
+            None => {}
+        }
+        path.truncate(len);
+    }
+    Ok(())
+}
+
 /// The file at `path` in the tree of `commit`; `None` where there is none.
 pub(in crate::annex) fn file_of(
     git: &gix::Repository,

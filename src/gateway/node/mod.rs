@@ -7,6 +7,7 @@ mod peer;
 mod remote;
 pub mod store;
 
+pub(in crate::gateway) use cluster::ClusterNode;
 pub(in crate::gateway) use health::Health;
 pub use local::LocalRepository;
 pub(in crate::gateway) use local::content_config;
@@ -30,7 +31,6 @@ use crate::gateway::proxied::{Proxied, Target, open_here};
 use crate::name::{Key, Uuid};
 use crate::peer::{Location, Peer, PeerSettings};
 use crate::proto::p2p::AssociatedFile;
-use cluster::ClusterNode;
 use local::LocalNode;
 use remote::Remote;
 

@@ -5,11 +5,13 @@
 //! GET    --> get: the nodes the log names, best first; the next where one fails or has it not
 //! CHECK  --> check: one "present" is enough; "absent" is what all say
 //! REMOVE --> remove: all nodes, on the clock of this computer
+//! a move --> bring: to nodes that somebody else chose
 //! ```
 //!
 //! What a node positively says sets a log right that says otherwise ([`correct`]). How nodes are doing is known to all
 //! requests ([`Health`](super::Health)).
 
+mod bring;
 mod check;
 mod correct;
 mod get;

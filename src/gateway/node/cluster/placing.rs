@@ -30,7 +30,7 @@ pub(super) enum Choice {
 pub(super) struct Room(Option<Reservation>);
 
 /// First and longest pause while sizes are counted.
-const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+pub(super) const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 impl ClusterNode {
     /// Chooses the nodes for `key`, which is known as `file`, among those that take content; of the nodes `left_out` nothing is
@@ -152,6 +152,13 @@ fn choice(nodes: &BTreeMap<Repo, &Arc<Proxied>>, placement: Placement, room: Roo
 /// Whether any repository may not grow for ever, so that sizes matter.
 fn has_limits(policy: &Policy) -> bool {
     policy.repos().any(|repo| policy.settings(repo).maxsize.is_some())
+}
+
+impl Room {
+    /// That of a reservation.
+    pub(super) fn of(reservation: Reservation) -> Self {
+        Self(Some(reservation))
+    }
 }
 
 impl Drop for Room {

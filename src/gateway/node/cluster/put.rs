@@ -18,7 +18,7 @@ use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
 
 /// A node that was opened for an upload.
-enum Opened {
+pub(super) enum Opened {
     /// It has the content, and so have these.
     Has(Vec<Uuid>),
     Takes(Box<dyn Node>, Box<dyn Sink>),
@@ -89,7 +89,12 @@ impl ClusterNode {
         Ok(None)
     }
 
-    async fn open_to_put(&self, key: &Key, file: &AssociatedFile, node: &Arc<Proxied>) -> Result<Opened, Failure> {
+    pub(super) async fn open_to_put(
+        &self,
+        key: &Key,
+        file: &AssociatedFile,
+        node: &Arc<Proxied>,
+    ) -> Result<Opened, Failure> {
         if let Some(failure) = self.down(node) {
             return Err(failure);
         }
@@ -113,7 +118,13 @@ impl ClusterNode {
         done
     }
 
-    async fn offer(&self, key: &Key, nodes: &[Arc<Proxied>], mut opened: BTreeMap<Uuid, Opened>, room: Room) -> Offer {
+    pub(super) async fn offer(
+        &self,
+        key: &Key,
+        nodes: &[Arc<Proxied>],
+        mut opened: BTreeMap<Uuid, Opened>,
+        room: Room,
+    ) -> Offer {
         let (mut places, mut has) = (Vec::new(), Vec::new());
         for node in nodes {
             match opened.remove(&node.uuid) {

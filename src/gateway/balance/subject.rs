@@ -1,0 +1,72 @@
+//! The keys that are recorded anywhere, one after the other.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use super::names::Names;
+use crate::annex::branch::{Branch, BranchError};
+use crate::annex::log::LocationLog;
+use crate::annex::repository::Repository;
+use crate::name::Key;
+
+/// A key, what it is known as, and where it is recorded to be.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) key: Key,
+    pub(super) files: Vec<Vec<u8>>,
+    pub(super) log: LocationLog,
+}
+
+impl Subject {
+    /// The same, where it is recorded to be now. Blocks.
+    pub(super) fn again(&self, branch: &Branch) -> Result<Self, BranchError> {
+        Ok(Self { log: branch.locations(&self.key)?, ..self.clone() })
+    }
+}
+
+/// Gives each key of the branch to `each`, in an order that is always the same but for what waits in the journal, until it breaks
+/// off. Holds one log, and the names of those that wait. Blocks.
+pub(super) fn subjects(
+    repository: &Repository,
+    names: &Names,
+    each: &mut dyn FnMut(Subject) -> ControlFlow<()>,
+) -> Result<(), BranchError> {
+    let branch = repository.branch();
+    // First what waits: what is committed meanwhile is met in the branch.
+    let mut waiting = HashSet::new();
+    branch.waiting_locations(&mut |found| {
+        waiting.insert(found.key);
+        Ok(())
+    })?;
+    let mut failed = None;
+    let mut give = |key: &Key, log: Option<&[u8]>| {
+        // What is stored on a chunked remote is not recorded as a chunk.
+        if key.is_chunk() {
+            return ControlFlow::Continue(());
+        }
+        let log = match log {
+            Some(log) => Ok(LocationLog::parse(log)),
+            None => branch.locations(key),
+        };
+        match log {
+            Ok(log) => each(Subject { key: key.clone(), files: names.of(key), log }),
+            Err(e) => {
+                failed = Some(e);
+                ControlFlow::Break(())
+            }
+        }
+    };
+    let tip = branch.tip()?;
+    let walked = branch.location_changes(None, tip, b"", &mut |found| {
+        let waits = waiting.remove(found.key);
+        give(found.key, (!waits).then_some(found.new))
+    });
+    if walked.map_err(|(_, e)| e)?.is_whole {
+        for key in &waiting {
+            if give(key, None).is_break() {
+                break;
+            }
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
