@@ -78,6 +78,8 @@ pub enum Group {
     ProxyCheck,
     /// Preferred content: which of 16 repositories want a key.
     Wanted,
+    /// The plan of a cluster's moves, with a large git-annex branch.
+    Balance,
 }
 
 impl Args {

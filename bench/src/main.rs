@@ -30,8 +30,8 @@ mod wrk;
 use clap::Parser;
 use cli::{Args, Group};
 use groups::{
-    annex as through_annex, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null, proxy_put,
-    serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small, start, trees, wanted,
+    annex as through_annex, balance, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null,
+    proxy_put, serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small, start, trees, wanted,
 };
 use lab::Lab;
 use report::Report;
@@ -66,6 +66,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::ProxyMemory, "proxy-memory vanishing", proxy_memory::vanishing),
     (Group::ProxyCheck, "proxy-check", proxy_check::s3),
     (Group::Wanted, "wanted", wanted::decisions),
+    (Group::Balance, "balance", balance::plan),
 ];
 
 fn main() -> ExitCode {
