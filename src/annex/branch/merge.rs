@@ -147,7 +147,7 @@ impl Branch {
     ) -> Result<United<'b>, BranchError> {
         let ours = at.map(|at| read::tree_of(git, at)).transpose()?;
         if self.journal.list(1, &[])?.is_empty()
-            && let Some(commit) = fast_forward(git, at, &new, stop)?
+            && let Some(commit) = fast_forward(git, at, &new, &mut MOST_COMMITS.clone(), stop)?
         {
             let theirs = read::tree_of(git, commit)?;
             match unite.is_fit(ours, theirs) {
@@ -203,16 +203,18 @@ impl Branch {
     }
 }
 
-/// The one of `new` that holds `at` and all the others.
-fn fast_forward(
+/// The one of `new` that holds `at` and all the others, as far as `most` commits tell, which is for all pairs of them together: long
+/// histories that have nothing to do with each other would be walked once a pair, and others may wait for the lock meanwhile.
+pub(super) fn fast_forward(
     git: &gix::Repository,
     at: Option<ObjectId>,
     new: &[&Arrived],
+    most: &mut usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<ObjectId>, BranchError> {
     'candidates: for one in new {
         for other in at.into_iter().chain(new.iter().map(|new| new.commit)) {
-            if holds(git, one.commit, other, &mut MOST_COMMITS.clone(), stop)? != Some(true) {
+            if holds(git, one.commit, other, most, stop)? != Some(true) {
                 continue 'candidates;
             }
         }
