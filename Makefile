@@ -28,7 +28,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted sizes fuzz clean
+.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted sizes clusters fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +87,10 @@ wanted: peers ## preferred content beside git-annex: 5,000 expressions, 200 repo
 sizes: peers ## random changes by this program and git-annex, and both have to count the same; OPERATIONS=10000 SEED=1
 	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),$$RANDOM,$(SEED)) STREAM_TEST_OPERATIONS=$(OPERATIONS) \
 	  cargo test --locked --workspace --test repository sizes_annex -- --test-threads 1 --nocapture
+
+clusters: peers ## random commands of three git-annex clients of a cluster, whose copies are counted; OPERATIONS=10000 SEED=1 WORLDS=
+	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),$$RANDOM,$(SEED)) STREAM_TEST_OPERATIONS=$(OPERATIONS) STREAM_TEST_WORLDS=$(WORLDS) \
+	  cargo test --locked --test gateway cluster_random -- --test-threads 1 --nocapture
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else
 	@testdata/run-fuzz.sh $(FUZZ_TIME)

@@ -8,6 +8,7 @@
 pub mod annex;
 pub mod clients;
 pub mod cluster;
+pub mod draw;
 pub mod driver;
 pub mod faulty;
 pub mod gateway;
