@@ -25,11 +25,6 @@ const KEPT: &[(&str, &[&str], &str)] = &[
     ("src/proto/http", &["head", "origin"], "a head says where it is from, and is judged by that"),
     ("src/serve/http", &["connection", "put", "skip"], "one connection, in a file for each beat of it"),
     ("src/wanted", &["compile", "policy"], "a policy is made by the compiler, which reads its groups"),
-    (
-        "remotes/src",
-        &["context", "fold", "pump", "retry", "store", "sys"],
-        "the seam itself: a store gives ends to the pump, which fetches from stores",
-    ),
     ("remotes/src/fs", &["place", "spelling"], "a place is looked at by its spelling, which is told by looking"),
     ("remotes/src/opendal", &["link", "staging"], "what is staged is removed by the link that keeps count of it"),
     ("remotes/src/s3", &["client", "get", "version"], "a client makes the requests for what it signs"),

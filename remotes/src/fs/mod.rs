@@ -22,9 +22,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::fold::{self, Folding};
+use crate::fold::Folding;
 use crate::options::{Options, Spec, bad};
 use crate::pump::{FileSource, Source};
+use crate::store::folding;
 use crate::sys::on_a_thread;
 use crate::{
     Capabilities, Context, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result,
@@ -224,7 +225,7 @@ impl Store for Fs {
             let path = self.path(Op::Stat, name)?.file;
             self.off(Op::Stat, move || std::fs::symlink_metadata(path).is_ok()).await
         };
-        fold::probe(self, is_there).await
+        folding::probe(self, is_there).await
     }
 
     /// Inode, length and time of the last change, in nanoseconds: what git goes by in its index.

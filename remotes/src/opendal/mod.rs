@@ -23,10 +23,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use crate::fold::{self, Folding};
+use crate::budget::BLOCK;
+use crate::fold::Folding;
 use crate::options::{Options, Spec, bad};
-use crate::pump::{BLOCK, Source, read_small};
+use crate::pump::Source;
+use crate::retrieve::read_small;
 use crate::site::Whom;
+use crate::store::folding;
 use crate::{
     Capabilities, Context, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result,
     Stat, Store, Until, Write,
@@ -313,7 +316,7 @@ impl Store for OpendalStore {
     }
 
     async fn folding(&self) -> Result<Folding> {
-        fold::probe(self, async |name| self.link.finds(Op::Stat, self.path(Op::Stat, name)?).await).await
+        folding::probe(self, async |name| self.link.finds(Op::Stat, self.path(Op::Stat, name)?).await).await
     }
 
     /// The name too: many services make an ETag of length and time alone, which two files may share.

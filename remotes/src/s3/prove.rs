@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{
 };
 
 use super::{Inner, NOBODY, errors};
-use crate::pump::read_small;
+use crate::retrieve::read_small;
 use crate::retry::Backoff;
 use crate::{Error, Kind, Op, Result};
 

@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use super::multipart::{Multipart, Part};
 use super::plan::{self, From, UploadPlan};
 use super::{Inner, single};
-use crate::pump::{BLOCK, Block, FileSource, Lane, Lease, Meter};
+use crate::budget::{BLOCK, Block, Lease};
+use crate::pump::{FileSource, Lane, Meter};
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stored};
 
 /// Parts of one upload under way at once: more gain nothing where the server is near, and far away the window is what counts.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use remotes::Context;
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 
 use super::held::HeldLock;
 use super::receive::Offer;

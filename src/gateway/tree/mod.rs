@@ -27,7 +27,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use remotes::{Context, ObjectName, Store};
 
 use self::fence::Fencing;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use remotes::pump::read_small;
+use remotes::retrieve::read_small;
 use remotes::{Kind, ObjectName};
 
 use super::{Session, Tree, Why, failed};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use remotes::pump::read;
+use remotes::retrieve::read;
 use remotes::{Get, Put};
 
 use super::export::Exported;

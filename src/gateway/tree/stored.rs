@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use remotes::Kind;
-use remotes::pump::read_small;
+use remotes::retrieve::read_small;
 
 use super::{Session, Tree};
 use crate::annex::export::db::Note;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use remotes::pump::read;
+use remotes::retrieve::read;
 use remotes::{Kind, Range, Stored, Versions};
 
 use super::Tree;
