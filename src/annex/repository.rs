@@ -2,6 +2,7 @@
 
 mod attributes;
 mod config;
+mod content;
 pub mod settings;
 mod setup;
 #[cfg(test)]

@@ -16,11 +16,6 @@ const KEPT: &[(&str, &[&str], &str)] = &[
         &["branch", "repository"],
         "a branch reads settings again that its repository replaces while both are open",
     ),
-    (
-        "src/gateway",
-        &["node", "proxied", "tree", "wanted"],
-        "a repository knows what it is a proxy for, and what is behind it records in the repository",
-    ),
     ("src/peer", &["http", "ssh", "transfer"], "a transfer is one of two kinds, and either opens one"),
     ("src/proto/http", &["head", "origin"], "a head says where it is from, and is judged by that"),
     ("src/serve/http", &["connection", "put", "skip"], "one connection, in a file for each beat of it"),
