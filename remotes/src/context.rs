@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::pump::{Budget, DEFAULT_BUDGET};
+use crate::budget::{self, Budget};
 use crate::site::Site;
 
 /// How long a connection to a store may lie idle; servers close theirs after 15 s to a minute, and a request that was just
@@ -41,7 +41,7 @@ pub struct Context {
 impl Default for Context {
     fn default() -> Self {
         Self {
-            budget: Budget::new(DEFAULT_BUDGET),
+            budget: Budget::new(budget::DEFAULT),
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             patience: None,

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::conformance::pattern;
 use crate::fold::Folding;
-use crate::pump::{FileSource, Meter, fetch};
+use crate::pump::{FileSource, Meter};
+use crate::retrieve;
 use crate::{Context, Error, Kind, ObjectName, Op, Range, Result, Store, Write};
 
 pub use crate::finding::{Finding, Verdict};
@@ -105,7 +106,7 @@ impl Trial<'_> {
     async fn read(&self) -> Result<String> {
         let started = Instant::now();
         let sink = memory_file(b"").map_err(|e| Error::io(Op::Get, "a file for the trial", e))?;
-        let done = fetch(self.store, &self.object, &sink, 0, &Meter::new(), self.context).await?;
+        let done = retrieve::into_file(self.store, &self.object, &sink, 0, &Meter::new(), self.context).await?;
         let mut got = vec![0; usize::try_from(done.total).unwrap_or(0)];
         std::os::unix::fs::FileExt::read_exact_at(&*sink, &mut got, 0)
             .map_err(|e| Error::io(Op::Get, "what was read", e))?;
@@ -120,7 +121,7 @@ impl Trial<'_> {
             return Err(self.error(Op::Get, Kind::Unsupported, "an interrupted retrieve starts over"));
         }
         let get = self.store.get(&self.object, Range { from: 1000, len: Some(10), tag: None }).await?;
-        let got = crate::pump::collect(get, 10, self.context).await?;
+        let got = crate::retrieve::collect(get, 10, self.context).await?;
         if got == self.content[1000..1010] {
             Ok("an interrupted retrieve resumes".into())
         } else {

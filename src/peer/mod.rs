@@ -25,7 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use remotes::site::Site;
 
 pub use location::{HTTP_PORT, HttpRemote, Location, SshProgram, SshRemote, SshWays};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 
 use super::special::Settings;
 use crate::annex::export::tracking::Tracking;

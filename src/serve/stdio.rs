@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use tracing::Instrument as _;
 
 use super::special::Settings;

@@ -12,9 +12,10 @@ use opendal::{Buffer, Writer};
 
 use super::link::{Call, Link};
 use super::service::{Commit, Intake, Layout};
-use super::staging::Staged;
+use super::staged::Staged;
+use crate::budget::{BLOCK, Block, Lease};
 use crate::pump::lane::FileBlocks;
-use crate::pump::{BLOCK, Block, FileSource, Lease, Meter};
+use crate::pump::{FileSource, Meter};
 use crate::retry::Backoff;
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stat, Stored};
 

@@ -1,15 +1,11 @@
 //! What a request is about: a repository that is served, or something behind it that it is a proxy for.
 
 mod cluster;
-mod health;
 mod local;
 mod peer;
 mod remote;
 pub mod store;
 
-pub(in crate::gateway) use health::Health;
-pub use local::LocalRepository;
-pub(in crate::gateway) use local::content_config;
 pub use peer::PeerNode;
 pub use store::StoreNode;
 
@@ -19,14 +15,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use remotes::Context;
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 
 use super::held::HeldLock;
 use super::receive::Offer;
-use super::{Failure, Outgoing, Pace, blocking};
+use super::{Failure, LocalRepository, Outgoing, Pace, blocking};
 use crate::annex::log::is_cluster;
 use crate::gateway::open_cache::kept;
-use crate::gateway::proxied::{Proxied, Target, open_here};
+use crate::gateway::repository::{Proxied, Target, open_here};
 use crate::name::{Key, Uuid};
 use crate::peer::{Location, Peer, PeerSettings};
 use crate::proto::p2p::AssociatedFile;
@@ -169,13 +165,18 @@ pub async fn find(
     asker: &Asker,
 ) -> Result<Option<Box<dyn Node>>, Failure> {
     if home.uuid() == uuid {
-        return Ok(Some(Box::new(LocalNode::new(home, None, limits, asker))));
+        return Ok(Some(here(home, limits, asker)));
     }
     if let Some(remote) = home.proxied(uuid).await? {
         return open(home, &remote, limits, asker).await.map(Some);
     }
     let cluster = if is_cluster(uuid) { home.cluster(uuid).await? } else { None };
     Ok(cluster.map(|cluster| Box::new(ClusterNode::new(home, cluster, limits, asker)) as Box<dyn Node>))
+}
+
+/// The repository itself for `asker`.
+pub fn here(home: &Arc<LocalRepository>, limits: &Limits, asker: &Asker) -> Box<dyn Node> {
+    Box::new(LocalNode::new(home, None, limits, asker))
 }
 
 /// A remote of `home`. Failures: it cannot be reached as things are, or its start command failed.

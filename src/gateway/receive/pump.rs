@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
-use remotes::pump::BLOCK;
+use remotes::budget::BLOCK;
 
 use super::{Settled, Upload};
 use crate::gateway::{Failure, Pace};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use remotes::budget::{BLOCK, Budget};
 use remotes::pump::lane::{self, Broken, Plain, SocketBlocks};
-use remotes::pump::{BLOCK, Blocks, Budget, Meter, Needs, SinkKind, SocketSource, Source, SourceKind, plan};
+use remotes::pump::{Blocks, Meter, Needs, SinkKind, SocketSource, Source, SourceKind, plan};
 use remotes::sys::{Engine, Idle, Pipe};
 
 use super::link::{Link, within};

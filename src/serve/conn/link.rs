@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use remotes::budget::{BLOCK, Budget};
 use remotes::pump::lane::{self, FileBlocks, Plain};
-use remotes::pump::{BLOCK, Budget, FileSource, Meter};
+use remotes::pump::{FileSource, Meter};
 use rustix::fs::OFlags;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};

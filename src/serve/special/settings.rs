@@ -4,7 +4,7 @@ use annex_types::size;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use remotes::pump::DEFAULT_BUDGET;
+use remotes::budget;
 
 /// Limits of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { async_jobs: true, import_key: false, uring: true, memory: DEFAULT_BUDGET, idle: Duration::from_secs(60) }
+        Self {
+            async_jobs: true,
+            import_key: false,
+            uring: true,
+            memory: budget::DEFAULT,
+            idle: Duration::from_secs(60),
+        }
     }
 }
 

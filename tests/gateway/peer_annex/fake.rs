@@ -9,7 +9,7 @@ use bytes::Bytes;
 use git_annex_remote_stream::gateway::FailureKind;
 use git_annex_remote_stream::name::Uuid;
 use git_annex_remote_stream::peer::{Location, Peer, PeerOffer, PeerSettings, SshProgram, SshWays};
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 
 use super::side::{Kind, Side, key, run};
 use super::{MIB, Repo, all, elsewhere, file, offered, send};

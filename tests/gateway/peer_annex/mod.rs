@@ -12,7 +12,8 @@ use git_annex_remote_stream::gateway::FailureKind;
 use git_annex_remote_stream::name::Key;
 use git_annex_remote_stream::peer::{Peer, PeerGet, PeerOffer, PeerPut, SshProgram, SshWays};
 use git_annex_remote_stream::proto::p2p::AssociatedFile;
-use remotes::pump::{BLOCK, Budget, Source, lane::SocketBlocks};
+use remotes::budget::{BLOCK, Budget};
+use remotes::pump::{Source, lane::SocketBlocks};
 use side::{Kind, Side, key, peer, run, their_http};
 
 const MIB: usize = 1 << 20;

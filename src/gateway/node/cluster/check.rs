@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use super::{ClusterNode, falling, reasons};
 use crate::annex::log::LocationLog;
 use crate::gateway::Failure;
-use crate::gateway::proxied::Proxied;
+use crate::gateway::repository::Proxied;
 use crate::name::{Key, Uuid};
 
 impl ClusterNode {

@@ -2,7 +2,7 @@
 
 use super::ClusterNode;
 use crate::annex::log::{LocationLog, Presence};
-use crate::gateway::proxied::Proxied;
+use crate::gateway::repository::Proxied;
 use crate::name::Key;
 
 impl ClusterNode {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{ClusterNode, open, reasons, silent};
 use crate::annex::log::LocationLog;
-use crate::gateway::proxied::Proxied;
+use crate::gateway::repository::Proxied;
 use crate::gateway::send::More;
 use crate::gateway::{Failure, Outgoing};
 use crate::name::Key;

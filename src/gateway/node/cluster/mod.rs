@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What a node positively says sets a log right that says otherwise ([`correct`]). How nodes are doing is known to all
-//! requests ([`Health`](super::Health)).
+//! requests ([`Health`](crate::gateway::repository::Health)).
 
 mod check;
 mod correct;
@@ -29,8 +29,8 @@ use crate::annex::log::uuid::UuidLog;
 use crate::annex::log::{LocationLog, Presence, TRUST_LOG};
 use crate::cluster::Holder;
 use crate::gateway::held::HeldLock;
-use crate::gateway::proxied::{Cluster, Proxied};
 use crate::gateway::receive::Offer;
+use crate::gateway::repository::{Cluster, Proxied};
 use crate::gateway::{Failure, FailureKind, Outgoing, blocking, timestamp};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;

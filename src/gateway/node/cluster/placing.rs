@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ClusterNode;
 use crate::annex::sizes::{Reservation, SizesError, Usage};
 use crate::cluster::{Candidate, Placement, place};
-use crate::gateway::proxied::{Cluster, Proxied};
+use crate::gateway::repository::{Cluster, Proxied};
 use crate::gateway::wanted::{Counted, FactSource, KeyFacts, Sizes};
 use crate::gateway::{Failure, LocalRepository, blocking, off_this_thread};
 use crate::name::{Key, Uuid};

@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{ClusterNode, Recorded, falling};
 use crate::gateway::node::{Node, Removal};
-use crate::gateway::proxied::Proxied;
+use crate::gateway::repository::Proxied;
 use crate::gateway::{Failure, FailureKind, left};
 use crate::name::Key;
 

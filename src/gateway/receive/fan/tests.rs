@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use tokio::time::Instant;
 
 use super::*;

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Mutex;
 
-use super::commands::{AllCommands, Commands};
-use super::pace::Pace;
-use super::{Failure, LocalRepository, blocking};
+use super::LocalRepository;
 use crate::annex::remote::{Remote, RemoteError, proxied, remotes_of as all_remotes};
 use crate::annex::repository::{Config, Repository};
+use crate::gateway::commands::{AllCommands, Commands};
+use crate::gateway::pace::Pace;
+use crate::gateway::{Failure, blocking};
 use crate::name::Uuid;
 use crate::peer::{Location, SshProgram, SshWays};
 use crate::resolve::{self, Destination, GitPlace, StoreConfig};
@@ -27,16 +28,16 @@ pub struct Proxied {
     /// What the repository calls it.
     pub name: String,
     /// Where it is; or why it cannot be reached through here.
-    pub(super) way: Result<Target, Failure>,
+    pub(in crate::gateway) way: Result<Target, Failure>,
     /// What it costs to reach it; less is better.
-    pub(super) cost: f64,
+    pub(in crate::gateway) cost: f64,
     /// Whether content may be stored there.
-    pub(super) is_writable: bool,
+    pub(in crate::gateway) is_writable: bool,
     /// How fast content moves to it, and from it.
-    pub(super) upload: Option<Arc<Pace>>,
-    pub(super) download: Option<Arc<Pace>>,
+    pub(in crate::gateway) upload: Option<Arc<Pace>>,
+    pub(in crate::gateway) download: Option<Arc<Pace>>,
     /// What is to be run before it is used, and after.
-    pub(super) commands: Option<Arc<Commands>>,
+    pub(in crate::gateway) commands: Option<Arc<Commands>>,
 }
 
 /// A cluster that a repository is a gateway to.
@@ -48,7 +49,7 @@ pub struct Cluster {
 }
 
 /// Where a remote is.
-pub(super) enum Target {
+pub(in crate::gateway) enum Target {
     Store(Arc<StoreTarget>),
     /// A repository on this computer.
     Here(Arc<LocalRepository>),
@@ -58,17 +59,17 @@ pub(super) enum Target {
 }
 
 /// A store, and whether it may be written to.
-pub(super) struct StoreTarget {
-    pub(super) config: StoreConfig,
+pub(in crate::gateway) struct StoreTarget {
+    pub(in crate::gateway) config: StoreConfig,
     /// Why nothing is stored or removed.
-    pub(super) readonly: Option<String>,
+    pub(in crate::gateway) readonly: Option<String>,
     /// `annex.diskreserve` of the repository: bytes to keep free on a disk of this computer.
-    pub(super) reserve: u64,
+    pub(in crate::gateway) reserve: u64,
 }
 
 /// The remotes of one repository, looked up as they are asked for, and anew when its configuration changed.
 #[derive(Default)]
-pub(super) struct Proxies {
+pub(in crate::gateway) struct Proxies {
     /// Locked to take the pointer or to put another there, never over IO.
     current: RwLock<Option<Arc<Table>>>,
     /// Those of all remotes that were ever looked up.
@@ -147,12 +148,16 @@ impl PartialEq for State {
 
 impl Proxies {
     /// The remote `uuid`.
-    pub(super) async fn find(&self, home: &Arc<LocalRepository>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
+    pub(in crate::gateway) async fn find(
+        &self,
+        home: &Arc<LocalRepository>,
+        uuid: &Uuid,
+    ) -> Result<Option<Arc<Proxied>>, Failure> {
         Ok(self.now(home).await?.found.remotes.get(uuid).cloned())
     }
 
     /// The cluster `uuid`.
-    pub(super) async fn cluster(
+    pub(in crate::gateway) async fn cluster(
         &self,
         home: &Arc<LocalRepository>,
         uuid: &Uuid,
@@ -161,7 +166,7 @@ impl Proxies {
     }
 
     /// What `annex.trashbin` names; the name alone where no remote has it. `None` where it is not set.
-    pub(super) async fn trashbin(
+    pub(in crate::gateway) async fn trashbin(
         &self,
         home: &Arc<LocalRepository>,
     ) -> Result<Option<Result<Arc<Proxied>, String>>, Failure> {
@@ -173,7 +178,7 @@ impl Proxies {
     }
 
     /// What is to be run before remotes are used, and after.
-    pub(super) fn commands(&self) -> &AllCommands {
+    pub(in crate::gateway) fn commands(&self) -> &AllCommands {
         &self.commands
     }
 
@@ -219,7 +224,7 @@ impl Proxies {
     }
 
     /// All of them, and clusters, looked up now. Blocks.
-    pub(super) fn all(&self, repository: &Repository) -> Result<Vec<Uuid>, Failure> {
+    pub(in crate::gateway) fn all(&self, repository: &Repository) -> Result<Vec<Uuid>, Failure> {
         let found = Arc::clone(&self.look(repository)?.found);
         Ok(found.remotes.keys().chain(found.clusters.keys()).cloned().collect())
     }
@@ -392,7 +397,7 @@ fn reach(
 }
 
 /// The repository `uuid` on this computer. Blocks.
-pub(super) fn open_here(path: &Path, uuid: &Uuid) -> Result<Arc<LocalRepository>, Failure> {
+pub(in crate::gateway) fn open_here(path: &Path, uuid: &Uuid) -> Result<Arc<LocalRepository>, Failure> {
     let served = LocalRepository::open(path).map_err(|e| Failure::internal(e.to_string()))?;
     if served.uuid() != uuid {
         let words = format!("the repository in {} is {}, not {uuid}", path.display(), served.uuid());

@@ -14,8 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use crate::budget::{BLOCK, Block, Lease};
 use crate::pump::lane::{FileBlocks, SocketBlocks, copy_range};
-use crate::pump::{BLOCK, Lease, Meter, SinkKind, Source, SourceKind, plan};
+use crate::pump::{Meter, SinkKind, Source, SourceKind, plan};
 use crate::retry::Backoff;
 use crate::sys::{DataFile, Engine};
 use crate::{Context, Error, Get, Kind, ObjectName, Op, Range, Result, Store};
@@ -27,9 +28,9 @@ const RANGE: u64 = 8 << 20;
 /// Blocks that may wait for the file where one range is all there is.
 const SINGLE_QUEUE: usize = 2;
 
-/// What a fetch did.
+/// What a retrieve did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetch {
+pub struct Retrieved {
     /// Length of the object, and now of the file.
     pub total: u64,
     /// See [`crate::Stat::tag`]: of the object that was read, all of it.
@@ -44,14 +45,14 @@ pub struct Fetch {
 ///
 /// A file longer than the object is started anew, and so is one on a store that cannot read from the middle. On an error the
 /// file keeps the prefix that arrived.
-pub async fn fetch(
+pub async fn into_file(
     store: &Rc<dyn Store>,
     object: &ObjectName,
     file: &Arc<File>,
     have: u64,
     meter: &Meter,
     context: &Context,
-) -> Result<Fetch> {
+) -> Result<Retrieved> {
     let can = store.capabilities();
     let have = if can.ranges { have } else { 0 };
     let mut width = if can.ranges { can.width.max(1) } else { 1 };
@@ -84,7 +85,7 @@ pub async fn fetch(
             .drain(first, file, meter)
             .await?;
     }
-    Ok(Fetch { total, tag, resumed: from, lane })
+    Ok(Retrieved { total, tag, resumed: from, lane })
 }
 
 fn kind(source: &Source) -> SourceKind {
@@ -288,14 +289,14 @@ impl RangeReader {
         }
     }
 
-    async fn next(&self, stream: &mut dyn super::Blocks) -> Result<Option<Bytes>> {
+    async fn next(&self, stream: &mut dyn crate::pump::Blocks) -> Result<Option<Bytes>> {
         match tokio::time::timeout(self.context.idle, stream.next()).await {
             Ok(result) => result,
             Err(_) => Err(stalled(self.context.idle)),
         }
     }
 
-    fn block(&self) -> super::Block {
+    fn block(&self) -> Block {
         self.context.budget.block().under(&self.lease)
     }
 
@@ -383,9 +384,9 @@ pub async fn read(get: Get, context: &Context, mut take: impl AsyncFnMut(Bytes) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::conformance::pattern;
     use crate::mem::Mem;
-    use crate::pump::Budget;
     use crate::wrap::{Fault, Faults};
 
     fn quick() -> Context {
@@ -432,7 +433,7 @@ mod tests {
                 let store: Rc<dyn Store> = Rc::new(faulty);
                 let sink = file_of(b"");
                 let meter = Meter::new();
-                let done = fetch(&store, &object, &sink, 0, &meter, &context).await.expect("fetched");
+                let done = into_file(&store, &object, &sink, 0, &meter, &context).await.expect("fetched");
                 assert_eq!((done.total, meter.bytes()), (20 << 20, 20 << 20));
                 assert!(bytes_of(&sink) == content, "width {width}");
                 assert_eq!(left.left(), 0, "all faults happened");
@@ -450,7 +451,7 @@ mod tests {
                 [Fault { op: Op::Get, after: 9_000_000 - (8 << 20), kind: Kind::Denied }].into_iter().cycle().take(1),
             ));
             let sink = file_of(b"");
-            let e = fetch(&store, &object, &sink, 0, &Meter::new(), &context).await.expect_err("denied");
+            let e = into_file(&store, &object, &sink, 0, &Meter::new(), &context).await.expect_err("denied");
             assert_eq!(e.kind(), Kind::Denied);
             let got = bytes_of(&sink);
             assert!(content.starts_with(&got), "what arrived is a prefix");
@@ -464,7 +465,7 @@ mod tests {
             let (store, object, _) = stored(1, 10, &context).await;
             let fault = Fault { op: Op::Get, after: 0, kind: Kind::Unavailable };
             let store: Rc<dyn Store> = Rc::new(Faults::new(store, [fault; 20]));
-            let e = fetch(&store, &object, &file_of(b""), 0, &Meter::new(), &context).await.expect_err("down");
+            let e = into_file(&store, &object, &file_of(b""), 0, &Meter::new(), &context).await.expect_err("down");
             assert!(e.to_string().contains("after 5 tries"), "{e}");
         });
     }
@@ -479,7 +480,7 @@ mod tests {
                     let (store, object, context) = (Rc::clone(&store), object.clone(), context.clone());
                     tokio::task::spawn_local(async move {
                         let sink = file_of(b"");
-                        fetch(&store, &object, &sink, 0, &Meter::new(), &context).await.expect("fetched");
+                        into_file(&store, &object, &sink, 0, &Meter::new(), &context).await.expect("fetched");
                         bytes_of(&sink)
                     })
                 })
