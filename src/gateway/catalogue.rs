@@ -251,7 +251,7 @@ mod tests {
 
         fn knows(&self, uuid: &str) -> bool {
             let uuid = Uuid::parse(uuid.as_bytes()).expect("a uuid");
-            Catalogue::of(&[self.at("srv")], None, |_| {}).known(&uuid).is_some_and(|known| known.listed().is_some())
+            Catalogue::of(&[self.at("srv")], None, |_| {}).known(&uuid).is_some_and(|known| known.entry().is_some())
         }
     }
 

@@ -6,7 +6,6 @@ use super::ast::{Counted, Expression, GroupLimit, Joint, Name, Node, Picks, Term
 use super::balanced::Balancer;
 use super::groups::standard;
 use super::number;
-use super::plan::Unstable;
 use super::plan::{Count, Mask, Plan, Step, Test, Wanted};
 use super::policy::{Configuration, Group, Member, Policy, Repository, is_cluster};
 use super::problem::{Matter, Origin, Problem};
@@ -14,7 +13,6 @@ use super::repos::{Repo, RepoSet};
 use super::stable::unstable;
 use super::trust::Trust;
 use super::warn::ParseError;
-use crate::name::Uuid;
 
 impl Policy {
     /// Compiles what is configured. An expression that does not parse stands for `present`, as in git-annex, and is one of

@@ -181,7 +181,7 @@ impl Link {
     }
 
     /// What the service says of `path`; `None` where nothing is there for sure.
-    async fn meta(&self, op: Op, path: &str) -> Result<Option<Metadata>> {
+    pub(super) async fn meta(&self, op: Op, path: &str) -> Result<Option<Metadata>> {
         match self.often(op, |o| async move { o.stat(path).await }).await {
             Ok(meta) => Ok(Some(meta)),
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
