@@ -12,6 +12,7 @@ pub mod layout;
 pub mod lock;
 pub mod log;
 pub mod program;
+pub mod recorder;
 pub mod remote;
 pub mod repository;
 pub mod sizes;

@@ -4,6 +4,7 @@
 //! an object has for itself (`.../KEY/KEY`) too. An object is staged without a name in the same file system, synced, and
 //! linked into place, so a killed program leaves nothing behind.
 
+mod entry;
 mod lasting;
 mod place;
 mod put;

@@ -400,11 +400,3 @@ impl Link {
         runtime.spawn(async move { tokio::time::timeout(limit, work).await });
     }
 }
-
-/// A name no one else uses.
-pub(super) fn unique() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    format!("{:x}-{:016x}", std::process::id(), RandomState::new().hash_one(count))
-}

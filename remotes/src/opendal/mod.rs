@@ -9,6 +9,7 @@ mod link;
 mod put;
 mod read;
 mod service;
+mod staged;
 mod staging;
 mod tag;
 #[cfg(test)]
@@ -34,9 +35,10 @@ use crate::{
     Capabilities, Context, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result,
     Stat, Store, Until, Write,
 };
-use link::{Link, unique};
+use link::Link;
 use service::Intake;
 pub use service::{Commit, Layout, SERVICES, Service};
+use staging::unique;
 
 /// Options of this program, for all services alike. Those of the services themselves are in [`SERVICES`].
 pub const OPTIONS: &[Spec] =

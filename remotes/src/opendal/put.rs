@@ -12,7 +12,7 @@ use opendal::{Buffer, Writer};
 
 use super::link::{Call, Link};
 use super::service::{Commit, Intake, Layout};
-use super::staging::Staged;
+use super::staged::Staged;
 use crate::budget::{BLOCK, Block, Lease};
 use crate::pump::lane::FileBlocks;
 use crate::pump::{FileSource, Meter};

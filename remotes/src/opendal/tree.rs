@@ -10,7 +10,7 @@ use opendal::{Lister, Metadata};
 
 use super::OpendalStore;
 use super::link::{InTheWay, Link};
-use super::staging::Staged;
+use super::staged::Staged;
 use super::tag::{TIME, tag};
 use super::transport::{Answers, Watch};
 use crate::fold::Folding;

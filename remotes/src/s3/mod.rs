@@ -21,6 +21,7 @@ mod list;
 mod multipart;
 mod new_object;
 mod part;
+mod payload;
 mod plan;
 mod probe;
 mod prove;

@@ -15,9 +15,9 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::annex::branch;
-use crate::annex::branch::recorder::{Done, Evidence, Recorder, RecorderConfig, Version};
 use crate::annex::content::{Content, ContentLock, Glance, Opening};
 use crate::annex::log::{LocationLine, Presence, location_file, remote_meta_file};
+use crate::annex::recorder::{Done, Evidence, Recorder, RecorderConfig, Version};
 use crate::annex::repository::{OpenError, Repository, settings};
 use crate::annex::sizes::Sizes;
 use crate::gateway::wanted::Policies;

@@ -10,9 +10,9 @@ use remotes::{Kind, Range, Stored, Versions};
 
 use super::Tree;
 use crate::annex::backend::Verifier;
-use crate::annex::branch::recorder::Version;
 use crate::annex::export::names;
 use crate::annex::log::{MetaLog, meta, remote_meta_file};
+use crate::annex::recorder::Version;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 

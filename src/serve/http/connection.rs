@@ -16,7 +16,6 @@ use tracing::Instrument as _;
 
 use super::room::Seat;
 use super::shared::{Shared, date};
-use super::skip::READ;
 use crate::gateway::{Asker, Failure, FailureKind, Node, Unserved};
 use crate::name::Uuid;
 use crate::proto::http::access::{Open, Verdict, Who};
@@ -38,6 +37,9 @@ const REFUSAL: Duration = Duration::from_secs(10);
 
 /// Longest time a head may take from its first byte to its last, where `--timeout` is not shorter.
 const HEAD: Duration = Duration::from_secs(30);
+
+/// Bytes read at a time where heads are expected.
+pub(super) const READ: usize = 8 << 10;
 
 /// A connection and what is known of it.
 pub(super) struct Connection {
@@ -71,6 +73,14 @@ impl Asked {
         let client = self.client.clone().unwrap_or_else(|| Uuid::parse(b"unknown").expect("a word is a uuid"));
         Asker { client, bypass: self.bypass.clone() }
     }
+}
+
+/// What the client says about what it puts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Announced {
+    pub(super) offset: u64,
+    pub(super) len: u64,
+    pub(super) data_present: bool,
 }
 
 /// A request that was understood.
@@ -227,7 +237,7 @@ impl Connection {
             }
             Op::Get { key, file, offset } => self.get(asked, &*node, &key, file, offset).await,
             Op::Put { key, file, offset, len, data_present } => {
-                self.put(asked, &*node, &key, file, super::put::Announced { offset, len, data_present }).await
+                self.put(asked, &*node, &key, file, Announced { offset, len, data_present }).await
             }
             Op::PutOffset { key } => self.put_offset(asked, &*node, &key).await,
             Op::Remove { key } => self.remove(asked, &*node, &key, None).await,

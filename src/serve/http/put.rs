@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::connection::{Asked, Connection};
+use super::connection::{Announced, Asked, Connection};
 use crate::gateway::{Node, Offer, Offset, Settled, Unsettled};
 use crate::name::Key;
 use crate::proto::http::body::BodyReader;
@@ -13,14 +13,6 @@ use crate::proto::http::json;
 use crate::proto::http::response::Response;
 use crate::proto::p2p::AssociatedFile;
 use crate::serve::conn::payload::{Framing, Payload};
-
-/// What the client says about what it puts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Announced {
-    pub(super) offset: u64,
-    pub(super) len: u64,
-    pub(super) data_present: bool,
-}
 
 impl Connection {
     pub(super) async fn put_offset(&mut self, asked: Asked, node: &dyn Node, key: &Key) -> io::Result<bool> {

@@ -15,7 +15,8 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::multipart::{Multipart, Part};
+use super::multipart::Multipart;
+use super::payload::Payload;
 use super::plan::{self, From, UploadPlan};
 use super::{Inner, S3, single, unnamed};
 use crate::budget::BLOCK;
@@ -152,7 +153,7 @@ impl StreamPut {
         let (inner, len) = (self.inner, self.len);
         match self.form {
             Form::Small { key, bytes } => {
-                single::send(&inner, &key, len, &Part::Blocks(vec![bytes.into()]), &Meter::new()).await
+                single::send(&inner, &key, len, &Payload::Blocks(vec![bytes.into()]), &Meter::new()).await
             }
             Form::Single { key, flow: Some(mut flow), tail, .. } => {
                 flow.write(tail.into()).await?;

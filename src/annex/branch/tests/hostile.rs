@@ -222,7 +222,7 @@ fn records_are_committed_while_a_merge_goes_on() {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    use crate::annex::branch::recorder::{Evidence, Recorder, RecorderConfig};
+    use crate::annex::recorder::{Evidence, Recorder, RecorderConfig};
 
     let (dir, repository, base) = with_one_file();
     commit_elsewhere(dir.path(), "refs/heads/x/git-annex", Some(&base), "b.log", "1s b\n");
