@@ -1,10 +1,10 @@
 //! When to try again: longer pauses each time, spread by chance so that many clients do not come back at once.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::sys::fraction;
 use crate::{Context, Error, Kind, Result};
 
 /// Tries of one request before its failure is reported.
@@ -55,7 +55,7 @@ impl Backoff {
 
     /// The pause before the next try, after a failure of this kind. `None`: there were enough.
     fn next(&mut self, kind: Kind) -> Option<Duration> {
-        let pause = pause(self.first, self.tries, chance());
+        let pause = pause(self.first, self.tries, fraction());
         (self.tries < TRIES && !self.is_over(kind, pause)).then_some(pause)
     }
 
@@ -77,11 +77,6 @@ impl Backoff {
 fn pause(first: Duration, tries: u32, chance: f64) -> Duration {
     let full = first.saturating_mul(1 << (tries - 1).min(16)).min(CEILING);
     full.mul_f64(0.5 + chance / 2.0)
-}
-
-/// A number from 0 to 1 that differs from call to call and from process to process.
-fn chance() -> f64 {
-    RandomState::new().hash_one(std::process::id()) as f64 / u64::MAX as f64
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[macro_use]
+mod everywhere;
+
 mod annex;
 mod broken;
 mod cluster_annex;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::annex::Repo;
+use super::clients;
 use super::gateway::Gateway;
 use super::proxy::Behind;
 use super::ssh::Ssh;
@@ -61,17 +62,13 @@ impl Cluster {
     /// A client of `server`, which serves this.
     #[track_caller]
     pub fn client(&self, server: &Gateway) -> Repo {
-        let uuid = self.repo.uuid();
-        let settings = [("remote.origin.annexUrl", &*server.url()), ("remote.origin.annex-uuid", &uuid)];
-        Repo::clone_with(&self.repo, &settings, |_| {})
+        clients::client_over_http(&self.repo, server)
     }
 
     /// A client by way of `ssh`.
     #[track_caller]
     pub fn client_by(&self, ssh: &Ssh) -> Repo {
-        let uuid = self.repo.uuid();
-        let settings = [("remote.origin.url", &*Ssh::url(&self.repo)), ("remote.origin.annex-uuid", &uuid)];
-        Repo::clone_with(&self.repo, &settings, |client| ssh.lead(client))
+        clients::client_over_ssh(&self.repo, ssh)
     }
 
     /// Which nodes the gateway's git-annex branch says have `key`, as the real git-annex there reads it.

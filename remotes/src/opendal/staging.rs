@@ -1,8 +1,8 @@
 //! Where objects wait for their names, on services that may show unfinished ones.
 
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::sys::chance;
 
 /// Among keys: git-annex's own directory remotes use the same.
 const KEYS: &str = "tmp";
@@ -62,7 +62,5 @@ fn fresh(tree: bool) -> String {
 
 /// A name no one else uses.
 pub(super) fn unique() -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("{:x}-{:016x}", std::process::id(), RandomState::new().hash_one(count))
+    format!("{:x}-{:016x}", std::process::id(), chance())
 }

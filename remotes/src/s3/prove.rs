@@ -1,7 +1,5 @@
 //! Proving the place at initremote: the bucket is there or is made, it is nobody else's, and it really keeps what it is given.
 
-use std::hash::{BuildHasher, RandomState};
-
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
@@ -11,6 +9,7 @@ use aws_sdk_s3::types::{
 use super::{Inner, NOBODY, errors};
 use crate::retrieve::read_small;
 use crate::retry::Backoff;
+use crate::sys::chance;
 use crate::{Error, Kind, Op, Result};
 
 /// Name of the marker, below the prefix; git-annex's own.
@@ -118,8 +117,7 @@ async fn make_bucket(inner: &Inner) -> Result<()> {
 
 /// An endpoint that says 200 to everything (a web console, a login page) would take uploads and keep nothing.
 async fn nothing_is_everywhere(inner: &Inner, owner: &str) -> Result<()> {
-    let chance = RandomState::new().hash_one(owner);
-    let key = format!("{}no-such-object-{owner}-{chance:016x}", inner.config.prefix);
+    let key = format!("{}no-such-object-{owner}-{:016x}", inner.config.prefix, chance());
     match often(inner, async || inner.head(&key).await).await {
         Ok(None) => Ok(()),
         Ok(Some(_)) => Err(Error::new(

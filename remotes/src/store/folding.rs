@@ -1,11 +1,9 @@
 //! What of names a place does not tell apart, tried out on a file of our own.
 
-use std::hash::{BuildHasher, RandomState};
-use std::time::SystemTime;
-
 use bytes::Bytes;
 
 use crate::fold::Folding;
+use crate::sys::chance;
 use crate::{Kind, ObjectName, Result, Store};
 
 /// Where a place is tried out: no tree has files there, and no listing shows them. It folds as the root does.
@@ -51,8 +49,4 @@ pub(crate) async fn probe<S: Store + ?Sized>(
         directories.tidy().await;
     }
     folding
-}
-
-fn chance() -> u64 {
-    RandomState::new().hash_one((std::process::id(), SystemTime::now()))
 }

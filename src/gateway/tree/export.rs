@@ -159,7 +159,7 @@ impl Tree {
         done.impossible = blocked.len() + self.examine(session, survey.work()).await?;
         let notes = survey.work().notes();
         self.see_recorded(&notes).await?;
-        session.came.see(&notes);
+        session.newly_stored.see(&notes);
         let home = Arc::clone(&self.home);
         let started = session.with(move |book| survey.note(book)?.begin(home.repository(), &what)).await?;
         self.do_steps(session, &started, &mut done).await?;

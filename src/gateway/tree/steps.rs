@@ -119,7 +119,7 @@ impl Tree {
                 }
                 step = running.next() => match step {
                     Some(Ok(told)) => {
-                        session.came.see(&told.notes);
+                        session.newly_stored.see(&told.notes);
                         session.block(told.blocked);
                         notes.extend(told.notes);
                         done.add(&told.did);
