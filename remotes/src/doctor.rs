@@ -1,4 +1,4 @@
-//! What a place can do, tried out on an object of our own that is removed again.
+//! Tries out what a store can do, on an object of its own that is removed again.
 //!
 //! Unlike the proof at initremote it creates no bucket, claims nothing and goes on after a failure, so that one look shows all.
 

@@ -1,4 +1,4 @@
-//! Until when something may still be begun.
+//! The deadline until which something may be begun.
 
 use std::fmt;
 use std::sync::Arc;

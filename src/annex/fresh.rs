@@ -1,4 +1,4 @@
-//! Names that nobody else uses, for files that are ours alone until they are renamed.
+//! Unique names for files that are ours alone until they are renamed.
 //!
 //! The number of a process and a count are no such name: in two containers both servers are process 1, and what one that
 //! was killed left behind has the name that the next one takes. So names are made by chance, and files are made anew.

@@ -1,4 +1,4 @@
-//! From a remote of the repository to where its content is: a store, or another repository.
+//! From the configuration of a remote to where its content is: a store, or another repository.
 
 mod git;
 mod own;

@@ -1,4 +1,4 @@
-//! An object on its way into a service.
+//! Writing an object to a service.
 //!
 //! Its memory is leased when it is opened, all of it at once, so that puts never wait for each other with memory in hand.
 

@@ -1,4 +1,4 @@
-//! Proving the place at initremote: the bucket is there or is made, it is nobody else's, and it really keeps what it is given.
+//! Proving the bucket at initremote: it exists or is created, belongs to nobody else, and keeps what it is given.
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;

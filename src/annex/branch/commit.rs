@@ -1,4 +1,4 @@
-//! From the journal into the branch.
+//! Committing the journal to the branch.
 //!
 //! Only the trees on the way to changed files are read and written, starting from the commit the branch is at.
 //! git-annex's own index of the branch is left alone: `index.lck` beside it names the commit it belongs to, and git-annex

@@ -1,4 +1,4 @@
-//! Merging of git-annex branches that came from elsewhere.
+//! Merging git-annex branches that came from elsewhere.
 //!
 //! What is merged was made by others, and may be as large as they like. So the work is done while nobody waits for it: the
 //! trees are made one beside the branch, and only the move to the result is made under git-annex's lock.

@@ -1,4 +1,4 @@
-//! Content is removed, under its lock.
+//! Removing content, under its lock.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! Objects on their way into the repository: few as loose files, as git does, many as one pack.
+//! Writing objects to the repository: a few as loose files, as git does, many as one pack.
 //!
 //! A loose object costs ten system calls, a commit of ten thousand logs some twenty thousand of them. Packs on the other hand
 //! must stay few, since every lookup may search all of them; so only large commits make one, and only while git gc keeps up.

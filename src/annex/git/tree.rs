@@ -1,4 +1,4 @@
-//! Trees of files, as users commit them: what is in one, what differs between two, and one without some of its files.
+//! Trees of files, as users commit them: reading one, comparing two, and leaving files out of one.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! A repository becomes a gateway of a cluster: of a new one, or of one that another gateway has already.
+//! Making a repository a gateway of a new cluster, or of one that has another gateway already.
 
 use std::fmt;
 use std::io;

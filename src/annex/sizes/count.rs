@@ -1,4 +1,4 @@
-//! From what was counted of one commit to another: all of it the first time, and later what differs.
+//! Counting sizes: the whole branch the first time, and differences between commits later.
 //!
 //! Differences are counted in batches. Each batch is one transaction that also notes how far it came, so whoever is killed
 //! loses one batch at most, and the next goes on from there. A batch counts only where nobody else changed anything since

@@ -1,4 +1,4 @@
-//! Content on its way from a client to where it belongs, once for every wire and for any number of places.
+//! Receiving content from a client, once for every wire and for any number of sinks.
 //!
 //! ```text
 //! Body (a wire) --> receive: length, pace, pauses --> Digest --> Sink, which may be a Fan: leg --> Sink

@@ -1,4 +1,4 @@
-//! How full repositories are: the seam to whoever counts it.
+//! How full repositories are: the seam to whatever counts them.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;

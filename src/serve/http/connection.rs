@@ -1,4 +1,4 @@
-//! One connection: requests one after the other, until somebody ends it.
+//! One connection: its requests, one after the other, until either side ends it.
 //!
 //! ```text
 //!   wait for a request (IDLE) -> read its head (HEAD) -> guard -> route -> permit -> find -> do it -> answer -> wait ...

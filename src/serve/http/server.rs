@@ -1,4 +1,4 @@
-//! The server as a whole: what it is told, its threads, its signals, its end.
+//! The server as a whole: its options, threads, signals, and shutdown.
 
 use std::fmt;
 use std::io;

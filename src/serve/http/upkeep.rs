@@ -1,4 +1,4 @@
-//! What a server does by itself for the remotes behind its repositories.
+//! Periodic work of a server for the remotes behind its repositories.
 
 use std::sync::Arc;
 use std::time::Duration;

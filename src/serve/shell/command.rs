@@ -1,4 +1,4 @@
-//! From arguments and environment to what is to be done; nothing is looked at but these.
+//! From arguments and environment to the command to run. Nothing else is looked at.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Content that is at another name of the tree already: the store copies it, and nothing is sent.
+//! Content that is at another path of the tree already: the store copies it, and nothing is sent.
 //!
 //! git-annex stores a file with two names twice. Where else its content may be is read from the trees that were exported
 //! before, and from what this process did; whether it really is there is asked of the store, whose ETag must be the one that

@@ -1,4 +1,4 @@
-//! An object whose bytes come once, on its way into a bucket.
+//! Uploading an object whose bytes come only once.
 //!
 //! Nothing is collected: blocks go out as they come, under a request of the object's or of a part's length. What was sent is
 //! kept, by reference, while that costs nobody memory, so that a request that fails can be started over; after that a failure

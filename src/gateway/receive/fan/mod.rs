@@ -1,4 +1,4 @@
-//! Many places for one upload: each block goes to all of them, and the memory it lies in is counted once.
+//! One upload to many sinks: each gets every block, and the memory of a block is counted once.
 //!
 //! ```text
 //! Upload --> Fan --> queue --> leg (a task) --> Sink
