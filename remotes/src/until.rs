@@ -36,7 +36,7 @@ impl Until {
     }
 
     pub(crate) fn late(op: Op) -> Error {
-        Error::new(op, Kind::TooLate, "the time until which it might be done is over")
+        Error::new(op, Kind::TooLate, "the time limit for it has passed")
     }
 }
 

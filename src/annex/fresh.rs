@@ -19,7 +19,7 @@ pub fn name(what: &str) -> io::Result<String> {
     let mut bytes = [0; 16];
     let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     if got != bytes.len() {
-        return Err(io::Error::other("the system gives no random bytes"));
+        return Err(io::Error::other("cannot get random bytes from the system"));
     }
     Ok(format!("{what}.{}", annex_types::hex::show(&bytes)))
 }

@@ -242,7 +242,7 @@ impl OpendalPut {
             Some(stat) => {
                 Err(self.error(Kind::Corrupt, format!("{} of {} bytes are there afterwards", stat.len, self.len)))
             }
-            None => Err(self.error(Kind::Protocol, "the service took it, and it is not there afterwards")),
+            None => Err(self.error(Kind::Protocol, "the service accepted it, but it is not there afterwards")),
         }
     }
 

@@ -191,7 +191,7 @@ impl Inner {
             Kind::Denied | Kind::WrongKeyId | Kind::NoCredentials if nobody => Error::new(
                 error.op(),
                 Kind::NoCredentials,
-                format!("{NOBODY}, and not everybody may read it: {}", error.detail()),
+                format!("{NOBODY}, and it is not public: {}", error.detail()),
             ),
             _ => error,
         }

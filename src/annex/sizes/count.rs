@@ -64,7 +64,7 @@ pub(super) fn step(db: &mut Db, branch: &Branch, batch: usize, stop: &dyn Fn() -
         Ok(_) if stopped => return Err(SizesError::Stopped),
         Ok(walked) => walked,
         Err((Side::Old, e)) => {
-            tracing::warn!("the sizes of repositories are counted anew: {e}");
+            tracing::warn!("the sizes of repositories are counted again: {e}");
             change(db, &state, &mut |db| tables::begin_anew(db))?;
             return Ok(Batch::More);
         }

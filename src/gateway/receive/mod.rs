@@ -134,7 +134,7 @@ impl Upload {
             && let Some(fresh) = self.digest.take_fresh()
         {
             let digested = self.sink.digested(from, fresh).await?;
-            let words = || format!("an upload of {} resumes at byte {} or begins anew", self.key, self.offset());
+            let words = || format!("an upload of {} can resume at byte {} or start over", self.key, self.offset());
             self.digest = Digest::resumed(digested.ok_or_else(|| Failure::refused(words()))?, from);
         }
         let savepoints = self.digest.savepoints();

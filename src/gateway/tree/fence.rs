@@ -14,7 +14,7 @@ use super::{Tree, failed};
 use crate::annex::export::record;
 use crate::gateway::{Failure, blocking};
 
-/// How often it is said that we are still at it.
+/// How often we report that we are still changing names.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// That we change names: a file which says so for as long as it is there.

@@ -30,7 +30,7 @@ pub struct Counted {
 
 impl Sizes for NotCounted {
     fn used(&self, _: &Uuid) -> Result<u64, String> {
-        Err("nobody counted it".to_string())
+        Err("it was not counted".to_string())
     }
 }
 

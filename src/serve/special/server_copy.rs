@@ -48,12 +48,12 @@ const PARTS: [u64; 2] = [8 << 20, 1 << 30];
 
 /// Where content may be.
 #[derive(Default)]
-pub(super) struct Twins {
+pub(super) struct ServerCopies {
     recent: RefCell<HashMap<Key, ObjectName>>,
     exported: OnceCell<HashMap<Vec<u8>, Vec<u8>>>,
 }
 
-impl Twins {
+impl ServerCopies {
     /// The content of `key` is at `name` now.
     pub(super) fn learn(&self, key: &Key, name: &ObjectName) {
         let mut recent = self.recent.borrow_mut();

@@ -189,7 +189,7 @@ impl Put for StreamPut {
             return Err(self.error(Kind::Corrupt, format!("more than the {} bytes announced", self.len)));
         }
         if std::mem::replace(&mut self.torn, true) {
-            return Err(self.error(Kind::Other, "bytes are written behind a failure"));
+            return Err(self.error(Kind::Other, "bytes were written after a failure"));
         }
         self.take(block).await.map_err(self.inner.name(&self.object))?;
         self.torn = false;
