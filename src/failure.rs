@@ -1,4 +1,4 @@
-//! Why a request could not be done, told apart as far as a client can act on it.
+//! Why a request failed, as far as a client can act on it.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! The examination every store and every wrapper sits. It asks for the promises of [`Store`], by capability.
+//! The examination that every store and wrapper takes. It tests the promises of `Store`, by capability.
 //!
 //! Meant for tests: a broken promise panics with the name of the promise. It leaves the place as it found it.
 

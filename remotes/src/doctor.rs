@@ -1,4 +1,4 @@
-//! What a place can do, tried out on an object of our own that is removed again.
+//! Tries out what a store can do, on an object of its own that is removed again.
 //!
 //! Unlike the proof at initremote it creates no bucket, claims nothing and goes on after a failure, so that one look shows all.
 
@@ -84,7 +84,9 @@ impl Trial<'_> {
     async fn absent(&self) -> Result<String> {
         match self.store.stat(&self.object).await? {
             None => Ok(String::new()),
-            Some(_) => Err(self.error(Op::Stat, Kind::Protocol, "an object that nobody stored is said to be there")),
+            Some(_) => {
+                Err(self.error(Op::Stat, Kind::Protocol, "the store claims to have an object that nobody stored"))
+            }
         }
     }
 
@@ -111,7 +113,7 @@ impl Trial<'_> {
         std::os::unix::fs::FileExt::read_exact_at(&*sink, &mut got, 0)
             .map_err(|e| Error::io(Op::Get, "what was read", e))?;
         if got != self.content {
-            return Err(self.error(Op::Get, Kind::Corrupt, "what comes back is not what was stored"));
+            return Err(self.error(Op::Get, Kind::Corrupt, "the content that comes back is not what was stored"));
         }
         Ok(format!("{}, {}", rate(got.len(), started.elapsed()), done.lane))
     }

@@ -1,4 +1,4 @@
-//! Names that a place does not tell apart: by case, by the form of Unicode, by dots at their end.
+//! Names that a store does not distinguish: by case, Unicode form, or dots at the end.
 //!
 //! vfat, NTFS, the file systems of macOS, ext4 and tmpfs where they were told so, and servers on top of them keep one file where
 //! two were given. What such a place does is found out by [`Store::folding`](crate::Store::folding), on a file of our own. Where objects have directories a tree is

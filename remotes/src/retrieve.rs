@@ -1,4 +1,4 @@
-//! An object into a file, strictly in order, however many ranges of it are read side by side.
+//! Retrieving an object into a file, strictly in order, however many ranges are read side by side.
 //!
 //! Each range is read by a task of its own into blocks leased for it; the file takes the ranges one after the other, the
 //! front one as it arrives. So the file never has a hole, and what it holds after a failure is a prefix to resume from.

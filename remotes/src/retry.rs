@@ -1,4 +1,4 @@
-//! When to try again: longer pauses each time, spread by chance so that many clients do not come back at once.
+//! Backoff: longer pauses each time, spread by chance so that many clients do not come back at once.
 
 use std::time::Duration;
 

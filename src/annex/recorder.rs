@@ -354,7 +354,7 @@ impl Worker {
 /// A panic of one `done` must not take the others' records along.
 fn call(done: Done, result: Result<(), Arc<BranchError>>) {
     if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
-        tracing::error!("who waited for a record panicked");
+        tracing::error!("a callback that waited for a record panicked");
     }
 }
 

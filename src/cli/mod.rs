@@ -143,7 +143,7 @@ enum Command {
     /// it is what is recorded that counts.
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Explain),
-    /// Shows the repositories that are known, with trust, groups, expressions, sizes, and what is proxied.
+    /// Shows the known repositories, with trust, groups, expressions, sizes, and what is proxied.
     ///
     /// In the repository of the current directory. No repository is asked: it is what is recorded.
     #[command(after_help = info::EXAMPLES)]

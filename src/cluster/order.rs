@@ -1,4 +1,4 @@
-//! Whom to ask for content.
+//! Which node to ask first for content.
 
 use std::cmp::Reverse;
 

@@ -1,4 +1,4 @@
-//! Content on its way to a client.
+//! Sending content to a client.
 
 use std::io;
 use std::sync::Arc;

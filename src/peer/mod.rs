@@ -1,4 +1,4 @@
-//! Git repositories elsewhere, which the gateway reaches as a client of theirs: over ssh, and over P2P over HTTP.
+//! Remote git repositories, which the gateway reaches as their client: over ssh, and over P2P over HTTP.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! A program that is talked to through two pipes, such as ssh, on a data thread.
+//! A program, such as ssh, connected by two pipes and driven from a data thread.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! What goes on over more than one call: content on its way from a peer and to it, and locks.
+//! What lasts longer than one call: content moving from a peer and to it, and locks.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What is done after a push: the trees of special remotes are made to follow their branches.
+//! After a push: making the trees of special remotes follow their branches.
 
 use std::io;
 use std::path::Path;

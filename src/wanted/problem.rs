@@ -1,4 +1,4 @@
-//! What whoever configured an expression should know of it.
+//! Problems of expressions, for whoever configured them.
 
 use super::ast::Name;
 use super::plan::Unstable;

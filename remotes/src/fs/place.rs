@@ -1,4 +1,4 @@
-//! Where an object's file lies, and the system calls that bring it there and take it away.
+//! An object's path, and the system calls that put a file there and remove it.
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, Permissions};

@@ -1,4 +1,4 @@
-//! Where files wait for their names.
+//! Where files wait for their final names.
 //!
 //! Nothing that waits has a name that a file of the place could have. Keys lie in hashed directories, so those who wait for one
 //! are below `tmp/`, as with git-annex's own type. A tree may have any name but `.git`, which git refuses, so there they are

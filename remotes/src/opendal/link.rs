@@ -1,4 +1,4 @@
-//! One request after the other to a service: watched, limited in time, its errors explained.
+//! Requests to a service: watched, limited in time, with errors explained.
 
 use std::cell::Cell;
 use std::future::Future;

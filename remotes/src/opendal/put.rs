@@ -1,4 +1,4 @@
-//! An object on its way into a service.
+//! Writing an object to a service.
 //!
 //! Its memory is leased when it is opened, all of it at once, so that puts never wait for each other with memory in hand.
 
@@ -242,7 +242,7 @@ impl OpendalPut {
             Some(stat) => {
                 Err(self.error(Kind::Corrupt, format!("{} of {} bytes are there afterwards", stat.len, self.len)))
             }
-            None => Err(self.error(Kind::Protocol, "the service took it, and it is not there afterwards")),
+            None => Err(self.error(Kind::Protocol, "the service accepted it, but it is not there afterwards")),
         }
     }
 

@@ -1,4 +1,4 @@
-//! An object that waits for its name.
+//! An object that waits for its final name.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! Where objects wait for their names, on services that may show unfinished ones.
+//! Where objects wait for their final names, on services that may show unfinished ones.
 
 use std::cell::{Cell, RefCell};
 

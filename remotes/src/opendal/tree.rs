@@ -162,7 +162,7 @@ impl OpendalStore {
                 Ok(after)
             }
             _ => {
-                let detail = "the service said it had done so, and has not";
+                let detail = "the service reported success, but did not do it";
                 Err(self.link.error(op, Kind::Protocol, detail).object(to))
             }
         }

@@ -1,4 +1,4 @@
-//! What this S3 can do beyond what every remote needs.
+//! What this S3 can do beyond the basics.
 
 use std::time::Instant;
 

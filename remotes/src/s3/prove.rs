@@ -1,4 +1,4 @@
-//! Proving the place at initremote: the bucket is there or is made, it is nobody else's, and it really keeps what it is given.
+//! Proving the bucket at initremote: it exists or is created, belongs to nobody else, and keeps what it is given.
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
@@ -177,7 +177,7 @@ async fn marker(inner: &Inner) -> Result<Option<String>> {
                 }
                 Ok::<_, aws_sdk_s3::primitives::ByteStreamError>(())
             };
-            let late = || Error::new(Op::Prove, Kind::Timeout, "the marker does not come to its end");
+            let late = || Error::new(Op::Prove, Kind::Timeout, "reading the marker took too long");
             let read = tokio::time::timeout(inner.context.idle, read).await.map_err(|_| late())?;
             read.map_err(|e| Error::new(Op::Prove, Kind::Reset, "the marker could not be read").caused_by(e))?;
             text.truncate(MARKER_MAX);

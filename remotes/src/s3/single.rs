@@ -124,7 +124,7 @@ pub(super) async fn read_back(inner: &Inner, key: &str, len: u64, receipt: Optio
             // Some servers tell for a moment what they saw while the bytes came in.
             Ok(_) if backoff.again().await => {}
             Ok(Some(stat)) if stat.len == len => {
-                let detail = "another object is there than the one that the store said it had made";
+                let detail = "the object there is not the one that the store said it had made";
                 return Err(Error::new(Op::Put, Kind::Corrupt, detail));
             }
             Ok(Some(stat)) => {
@@ -132,7 +132,7 @@ pub(super) async fn read_back(inner: &Inner, key: &str, len: u64, receipt: Optio
                 return Err(Error::new(Op::Put, Kind::Corrupt, detail));
             }
             Ok(None) => {
-                let detail = "the store said it had kept the object, and has not";
+                let detail = "the store reported success, but the object is not there";
                 return Err(Error::new(Op::Put, Kind::Protocol, detail));
             }
             // Write-only keys are a legitimate way to archive; the ETag of the answer has to do then.

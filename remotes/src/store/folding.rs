@@ -1,4 +1,4 @@
-//! What of names a place does not tell apart, tried out on a file of our own.
+//! Trying out which names a store does not distinguish, on a file of our own.
 
 use bytes::Bytes;
 

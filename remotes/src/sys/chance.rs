@@ -1,4 +1,4 @@
-//! Numbers by chance, for names that nobody else uses and for pauses. No secrets: who wants to can foresee them.
+//! Random numbers for unique names and for pauses. Not for secrets: they can be predicted.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::SystemTime;

@@ -1,4 +1,4 @@
-//! What is kept to be used again: connections that wait for the next question, empty pipes.
+//! Idle things kept for reuse: connections, empty pipes.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};

@@ -1,4 +1,4 @@
-//! Merging of git-annex branches that came from elsewhere.
+//! Merging git-annex branches that came from elsewhere.
 //!
 //! What is merged was made by others, and may be as large as they like. So the work is done while nobody waits for it: the
 //! trees are made one beside the branch, and only the move to the result is made under git-annex's lock.
@@ -87,8 +87,8 @@ impl Branch {
 
     fn try_merge(&self, report: &mut MergeReport, stop: &dyn Fn() -> bool) -> Result<(), BranchError> {
         let git = self.git();
-        let workshop = PackWriter::of(&git);
-        let mut unite = Unite::new(&workshop, stop);
+        let packer = PackWriter::of(&git);
+        let mut unite = Unite::new(&packer, stop);
         for attempt in 1.. {
             let waiting = self.look(&git)?;
             report.skipped = skipped(&waiting);
@@ -98,8 +98,8 @@ impl Branch {
             }
             let early = (attempt >= ALONE).then(|| self.alone()).transpose()?;
             let at = tip::local(&git)?;
-            let United { tree, merged, forward } = self.unite(&workshop, &mut unite, at, new, stop)?;
-            workshop.flush()?;
+            let United { tree, merged, forward } = self.unite(&packer, &mut unite, at, new, stop)?;
+            packer.flush()?;
             let (_writing, lock) = early.map_or_else(|| self.alone(), Ok)?;
             if stop() {
                 return Err(BranchError::Stopped);
@@ -115,11 +115,11 @@ impl Branch {
                 // What the journal got meanwhile is to be united with it.
                 Some(_) if attempt < ALONE => continue,
                 _ => {
-                    let laid = self.with_journal(&workshop, tree, files, Onto::Merged)?;
+                    let laid = self.with_journal(&packer, tree, files, Onto::Merged)?;
                     let parents: Vec<ObjectId> = at.into_iter().chain(merged.iter().map(|new| new.commit)).collect();
                     let names: Vec<_> = merged.iter().map(|new| short(&new.name).to_str_lossy().into_owned()).collect();
                     let message = format!("merging {} into git-annex", names.join(" "));
-                    let commit = self.commit_tree(&workshop, laid.tree, &parents, &message)?;
+                    let commit = self.commit_tree(&packer, laid.tree, &parents, &message)?;
                     (self.move_branch(&git, &lock, at, commit, attempt)?.then_some(commit), laid.files)
                 }
             };

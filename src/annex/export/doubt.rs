@@ -1,4 +1,4 @@
-//! Names of which a look does not tell what they hold.
+//! Paths whose content a look at them does not tell.
 //!
 //! Content of a key with a digest is known once it is read. Of other keys, of the same length, nobody can tell; so what may be
 //! the only copy of one of them is never removed, and is not taken for it either where there is a better one.

@@ -1,4 +1,4 @@
-//! git config, as one reading of it.
+//! git config, as read at one moment.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

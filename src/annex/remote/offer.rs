@@ -1,4 +1,4 @@
-//! What a repository tells others that it proxies, as `git annex updateproxy` records it.
+//! What a repository announces that it proxies, as `git annex updateproxy` records it.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;

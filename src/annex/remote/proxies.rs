@@ -1,4 +1,4 @@
-//! For which uuids a repository is a proxy.
+//! The uuids that a repository is a proxy for.
 
 use std::collections::BTreeMap;
 

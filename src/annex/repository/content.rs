@@ -1,4 +1,4 @@
-//! What git config says of content.
+//! How content is kept, as git config says.
 
 use super::Repository;
 use crate::annex::content::{ContentConfig, Hooks, Sharing};

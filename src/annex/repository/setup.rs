@@ -1,4 +1,4 @@
-//! A git repository becomes one of git-annex's, where git-annex itself is not there to do it.
+//! Initialising a git repository for git-annex where git-annex is not installed.
 
 use std::fmt;
 use std::fs;

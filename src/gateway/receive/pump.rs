@@ -1,4 +1,4 @@
-//! The body of an upload, from a wire into its places.
+//! Moving the body of an upload from a wire to its sinks.
 
 use std::io;
 

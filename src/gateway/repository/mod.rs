@@ -1,4 +1,4 @@
-//! A repository that is served: its content, and the record of where content is.
+//! A served repository: its content, and the record of where content is.
 
 mod health;
 mod proxied;

@@ -1,4 +1,4 @@
-//! An export from its beginning to its end.
+//! One export, from beginning to end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

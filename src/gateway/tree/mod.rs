@@ -238,7 +238,7 @@ fn failed(why: impl Into<Why>) -> Failure {
         Why::Io(e) => Failure::io("write down what is exported", &e),
         Why::Wish(name, why) => {
             let name = name.escape_ascii();
-            Failure::internal(format!("export: it cannot be told whether its preferred content matches {name}: {why}"))
+            Failure::internal(format!("export: cannot determine whether its preferred content matches {name}: {why}"))
         }
     }
 }

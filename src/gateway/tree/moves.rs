@@ -1,4 +1,4 @@
-//! Moving, copying and removing content, so that none that was proven goes for what was not.
+//! Moving, copying and removing content without ever giving up verified content for unverified.
 //!
 //! Strangers change files whenever they like, and some stores take two names for one. So a name is looked at right before it is
 //! filled, and what a removal rests on right before it. What is in the way is put aside and never written over; and

@@ -161,7 +161,7 @@ impl Tree {
                 Ok(Told { blocked, ..told })
             }
             Err(e) => {
-                tracing::warn!("remote {}: whether something is in the way could not be seen: {e}", self.name);
+                tracing::warn!("remote {}: could not check whether something is in the way: {e}", self.name);
                 Err(failure)
             }
         }

@@ -1,4 +1,4 @@
-//! What gateways tell each other of keys without a digest, past their git-annex branches.
+//! What gateways tell each other about keys without a digest, apart from their git-annex branches.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Content that was replaced or removed in a store that keeps it, found by what is recorded of it.
+//! Replaced or removed content in stores that keep versions, found by recorded versions.
 //!
 //! What git-annex records for its own S3 type is recorded and read here too, so either finds what the other stored. git-annex
 //! reads a key from such a bucket by its versions alone, so whatever is stored there has to get one.

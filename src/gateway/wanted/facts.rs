@@ -1,4 +1,4 @@
-//! What is known of a key, each fact read when it is first asked for.
+//! Facts about a key, each read when it is first needed.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;

@@ -102,7 +102,7 @@ impl Connection {
                     }
                     interim += 1;
                     if interim > MOST_INTERIM {
-                        return Err(io::Error::other("it never comes to an answer"));
+                        return Err(io::Error::other("it sends no final answer"));
                     }
                 }
                 Ok(None) => {

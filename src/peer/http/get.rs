@@ -1,4 +1,4 @@
-//! Content that comes over HTTP.
+//! Receiving content over HTTP.
 
 use std::cell::RefCell;
 use std::io;

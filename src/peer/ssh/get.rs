@@ -1,4 +1,4 @@
-//! Content that comes over ssh.
+//! Receiving content over ssh.
 
 use std::cell::RefCell;
 use std::io;

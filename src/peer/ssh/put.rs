@@ -1,4 +1,4 @@
-//! Content that goes out over ssh.
+//! Sending content over ssh.
 
 use std::rc::Rc;
 

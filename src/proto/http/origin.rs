@@ -1,4 +1,4 @@
-//! Other people's web pages: what a browser may be made to ask, by a page that it did not get from here.
+//! Requests from web pages of other origins, which a browser may be made to send.
 //!
 //! A browser sends the requests of any page to any server, with the passwords that it keeps for that server. It tells where
 //! the page is from: `Origin` stands in every POST, and `Sec-Fetch-Site` in every request to HTTPS or to localhost. A page

@@ -1,4 +1,4 @@
-//! The side that asks, from AUTH-SUCCESS to the end.
+//! The client side, from AUTH-SUCCESS to the end.
 //!
 //! ```text
 //!   new() --AUTH-SUCCESS--> VERSION 4 --VERSION n--> Answer::Ready

@@ -1,4 +1,4 @@
-//! Content as it leaves on a connection, by the best lane between the two.
+//! Sending content on a connection, by the best lane.
 
 use std::io;
 use std::os::unix::fs::FileExt;

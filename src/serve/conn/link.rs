@@ -1,4 +1,4 @@
-//! A connection as both gateways use it: bytes in, bytes out, and content by the best lane there is.
+//! A connection as every server uses it: bytes in, bytes out, and content by the best lane.
 
 use std::fs::File;
 use std::io;

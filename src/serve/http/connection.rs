@@ -1,4 +1,4 @@
-//! One connection: requests one after the other, until somebody ends it.
+//! One connection: its requests, one after the other, until either side ends it.
 //!
 //! ```text
 //!   wait for a request (IDLE) -> read its head (HEAD) -> guard -> route -> permit -> find -> do it -> answer -> wait ...
@@ -176,7 +176,7 @@ impl Connection {
                     }
                 }
             }
-            let limit = begun.map_or(IDLE, |start| HEAD.min(self.shared.means.idle).saturating_sub(start.elapsed()));
+            let limit = begun.map_or(IDLE, |start| HEAD.min(self.shared.limits.idle).saturating_sub(start.elapsed()));
             let at = self.early.len();
             self.early.resize(at + READ, 0);
             let n = tokio::select! {
@@ -222,7 +222,7 @@ impl Connection {
         }
         self.take_room(matches!(who, Who::Known(_))).await?;
         // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
-        let node = match self.shared.repositories.find(&prefix, &uuid, &self.shared.means, &asked.asker()).await {
+        let node = match self.shared.repositories.find(&prefix, &uuid, &self.shared.limits, &asked.asker()).await {
             Ok(node) => node,
             Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
             Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,
@@ -345,7 +345,7 @@ impl Connection {
         self.out.clear();
         response.write_saying(words, &date(), &mut self.out);
         self.out.extend_from_slice(body);
-        self.link.write(&self.out, self.shared.means.idle).await
+        self.link.write(&self.out, self.shared.limits.idle).await
     }
 
     /// The head of an answer whose body the caller sends.
@@ -357,7 +357,7 @@ impl Connection {
     /// Lets a client that waits for it send its body.
     pub(super) async fn go_on(&mut self, asked: &mut Asked) -> io::Result<()> {
         if std::mem::take(&mut asked.expect) && self.early.is_empty() {
-            self.link.write(CONTINUE, self.shared.means.idle).await?;
+            self.link.write(CONTINUE, self.shared.limits.idle).await?;
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Connection {
             Ok(Offer::Upload(upload)) => upload,
             Ok(Offer::AlreadyHave(others)) => {
                 self.go_on(&mut asked).await?;
-                let limit = self.shared.means.idle;
+                let limit = self.shared.limits.idle;
                 asked.keep &= self.payload(&mut asked.body).skip(limit).await?;
                 return self.outcome(asked, Ok(true), |stored, out| json::stored(api, stored, &others, out)).await;
             }
@@ -98,7 +98,7 @@ impl Connection {
 
     /// What comes as the body of a request.
     fn payload<'a>(&'a mut self, body: &'a mut BodyReader) -> Payload<'a, HttpBody<'a>> {
-        let limits = &self.shared.means;
+        let limits = &self.shared.limits;
         Payload::new(&mut self.link, HttpBody { body, early: &mut self.early }, &limits.budget, limits.idle)
     }
 }

@@ -1,4 +1,4 @@
-//! The server as a whole: what it is told, its threads, its signals, its end.
+//! The server as a whole: its options, threads, signals, and shutdown.
 
 use std::fmt;
 use std::io;
@@ -145,7 +145,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         access: options.access,
         leases: ClientLocks::new(options.locks),
         metrics: Metrics::default(),
-        means: Limits { budget: Budget::new(options.memory), idle: options.idle },
+        limits: Limits { budget: Budget::new(options.memory), idle: options.idle },
         log,
         tls,
         room: Room::new(room, logins),
@@ -326,7 +326,7 @@ struct Signals {
 
 impl Signals {
     fn heard() -> io::Result<Self> {
-        let of = |kind| signal(kind).map_err(|e| io::Error::new(e.kind(), format!("the system gives no signals: {e}")));
+        let of = |kind| signal(kind).map_err(|e| io::Error::new(e.kind(), format!("cannot listen for signals: {e}")));
         Ok(Self {
             terminate: of(SignalKind::terminate())?,
             interrupt: of(SignalKind::interrupt())?,

@@ -1,4 +1,4 @@
-//! What a client sends that nobody needs: read for a while, so that it gets to read the answer.
+//! Request bodies that are not needed: read for a while, so that the client gets to read the answer.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The environment variables that set limits, which are no matter of one remote.
+//! Environment variables that set limits for all remotes.
 
 use annex_types::size;
 use std::ffi::OsString;

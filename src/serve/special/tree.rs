@@ -31,7 +31,7 @@ impl Worker {
         let (_, target) = place.named(Op::Rename, to)?;
         let renamed = async { opened.renames()?.rename(&source, &target).await };
         let renamed = cancellable(stop, Op::Rename, renamed).await;
-        self.twins.learn(key, &target);
+        self.copies.learn(key, &target);
         if let Err(error) = &renamed {
             // The reply has no place for it, and git-annex stores the file again.
             self.port.debug_soon(job, &format!("rename {}: {error}", key.as_bytes().escape_ascii()));

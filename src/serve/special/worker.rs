@@ -28,7 +28,7 @@ use crate::proto::special::{FileName, Job, Key, Note, Reply};
 use crate::request;
 use crate::resolve::setup::{Ready, TreeKind};
 use crate::serve::special::opened::OpenedRemote;
-use crate::serve::special::server_copy::Twins;
+use crate::serve::special::server_copy::ServerCopies;
 
 /// How long a failed upload may take to leave nothing behind, before its failure is reported anyway.
 const ABORT: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ pub(super) struct Worker {
     context: Context,
     /// The stores of the last PREPARE or INITREMOTE.
     place: RefCell<Option<Rc<OpenedRemote>>>,
-    pub(super) twins: Twins,
+    pub(super) copies: ServerCopies,
 }
 
 /// A transfer under way.
@@ -74,7 +74,7 @@ impl Worker {
         let (budget, idle) = (Budget::new(settings.memory), settings.idle);
         let site = crate::resolve::site::of(Path::new("."));
         let context = Context { budget, idle, late: idle, site, ..Context::default() };
-        Self { port: Arc::clone(port), context, place: RefCell::default(), twins: Twins::default() }
+        Self { port: Arc::clone(port), context, place: RefCell::default(), copies: ServerCopies::default() }
     }
 
     /// Does `work` and gives the reply to it, soon after `stop` at the latest.
@@ -258,9 +258,9 @@ impl Worker {
             return Err(named(Error::new(Op::Put, Kind::Corrupt, detail)));
         }
         if let At::Exported(_) = at {
-            let copy = async { Ok(self.twins.copy(&store, key, &object, &source.file, source.len).await) };
+            let copy = async { Ok(self.copies.copy(&store, key, &object, &source.file, source.len).await) };
             let copied = cancellable(stop.clone(), Op::Put, copy).await?;
-            self.twins.learn(key, &object);
+            self.copies.learn(key, &object);
             if let Some((from, _)) = copied {
                 return Ok(Moved { bytes: 0, note: format!(" copied from {from}") });
             }

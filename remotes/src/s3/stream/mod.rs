@@ -1,4 +1,4 @@
-//! An object whose bytes come once, on its way into a bucket.
+//! Uploading an object whose bytes come only once.
 //!
 //! Nothing is collected: blocks go out as they come, under a request of the object's or of a part's length. What was sent is
 //! kept, by reference, while that costs nobody memory, so that a request that fails can be started over; after that a failure
@@ -189,7 +189,7 @@ impl Put for StreamPut {
             return Err(self.error(Kind::Corrupt, format!("more than the {} bytes announced", self.len)));
         }
         if std::mem::replace(&mut self.torn, true) {
-            return Err(self.error(Kind::Other, "bytes are written behind a failure"));
+            return Err(self.error(Kind::Other, "bytes were written after a failure"));
         }
         self.take(block).await.map_err(self.inner.name(&self.object))?;
         self.torn = false;

@@ -208,10 +208,10 @@ fn merging_ends_when_it_is_told_to_and_nothing_moves() {
     let (dir, _, base) = with_one_file();
     let other = commit_elsewhere(dir.path(), "refs/heads/x/git-annex", Some(&base), "b.log", "1s b\n");
     let plain = gix::open(dir.path()).expect("it opens");
-    let workshop = PackWriter::of(&plain);
+    let packer = PackWriter::of(&plain);
     let id = |name: String| plain.rev_parse_single(name.as_str()).expect("an object").detach();
     let trees = (id(format!("{base}^{{tree}}")), id(format!("{other}^{{tree}}")));
-    let mut unite = Unite::new(&workshop, &|| true);
+    let mut unite = Unite::new(&packer, &|| true);
     assert!(matches!(unite.trees(trees.0, trees.1), Err(BranchError::Stopped)));
     let told = holds(&plain, id(other.clone()), id(base.clone()), &mut MOST_COMMITS.clone(), &|| true);
     assert!(matches!(told, Err(BranchError::Stopped)));

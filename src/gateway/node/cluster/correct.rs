@@ -17,9 +17,9 @@ impl ClusterNode {
         match self.home.record_correction(key, &node.uuid, presence, log.line(&node.uuid)).await {
             Ok(()) => {
                 let says = if is_there { "has it, which was not recorded" } else { "has it not, which was recorded" };
-                tracing::info!("{key}: node {} {says}; the log is set right", node.name);
+                tracing::info!("{key}: node {} {says}; the location log is corrected", node.name);
             }
-            Err(failure) => tracing::warn!("{key}: the log is not set right: {failure}"),
+            Err(failure) => tracing::warn!("{key}: the location log is not corrected: {failure}"),
         }
     }
 }

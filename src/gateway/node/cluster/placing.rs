@@ -107,7 +107,7 @@ fn choose(
         place(&policy.about(&facts), key, &candidates, numcopies)
     };
     let told = |placement: Result<Placement, Unknown>| {
-        placement.map_err(|unknown| failed(format!("which nodes the content is for cannot be told: {unknown}")))
+        placement.map_err(|unknown| failed(format!("cannot determine which nodes want the content: {unknown}")))
     };
     if !has_limits(&policy) {
         return Ok(choice(&nodes, told(placed(None))?, Room::default()));

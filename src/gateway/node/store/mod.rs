@@ -30,7 +30,7 @@ pub struct StoreNode {
     home: Arc<LocalRepository>,
     uuid: Uuid,
     name: String,
-    shelf: Arc<StoreTarget>,
+    target: Arc<StoreTarget>,
     pub(in crate::gateway) store: Rc<dyn Store>,
     context: Context,
     /// The tree it holds, if it holds one.
@@ -51,16 +51,16 @@ impl StoreNode {
         home: &Arc<LocalRepository>,
         uuid: &Uuid,
         name: &str,
-        shelf: &Arc<StoreTarget>,
+        target: &Arc<StoreTarget>,
         store: Rc<dyn Store>,
         context: Context,
         pace: Option<Arc<Pace>>,
     ) -> Self {
-        let exports = shelf.config.tree.as_ref();
+        let exports = target.config.tree.as_ref();
         let tree = exports.map(|exports| Tree::new(home, uuid, name, exports.tracking.as_ref(), &store, &context));
         let tree = tree.map(|tree| Rc::new(tree.at(pace)));
-        let (home, shelf) = (Arc::clone(home), Arc::clone(shelf));
-        Self { home, uuid: uuid.clone(), name: name.into(), shelf, store, context, tree }
+        let (home, target) = (Arc::clone(home), Arc::clone(target));
+        Self { home, uuid: uuid.clone(), name: name.into(), target, store, context, tree }
     }
 
     /// What this repository calls it.
@@ -258,7 +258,7 @@ impl StoreNode {
 
     /// Says what no client need know of.
     pub(in crate::gateway) fn warn(&self, failure: &Failure) {
-        tracing::warn!("remote {}: {failure}; an upload that is interrupted now will begin anew", self.name);
+        tracing::warn!("remote {}: {failure}; an upload that is interrupted now will start over", self.name);
     }
 
     /// What `error` is to a client: git-annex's own words before ours.
@@ -286,7 +286,7 @@ impl StoreNode {
     }
 
     fn object(&self, key: &Key) -> Result<ObjectName, Failure> {
-        let name = ObjectName::new(self.shelf.config.name(key));
+        let name = ObjectName::new(self.target.config.name(key));
         name.map_err(|e| self.failure(&Error::new(Op::Stat, Kind::Unsupported, e.to_string()).on(self.store.label())))
     }
 
@@ -306,7 +306,7 @@ impl StoreNode {
     }
 
     fn writable(&self) -> Result<(), Failure> {
-        match &self.shelf.readonly {
+        match &self.target.readonly {
             None => Ok(()),
             Some(why) => Err(Failure::refused(why.clone())),
         }

@@ -125,7 +125,7 @@ impl Leg {
             Lost::Failed(failure) if failure.kind() == FailureKind::Full => (failure, true),
             Lost::Failed(failure) => (failure, false),
             Lost::Other => {
-                let words = "what an earlier upload left there is of other content; the next one begins anew";
+                let words = "what an earlier upload left there is of other content; the next one starts over";
                 (Failure::internal(words.to_string()), true)
             }
         };

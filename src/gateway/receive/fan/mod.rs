@@ -1,4 +1,4 @@
-//! Many places for one upload: each block goes to all of them, and the memory it lies in is counted once.
+//! One upload to many sinks: each gets every block, and the memory of a block is counted once.
 //!
 //! ```text
 //! Upload --> Fan --> queue --> leg (a task) --> Sink
@@ -241,7 +241,7 @@ impl Sink for Fan {
             });
             let at = if ahead.is_some() { offset } else { from };
             let begun = tokio::time::timeout(BEGIN.min(self.idle), sink.begin(at, end, savepoints)).await;
-            begun.unwrap_or_else(|_| Err(Failure::busy("it takes too long to begin")))?;
+            begun.unwrap_or_else(|_| Err(Failure::busy("it took too long to begin")))?;
             let leg_task = Leg::new(sink, &leg.queue, ahead, leg.pace.clone(), self.idle);
             leg.task = Some(leg_task.start());
             Ok(())
