@@ -20,6 +20,6 @@ mod route_tests;
 #[cfg(test)]
 mod tests;
 
-pub use order::{Holder, order};
+pub use order::{HOP, Holder, order};
 pub use place::{Candidate, Pick, Placement, Why, place};
 pub use route::{Leg, Line, Net, Offer, Route, Routes, routes};

@@ -76,7 +76,6 @@ pub struct Routes {
     nodes: BTreeMap<Uuid, Route>,
     /// For each line, nodes that it leads to and that are reached otherwise.
     others: Vec<BTreeSet<Uuid>>,
-    net: Net,
 }
 
 /// A part of an upload: what goes over one line.
@@ -134,6 +133,24 @@ impl Net {
             gateways.entry(gateway.clone()).or_default().next.extend(next);
         }
         Self { gateways }
+    }
+
+    /// Whether one of `from` is the gateway `to`, or leads there without any of `bypass`: a question to them gets there, too.
+    pub fn leads(&self, from: &[Uuid], to: &Uuid, bypass: &[Uuid]) -> bool {
+        let mut waiting: Vec<&Uuid> = from.iter().filter(|gateway| !bypass.contains(gateway)).collect();
+        let mut seen: BTreeSet<&Uuid> = waiting.iter().copied().collect();
+        while let Some(gateway) = waiting.pop() {
+            if gateway == to {
+                return true;
+            }
+            let next = self.gateways.get(gateway).into_iter().flat_map(|gateway| &gateway.next);
+            for next in next.filter(|next| !bypass.contains(next)) {
+                if seen.insert(next) {
+                    waiting.push(next);
+                }
+            }
+        }
+        false
     }
 }
 
@@ -217,7 +234,6 @@ pub fn routes(net: &Net, home: &Uuid, own: &BTreeSet<Uuid>, lines: &[Line], bypa
         gateways: reached.iter().map(|(gateway, distance)| ((*gateway).clone(), distance.line)).collect(),
         nodes: nearest.into_iter().map(|(node, distance)| (node.clone(), route(distance))).collect(),
         others,
-        net: net.clone(),
         bypass,
     }
 }
@@ -246,31 +262,10 @@ impl Routes {
         all.into_iter().collect()
     }
 
-    /// Whom a question over a line leaves out: whoever it came through, and the gateways that are asked from here, but for those
-    /// whose lines `failed`.
-    pub fn bypass_of_question(&self, failed: &BTreeSet<usize>) -> Vec<Uuid> {
-        let asked = self.lines().filter(|line| !failed.contains(line)).filter_map(|line| self.lines[line].clone());
-        let all: BTreeSet<Uuid> = asked.chain(self.passed()).collect();
+    /// Whom a question leaves out, over whichever line: whoever it came through, and the gateways that are asked from here.
+    pub fn bypass_of_question(&self) -> Vec<Uuid> {
+        let all: BTreeSet<Uuid> = self.lines.iter().flatten().cloned().chain(self.passed()).collect();
         all.into_iter().collect()
-    }
-
-    /// Whether somebody else is asked in place of the gateway whose `line` failed: one of the lines that did not leads there.
-    pub fn is_covered(&self, line: usize, failed: &BTreeSet<usize>) -> bool {
-        let Some(goal) = self.lines.get(line).and_then(Option::as_ref) else { return false };
-        let mut waiting: Vec<&Uuid> =
-            self.lines().filter(|line| !failed.contains(line)).filter_map(|line| self.lines[line].as_ref()).collect();
-        let mut seen: BTreeSet<&Uuid> = waiting.iter().copied().collect();
-        while let Some(gateway) = waiting.pop() {
-            if gateway == goal {
-                return true;
-            }
-            for next in self.net.gateways.get(gateway).into_iter().flat_map(|gateway| &gateway.next) {
-                if *next != self.home && !self.bypass.contains(next) && seen.insert(next) {
-                    waiting.push(next);
-                }
-            }
-        }
-        false
     }
 
     /// The parts of an upload to `picks`: content crosses each line once, and each node gets it once.

@@ -114,13 +114,16 @@ fn nodes_that_two_gateways_have_are_reached_by_one() {
 fn questions_leave_out_who_is_asked_anyway_and_nobody_else() {
     let lines = [line("B", 200.0), line("C", 200.0)];
     let routes = routes(&net(DIAMOND), &uuid("A"), &set("a1"), &lines, &[uuid("X")]);
-    assert_eq!(names(&routes.bypass_of_question(&BTreeSet::new())), "A B C X");
-    // Its nodes may be reached by the other, which is true here.
-    let failed = BTreeSet::from([0]);
-    assert_eq!(names(&routes.bypass_of_question(&failed)), "A C X");
-    assert!(routes.is_covered(0, &failed) && !routes.is_covered(0, &BTreeSet::from([0, 1])));
-    let alone = super::routes(&net_of_two(), &uuid("A"), &set("a1"), &lines, &[]);
-    assert!(!alone.is_covered(0, &failed), "C does not lead to B");
+    assert_eq!(names(&routes.bypass_of_question()), "A B C X");
+    // Where B cannot be reached from here, C may ask it.
+    let routes = super::routes(&net(DIAMOND), &uuid("A"), &set("a1"), &lines[1..], &[uuid("X")]);
+    assert_eq!(names(&routes.bypass_of_question()), "A C X");
+    let leads = |net: &Net, from: &str, bypass: &str| {
+        let [from, bypass] = [from, bypass].map(|names| set(names).into_iter().collect::<Vec<_>>());
+        net.leads(&from, &uuid("B"), &bypass)
+    };
+    assert!(leads(&net(DIAMOND), "C", "A") && leads(&net(DIAMOND), "B", "") && leads(&net(DIAMOND), "D", "A C"));
+    assert!(!leads(&net(DIAMOND), "", "") && !leads(&net(DIAMOND), "B", "B") && !leads(&net_of_two(), "C", "A"));
 }
 
 fn net_of_two() -> Net {
@@ -146,7 +149,6 @@ fn names_with_dashes_are_read_as_far_as_others_have_them() {
         let net = Net::new(&offers.collect::<Vec<_>>());
         let routes = routes(&net, &uuid("A"), &BTreeSet::new(), &[line("B", 1.0)], &[]);
         assert_eq!(routes.node(&uuid("n")).map(|route| route.hops), Some(hops), "{what}");
-        assert!(routes.is_covered(0, &BTreeSet::new()) && !routes.is_covered(0, &BTreeSet::from([0])), "{what}");
     }
     let offer = |gateway: &str, name: Vec<u8>| Offer { gateway: uuid(gateway), node: uuid("n"), name };
     let long = Net::new(&[offer("B", vec![b'-'; 1 << 15]), offer("C", vec![b'-'; 1 << 10])]);
@@ -194,11 +196,12 @@ impl World {
         Self { lines, nodes, offers }
     }
 
-    fn routes(&self, at: usize, bypass: &[Uuid]) -> (Routes, Vec<usize>) {
+    /// The routes from a gateway but for lines that failed, and where the lines lead.
+    fn routes(&self, at: usize, bypass: &[Uuid], failed: &BTreeSet<usize>) -> (Routes, Vec<usize>) {
         let own = self.nodes[at].iter().map(|at| node(*at)).collect();
-        let lines: Vec<Line> =
-            self.lines[at].iter().map(|(to, cost)| line(&format!("G{to}"), f64::from(*cost))).collect();
-        let to = self.lines[at].keys().copied().collect();
+        let usable = self.lines[at].iter().filter(|(to, _)| !failed.contains(to));
+        let lines: Vec<Line> = usable.clone().map(|(to, cost)| line(&format!("G{to}"), f64::from(*cost))).collect();
+        let to = usable.map(|(to, _)| *to).collect();
         (routes(&Net::new(&self.offers), &gateway(at), &own, &lines, bypass), to)
     }
 
@@ -206,7 +209,7 @@ impl World {
     fn upload(&self, at: usize, picks: Option<&[Uuid]>, bypass: &[Uuid], trace: &mut Trace) {
         trace.steps += 1;
         assert!(trace.steps <= 1000, "it ends");
-        let (routes, to) = self.routes(at, bypass);
+        let (routes, to) = self.routes(at, bypass, &BTreeSet::new());
         let own = self.nodes[at].iter().map(|at| node(*at)).filter(|node| !bypass.contains(node));
         let far = (0..to.len()).flat_map(|line| routes.nodes(line).cloned().collect::<Vec<_>>());
         let all: Vec<Uuid> = own.chain(far).collect();
@@ -231,23 +234,24 @@ impl World {
         asked.steps += 1;
         assert!(asked.steps <= 100_000, "it ends");
         asked.gateways.insert(at);
-        let (routes, to) = self.routes(at, bypass);
         let (mut failed, mut is_certain) = (BTreeSet::new(), true);
         loop {
+            let (routes, to) = self.routes(at, bypass, &failed);
             let before = failed.len();
-            let bypass = routes.bypass_of_question(&failed);
-            for line in routes.lines().filter(|line| !failed.contains(line)).collect::<Vec<_>>() {
+            for line in routes.lines() {
                 if cut.contains(&(at, to[line])) {
-                    failed.insert(line);
+                    failed.insert(to[line]);
                 } else {
-                    is_certain &= self.ask(to[line], &bypass, cut, asked);
+                    is_certain &= self.ask(to[line], &routes.bypass_of_question(), cut, asked);
                 }
             }
             if failed.len() == before {
-                break;
+                let lines: Vec<Uuid> = routes.lines().map(|line| gateway(to[line])).collect();
+                let bypass = [bypass, &[gateway(at)]].concat();
+                let is_covered = |to: &usize| Net::new(&self.offers).leads(&lines, &gateway(*to), &bypass);
+                return is_certain && failed.iter().filter(|to| !bypass.contains(&gateway(**to))).all(is_covered);
             }
         }
-        is_certain && failed.iter().all(|line| routes.is_covered(*line, &failed))
     }
 
     /// The gateways that a request at `at` can get to over lines that are not cut.
@@ -300,7 +304,7 @@ proptest! {
     #[test]
     fn each_node_that_is_chosen_gets_content_once_and_no_line_carries_it_twice(world in worlds(), picks in any::<u32>()) {
         let none = BTreeSet::new();
-        let (routes, to) = world.routes(0, &[]);
+        let (routes, to) = world.routes(0, &[], &BTreeSet::new());
         let reachable: BTreeSet<Uuid> = world
             .reachable(0, &none)
             .into_iter()
@@ -349,7 +353,7 @@ impl World {
     fn upload_anyhow(&self, at: usize, bypass: &[Uuid], trace: &mut Trace) {
         trace.steps += 1;
         assert!(trace.steps <= 10_000, "it ends");
-        let (routes, to) = self.routes(at, bypass);
+        let (routes, to) = self.routes(at, bypass, &BTreeSet::new());
         for (line, to) in to.into_iter().enumerate() {
             if routes.nodes(line).next().is_some() {
                 self.upload_anyhow(to, &routes.bypass_of_upload(line), trace);
