@@ -9,6 +9,7 @@ mod cluster_annex;
 mod cluster_faults;
 mod crowd;
 mod faults;
+mod gateways;
 mod held;
 mod peer_annex;
 mod places;

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod driver;
 pub mod faulty;
 pub mod gateway;
+pub mod gateways;
 pub mod hook;
 pub mod http;
 pub mod lab;
