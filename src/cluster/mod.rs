@@ -7,14 +7,19 @@
 //! Question (a key, a file, what is recorded) --\
 //! Candidates (cost, room, recorded or not)  ----- place() --> Put(nodes), Has(nodes), NoRoom
 //! Holders (cost, hops, what they serve now) ----- order() --> whom to ask, best first
+//! Net, lines (other gateways)               ----- routes() --> Leg: what goes over which line, and whom it leaves out
 //! ```
 
 mod draw;
 pub mod fuzz;
 mod order;
 mod place;
+mod route;
+#[cfg(test)]
+mod route_tests;
 #[cfg(test)]
 mod tests;
 
-pub use order::{Holder, order};
+pub use order::{HOP, Holder, order};
 pub use place::{Candidate, Pick, Placement, Why, place};
+pub use route::{Leg, Line, Net, Offer, Route, Routes, routes};

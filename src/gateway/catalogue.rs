@@ -93,7 +93,13 @@ impl Catalogue {
             catalogue.names.push(names);
         }
         early(catalogue.clone());
-        proxies.into_iter().for_each(|(served, listed)| catalogue.learn(served, &listed));
+        proxies.iter().for_each(|(served, listed)| catalogue.learn(served, listed));
+        // A way through one gateway more is of use only where there is no other.
+        for (served, listed) in proxies {
+            for uuid in served.uuids_behind().unwrap_or_default() {
+                catalogue.by_uuid.entry(uuid).or_insert_with(|| ReachedThrough::Proxy(Arc::clone(&listed)));
+            }
+        }
         catalogue
     }
 

@@ -13,6 +13,7 @@ mod cluster_faults;
 mod cluster_random;
 mod crowd;
 mod faults;
+mod gateways;
 mod held;
 mod peer_annex;
 mod places;

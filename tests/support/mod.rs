@@ -12,6 +12,7 @@ pub mod draw;
 pub mod driver;
 pub mod faulty;
 pub mod gateway;
+pub mod gateways;
 pub mod hook;
 pub mod http;
 pub mod lab;

@@ -153,7 +153,8 @@ impl Limits {
     }
 }
 
-/// What `uuid` is to `home` for `asker`: the repository itself, or what it is a proxy for; `None` where it is neither.
+/// What `uuid` is to `home` for `asker`: the repository itself, or what it is a proxy for, which may be behind another gateway;
+/// `None` where it is neither.
 ///
 /// # Errors
 ///
@@ -169,6 +170,9 @@ pub async fn find(
     }
     if let Some(remote) = home.proxied(uuid).await? {
         return open(home, &remote, limits, asker).await.map(Some);
+    }
+    if let Some(cluster) = home.behind(uuid).await? {
+        return ClusterNode::new(home, cluster, limits, asker).open_behind(uuid).await.map(Some);
     }
     let cluster = if is_cluster(uuid) { home.cluster(uuid).await? } else { None };
     Ok(cluster.map(|cluster| Box::new(ClusterNode::new(home, cluster, limits, asker)) as Box<dyn Node>))
@@ -223,7 +227,11 @@ pub(super) async fn open(
                 Ok(Rc::new(Peer::new(Location::clone(location), uuid.clone(), home.uuid().clone(), settings)))
             };
             let peer = if keeps { kept(location, open)? } else { open()? };
-            Box::new(Rc::new(PeerNode::new(home, uuid, peer)))
+            let node = match &remote.gateway {
+                Some(_) => PeerNode::behind(home, uuid, Rc::new(peer.bypassing(&asker.bypass))),
+                None => PeerNode::new(home, uuid, peer),
+            };
+            Box::new(Rc::new(node))
         }
     };
     Ok(Box::new(Remote { node, remote: Arc::clone(remote), in_use }))

@@ -3,9 +3,9 @@
 mod health;
 mod proxied;
 
-pub(in crate::gateway) use health::Health;
+pub(in crate::gateway) use health::{Health, NodeHealth};
 pub use proxied::Proxied;
-pub(in crate::gateway) use proxied::{Cluster, StoreTarget, Target, open_here};
+pub(in crate::gateway) use proxied::{Cluster, ClusterLine, StoreTarget, Target, open_here};
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -164,6 +164,11 @@ impl LocalRepository {
         self.proxies.cluster(self, uuid).await
     }
 
+    /// The cluster of the node `uuid`, which is behind another gateway and is served here, too.
+    pub(in crate::gateway) async fn behind(self: &Arc<Self>, uuid: &Uuid) -> Result<Option<Arc<Cluster>>, Failure> {
+        self.proxies.behind(self, uuid).await
+    }
+
     /// What its repositories want, as it is recorded now. Blocks.
     pub(in crate::gateway) fn policy(&self) -> Result<Arc<Policy>, Failure> {
         let policy = self.policies.current(&self.repository);
@@ -188,6 +193,11 @@ impl LocalRepository {
     /// All that it is a proxy for, clusters too. Blocks.
     pub fn proxied_uuids(&self) -> Result<Vec<Uuid>, Failure> {
         self.proxies.all(&self.repository)
+    }
+
+    /// Nodes behind other gateways that it serves under their own uuids. Blocks.
+    pub fn uuids_behind(&self) -> Result<Vec<Uuid>, Failure> {
+        self.proxies.all_behind(&self.repository)
     }
 
     /// What `annex.trashbin` names; the name alone where no remote has it. `None` where it is not set.

@@ -1,6 +1,6 @@
 //! What a repository is a proxy for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
@@ -12,8 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;
 
 use super::LocalRepository;
-use crate::annex::remote::{Remote, RemoteError, proxied, remotes_of as all_remotes};
+use crate::annex::log::proxy::ProxiedName;
+use crate::annex::remote::{Remote, RemoteError, Served, proxied, remotes_of as all_remotes};
 use crate::annex::repository::{Config, Repository};
+use crate::cluster::{Net, Offer};
 use crate::gateway::commands::{AllCommands, Commands};
 use crate::gateway::pace::Pace;
 use crate::gateway::{Failure, blocking};
@@ -38,14 +40,32 @@ pub struct Proxied {
     pub(in crate::gateway) download: Option<Arc<Pace>>,
     /// What is to be run before it is used, and after.
     pub(in crate::gateway) commands: Option<Arc<Commands>>,
+    /// The gateway that it is behind, if it is not a remote of the repository itself.
+    pub(in crate::gateway) gateway: Option<Uuid>,
 }
 
 /// A cluster that a repository is a gateway to.
 pub struct Cluster {
+    /// Who it is.
+    pub uuid: Uuid,
     /// What the repository calls it.
     pub name: String,
     /// The nodes that are remotes of the repository, by uuid.
     pub nodes: Vec<Arc<Proxied>>,
+    /// Other gateways of it that are remotes of the repository.
+    pub(in crate::gateway) lines: Vec<ClusterLine>,
+    /// Which gateway has which nodes.
+    pub(in crate::gateway) net: Arc<Net>,
+}
+
+/// Another gateway of a cluster.
+pub(in crate::gateway) struct ClusterLine {
+    /// Its repository.
+    pub(in crate::gateway) gateway: Uuid,
+    /// All of the cluster that is behind it.
+    pub(in crate::gateway) whole: Arc<Proxied>,
+    /// Each node of the cluster that it tells of, by uuid.
+    pub(in crate::gateway) nodes: BTreeMap<Uuid, Arc<Proxied>>,
 }
 
 /// Where a remote is.
@@ -91,6 +111,8 @@ struct Table {
 struct Found {
     remotes: HashMap<Uuid, Arc<Proxied>>,
     clusters: HashMap<Uuid, Arc<Cluster>>,
+    /// Nodes behind other gateways that are served under their own uuids.
+    behind: HashMap<Uuid, Arc<Cluster>>,
     /// What `annex.trashbin` names, where it is set; the name alone where no remote has it.
     trashbin: Option<Result<Arc<Proxied>, String>>,
 }
@@ -165,6 +187,15 @@ impl Proxies {
         Ok(self.now(home).await?.found.clusters.get(uuid).cloned())
     }
 
+    /// The cluster of the node `uuid`, which is behind another gateway and is served here, too.
+    pub(in crate::gateway) async fn behind(
+        &self,
+        home: &Arc<LocalRepository>,
+        uuid: &Uuid,
+    ) -> Result<Option<Arc<Cluster>>, Failure> {
+        Ok(self.now(home).await?.found.behind.get(uuid).cloned())
+    }
+
     /// What `annex.trashbin` names; the name alone where no remote has it. `None` where it is not set.
     pub(in crate::gateway) async fn trashbin(
         &self,
@@ -221,6 +252,11 @@ impl Proxies {
             looked
         });
         looked.await.map_err(|e| Failure::internal(e.to_string()))?
+    }
+
+    /// Nodes behind other gateways that are served here under their own uuids, looked up now. Blocks.
+    pub(in crate::gateway) fn all_behind(&self, repository: &Repository) -> Result<Vec<Uuid>, Failure> {
+        Ok(self.look(repository)?.found.behind.keys().cloned().collect())
     }
 
     /// All of them, and clusters, looked up now. Blocks.
@@ -328,7 +364,7 @@ fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Re
         let is_writable = is_stored_to && !remote.readonly && !remote.ignored;
         let (uuid, cost) = (remote.uuid.clone(), remote.cost);
         let (upload, download) = (pace("upload"), pace("download"));
-        Arc::new(Proxied { uuid, name, way, cost, is_writable, upload, download, commands })
+        Arc::new(Proxied { uuid, name, way, cost, is_writable, upload, download, commands, gateway: None })
     };
     let remotes: HashMap<_, _> = proxied.iter().map(|remote| (remote.uuid.clone(), reached(remote))).collect();
     let trashbin = match config.value("annex.trashbin") {
@@ -343,14 +379,58 @@ fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Re
             Some(bin.ok_or_else(|| String::from_utf8_lossy(&name).into_owned()))
         }
     };
-    let mut clusters = HashMap::new();
-    for (uuid, name, members) in proxied.clusters() {
-        let mut nodes: Vec<_> = members.iter().filter_map(|node| remotes.get(node).cloned()).collect();
+    let (mut clusters, mut behind) = (HashMap::new(), HashMap::new());
+    for served in proxied.clusters() {
+        let ProxiedName { uuid, name } = served.cluster.clone();
+        let mut nodes: Vec<_> = served.nodes.iter().filter_map(|node| remotes.get(node).cloned()).collect();
         nodes.sort_by(|a, b| a.uuid.cmp(&b.uuid));
-        let name = String::from_utf8_lossy(name).into_owned();
-        clusters.insert(uuid.clone(), Arc::new(Cluster { name, nodes }));
+        let lines = served.gateways.iter().map(|gateway| line(served, &reached(gateway))).collect();
+        let offer = |(gateway, told): &(Uuid, ProxiedName)| {
+            let (gateway, node, name) = (gateway.clone(), told.uuid.clone(), told.name.clone());
+            Offer { gateway, node, name }
+        };
+        let net = Arc::new(Net::new(&served.told.iter().map(offer).collect::<Vec<_>>()));
+        let name = String::from_utf8_lossy(&name).into_owned();
+        let cluster = Arc::new(Cluster { uuid: uuid.clone(), name, nodes, lines, net });
+        behind.extend(served.behind.iter().map(|node| (node.clone(), Arc::clone(&cluster))));
+        clusters.insert(uuid, cluster);
     }
-    Ok(Found { remotes, clusters, trashbin })
+    Ok(Found { remotes, clusters, behind, trashbin })
+}
+
+/// What is reached of a cluster through `gateway`, which is a remote here.
+fn line(served: &Served, gateway: &Arc<Proxied>) -> ClusterLine {
+    let through = |uuid: &Uuid, name: String| {
+        let way = match &gateway.way {
+            // Each has connections of its own, since a connection is to one of them.
+            Ok(Target::Elsewhere(location)) => Ok(Target::Elsewhere(Arc::new(Location::clone(location)))),
+            Ok(_) => {
+                Err(Failure::refused(format!("gateway {} is reached neither by ssh nor by annex+http", gateway.name)))
+            }
+            Err(failure) => Err(failure.clone()),
+        };
+        Arc::new(Proxied {
+            uuid: uuid.clone(),
+            name,
+            way,
+            cost: gateway.cost,
+            is_writable: gateway.is_writable,
+            upload: gateway.upload.clone(),
+            download: gateway.download.clone(),
+            commands: gateway.commands.clone(),
+            gateway: Some(gateway.uuid.clone()),
+        })
+    };
+    let node = |uuid: &Uuid| {
+        let told = served.told.iter().find(|(teller, told)| *teller == gateway.uuid && told.uuid == *uuid);
+        let name = told.map_or(uuid.to_string(), |(_, told)| String::from_utf8_lossy(&told.name).into_owned());
+        (uuid.clone(), through(uuid, format!("{}-{name}", gateway.name)))
+    };
+    ClusterLine {
+        gateway: gateway.uuid.clone(),
+        whole: through(&served.cluster.uuid, gateway.name.clone()),
+        nodes: served.nodes.iter().map(node).collect(),
+    }
 }
 
 fn reach(

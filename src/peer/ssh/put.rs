@@ -67,6 +67,13 @@ impl Put {
         sent.map_err(|e| shared.broken(format_args!("it takes no content: {e}")))
     }
 
+    pub(in super::super) async fn keep(self) {
+        let Self { ssh, connection, left, .. } = self;
+        if left.is_none() {
+            ssh.take_back(connection).await;
+        }
+    }
+
     pub(in super::super) async fn finish(mut self, valid: bool) -> Result<(bool, Vec<Uuid>), Failure> {
         match (self.left, valid) {
             (Some(0), _) => {}

@@ -189,6 +189,20 @@ impl Client {
         Ok(())
     }
 
+    /// Names the gateways that the other side is not to ask. Nothing answers this; a version that has no word for it has no
+    /// clusters either.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] unless [idle](Self::is_idle).
+    pub fn bypass(&mut self, gateways: &[Uuid]) -> Result<(), Misuse> {
+        self.step(State::Idle, State::Idle)?;
+        if self.version.has_plus() {
+            Message::Bypass(gateways.to_vec()).write(&mut self.output);
+        }
+        Ok(())
+    }
+
     /// After [`Answer::PutFrom`]: `len` bytes of content follow the output.
     ///
     /// # Errors

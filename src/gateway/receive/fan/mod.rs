@@ -41,6 +41,8 @@ use stall::{Stall, stall};
 pub(in crate::gateway) struct FanLeg {
     /// Who it is.
     pub(in crate::gateway) uuid: Uuid,
+    /// Whether that is where the content is then. Others tell where they stored it.
+    pub(in crate::gateway) is_place: bool,
     /// What it is called, for people.
     pub(in crate::gateway) name: String,
     /// Where its content goes.
@@ -73,6 +75,7 @@ pub(in crate::gateway) struct Fan {
 /// A place as the fan sees it.
 struct Running {
     uuid: Uuid,
+    is_place: bool,
     name: String,
     pace: Option<Arc<Pace>>,
     /// Before it has begun.
@@ -105,6 +108,7 @@ impl Fan {
         let changed = Rc::new(Notify::new());
         let running = |place: FanLeg| Running {
             uuid: place.uuid,
+            is_place: place.is_place,
             name: place.name,
             pace: place.pace,
             sink: Some(place.sink),
