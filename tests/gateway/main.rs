@@ -7,6 +7,7 @@ mod annex;
 mod broken;
 mod cluster_annex;
 mod cluster_faults;
+mod cluster_stores;
 mod crowd;
 mod faults;
 mod held;
