@@ -6,6 +6,8 @@ PEERS := target/peers
 PEERS_BIN := $(CURDIR)/$(PEERS)/bin
 SERVE := python3 testdata/peers/serve.py
 STORE ?= fs
+# store or cluster.
+DEMO ?= store
 # Seconds for each fuzz target, of which two run side by side.
 FUZZ_TIME ?= 60
 
@@ -44,9 +46,9 @@ quick: ## the inner loop: every test that needs neither git-annex nor a server
 	  cargo test --locked $(QUICK) && cargo test --locked --workspace --test special --test p2p -- $(addsuffix ::,$(QUICK_MODULES)); \
 	fi
 
-demo: peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS of its own
+demo: peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS; DEMO=cluster on four nodes, one of which is killed
 	cargo build --profile demo --locked --bin git-annex-remote-stream
-	@testdata/demo.sh $(STORE)
+	@$(if $(filter cluster,$(DEMO)),testdata/demo-cluster.sh,testdata/demo.sh $(STORE))
 
 test: lint peers services ## format, clippy and every test, also against the real programs; each fuzz target for FUZZ_TIME seconds
 	@$(SERVE) all -- testdata/run-tests.sh

@@ -76,6 +76,8 @@ pub enum Group {
     ProxyMemory,
     /// Proxy: is a content present on a store.
     ProxyCheck,
+    /// Cluster: one upload to several nodes, nodes that stall and die, many uploads within limits.
+    Cluster,
     /// Preferred content: which of 16 repositories want a key.
     Wanted,
 }
@@ -120,6 +122,11 @@ impl Args {
     /// Clients that vanish.
     pub fn vanishing(&self) -> usize {
         if self.quick { 300 } else { 10_000 }
+    }
+
+    /// Uploads to nodes that have room for nine tenths of them.
+    pub fn crowd(&self) -> usize {
+        if self.quick { 60 } else { 1000 }
     }
 
     /// Seconds of one run under load.

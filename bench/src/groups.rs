@@ -1,6 +1,7 @@
 //! The groups of rows.
 
 pub mod annex;
+pub mod cluster;
 pub mod content;
 pub mod lanes;
 pub mod memory;

@@ -11,6 +11,7 @@ mod broken;
 mod cluster_annex;
 mod cluster_faults;
 mod cluster_random;
+mod cluster_stores;
 mod crowd;
 mod faults;
 mod gateways;

@@ -27,12 +27,19 @@ impl Cluster {
     /// Sets all of it up, with the real git-annex.
     #[track_caller]
     pub fn new(nodes: Vec<Behind>) -> Cluster {
+        Self::with(nodes.into_iter().map(|node| (node, &[][..])).collect())
+    }
+
+    /// The same, where nodes that are special remotes have further options.
+    #[track_caller]
+    pub fn with(nodes: Vec<(Behind, &[&str])>) -> Cluster {
+        let (nodes, options): (Vec<Behind>, Vec<&[&str]>) = nodes.into_iter().unzip();
         let mut repo = Repo::new();
         repo.git(&["commit", "--quiet", "--allow-empty", "--message", "start"]).ok();
         for (nth, node) in nodes.iter().enumerate() {
             let name = format!("m{nth}");
             match node {
-                Behind::Special(place, whose) => drop(repo.initremote(&name, place, *whose, &[]).ok()),
+                Behind::Special(place, whose) => drop(repo.initremote(&name, place, *whose, options[nth]).ok()),
                 Behind::Path(far) => drop(repo.git(&["remote", "add", &name, &far.dir().display().to_string()]).ok()),
                 Behind::Ssh(far, ssh) => {
                     ssh.lead(&mut repo);

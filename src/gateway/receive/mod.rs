@@ -13,6 +13,8 @@ mod belt;
 mod digest;
 mod fan;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod memory;
 mod pump;
 mod sink;

@@ -26,7 +26,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::gateway::repository::NodeHealth;
 use super::{Asker, Limits, LocalRepository, Node, Offset, Removal, open};
 use crate::annex::branch::BranchError;
 use crate::annex::log::uuid::UuidLog;
@@ -34,6 +33,7 @@ use crate::annex::log::{LocationLog, Presence, TRUST_LOG};
 use crate::cluster::Holder;
 use crate::gateway::held::HeldLock;
 use crate::gateway::receive::Offer;
+use crate::gateway::repository::NodeHealth;
 use crate::gateway::repository::{Cluster, ClusterLine};
 use crate::gateway::{Failure, FailureKind, Outgoing, blocking, timestamp};
 use crate::name::{Key, Uuid};

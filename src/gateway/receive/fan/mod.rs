@@ -235,6 +235,7 @@ impl Sink for Fan {
     }
 
     async fn begin(&mut self, from: u64, end: u64, savepoints: &Savepoints) -> Result<(), Failure> {
+        let others_wait = self.legs.len() > 1;
         let begin = async |leg: &mut Running| {
             let Some(mut sink) = leg.sink.take() else { return Err(over()) };
             let offset = sink.offset();
@@ -247,7 +248,7 @@ impl Sink for Fan {
             let begun = tokio::time::timeout(BEGIN.min(self.idle), sink.begin(at, end, savepoints)).await;
             begun.unwrap_or_else(|_| Err(Failure::busy("it took too long to begin")))?;
             let leg_task = Leg::new(sink, &leg.queue, ahead, leg.pace.clone(), self.idle);
-            leg.task = Some(leg_task.start());
+            leg.task = Some(leg_task.start(others_wait));
             Ok(())
         };
         let begun: Vec<Result<(), Failure>> = join_all(self.legs.iter_mut().map(begin)).await;
