@@ -76,6 +76,8 @@ pub enum Group {
     ProxyMemory,
     /// Proxy: is a content present on a store.
     ProxyCheck,
+    /// Proxy: one large content to and from a store that is far away.
+    Far,
     /// Preferred content: which of 16 repositories want a key.
     Wanted,
 }

@@ -2,6 +2,7 @@
 
 pub mod annex;
 pub mod content;
+pub mod far;
 pub mod lanes;
 pub mod memory;
 pub mod protocol;

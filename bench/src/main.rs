@@ -10,6 +10,7 @@ mod goals;
 mod groups;
 mod http;
 mod lab;
+mod line;
 mod load;
 mod machine;
 mod multipart;
@@ -30,7 +31,7 @@ mod wrk;
 use clap::Parser;
 use cli::{Args, Group};
 use groups::{
-    annex as through_annex, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null, proxy_put,
+    annex as through_annex, far, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null, proxy_put,
     serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small, start, trees, wanted,
 };
 use lab::Lab;
@@ -65,6 +66,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::ProxyMemory, "proxy-memory", proxy_memory::many),
     (Group::ProxyMemory, "proxy-memory vanishing", proxy_memory::vanishing),
     (Group::ProxyCheck, "proxy-check", proxy_check::s3),
+    (Group::Far, "far", far::far),
     (Group::Wanted, "wanted", wanted::decisions),
 ];
 

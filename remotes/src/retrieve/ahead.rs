@@ -161,9 +161,8 @@ impl Ahead {
             return;
         } else {
             let Seen { since, bytes, waited, .. } = self.seen;
-            let tried = self.width.pays();
-            self.width.take(Sample { bytes, elapsed: since.elapsed(), waited }, self.transfer.share());
-            if tried && !self.width.pays() {
+            let sample = Sample { bytes, elapsed: since.elapsed(), waited };
+            if self.width.take(sample, self.transfer.share()) {
                 self.transfer.one_is_enough();
             }
         }

@@ -14,6 +14,9 @@ use crate::pump::{Blocks, Source};
 use crate::retry::Backoff;
 use crate::{Context, Error, Get, Kind, ObjectName, Op, Range, Result, Store};
 
+/// A connection that brought so many bytes before it broke is replaced at once.
+const WORTH: u64 = 1 << 20;
+
 /// Reads one range, taking it up again where it broke off.
 pub(super) struct RangeReader {
     pub(super) store: Rc<dyn Store>,
@@ -59,7 +62,8 @@ impl RangeReader {
                 Ok(()) => return,
                 Err(e) => e.object(&self.object).on(self.store.label()),
             };
-            if self.range.from > before {
+            let moved = self.range.from - before;
+            if moved > 0 {
                 // It moves: the tries start anew, so a long object may break as often as it likes.
                 backoff = Backoff::new(&self.context);
             }
@@ -67,6 +71,9 @@ impl RangeReader {
                 self.refused.set(self.refused.get() + 1);
             }
             let resumable = self.store.capabilities().ranges && error.kind().retry();
+            if resumable && moved >= WORTH {
+                continue;
+            }
             let verdict = if resumable { backoff.pause(error).await } else { Err(error) };
             if let Err(e) = verdict {
                 // Nobody may be listening any more, and then nobody needs to know.

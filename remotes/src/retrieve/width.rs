@@ -54,13 +54,14 @@ impl Width {
         self.now
     }
 
-    /// Whether more than the least are known to bring something, or still being tried.
-    pub fn pays(&self) -> bool {
+    /// Whether more than the least are read, or being tried.
+    pub fn is_more(&self) -> bool {
         self.now > self.least
     }
 
-    /// Takes note of what came, and chooses anew; at most `most`.
-    pub fn take(&mut self, sample: Sample, most: usize) {
+    /// Takes note of what came, and chooses anew; at most `most`. True where more than the least were tried and brought nothing.
+    pub fn take(&mut self, sample: Sample, most: usize) -> bool {
+        let mut is_enough = false;
         let most = most.max(self.least);
         let elapsed = sample.elapsed.as_secs_f64().max(1e-6);
         let rate = sample.bytes as f64 / elapsed;
@@ -77,6 +78,7 @@ impl Width {
             } else {
                 self.now = fewer;
                 self.hold = HOLD;
+                is_enough = fewer == self.least;
             }
         } else if self.hold > 0 {
             self.hold -= 1;
@@ -84,6 +86,7 @@ impl Width {
             self.grow(rate, most);
         }
         self.now = self.now.min(most);
+        is_enough
     }
 
     /// The store refused one for now, or broke it off.
@@ -141,7 +144,7 @@ mod tests {
         width.back_off();
         assert_eq!(width.now(), 8);
         (0..9).for_each(|_| width.back_off());
-        assert_eq!((width.now(), width.pays()), (1, false));
+        assert_eq!((width.now(), width.is_more()), (1, false));
     }
 
     #[test]
@@ -149,5 +152,19 @@ mod tests {
         let mut width = Width::after(1, 60e6, 16);
         width.take(Sample { bytes: 960_000_000, elapsed: Duration::from_secs(1), waited: Duration::from_secs(1) }, 4);
         assert_eq!(width.now(), 4);
+    }
+
+    #[test]
+    fn what_brings_nothing_is_told_and_a_slow_client_is_not_taken_for_it() {
+        let sample = |mb: u64, waited| Sample {
+            bytes: mb * 1_000_000,
+            elapsed: Duration::from_secs(1),
+            waited: Duration::from_millis(waited),
+        };
+        let mut width = Width::after(1, 60e6, 6);
+        assert!(width.take(sample(70, 900), 64) && !width.is_more());
+        let mut width = Width::after(1, 60e6, 6);
+        assert!((0..9).all(|_| !width.take(sample(50, 0), 64)), "nobody waited for it");
+        assert!(!width.is_more());
     }
 }
