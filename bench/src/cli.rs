@@ -78,6 +78,8 @@ pub enum Group {
     ProxyCheck,
     /// Cluster: one upload to several nodes, nodes that stall and die, many uploads within limits.
     Cluster,
+    /// Proxy: one large content to and from a store that is far away.
+    Far,
     /// Preferred content: which of 16 repositories want a key.
     Wanted,
 }

@@ -3,6 +3,7 @@
 pub mod annex;
 pub mod cluster;
 pub mod content;
+pub mod far;
 pub mod lanes;
 pub mod memory;
 pub mod protocol;

@@ -11,6 +11,7 @@ mod goals;
 mod groups;
 mod http;
 mod lab;
+mod line;
 mod load;
 mod machine;
 mod multipart;
@@ -32,7 +33,7 @@ mod wrk;
 use clap::Parser;
 use cli::{Args, Group};
 use groups::{
-    annex as through_annex, cluster, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null,
+    annex as through_annex, cluster, far, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null,
     proxy_put, serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small, start, trees, wanted,
 };
 use lab::Lab;
@@ -74,6 +75,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Cluster, "cluster killed put", cluster::faults::killed_put),
     (Group::Cluster, "cluster get", cluster::get::all),
     (Group::Cluster, "cluster many", cluster::many::within_limits),
+    (Group::Far, "far", far::far),
     (Group::Wanted, "wanted", wanted::decisions),
 ];
 

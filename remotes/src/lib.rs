@@ -53,6 +53,7 @@
 
 pub mod budget;
 pub mod conformance;
+pub mod connections;
 mod context;
 pub mod doctor;
 mod error;

@@ -3,30 +3,28 @@
 //! Each range is read by a task of its own into blocks leased for it; the file takes the ranges one after the other, the
 //! front one as it arrives. So the file never has a hole, and what it holds after a failure is a prefix to resume from.
 
+mod ahead;
+mod range;
+mod width;
+
+pub use ahead::{Ahead, Ranges};
+pub use width::{Sample, Width};
+
 use annex_types::size;
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
-use crate::budget::{BLOCK, Block, Lease};
+use crate::budget::BLOCK;
 use crate::pump::lane::{FileBlocks, SocketBlocks, copy_range};
-use crate::pump::{Meter, SinkKind, Source, SourceKind, plan};
+use crate::pump::{Blocks, Meter, SinkKind, Source, SourceKind, plan};
 use crate::retry::Backoff;
 use crate::sys::{DataFile, Engine};
 use crate::{Context, Error, Get, Kind, ObjectName, Op, Range, Result, Store};
-
-/// Bytes of one range where several are read side by side. Large enough that the request's cost does not show, small enough
-/// that a window of them fits beside many other transfers.
-const RANGE: u64 = 8 << 20;
-
-/// Blocks that may wait for the file where one range is all there is.
-const SINGLE_QUEUE: usize = 2;
+use ahead::range;
 
 /// What a retrieve did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +54,7 @@ pub async fn into_file(
     let can = store.capabilities();
     let have = if can.ranges { have } else { 0 };
     let mut width = if can.ranges { can.width.max(1) } else { 1 };
-    let piece = (width > 1).then_some(RANGE);
+    let piece = (width > 1).then(|| range(context));
     let mut from = have;
     let mut first = open(store, object, Range { from, len: piece, tag: None }, context).await?;
     if from > first.total {
@@ -78,12 +76,12 @@ pub async fn into_file(
             .await
             .map_err(|e| local("copying", e).object(object).on(store.label()))?;
     } else {
-        if width > 1 && total - from > RANGE {
-            lane = format!("{lane} ranges={width}x{}", size::show(RANGE));
+        if let Some(piece) = piece.filter(|piece| width > 1 && total - from > *piece) {
+            lane = format!("{lane} ranges={width}x{}", size::show(piece));
         }
-        Window { store, object, context, total, next: from, width, tag: first.tag.clone() }
-            .drain(first, file, meter)
-            .await?;
+        let of = Ranges { store: Rc::clone(store), object: object.clone(), tag: tag.clone(), context: context.clone() };
+        let ahead = Ahead::begun(of, first, from, width, Rc::new(context.connections.enter()));
+        drain(ahead, object, from, file, meter).await?;
     }
     Ok(Retrieved { total, tag, resumed: from, lane })
 }
@@ -115,210 +113,16 @@ fn local(what: &str, error: io::Error) -> Error {
     Error::io(Op::Get, what, error)
 }
 
-/// The ranges in flight.
-struct Window<'a> {
-    store: &'a Rc<dyn Store>,
-    object: &'a ObjectName,
-    context: &'a Context,
-    total: u64,
-    next: u64,
-    width: usize,
-    tag: Option<String>,
-}
-
-/// A task that stops when nobody wants its blocks any more.
-struct Reader {
-    blocks: mpsc::Receiver<Result<Bytes>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Window<'_> {
-    async fn drain(mut self, first: Get, file: &Arc<File>, meter: &Meter) -> Result<()> {
-        let sink = DataFile::new(Arc::clone(file));
-        let mut at = self.next;
-        let budget = &self.context.budget;
-        let mut readers = VecDeque::new();
-        let lease = budget.lease(self.need(first.len)).await;
-        readers.push_back(self.start(first.len, Some(first), lease));
-        while let Some(front) = readers.front_mut() {
-            match front.blocks.recv().await {
-                Some(block) => {
-                    let block = block?;
-                    let n = block.len() as u64;
-                    sink.write(block, at).await.map_err(|e| local("writing the file", e).object(self.object))?;
-                    at += n;
-                    meter.add(n);
-                }
-                None => {
-                    readers.pop_front();
-                }
-            }
-            // Further ranges start only with memory that is free now; the front one alone may wait for it, when no
-            // other keeps any. So transfers never hold what another one's front waits for.
-            while self.next < self.total && readers.len() < self.width {
-                let len = RANGE.min(self.total - self.next);
-                let lease = match budget.try_lease(self.need(len)) {
-                    Some(lease) => lease,
-                    None if readers.is_empty() => budget.lease(self.need(len)).await,
-                    None => break,
-                };
-                readers.push_back(self.start(len, None, lease));
-            }
-        }
-        if at == self.total {
-            return Ok(());
-        }
-        Err(Error::new(Op::Get, Kind::Truncated, format!("{at} of {} bytes arrived", self.total))
-            .object(self.object)
-            .on(self.store.label()))
-    }
-
-    fn queue(&self) -> usize {
-        if self.width > 1 { (RANGE as usize).div_ceil(BLOCK) } else { SINGLE_QUEUE }
-    }
-
-    /// Memory for a range of `len` bytes: what may wait in the queue, one block being filled, one being written.
-    fn need(&self, len: u64) -> u64 {
-        let blocks = len.div_ceil(BLOCK as u64).clamp(1, self.queue() as u64 + 2);
-        blocks * BLOCK as u64
-    }
-
-    fn start(&mut self, len: u64, opened: Option<Get>, lease: Lease) -> Reader {
-        let (tx, blocks) = mpsc::channel(self.queue());
-        let range = RangeReader {
-            store: Rc::clone(self.store),
-            object: self.object.clone(),
-            context: self.context.clone(),
-            range: Range { from: self.next, len: Some(len), tag: self.tag.clone() },
-            lease: Arc::new(lease),
-        };
-        self.next += len;
-        Reader { blocks, task: tokio::task::spawn_local(range.run(opened, tx)) }
-    }
-}
-
-/// Reads one range, taking it up again where it broke off.
-struct RangeReader {
-    store: Rc<dyn Store>,
-    object: ObjectName,
-    context: Context,
-    range: Range,
-    lease: Arc<Lease>,
-}
-
-impl RangeReader {
-    async fn run(mut self, mut opened: Option<Get>, tx: mpsc::Sender<Result<Bytes>>) {
-        let mut backoff = Backoff::new(&self.context);
-        loop {
-            let before = self.range.from;
-            let error = match self.attempt(opened.take(), &tx).await {
-                Ok(()) => return,
-                Err(e) => e.object(&self.object).on(self.store.label()),
-            };
-            if self.range.from > before {
-                // It moves: the tries start anew, so a long object may break as often as it likes.
-                backoff = Backoff::new(&self.context);
-            }
-            let resumable = self.store.capabilities().ranges && error.kind().retry();
-            let verdict = if resumable { backoff.pause(error).await } else { Err(error) };
-            if let Err(e) = verdict {
-                // Nobody may be listening any more, and then nobody needs to know.
-                let _ = tx.send(Err(e)).await;
-                return;
-            }
-        }
-    }
-
-    async fn attempt(&mut self, opened: Option<Get>, tx: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
-        let left = self.range.len.unwrap_or(0);
-        if left == 0 {
-            return Ok(());
-        }
-        let get = match opened {
-            Some(get) => get,
-            None => self.store.get(&self.object, self.range.clone()).await?,
-        };
-        if get.len != left {
-            let detail = format!("asked for {left} bytes and was offered {}", get.len);
-            return Err(Error::new(Op::Get, Kind::Corrupt, detail));
-        }
-        match get.source {
-            Source::Socket(source) => {
-                let socket = source.socket;
-                let mut blocks = SocketBlocks::new(socket.stream(), source.head, source.len, self.context.idle);
-                while blocks.left() > 0 {
-                    let mut block = self.block();
-                    let result = blocks.fill(&mut block).await;
-                    self.pass(block.freeze(), tx).await?;
-                    result.map_err(|e| Error::io(Op::Get, "reading", e))?;
-                }
-                socket.done();
-            }
-            Source::Stream(mut stream) => {
-                let mut block = self.block();
-                while let Some(bytes) = self.next(&mut *stream).await? {
-                    let mut rest = &bytes[..];
-                    while !rest.is_empty() {
-                        rest = &rest[block.push(rest)..];
-                        if block.is_full() {
-                            self.pass(std::mem::replace(&mut block, self.block()).freeze(), tx).await?;
-                        }
-                    }
-                }
-                self.pass(block.freeze(), tx).await?;
-            }
-            Source::File(source) => {
-                let mut blocks = FileBlocks::new(&source, self.context.budget.clone(), Arc::clone(&self.lease));
-                while let Some(block) = blocks.next().await.map_err(|e| Error::io(Op::Get, "reading", e))? {
-                    self.pass(block, tx).await?;
-                }
-            }
-        }
-        match self.range.len {
-            Some(0) => Ok(()),
-            left => {
-                let detail = format!("{} bytes are missing", left.unwrap_or(0));
-                Err(Error::new(Op::Get, Kind::Truncated, detail))
-            }
-        }
-    }
-
-    async fn next(&self, stream: &mut dyn crate::pump::Blocks) -> Result<Option<Bytes>> {
-        match tokio::time::timeout(self.context.idle, stream.next()).await {
-            Ok(result) => result,
-            Err(_) => Err(stalled(self.context.idle)),
-        }
-    }
-
-    fn block(&self) -> Block {
-        self.context.budget.block().under(&self.lease)
-    }
-
-    /// Hands a block on and counts it.
-    async fn pass(&mut self, block: Bytes, tx: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
+/// All of it from `at` on, into the file.
+async fn drain(mut ahead: Ahead, object: &ObjectName, mut at: u64, file: &Arc<File>, meter: &Meter) -> Result<()> {
+    let sink = DataFile::new(Arc::clone(file));
+    while let Some(block) = ahead.next().await? {
         let n = block.len() as u64;
-        if n == 0 {
-            return Ok(());
-        }
-        let left = self.range.len.unwrap_or(0);
-        if n > left {
-            return Err(Error::new(Op::Get, Kind::Protocol, "more bytes than announced"));
-        }
-        tx.send(Ok(block)).await.map_err(|_| Error::new(Op::Get, Kind::Cancelled, "given up"))?;
-        self.range.from += n;
-        self.range.len = Some(left - n);
-        Ok(())
+        sink.write(block, at).await.map_err(|e| local("writing the file", e).object(object))?;
+        at += n;
+        meter.add(n);
     }
-}
-
-fn stalled(idle: Duration) -> Error {
-    Error::new(Op::Get, Kind::Timeout, format!("nothing moved for {} s", idle.as_secs()))
+    Ok(())
 }
 
 /// Reads a small object whole.
@@ -383,6 +187,8 @@ pub async fn read(get: Get, context: &Context, mut take: impl AsyncFnMut(Bytes) 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::budget::Budget;
     use crate::conformance::pattern;

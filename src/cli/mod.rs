@@ -46,6 +46,7 @@ Credentials are kept by git-annex, not in the git-annex branch (unless embedcred
 
 Environment:
   STREAM_MEMORY=SIZE      bytes in flight in all transfers together (256MiB)
+  STREAM_STORE_CONNECTIONS=N  connections to a store that all transfers share (64)
   STREAM_TIMEOUT=SECONDS  longest time in which nothing moves (60)
   STREAM_ASYNC=no         let git-annex start a process for each job
   STREAM_URING=no         do not use io_uring

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use remotes::connections;
+
 use crate::gateway::Roots;
 use crate::proto::http::settings::{Flags, access};
 use crate::serve::conn::tls::TlsFiles;
@@ -108,6 +110,9 @@ pub(super) struct P2pHttp {
     /// Memory for content in transit, shared by all transfers.
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     memory: u64,
+    /// Connections to one store at a time, shared by all transfers of large content; each has one in any case.
+    #[arg(long, value_name = "N", default_value_t = connections::DEFAULT)]
+    store_connections: usize,
     /// The most connections at a time; others are answered with 503 at once.
     #[arg(long, value_name = "N", default_value_t = 4096)]
     connections: usize,
@@ -165,6 +170,7 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         threads: args.cpus.unwrap_or(cores).clamp(1, 64),
         connections: args.connections,
         memory: args.memory,
+        store_connections: args.store_connections,
         idle: Duration::from_secs(args.timeout.max(1)),
         admin: args.admin,
         log: args.log_format,

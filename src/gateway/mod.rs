@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod commands;
+pub mod far;
 mod held;
 mod locks;
 mod metrics;

@@ -66,7 +66,8 @@ pub fn follow(
     // The server leaves to this process what would keep others waiting.
     served.repository().branch().take_all();
     served.merge_arrived();
-    let limits = Limits { budget: Budget::new(settings.memory), idle: settings.idle };
+    let limits =
+        Limits { budget: Budget::new(settings.memory), idle: settings.idle, connections: settings.connections };
     let work = async {
         let asker = Asker { client: served.uuid().clone(), bypass: Vec::new() };
         for uuid in served.proxied_uuids()? {

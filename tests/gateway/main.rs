@@ -13,6 +13,7 @@ mod cluster_faults;
 mod cluster_random;
 mod cluster_stores;
 mod crowd;
+mod far;
 mod faults;
 mod gateways;
 mod held;

@@ -29,6 +29,7 @@ pub mod slow;
 pub mod ssh;
 pub mod tracked;
 pub mod trees;
+pub mod trickle;
 pub mod watch;
 pub mod way;
 pub mod web;

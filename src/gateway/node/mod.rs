@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use remotes::Context;
 use remotes::budget::Budget;
+use remotes::connections::Connections;
 
 use super::held::HeldLock;
 use super::receive::Offer;
@@ -134,6 +135,8 @@ pub struct Limits {
     pub budget: Budget,
     /// Longest time in which nothing moves before a transfer is given up.
     pub idle: Duration,
+    /// Connections to one store of transfers that have several.
+    pub connections: usize,
 }
 
 impl Limits {
@@ -206,7 +209,8 @@ pub(super) async fn open(
             Box::new(LocalNode::new(&served, Some(home), limits, asker))
         }
         Target::Store(target) => {
-            let context = Context { reserve: target.reserve, ..limits.context() };
+            let connections = target.connections.get_or_init(|| Arc::new(Connections::new(limits.connections)));
+            let context = Context { reserve: target.reserve, connections: Arc::clone(connections), ..limits.context() };
             let open = || {
                 let site = crate::resolve::site::of(home.repository().path());
                 target.config.open(&Context { site, ..context.clone() }).map_err(|e| Failure::remote(&e))

@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use remotes::connections::Connections;
 use tokio::sync::Mutex;
 
 use super::LocalRepository;
@@ -85,6 +86,8 @@ pub(in crate::gateway) struct StoreTarget {
     pub(in crate::gateway) readonly: Option<String>,
     /// `annex.diskreserve` of the repository: bytes to keep free on a disk of this computer.
     pub(in crate::gateway) reserve: u64,
+    /// Connections to it, once there are any.
+    pub(in crate::gateway) connections: OnceLock<Arc<Connections>>,
 }
 
 /// The remotes of one repository, looked up as they are asked for, and anew when its configuration changed.
@@ -453,7 +456,7 @@ fn reach(
                 None if config.writable => None,
                 None => Some(format!("remote {name} is read-only: it is annex-readonly")),
             };
-            Ok(Target::Store(Arc::new(StoreTarget { config, readonly, reserve })))
+            Ok(Target::Store(Arc::new(StoreTarget { config, readonly, reserve, connections: OnceLock::new() })))
         }
         Ok(Destination::Git(GitPlace::Path(path))) if is_started => Ok(Target::Startable(path)),
         // What is not there now may be again: its disk is mounted later.

@@ -47,6 +47,8 @@ pub struct Options {
     pub connections: usize,
     /// Bytes of content in memory at a time, in all transfers together.
     pub memory: u64,
+    /// Connections to one store of transfers that have several.
+    pub store_connections: usize,
     /// Longest time in which nothing of a transfer moves.
     pub idle: Duration,
     /// `--admin`: where `/healthz` and `/metrics` are.
@@ -145,7 +147,11 @@ fn serve(options: Options) -> Result<(), StartError> {
         access: options.access,
         leases: ClientLocks::new(options.locks),
         metrics: Metrics::default(),
-        limits: Limits { budget: Budget::new(options.memory), idle: options.idle },
+        limits: Limits {
+            budget: Budget::new(options.memory),
+            idle: options.idle,
+            connections: options.store_connections,
+        },
         log,
         tls,
         room: Room::new(room, logins),

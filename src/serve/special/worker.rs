@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use remotes::budget::Budget;
+use remotes::connections::Connections;
 use remotes::fold::Folding;
 use remotes::pump::Meter;
 use remotes::registry::Layout;
@@ -73,7 +74,8 @@ impl Worker {
     pub(super) fn new(port: &Arc<Port>, settings: &Settings) -> Self {
         let (budget, idle) = (Budget::new(settings.memory), settings.idle);
         let site = crate::resolve::site::of(Path::new("."));
-        let context = Context { budget, idle, late: idle, site, ..Context::default() };
+        let connections = Arc::new(Connections::new(settings.connections));
+        let context = Context { budget, connections, idle, late: idle, site, ..Context::default() };
         Self { port: Arc::clone(port), context, place: RefCell::default(), copies: ServerCopies::default() }
     }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use remotes::retrieve::Ranges;
 use remotes::retry::Backoff;
 use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Resumption, Stat, Store, Until, Versions};
 
@@ -16,6 +17,7 @@ use crate::annex::export::tracking::Tracking;
 use crate::annex::export::tree::blob_of;
 use crate::annex::log::Presence;
 use crate::annex::unfinished::{Ledgers, Taken};
+use crate::gateway::far::Far;
 use crate::gateway::pace::Pace;
 use crate::gateway::receive::{Offer, Upload};
 use crate::gateway::repository::StoreTarget;
@@ -120,20 +122,27 @@ impl StoreNode {
         len: Option<u64>,
     ) -> Result<Option<Outgoing>, Failure> {
         let range = || Range { from, len, tag: None };
-        let open = async |object: &ObjectName| self.open(key, || self.store.get(object, range())).await;
-        let get = match &self.tree {
-            Some(tree) => match tree.find(key, open).await? {
-                Some(get) => Some(get),
-                None => {
-                    let open = async |versions: &dyn Versions, version: &str| {
-                        self.open(key, || versions.get_version(version, range())).await
-                    };
-                    tree.find_version(key, open).await?
-                }
-            },
-            None => open(&self.object(key)?).await?,
+        let open = async |object: &ObjectName| {
+            let get = self.open(key, || self.store.get(object, range())).await?;
+            Ok(get.map(|get| {
+                let far = self.far(object, &get);
+                Outgoing::from_store(get, from).or_from(far)
+            }))
         };
-        Ok(get.map(|get| Outgoing::from_store(get, from)))
+        let Some(tree) = &self.tree else { return open(&self.object(key)?).await };
+        if let Some(found) = tree.find(key, open).await? {
+            return Ok(Some(found));
+        }
+        let open = async |versions: &dyn Versions, version: &str| {
+            self.open(key, || versions.get_version(version, range())).await
+        };
+        Ok(tree.find_version(key, open).await?.map(|get| Outgoing::from_store(get, from)))
+    }
+
+    /// How `object`, of which `get` was opened, may be had by other connections.
+    fn far(&self, object: &ObjectName, get: &Get) -> Option<Far> {
+        let (store, context) = (Rc::clone(&self.store), self.context.clone());
+        Far::new(Ranges { store, object: object.clone(), tag: get.tag.clone(), context })
     }
 
     async fn open<F: Future<Output = remotes::Result<Get>>>(
