@@ -6,6 +6,8 @@ PEERS := target/peers
 PEERS_BIN := $(CURDIR)/$(PEERS)/bin
 SERVE := python3 testdata/peers/serve.py
 STORE ?= fs
+# store or cluster.
+DEMO ?= store
 # Seconds for each fuzz target, of which two run side by side.
 FUZZ_TIME ?= 60
 
@@ -28,7 +30,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted sizes fuzz clean
+.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted sizes clusters fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,9 +46,9 @@ quick: ## the inner loop: every test that needs neither git-annex nor a server
 	  cargo test --locked $(QUICK) && cargo test --locked --workspace --test special --test p2p -- $(addsuffix ::,$(QUICK_MODULES)); \
 	fi
 
-demo: peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS of its own
+demo: peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS; DEMO=cluster on four nodes, one of which is killed
 	cargo build --profile demo --locked --bin git-annex-remote-stream
-	@testdata/demo.sh $(STORE)
+	@$(if $(filter cluster,$(DEMO)),testdata/demo-cluster.sh,testdata/demo.sh $(STORE))
 
 test: lint peers services ## format, clippy and every test, also against the real programs; each fuzz target for FUZZ_TIME seconds
 	@$(SERVE) all -- testdata/run-tests.sh
@@ -87,6 +89,10 @@ wanted: peers ## preferred content beside git-annex: 5,000 expressions, 200 repo
 sizes: peers ## random changes by this program and git-annex, and both have to count the same; OPERATIONS=10000 SEED=1
 	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),$$RANDOM,$(SEED)) STREAM_TEST_OPERATIONS=$(OPERATIONS) \
 	  cargo test --locked --workspace --test repository sizes_annex -- --test-threads 1 --nocapture
+
+clusters: peers ## random commands of three git-annex clients of a cluster, whose copies are counted; OPERATIONS=10000 SEED=1 WORLDS=
+	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),$$RANDOM,$(SEED)) STREAM_TEST_OPERATIONS=$(OPERATIONS) STREAM_TEST_WORLDS=$(WORLDS) \
+	  cargo test --locked --test gateway cluster_random -- --test-threads 1 --nocapture
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else
 	@testdata/run-fuzz.sh $(FUZZ_TIME)

@@ -1,4 +1,4 @@
-//! Why a request could not be done, told apart as far as a client can act on it.
+//! Why a request failed, as far as a client can act on it.
 
 use std::fmt;
 use std::io;
@@ -12,6 +12,7 @@ use crate::annex::content::ContentError;
 pub struct Failure {
     kind: FailureKind,
     words: String,
+    is_answer: bool,
 }
 
 /// What a client can make of it.
@@ -55,22 +56,22 @@ impl FailureKind {
 impl Failure {
     /// Too much of `what` is going on.
     pub fn busy(what: &str) -> Self {
-        Self { kind: FailureKind::Busy, words: format!("{what}; try again later") }
+        Self { kind: FailureKind::Busy, words: format!("{what}; try again later"), is_answer: false }
     }
 
     /// Any other, in words for people: one line, no secrets.
     pub fn new(kind: FailureKind, words: String) -> Self {
-        Self { kind, words }
+        Self { kind, words, is_answer: false }
     }
 
     /// Something in the program itself went wrong.
     pub fn internal(words: String) -> Self {
-        Self { kind: FailureKind::Broken, words }
+        Self { kind: FailureKind::Broken, words, is_answer: false }
     }
 
     /// It is not done here, or not any more.
     pub fn refused(words: String) -> Self {
-        Self { kind: FailureKind::Refused, words }
+        Self { kind: FailureKind::Refused, words, is_answer: false }
     }
 
     /// The time until which content might be removed is over.
@@ -88,14 +89,24 @@ impl Failure {
             Kind::ReadOnly | Kind::Unsupported | Kind::TooLarge | Kind::NoCredentials => FailureKind::Refused,
             _ => FailureKind::Broken,
         };
-        Self { kind, words: format!("proxied special remote reports: {error}") }
+        Self { kind, words: format!("proxied special remote reports: {error}"), is_answer: false }
     }
 
     /// The system refused while `doing` something.
     pub fn io(doing: &str, error: &io::Error) -> Self {
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let kind = if full { FailureKind::Full } else { FailureKind::Broken };
-        Self { kind, words: format!("{doing}: {error}") }
+        Self { kind, words: format!("{doing}: {error}"), is_answer: false }
+    }
+
+    /// The same, where another repository said so: it was reached, whatever it could not do.
+    pub fn answered(self) -> Self {
+        Self { is_answer: true, ..self }
+    }
+
+    /// Whether it is what another repository answered.
+    pub fn is_answer(&self) -> bool {
+        self.is_answer
     }
 
     /// What a client can make of it.
@@ -117,14 +128,14 @@ impl From<ContentError> for Failure {
                 FailureKind::Broken
             }
         };
-        Self { kind, words: error.to_string() }
+        Self { kind, words: error.to_string(), is_answer: false }
     }
 }
 
 impl From<Arc<BranchError>> for Failure {
     fn from(error: Arc<BranchError>) -> Self {
         let kind = if error.is_full() { FailureKind::Full } else { FailureKind::Broken };
-        Self { kind, words: format!("record the location: {error}") }
+        Self { kind, words: format!("record the location: {error}"), is_answer: false }
     }
 }
 

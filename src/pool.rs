@@ -1,4 +1,4 @@
-//! Pool threads: what may block is done there, and never on a data thread.
+//! Pool threads: blocking work is done there, and never on a data thread.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 

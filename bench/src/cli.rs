@@ -76,6 +76,10 @@ pub enum Group {
     ProxyMemory,
     /// Proxy: is a content present on a store.
     ProxyCheck,
+    /// Cluster: one upload to several nodes, nodes that stall and die, many uploads within limits.
+    Cluster,
+    /// Proxy: one large content to and from a store that is far away.
+    Far,
     /// Preferred content: which of 16 repositories want a key.
     Wanted,
     /// The plan of a cluster's moves, with a large git-annex branch.
@@ -122,6 +126,11 @@ impl Args {
     /// Clients that vanish.
     pub fn vanishing(&self) -> usize {
         if self.quick { 300 } else { 10_000 }
+    }
+
+    /// Uploads to nodes that have room for nine tenths of them.
+    pub fn crowd(&self) -> usize {
+        if self.quick { 60 } else { 1000 }
     }
 
     /// Seconds of one run under load.

@@ -1,10 +1,11 @@
 //! Clients of the gateway by the dozen, each a thread that speaks HTTP over a socket of its own.
 
+use crate::curl::Timing;
 use crate::null::{Keys, Pattern};
 use rustix::net::{RecvFlags, recv};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 // Sixty-four at once on two cores wait for each other.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -30,15 +31,72 @@ pub fn get(port: u16, target: &str, len: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// GETs `target`, which is to be `len` bytes of `pattern`; when its first byte and its last one came.
+///
+/// Errors: it is not that, or another answer.
+pub fn get_checked(port: u16, target: &str, len: u64, pattern: &Pattern) -> io::Result<Timing> {
+    let mut stream = connect(port)?;
+    let begin = Instant::now();
+    stream.write_all(&get_head(target))?;
+    let (head, ahead) = head(&mut stream)?;
+    if !head.starts_with("HTTP/1.1 200") {
+        return Err(io::Error::other(format!("{target}: {head}")));
+    }
+    let mut block = vec![0; 1 << 20];
+    let (mut at, mut first_byte) = (0, begin.elapsed().as_secs_f64());
+    let mut look = |bytes: &[u8]| {
+        let is_right = pattern.has(at, bytes);
+        at += bytes.len() as u64;
+        if is_right { Ok(at) } else { Err(io::Error::other(format!("{target}: wrong bytes before byte {at}"))) }
+    };
+    let mut came = look(&ahead)?;
+    while came < len {
+        let n = stream.read(&mut block)?;
+        if n == 0 {
+            return Err(io::Error::other(format!("{target}: it ends at byte {came}")));
+        }
+        if came == 0 {
+            first_byte = begin.elapsed().as_secs_f64();
+        }
+        came = look(&block[..n])?;
+    }
+    if came > len {
+        return Err(io::Error::other(format!("{target}: {} bytes too many", came - len)));
+    }
+    Ok(Timing { first_byte, total: begin.elapsed().as_secs_f64() })
+}
+
 /// PUTs content `number` of `keys` to `target`. Errors: it is not stored.
 pub fn put(port: u16, target: &str, pattern: &Pattern, keys: &Keys, number: usize) -> io::Result<()> {
+    match try_put(port, target, pattern, keys, number)? {
+        Stored::Yes => Ok(()),
+        Stored::NoRoom => Err(io::Error::other(format!("{target}: there is no room"))),
+    }
+}
+
+/// What a client is told of an upload that has an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is stored.
+    Yes,
+    /// There is no room for it.
+    NoRoom,
+}
+
+/// The same, which may be refused for want of room. Errors: any other answer.
+pub fn try_put(port: u16, target: &str, pattern: &Pattern, keys: &Keys, number: usize) -> io::Result<Stored> {
     let mut stream = connect(port)?;
     stream.write_all(&put_head(target, keys.len()))?;
-    pattern.write_numbered(&mut stream, keys, number)?;
+    // Who is refused may be so before the end.
+    let sent = pattern.write_numbered(&mut stream, keys, number);
     let (head, body) = head(&mut stream)?;
     let body = String::from_utf8_lossy(&body).into_owned();
+    if head.starts_with("HTTP/1.1 507") {
+        return Ok(Stored::NoRoom);
+    }
+    sent?;
     if head.starts_with("HTTP/1.1 200") && body.contains(r#""stored":true"#) {
-        return Ok(());
+        return Ok(Stored::Yes);
     }
     Err(io::Error::other(format!("{target}: {head} {body}")))
 }
@@ -135,6 +193,18 @@ mod tests {
         store.hold("/b/k", 5_000_000);
         get(store.port, "/b/k", 5_000_000).expect("whole");
         assert!(get(store.port, "/b/none", 1).expect_err("absent").to_string().contains("404"));
+    }
+
+    #[test]
+    fn wrong_bytes_are_seen() {
+        let store = NullStore::start().expect("start");
+        store.hold("/b/k", 3_000_000);
+        let pattern = Pattern::new();
+        let timing = get_checked(store.port, "/b/k", 3_000_000, &pattern).expect("whole");
+        assert!(timing.first_byte > 0.0 && timing.first_byte <= timing.total);
+        store.kill();
+        assert!(get_checked(store.port, "/b/k", 3_000_000, &pattern).is_err());
+        assert!(!pattern.has(1, &[0; 64]));
     }
 
     #[test]

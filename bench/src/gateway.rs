@@ -80,11 +80,16 @@ impl Gateway {
     ///
     /// Errors: it does not start, or does not answer within a minute.
     pub fn start(lab: &Lab, kind: Kind, dir: &Path, uuid: &str) -> io::Result<Self> {
+        Self::start_with(lab, kind, dir, uuid, &[])
+    }
+
+    /// The same with `further` flags.
+    pub fn start_with(lab: &Lab, kind: Kind, dir: &Path, uuid: &str, further: &[&str]) -> io::Result<Self> {
         let port = free_port()?;
         let log = lab.at(&format!("gateway-{port}.log"));
         let sink = fs::File::create(&log)?;
         let mut command = kind.command(lab, port);
-        command.current_dir(dir).stdin(Stdio::null()).stdout(sink.try_clone()?).stderr(sink);
+        command.args(further).current_dir(dir).stdin(Stdio::null()).stdout(sink.try_clone()?).stderr(sink);
         let child = command.spawn()?;
         let scheme = if kind == Kind::OursTls { "https" } else { "http" };
         let mut gateway = Self { port, scheme, uuid: uuid.into(), child, log };
@@ -94,7 +99,7 @@ impl Gateway {
 
     /// The path and query of a request about `key`, such as `checkpresent`.
     pub fn target(&self, call: &str, key: &str) -> String {
-        format!("/git-annex/{}/v4/{call}?key={key}&clientuuid={CLIENT}", self.uuid)
+        target(&self.uuid, call, key)
     }
 
     /// The whole address of a request about `key`.
@@ -109,7 +114,7 @@ impl Gateway {
 
     /// The same without the address.
     pub fn content_target(&self, key: &str) -> String {
-        format!("/git-annex/{}/v4/key/{key}?clientuuid={CLIENT}", self.uuid)
+        content_target(&self.uuid, key)
     }
 
     /// The address without a path.
@@ -144,7 +149,12 @@ impl Gateway {
 
     /// Removes the content of `key`. Errors: it is refused.
     pub fn remove(&self, key: &str) -> io::Result<()> {
-        let answer = Client::connect(self.port)?.post(&self.target("remove", key), "", b"")?;
+        self.remove_from(&self.uuid, key)
+    }
+
+    /// The same from another repository that it serves.
+    pub fn remove_from(&self, uuid: &str, key: &str) -> io::Result<()> {
+        let answer = Client::connect(self.port)?.post(&target(uuid, "remove", key), "", b"")?;
         expect(&answer, r#""removed":true"#)
     }
 
@@ -189,6 +199,16 @@ impl Drop for Gateway {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The path and query of a request about `key` in the repository `uuid`.
+pub fn target(uuid: &str, call: &str, key: &str) -> String {
+    format!("/git-annex/{uuid}/v4/{call}?key={key}&clientuuid={CLIENT}")
+}
+
+/// Those of the content of `key` in the repository `uuid`.
+pub fn content_target(uuid: &str, key: &str) -> String {
+    format!("/git-annex/{uuid}/v4/key/{key}?clientuuid={CLIENT}")
 }
 
 /// Errors: `answer` does not hold `words`.

@@ -27,6 +27,10 @@ pub enum Measure {
     FirstByteBehind(&'static str),
     /// Median CPU seconds as a multiple of the cheapest subject whose name begins so.
     CpuTimesAny(&'static str),
+    /// Median wall seconds as a multiple of the slowest subject whose name begins so.
+    TimesSlowest(&'static str),
+    /// Median wall seconds, less those of the named subject of the same table.
+    SecondsBehind(&'static str),
     /// Most KiB of any run that were written to disks.
     DiskKib,
     /// Most threads of any run.
@@ -119,8 +123,24 @@ pub const GOALS: &[Goal] = &[
     goal("proxy-memory/left", "ours", Measure::Threads, 0.0),
     goal("proxy-memory/left", "ours", Measure::Descriptors, 0.0),
     goal("proxy-check/16", "ours", Measure::Faster("HEAD to the store"), 0.9),
+    goal("far/get", "ours", Measure::Faster("one connection"), 10.0),
+    goal("far/get", "ours", Measure::FirstByteBehind("one connection"), 5.0),
+    goal("far/put", "ours", Measure::Faster("one connection"), 8.0),
+    goal("far-cut/get", "ours", Measure::Faster("one connection"), 7.0),
+    goal("far-cut/put", "ours", Measure::Faster("one connection"), 5.6),
     goal("wanted/memory", "ours", Measure::PerSecond, 200_000.0),
     goal("wanted/branch", "ours", Measure::PerSecond, 20_000.0),
+    goal("cluster/limited", "to three", Measure::Times("to the slowest alone"), 1.05),
+    goal("cluster/costless", "to three", Measure::CpuTimesAny("to one"), 1.25),
+    goal("cluster/stores", "ours", Measure::TimesSlowest("ours, alone"), 1.15),
+    goal("cluster/stores", "ours", Measure::Faster("git-annex p2phttp"), 2.5),
+    // Records of location, the git-annex branch, and what the file system rounds up.
+    goal("cluster/stores", "ours", Measure::DiskKib, 1024.0),
+    // The default budget of 256 MiB and 64 beside it.
+    goal("cluster/stalled", "ours", Measure::RssMib, 320.0),
+    goal("cluster/killed-put", "one of three killed", Measure::SecondsBehind("the other two"), 0.2),
+    goal("cluster/killed-get", "node killed", Measure::Faster("undisturbed"), 0.8),
+    goal("cluster/first-byte", "of the cluster", Measure::FirstByteBehind("of the node alone"), 5.0),
     goal("proxy-check/64", "ours", Measure::Faster("HEAD to the store"), 0.9),
 ];
 
@@ -181,6 +201,13 @@ impl Measure {
                 Some((row.first_byte()?.median - table.row(other)?.first_byte()?.median) * 1e3)
             }
             Self::CpuTimesAny(others) => Some(row.cpu()?.median / least(table, others, Row::cpu)?),
+            Self::TimesSlowest(others) => {
+                let rows = table.rows.iter().filter(|row| row.subject.starts_with(others));
+                // One that has no figures may have been the slowest.
+                let walls: Option<Vec<f64>> = rows.map(|row| Some(row.wall()?.median)).collect();
+                Some(row.wall()?.median / walls?.into_iter().max_by(f64::total_cmp)?)
+            }
+            Self::SecondsBehind(other) => Some(row.wall()?.median - table.row(other)?.wall()?.median),
             Self::DiskKib => row.disk().map(|n| n as f64 / 1024.0),
             Self::Threads => row.threads().map(|n| n as f64),
             Self::Descriptors => row.fds().map(|n| n as f64),
@@ -199,6 +226,8 @@ impl Measure {
             Self::FasterThanAny(others) => format!("at least {limit} times as fast as the best {others}"),
             Self::FirstByteBehind(other) => format!("first byte at most {limit} ms behind {other}"),
             Self::CpuTimesAny(others) => format!("at most {limit} times the CPU of the best {others}"),
+            Self::TimesSlowest(others) => format!("at most {limit} times the slowest {others}"),
+            Self::SecondsBehind(other) => format!("at most {limit} s behind {other}"),
             Self::DiskKib => format!("at most {limit} KiB written to disks"),
             Self::Threads => format!("at most {limit} threads"),
             Self::Descriptors => format!("at most {limit} descriptors"),
@@ -272,6 +301,22 @@ mod tests {
         assert_eq!(of(Measure::CpuTimesAny("relay")), 4.0 / 3.0);
         assert!((of(Measure::FirstByteBehind("relay a")) - 3.0).abs() < 1e-9);
         assert_eq!(Measure::FasterThanAny("nobody").of(&table.rows[0], &table), None);
+    }
+
+    #[test]
+    fn the_slowest_of_several_is_only_known_when_all_have_figures() {
+        let row = |subject: &str, wall: f64| Row {
+            subject: subject.into(),
+            samples: vec![Sample { wall, ..Sample::default() }],
+            error: None,
+        };
+        let mut table = Table::new("t", "t", 1 << 30, "ours");
+        table.rows = vec![row("ours", 4.5), row("alone: a", 2.0), row("alone: b", 4.0)];
+        let of = |measure: Measure, table: &Table| measure.of(&table.rows[0], table);
+        assert_eq!(of(Measure::TimesSlowest("alone"), &table), Some(1.125));
+        assert_eq!(of(Measure::SecondsBehind("alone: b"), &table), Some(0.5));
+        table.rows[1].samples.clear();
+        assert_eq!(of(Measure::TimesSlowest("alone"), &table), None);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 pub mod annex;
 pub mod balance;
+pub mod cluster;
+pub mod content;
+pub mod far;
 pub mod lanes;
 pub mod memory;
 pub mod protocol;

@@ -3,6 +3,7 @@
 mod annex;
 mod cli;
 mod clients;
+mod clustered;
 mod curl;
 mod driver;
 mod gateway;
@@ -10,6 +11,7 @@ mod goals;
 mod groups;
 mod http;
 mod lab;
+mod line;
 mod load;
 mod machine;
 mod multipart;
@@ -23,6 +25,7 @@ mod relay;
 mod report;
 mod rows;
 mod servers;
+mod session;
 mod stats;
 mod usage;
 mod wrk;
@@ -30,8 +33,9 @@ mod wrk;
 use clap::Parser;
 use cli::{Args, Group};
 use groups::{
-    annex as through_annex, balance, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory, proxy_null,
-    proxy_put, serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small, start, trees, wanted,
+    annex as through_annex, balance, cluster, far, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory,
+    proxy_null, proxy_put, serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small, start, trees,
+    wanted,
 };
 use lab::Lab;
 use report::Report;
@@ -65,6 +69,14 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::ProxyMemory, "proxy-memory", proxy_memory::many),
     (Group::ProxyMemory, "proxy-memory vanishing", proxy_memory::vanishing),
     (Group::ProxyCheck, "proxy-check", proxy_check::s3),
+    (Group::Cluster, "cluster fan", cluster::fan::costless),
+    (Group::Cluster, "cluster limited", cluster::fan::limited),
+    (Group::Cluster, "cluster stores", cluster::stores::all),
+    (Group::Cluster, "cluster stalled", cluster::faults::stalled),
+    (Group::Cluster, "cluster killed put", cluster::faults::killed_put),
+    (Group::Cluster, "cluster get", cluster::get::all),
+    (Group::Cluster, "cluster many", cluster::many::within_limits),
+    (Group::Far, "far", far::far),
     (Group::Wanted, "wanted", wanted::decisions),
     (Group::Balance, "balance", balance::plan),
 ];

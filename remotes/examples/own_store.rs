@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use remotes::pump::{BLOCK, Blocks, FileSource, Meter, Source, lane::FileBlocks};
+use remotes::budget::BLOCK;
+use remotes::pump::{Blocks, FileSource, Meter, Source, lane::FileBlocks};
 use remotes::{
     Capabilities, Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Stat, Store, Stored, Until, Write,
 };

@@ -1,4 +1,4 @@
-//! The examination every store and every wrapper sits. It asks for the promises of [`Store`], by capability.
+//! The examination that every store and wrapper takes. It tests the promises of `Store`, by capability.
 //!
 //! Meant for tests: a broken promise panics with the name of the promise. It leaves the place as it found it.
 
@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::pump::{BLOCK, FileSource, Meter, fetch, read_small};
+use crate::budget::BLOCK;
+use crate::pump::{FileSource, Meter};
+use crate::retrieve::{self, read_small};
 use crate::{Context, Error, Kind, ObjectName, Put, Range, Store, Until, Write};
 
 /// Runs the whole examination. Panics where the store fails it.
@@ -104,14 +106,14 @@ impl Exam<'_> {
 
     async fn whole(&self, object: &ObjectName) -> Result<Vec<u8>, Error> {
         let sink = file(b"");
-        fetch(self.store, object, &sink, 0, &Meter::new(), self.context).await?;
+        retrieve::into_file(self.store, object, &sink, 0, &Meter::new(), self.context).await?;
         Ok(content(&sink))
     }
 
     async fn range(&self, object: &ObjectName, range: Range) -> Result<Bytes, Error> {
         let get = self.store.get(object, range).await?;
         let expected = get.len;
-        let got = crate::pump::collect(get, 64 << 20, self.context).await?;
+        let got = crate::retrieve::collect(get, 64 << 20, self.context).await?;
         assert_eq!(got.len() as u64, expected, "a body is as long as announced");
         Ok(got)
     }
@@ -274,13 +276,15 @@ impl Exam<'_> {
         let meter = Meter::new();
         for have in [0, 1, half, size] {
             let sink = file(&bytes[..have]);
-            let done = fetch(self.store, &object, &sink, have as u64, &meter, self.context).await.expect("fetched");
+            let done = retrieve::into_file(self.store, &object, &sink, have as u64, &meter, self.context)
+                .await
+                .expect("fetched");
             assert!(content(&sink) == bytes, "a file that had {have} bytes is whole");
             assert_eq!(done.total, size as u64);
             assert_eq!(meter.bytes(), size as u64, "the meter ends at the object's length");
         }
         let sink = file(&pattern(13, size + 10));
-        fetch(self.store, &object, &sink, size as u64 + 10, &meter, self.context).await.expect("fetched");
+        retrieve::into_file(self.store, &object, &sink, size as u64 + 10, &meter, self.context).await.expect("fetched");
         assert!(content(&sink) == bytes, "a file longer than the object is started over");
         self.remove(&object).await;
     }

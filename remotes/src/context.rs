@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::pump::{Budget, DEFAULT_BUDGET};
+use crate::budget::{self, Budget};
+use crate::connections::{self, Connections};
 use crate::site::Site;
 
 /// How long a connection to a store may lie idle; servers close theirs after 15 s to a minute, and a request that was just
@@ -18,6 +19,8 @@ pub(crate) const MOST_KEPT: usize = 64;
 pub struct Context {
     /// Memory for bytes in flight.
     pub budget: Budget,
+    /// Connections of transfers that have several.
+    pub connections: Arc<Connections>,
     /// Longest wait for a connection.
     pub connect: Duration,
     /// Longest time in which nothing moves before a transfer is given up.
@@ -41,7 +44,8 @@ pub struct Context {
 impl Default for Context {
     fn default() -> Self {
         Self {
-            budget: Budget::new(DEFAULT_BUDGET),
+            budget: Budget::new(budget::DEFAULT),
+            connections: Arc::new(Connections::new(connections::DEFAULT)),
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             patience: None,

@@ -1,4 +1,4 @@
-//! What a place can do, tried out on an object of our own that is removed again.
+//! Tries out what a store can do, on an object of its own that is removed again.
 //!
 //! Unlike the proof at initremote it creates no bucket, claims nothing and goes on after a failure, so that one look shows all.
 
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::conformance::pattern;
 use crate::fold::Folding;
-use crate::pump::{FileSource, Meter, fetch};
+use crate::pump::{FileSource, Meter};
+use crate::retrieve;
 use crate::{Context, Error, Kind, ObjectName, Op, Range, Result, Store, Write};
 
 pub use crate::finding::{Finding, Verdict};
@@ -83,7 +84,9 @@ impl Trial<'_> {
     async fn absent(&self) -> Result<String> {
         match self.store.stat(&self.object).await? {
             None => Ok(String::new()),
-            Some(_) => Err(self.error(Op::Stat, Kind::Protocol, "an object that nobody stored is said to be there")),
+            Some(_) => {
+                Err(self.error(Op::Stat, Kind::Protocol, "the store claims to have an object that nobody stored"))
+            }
         }
     }
 
@@ -105,12 +108,12 @@ impl Trial<'_> {
     async fn read(&self) -> Result<String> {
         let started = Instant::now();
         let sink = memory_file(b"").map_err(|e| Error::io(Op::Get, "a file for the trial", e))?;
-        let done = fetch(self.store, &self.object, &sink, 0, &Meter::new(), self.context).await?;
+        let done = retrieve::into_file(self.store, &self.object, &sink, 0, &Meter::new(), self.context).await?;
         let mut got = vec![0; usize::try_from(done.total).unwrap_or(0)];
         std::os::unix::fs::FileExt::read_exact_at(&*sink, &mut got, 0)
             .map_err(|e| Error::io(Op::Get, "what was read", e))?;
         if got != self.content {
-            return Err(self.error(Op::Get, Kind::Corrupt, "what comes back is not what was stored"));
+            return Err(self.error(Op::Get, Kind::Corrupt, "the content that comes back is not what was stored"));
         }
         Ok(format!("{}, {}", rate(got.len(), started.elapsed()), done.lane))
     }
@@ -120,7 +123,7 @@ impl Trial<'_> {
             return Err(self.error(Op::Get, Kind::Unsupported, "an interrupted retrieve starts over"));
         }
         let get = self.store.get(&self.object, Range { from: 1000, len: Some(10), tag: None }).await?;
-        let got = crate::pump::collect(get, 10, self.context).await?;
+        let got = crate::retrieve::collect(get, 10, self.context).await?;
         if got == self.content[1000..1010] {
             Ok("an interrupted retrieve resumes".into())
         } else {

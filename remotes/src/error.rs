@@ -1,4 +1,4 @@
-//! What went wrong, on what, and whether trying again can help.
+//! What failed, on what, and whether a retry can help.
 
 use std::fmt;
 use std::time::Duration;

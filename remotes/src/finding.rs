@@ -1,4 +1,4 @@
-//! What was found out of a place.
+//! One result of trying a store out.
 
 use std::time::Instant;
 

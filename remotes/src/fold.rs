@@ -1,7 +1,7 @@
-//! Names that a place does not tell apart: by case, by the form of Unicode, by dots at their end.
+//! Names that a store does not distinguish: by case, Unicode form, or dots at the end.
 //!
 //! vfat, NTFS, the file systems of macOS, ext4 and tmpfs where they were told so, and servers on top of them keep one file where
-//! two were given. What such a place does is found out by [`Store::folding`], on a file of our own. Where objects have directories a tree is
+//! two were given. What such a place does is found out by [`Store::folding`](crate::Store::folding), on a file of our own. Where objects have directories a tree is
 //! kept by its names all the same: what has another name than the one that is asked for is not there, and not replaced.
 
 use std::borrow::Cow;
@@ -9,8 +9,6 @@ use std::fmt;
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use serde::Serialize;
-
-use crate::{Kind, ObjectName, Result, Store};
 
 /// What a place does not tell apart in names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -88,51 +86,6 @@ impl Trim for [u8] {
     }
 }
 
-/// Where a place is tried out: no tree has files there, and no listing shows them. It folds as the root does.
-const PROBE: &str = ".git/annex/stream-tmp";
-
-/// Stores a file of our own, whose name is unlike any other, looks for it by other names as `is_there` does, and
-/// removes it. What cannot be asked is told apart.
-///
-/// # Errors
-///
-/// The place could not be asked.
-pub async fn probe<S: Store + ?Sized>(
-    store: &S,
-    is_there: impl AsyncFn(&ObjectName) -> Result<bool>,
-) -> Result<Folding> {
-    let stem = format!("{PROBE}/probe-{:016x}", chance());
-    let name = |ending: &str| ObjectName::new(format!("{stem}-{ending}"));
-    let (Ok(dir), Ok(own), Ok(case), Ok(unicode), Ok(endings)) =
-        (ObjectName::new(PROBE), name("a\u{e9}"), name("A\u{e9}"), name("ae\u{301}"), name("a\u{e9}."))
-    else {
-        return Ok(Folding::NONE);
-    };
-    let mut put = store.put(&own, 1).await?;
-    put.write(bytes::Bytes::from_static(b"?")).await?;
-    put.commit().await?;
-    let is_found = async |name: &ObjectName| match is_there(name).await {
-        // It can have no file of that name, so none that is taken for another.
-        Err(e) if e.kind() == Kind::Unsupported => Ok(false),
-        asked => asked,
-    };
-    let asked = async {
-        Ok(Folding {
-            case: is_found(&case).await?,
-            unicode: is_found(&unicode).await?,
-            endings: is_found(&endings).await?,
-        })
-    };
-    let folding = asked.await;
-    store.remove(&own).await?;
-    if let Some(directories) = store.directories() {
-        // Others may be asking; then they are done with it last.
-        let _ = directories.remove_dir(&dir).await;
-        directories.tidy().await;
-    }
-    folding
-}
-
 /// Another spelling of `name`, in its last level, for each that a place may fold: in case (of ASCII, and of other letters), in
 /// the form of Unicode, and at the end. A place that finds nothing by them does not fold this name so.
 pub(crate) fn respellings(name: &[u8]) -> [Option<Vec<u8>>; 4] {
@@ -156,11 +109,6 @@ pub(crate) fn respellings(name: &[u8]) -> [Option<Vec<u8>>; 4] {
     ];
     let form = forms.iter().find(|form| **form != text).and_then(|form| with(form.as_bytes()));
     [ascii, other_case, form, with(&[last, b"."].concat())]
-}
-
-fn chance() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()))
 }
 
 #[cfg(test)]

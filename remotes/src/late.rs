@@ -1,4 +1,4 @@
-//! Requests that nobody heard the answer to: a slow store may still do them, after the name was filled anew.
+//! Requests without an answer: a slow store may still carry them out after the name was filled again.
 //!
 //! Whoever fills a name waits until those are over. How long a store may take is for [`Context::late`] to say. What was left
 //! by a process that is dead is for those to remember who can outlive it.

@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use remotes::{Context, ObjectName, Range, Store, mem::Mem, pump, sys};
+//! use remotes::{Context, ObjectName, Range, Store, mem::Mem, retrieve, sys};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let context = Context::default();
@@ -26,7 +26,7 @@
 //!     put.commit().await?;
 //!     let get = store.get(&name, Range::from(1)).await?;
 //!     assert_eq!((get.len, get.total), (4, 5));
-//!     pump::collect(get, 100, &context).await
+//!     retrieve::collect(get, 100, &context).await
 //! })??;
 //! assert_eq!(got, "ello");
 //! # Ok(())
@@ -35,7 +35,7 @@
 //!
 //! # Memory
 //!
-//! Bytes in flight are leased from the [`pump::Budget`] of the [`Context`], which all stores of a process share. Who finds it
+//! Bytes in flight are leased from the [`budget::Budget`] of the [`Context`], which all stores of a process share. Who finds it
 //! empty waits. A store that keeps bytes of its own leases them too.
 //!
 //! # The examination
@@ -46,12 +46,14 @@
 //! # Where to start reading
 //!
 //! `store.rs` (the promises), `mem.rs` (the smallest store), `pump/plan.rs` (which lane), `registry.rs` (`scheme=` to store).
-//! The [`pump`] moves bytes between two ends; [`sys`] holds what is particular to the operating system.
+//! [`retrieve`] reads an object into a file, the [`pump`] moves bytes between two ends; [`sys`] holds what is particular to the operating system.
 
 // `sys` alone may allow it, where it says why.
 #![deny(unsafe_code)]
 
+pub mod budget;
 pub mod conformance;
+pub mod connections;
 mod context;
 pub mod doctor;
 mod error;
@@ -66,6 +68,7 @@ pub mod options;
 pub mod percent;
 pub mod pump;
 pub mod registry;
+pub mod retrieve;
 pub mod retry;
 pub mod s3;
 pub mod site;

@@ -194,7 +194,7 @@ impl Put for MemPut {
 
     async fn fill(&mut self, from: &FileSource, meter: &Meter) -> Result<()> {
         let budget = self.store.context.budget.clone();
-        let lease = std::sync::Arc::new(budget.lease(crate::pump::BLOCK as u64).await);
+        let lease = std::sync::Arc::new(budget.lease(crate::budget::BLOCK as u64).await);
         let mut blocks = FileBlocks::new(from, budget, lease);
         while let Some(block) = blocks.next().await.map_err(|e| Error::io(Op::Put, "reading", e))? {
             let n = block.len() as u64;

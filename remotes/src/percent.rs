@@ -1,4 +1,4 @@
-//! Percent signs of urls, taken back.
+//! Percent-decoding of urls.
 
 /// The bytes that `text` stands for; `None` where a percent sign is not followed by two digits.
 pub fn decoded(text: &str) -> Option<Vec<u8>> {

@@ -1,10 +1,10 @@
-//! When to try again: longer pauses each time, spread by chance so that many clients do not come back at once.
+//! Backoff: longer pauses each time, spread by chance so that many clients do not come back at once.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::sys::fraction;
 use crate::{Context, Error, Kind, Result};
 
 /// Tries of one request before its failure is reported.
@@ -13,9 +13,21 @@ pub const TRIES: u32 = 5;
 /// The longest pause.
 const CEILING: Duration = Duration::from_secs(20);
 
+tokio::task_local! {
+    static OTHERS_WAIT: ();
+}
+
+/// Does something that others wait for, who are better off without it than with it late: a server that lets nobody connect is
+/// tried twice and no more. Other failures are tried again as always.
+pub async fn while_others_wait<T>(f: impl Future<Output = T>) -> T {
+    OTHERS_WAIT.scope((), f).await
+}
+
 /// The pauses between the tries of one request.
 pub struct Backoff {
     first: Duration,
+    /// Most tries of a server that lets nobody connect.
+    refusals: u32,
     tries: u32,
     started: Instant,
     patience: Option<Duration>,
@@ -30,7 +42,8 @@ impl Backoff {
     pub fn new(context: &Context) -> Self {
         let now = Instant::now();
         let (first, patience) = (context.first_pause, context.patience);
-        Self { first, tries: 1, started: now, patience, failed: None, tried: now }
+        let refusals = if OTHERS_WAIT.try_with(|()| ()).is_ok() { 2 } else { TRIES };
+        Self { first, refusals, tries: 1, started: now, patience, failed: None, tried: now }
     }
 
     /// Waits before the next try.
@@ -55,8 +68,9 @@ impl Backoff {
 
     /// The pause before the next try, after a failure of this kind. `None`: there were enough.
     fn next(&mut self, kind: Kind) -> Option<Duration> {
-        let pause = pause(self.first, self.tries, chance());
-        (self.tries < TRIES && !self.is_over(kind, pause)).then_some(pause)
+        let pause = pause(self.first, self.tries, fraction());
+        let most = if kind == Kind::Refused { self.refusals } else { TRIES };
+        (self.tries < most && !self.is_over(kind, pause)).then_some(pause)
     }
 
     async fn rest(&mut self, pause: Duration) {
@@ -77,11 +91,6 @@ impl Backoff {
 fn pause(first: Duration, tries: u32, chance: f64) -> Duration {
     let full = first.saturating_mul(1 << (tries - 1).min(16)).min(CEILING);
     full.mul_f64(0.5 + chance / 2.0)
-}
-
-/// A number from 0 to 1 that differs from call to call and from process to process.
-fn chance() -> f64 {
-    RandomState::new().hash_one(std::process::id()) as f64 / u64::MAX as f64
 }
 
 #[cfg(test)]
@@ -111,6 +120,16 @@ mod tests {
         assert_eq!(tries(Some(WHILE), Kind::Timeout, WHILE).await.0, 1, "it was silent for all of the time");
         let long = tries(Some(WHILE), Kind::Reset, 10 * WHILE).await.0;
         assert_eq!(long, 2, "what moved for long and broke is tried again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_waited_for_tries_no_longer_where_nobody_listens() {
+        let at_once = Duration::ZERO;
+        let waited_for = while_others_wait(async {
+            (tries(None, Kind::Refused, at_once).await.0, tries(None, Kind::Throttled, at_once).await.0)
+        });
+        assert_eq!(waited_for.await, (2, TRIES));
+        assert_eq!(tries(None, Kind::Refused, at_once).await.0, TRIES);
     }
 
     #[test]

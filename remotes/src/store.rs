@@ -1,5 +1,6 @@
 //! The seam between those who know what an object means and those who keep its bytes.
 
+pub(crate) mod folding;
 pub(crate) mod tree;
 mod upload;
 mod version;
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::finding::Finding;
-use crate::fold::{self, Folding};
+use crate::fold::Folding;
 use crate::pump::{FileSource, Meter, Source};
 use crate::site::Whom;
 use crate::{ObjectName, Result, Until};
@@ -176,7 +177,7 @@ pub trait Store {
 
     /// What of names this place does not tell apart, tried out on a file of our own that is removed again.
     async fn folding(&self) -> Result<Folding> {
-        fold::probe(self, async |name| Ok(self.stat(name).await?.is_some())).await
+        folding::probe(self, async |name| Ok(self.stat(name).await?.is_some())).await
     }
 
     /// A short text of plain letters that tells this content under this name from every other that was or will be there;

@@ -1,4 +1,4 @@
-//! Until when something may still be begun.
+//! The deadline until which something may be begun.
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl Until {
     }
 
     pub(crate) fn late(op: Op) -> Error {
-        Error::new(op, Kind::TooLate, "the time until which it might be done is over")
+        Error::new(op, Kind::TooLate, "the time limit for it has passed")
     }
 }
 

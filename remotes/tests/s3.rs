@@ -65,7 +65,7 @@ async fn fill(store: &Rc<dyn Store>, object: &ObjectName, from: &FileSource, met
 }
 
 async fn content(store: &Rc<dyn Store>, object: &ObjectName, context: &Context) -> Bytes {
-    remotes::pump::read_small(&**store, object, 1 << 30, context).await.expect("got")
+    remotes::retrieve::read_small(&**store, object, 1 << 30, context).await.expect("got")
 }
 
 fn examined(server: &Server, uring: bool, tree: bool) {

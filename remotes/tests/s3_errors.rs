@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use remotes::conformance::pattern;
 use remotes::options::Options;
-use remotes::pump::{FileSource, Meter, fetch};
+use remotes::pump::{FileSource, Meter};
+use remotes::retrieve;
 use remotes::s3::{KEY_ID, S3, SECRET};
 use remotes::{Context, Error, Kind, ObjectName, Range, Store, Until};
 
@@ -227,7 +228,7 @@ fn a_body_that_breaks_off_leaves_a_prefix_to_resume_from() {
             Script::start(|head| if head.starts_with("GET") { Answer::Broken(1000, 100) } else { Answer::Silence });
         let store = open(&options(short.port, "k", "s", "bucket"), &context());
         let sink = file(b"").file;
-        let e = fetch(&store, &name("k"), &sink, 0, &Meter::new(), &context()).await.expect_err("broken");
+        let e = retrieve::into_file(&store, &name("k"), &sink, 0, &Meter::new(), &context()).await.expect_err("broken");
         assert!(matches!(e.kind(), Kind::Truncated | Kind::Reset | Kind::Protocol | Kind::Corrupt), "{e:?}");
         assert_eq!(sink.metadata().expect("metadata").len(), 100, "what arrived is kept");
     });

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use remotes::budget::BLOCK;
 use remotes::conformance::pattern;
 use remotes::options::Options;
-use remotes::pump::BLOCK;
 use remotes::s3::{KEY_ID, S3, SECRET};
 use remotes::{Context, Error, Kind, ObjectName, Put, Store, put_stream};
 
@@ -82,7 +82,7 @@ async fn write(put: &mut dyn Put, content: &[u8], context: &Context, relax: bool
 }
 
 async fn content(store: &Rc<dyn Store>, object: &ObjectName) -> Bytes {
-    remotes::pump::read_small(&**store, object, 1 << 30, &patient()).await.expect("got")
+    remotes::retrieve::read_small(&**store, object, 1 << 30, &patient()).await.expect("got")
 }
 
 /// Unfinished uploads in the bucket, as the server tells.
@@ -152,7 +152,7 @@ fn what_is_not_kept_fails_at_once_and_is_gone_on_with() {
 
 #[test]
 fn what_is_kept_leaves_half_of_the_budget_to_others() {
-    let context = Context { budget: remotes::pump::Budget::new(16 << 20), ..patient() };
+    let context = Context { budget: remotes::budget::Budget::new(16 << 20), ..patient() };
     behind(
         &context,
         |_, _| Fate::Pass,

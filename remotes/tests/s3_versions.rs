@@ -54,7 +54,7 @@ async fn old(store: &S3, version: &str, range: Range, context: &Context) -> Vec<
         content.extend_from_slice(&block);
         Ok(())
     };
-    remotes::pump::read(get, context, each).await.expect("read");
+    remotes::retrieve::read(get, context, each).await.expect("read");
     content
 }
 

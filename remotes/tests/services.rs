@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use remotes::conformance::{examine, pattern};
 use remotes::options::Options;
-use remotes::pump::{FileSource, Meter, fetch, read_small};
+use remotes::pump::{FileSource, Meter};
+use remotes::retrieve::{self, read_small};
 use remotes::s3::{KEY_ID, SECRET};
 use remotes::{Context, Error, Kind, ObjectName, Store, registry};
 
@@ -279,13 +280,13 @@ fn got_in_two(which: Which) {
             all
         };
         // What is tried again by itself goes on where it was, so it may well end.
-        if let Err(e) = fetch(&store, &object, &sink, 0, &Meter::new(), &context).await {
+        if let Err(e) = retrieve::into_file(&store, &object, &sink, 0, &Meter::new(), &context).await {
             assert!(e.kind().retry() && e.kind() != Kind::NotFound, "{which:?}: {e}");
         }
         let prefix = got(&sink);
         assert!(content.starts_with(&prefix), "{which:?}: what arrived is a prefix");
         let from = prefix.len() as u64;
-        fetch(&straight, &object, &sink, from, &Meter::new(), &context).await.expect("goes on");
+        retrieve::into_file(&straight, &object, &sink, from, &Meter::new(), &context).await.expect("goes on");
         assert!(got(&sink) == content, "{which:?}: the rest was added");
         straight.remove(&object).await.expect("removed");
     });

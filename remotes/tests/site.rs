@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use remotes::conformance::pattern;
 use remotes::options::Options;
-use remotes::pump::{Meter, fetch};
+use remotes::pump::Meter;
+use remotes::retrieve;
 use remotes::s3::{KEY_ID, S3, SECRET};
 use remotes::site::{Settings, Site};
 use remotes::{Context, Error, Kind, ObjectName, Range, Store, Write as Writes, opendal};
@@ -69,7 +70,7 @@ async fn put(store: &Rc<dyn Store>, object: &ObjectName, content: &Bytes) -> Res
 async fn get(store: &Rc<dyn Store>, object: &ObjectName, have: &[u8], context: &Context) -> Result<Vec<u8>, Error> {
     let file = Arc::new(tempfile::tempfile().expect("a file"));
     std::os::unix::fs::FileExt::write_all_at(&*file, have, 0).expect("its beginning");
-    fetch(store, object, &file, have.len() as u64, &Meter::new(), context).await?;
+    retrieve::into_file(store, object, &file, have.len() as u64, &Meter::new(), context).await?;
     let mut got = Vec::new();
     (&*file).read_to_end(&mut got).expect("what came");
     Ok(got)
@@ -304,7 +305,7 @@ fn a_web_server_without_ranges_sends_what_is_missing() {
             assert_eq!(get(&store, &name("k"), &content[..1_000_000], &context).await.expect("the rest"), content);
             let part = store.get(&name("k"), Range { from: 10, len: Some(20), tag: None }).await.expect("a part");
             assert_eq!((part.len, part.total), (20, size as u64));
-            assert_eq!(remotes::pump::collect(part, 20, &context).await.expect("it comes"), content[10..30]);
+            assert_eq!(remotes::retrieve::collect(part, 20, &context).await.expect("it comes"), content[10..30]);
         });
         let gets = server.heard().iter().filter(|line| line.starts_with("GET ")).count();
         assert!(gets <= 5, "each range would be all of it: {:?}", server.heard());
@@ -325,7 +326,7 @@ fn an_s3_without_ranges_sends_what_is_missing() {
                 assert_eq!(get(&store, &name("k"), &content[..1_000_000], &context).await.expect("the rest"), content);
                 let part = store.get(&name("k"), Range { from: 10, len: Some(20), tag: None }).await.expect("a part");
                 assert_eq!((part.len, part.total), (20, size as u64));
-                assert_eq!(remotes::pump::collect(part, 20, &context).await.expect("it comes"), content[10..30]);
+                assert_eq!(remotes::retrieve::collect(part, 20, &context).await.expect("it comes"), content[10..30]);
             }
         });
         let gets = server.heard().iter().filter(|line| line.starts_with("GET ")).count();

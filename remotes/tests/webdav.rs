@@ -14,7 +14,8 @@ use behind::Behind;
 use bytes::Bytes;
 use remotes::conformance::{examine, pattern};
 use remotes::options::Options;
-use remotes::pump::{FileSource, Meter, fetch, read_small};
+use remotes::pump::{FileSource, Meter};
+use remotes::retrieve::{self, read_small};
 use remotes::{Context, Kind, ObjectName, Range, Store, Until, Write, opendal};
 use support::{Relay, Server};
 
@@ -191,7 +192,7 @@ fn a_server_killed_in_the_middle_leaves_a_prefix_to_resume_from() {
     run(async {
         let meter = Meter::new();
         let object = name("K");
-        let fetched = fetch(&store, &object, &file, 0, &meter, &context);
+        let fetched = retrieve::into_file(&store, &object, &file, 0, &meter, &context);
         let killer = async {
             while meter.bytes() == 0 {
                 tokio::task::yield_now().await;
@@ -210,7 +211,7 @@ fn a_server_killed_in_the_middle_leaves_a_prefix_to_resume_from() {
     let server = Server::start("webdav", dir.path(), &[]);
     let store = open("webdav", &options(&server), &context);
     run(async {
-        let done = fetch(&store, &name("K"), &file, prefix.len() as u64, &Meter::new(), &context).await;
+        let done = retrieve::into_file(&store, &name("K"), &file, prefix.len() as u64, &Meter::new(), &context).await;
         assert_eq!(done.expect("resumed").resumed, prefix.len() as u64);
     });
     std::io::Seek::rewind(&mut &*file).expect("rewound");
@@ -268,10 +269,10 @@ fn a_web_server_is_read_and_only_read() {
         examine(&store, &context).await;
         assert_eq!(store.capabilities().write, Write::ReadOnly);
         let file = Arc::new(tempfile::tempfile().expect("a file"));
-        fetch(&store, &name("K 1"), &file, 0, &Meter::new(), &context).await.expect("fetched");
+        retrieve::into_file(&store, &name("K 1"), &file, 0, &Meter::new(), &context).await.expect("fetched");
         assert_eq!(file.metadata().expect("its length").len(), content.len() as u64);
         let get = store.get(&name("K 1"), Range { from: 10, len: Some(5), tag: None }).await.expect("got");
-        assert_eq!(remotes::pump::collect(get, 5, &context).await.expect("read"), content.slice(10..15));
+        assert_eq!(remotes::retrieve::collect(get, 5, &context).await.expect("read"), content.slice(10..15));
     });
 }
 
@@ -395,9 +396,9 @@ fn a_server_without_ranges_never_passes_its_head_for_the_tail() {
     run(async {
         let get = store.get(&name("a"), Range::from(5)).await.expect("the tail");
         assert_eq!((get.len, get.total), (5, 10));
-        assert_eq!(remotes::pump::collect(get, 10, &context).await.expect("read"), "56789");
+        assert_eq!(remotes::retrieve::collect(get, 10, &context).await.expect("read"), "56789");
         let get = store.get(&name("a"), Range { from: 0, len: Some(4), tag: None }).await.expect("the head");
-        assert_eq!(remotes::pump::collect(get, 10, &context).await.expect("read"), "0123");
+        assert_eq!(remotes::retrieve::collect(get, 10, &context).await.expect("read"), "0123");
     });
 }
 

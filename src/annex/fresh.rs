@@ -1,4 +1,4 @@
-//! Names that nobody else uses, for files that are ours alone until they are renamed.
+//! Unique names for files that are ours alone until they are renamed.
 //!
 //! The number of a process and a count are no such name: in two containers both servers are process 1, and what one that
 //! was killed left behind has the name that the next one takes. So names are made by chance, and files are made anew.
@@ -19,7 +19,7 @@ pub fn name(what: &str) -> io::Result<String> {
     let mut bytes = [0; 16];
     let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     if got != bytes.len() {
-        return Err(io::Error::other("the system gives no random bytes"));
+        return Err(io::Error::other("cannot get random bytes from the system"));
     }
     Ok(format!("{what}.{}", annex_types::hex::show(&bytes)))
 }

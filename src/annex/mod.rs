@@ -1,4 +1,4 @@
-//! What is known of a git-annex repository: its keys, where they lie, what is locked, and what is recorded.
+//! A git-annex repository on disk: its keys, where they are stored, what is locked, and what is recorded.
 
 pub mod backend;
 pub mod branch;
@@ -12,6 +12,7 @@ pub mod layout;
 pub mod lock;
 pub mod log;
 pub mod program;
+pub mod recorder;
 pub mod remote;
 pub mod repository;
 pub mod sizes;

@@ -1,4 +1,4 @@
-//! Programs of the user's, run for a limited time.
+//! Programs that the user configured, run with a time limit.
 
 use std::io;
 use std::os::fd::AsFd;

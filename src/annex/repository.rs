@@ -1,7 +1,7 @@
 //! A git-annex repository on this machine: where its parts are, who it is, and how it is configured.
 
 mod attributes;
-mod config;
+mod content;
 pub mod settings;
 mod setup;
 #[cfg(test)]
@@ -10,14 +10,16 @@ mod write;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 pub use attributes::Attributes;
-pub use config::Config;
 pub use setup::SetupError;
+
+pub use super::git::config::Config;
 
 use super::branch::Branch;
 use super::content::ContentConfig;
+use super::git::config::CurrentConfig;
 use super::git::error::one_line;
 use super::git::open::{MOST_UNPACKED, options};
 use crate::name::Uuid;
@@ -32,9 +34,6 @@ pub struct Repository {
     config: Arc<CurrentConfig>,
     branch: Branch,
 }
-
-/// The last reading of the configuration, which many share.
-pub(in crate::annex) struct CurrentConfig(RwLock<Arc<Config>>);
 
 /// Why a directory cannot be served. Shown on one line, with the way out.
 #[derive(Debug)]
@@ -85,7 +84,7 @@ impl Repository {
         let git_dir = absolute(git.common_dir());
         let annex_dir = git_dir.join("annex");
         let work_tree = git.workdir().map(absolute);
-        let config = Arc::new(CurrentConfig(RwLock::new(Arc::new(config))));
+        let config = Arc::new(CurrentConfig::new(config));
         let branch = Branch::new(safe, annex_dir.clone(), Arc::clone(&config));
         // What cannot be read now is told of by whoever needs it.
         let moves_logs = branch.recorded_tunings().is_ok_and(|recorded| recorded.moves_logs());
@@ -211,16 +210,6 @@ impl Repository {
     /// The git-annex branch.
     pub fn branch(&self) -> &Branch {
         &self.branch
-    }
-}
-
-impl CurrentConfig {
-    pub(in crate::annex) fn get(&self) -> Arc<Config> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn set(&self, config: Config) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 }
 

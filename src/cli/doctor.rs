@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use std::hash::{BuildHasher, RandomState};
-
 use remotes::doctor::{Finding, Verdict, examine};
 use remotes::options::bad;
 use remotes::{Context, Error, Op, Result, registry, sys};
@@ -98,7 +96,5 @@ fn settle(arguments: &[String]) -> Result<Ready> {
 }
 
 fn unique() -> String {
-    // By chance: in containers many a process has the same number.
-    let chance = || RandomState::new().hash_one(0);
-    format!("{:016x}{:016x}", chance(), chance())
+    format!("{:016x}{:016x}", sys::chance(), sys::chance())
 }

@@ -26,10 +26,10 @@ The exit status is 1 if an upload that should have been undone could not be.";
 
 #[derive(Args)]
 pub(super) struct Gc {
-    /// Undo uploads that nothing was added to for as long: 7d, 12h, 30m. Default: git config annex.stream.keep, or a week.
+    /// Undo uploads that have not grown for this long: 7d, 12h, 30m. Default: git config annex.stream.keep, or a week.
     #[arg(long, value_name = "DURATION", value_parser = parse, conflicts_with = "all")]
     older_than: Option<Duration>,
-    /// Undo them however young they are. Uploads in progress are left alone.
+    /// Undo uploads of any age. Uploads in progress are left alone.
     #[arg(long)]
     all: bool,
     /// Only say what would be done.

@@ -36,7 +36,7 @@ pub(super) fn main(args: &Initcluster) -> ExitCode {
         [name] => (name, None),
         [name, description] => (name, Some(description.as_str())),
         _ => {
-            eprintln!("git-annex-remote-stream: initcluster takes a name, and a description if there is to be one");
+            eprintln!("git-annex-remote-stream: initcluster takes a name and optionally a description");
             return ExitCode::FAILURE;
         }
     };

@@ -47,6 +47,7 @@ Credentials are kept by git-annex, not in the git-annex branch (unless embedcred
 
 Environment:
   STREAM_MEMORY=SIZE      bytes in flight in all transfers together (256MiB)
+  STREAM_STORE_CONNECTIONS=N  connections to a store that all transfers share (64)
   STREAM_TIMEOUT=SECONDS  longest time in which nothing moves (60)
   STREAM_ASYNC=no         let git-annex start a process for each job
   STREAM_URING=no         do not use io_uring
@@ -150,7 +151,7 @@ enum Command {
     /// it is what is recorded that counts.
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Explain),
-    /// Shows the repositories that are known, with trust, groups, expressions, sizes, and what is proxied.
+    /// Shows the known repositories, with trust, groups, expressions, sizes, and what is proxied.
     ///
     /// In the repository of the current directory. No repository is asked: it is what is recorded.
     #[command(after_help = info::EXAMPLES)]

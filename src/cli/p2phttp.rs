@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use remotes::connections;
+
 use crate::gateway::Roots;
 use crate::proto::http::settings::{Flags, access};
 use crate::serve::conn::tls::TlsFiles;
@@ -99,22 +101,25 @@ pub(super) struct P2pHttp {
     /// Where /healthz and /metrics are, such as 127.0.0.1:9418; nowhere by default.
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
-    /// How log lines on stderr look.
+    /// The format of log lines on stderr.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
-    /// No log lines about transfers that went well.
+    /// Do not log transfers that succeed.
     #[arg(long, short)]
     quiet: bool,
-    /// Content in memory at a time, in all transfers together.
+    /// Memory for content in transit, shared by all transfers.
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     memory: u64,
-    /// Connections at a time; more are answered 503 at once.
+    /// Connections to one store at a time, shared by all transfers of large content; each has one in any case.
+    #[arg(long, value_name = "N", default_value_t = connections::DEFAULT)]
+    store_connections: usize,
+    /// The most connections at a time; others are answered with 503 at once.
     #[arg(long, value_name = "N", default_value_t = 4096)]
     connections: usize,
     /// Seconds without progress before a transfer is given up.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
-    /// Seconds that running transfers may take to end after SIGTERM.
+    /// Seconds that running transfers may still take after SIGTERM.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain: u64,
 }
@@ -165,6 +170,7 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         threads: args.cpus.unwrap_or(cores).clamp(1, 64),
         connections: args.connections,
         memory: args.memory,
+        store_connections: args.store_connections,
         idle: Duration::from_secs(args.timeout.max(1)),
         admin: args.admin,
         log: args.log_format,

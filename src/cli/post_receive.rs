@@ -59,7 +59,7 @@ pub(super) struct PostReceive {
 struct Shown {
     remote: String,
     branch: String,
-    /// `done`, `busy` where somebody else is at it, or `failed`.
+    /// `done`, `busy` where another export is in progress, or `failed`.
     state: &'static str,
     error: Option<String>,
     /// The tree it holds.

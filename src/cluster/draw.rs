@@ -1,4 +1,4 @@
-//! An order that is drawn from a key.
+//! An order drawn pseudo-randomly from a key.
 
 use sha2::{Digest, Sha256};
 

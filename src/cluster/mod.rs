@@ -8,6 +8,7 @@
 //! Candidates (cost, room, recorded or not)  ----- place() --> Put(nodes), Has(nodes), NoRoom
 //! Holders (cost, hops, what they serve now) ----- order() --> whom to ask, best first
 //! Nodes (the same, whether up or drained) ------- moves() --> who gets it, who drops it, who should and does not
+//! Net, lines (other gateways)               ----- routes() --> Leg: what goes over which line, and whom it leaves out
 //! ```
 
 mod draw;
@@ -16,12 +17,16 @@ mod ledger;
 mod moves;
 mod order;
 mod place;
+mod route;
+#[cfg(test)]
+mod route_tests;
 #[cfg(test)]
 mod tests;
 mod wishes;
 
 pub use ledger::{Ledger, Traffic};
 pub use moves::{Copies, Moves, Node, Stay, moves};
-pub use order::{Holder, order};
+pub use order::{HOP, Holder, order};
 pub use place::{Candidate, Pick, Placement, Why, place};
+pub use route::{Leg, Line, Net, Offer, Route, Routes, routes};
 pub use wishes::Wishes;

@@ -1,4 +1,4 @@
-//! Whom to ask for content.
+//! Which node to ask first for content.
 
 use std::cmp::Reverse;
 
@@ -7,7 +7,7 @@ use crate::name::{Key, Uuid};
 
 /// What being one gateway further away costs. So a node of a gateway costs a little more than the gateway itself, as with
 /// git-annex.
-const HOP: f64 = 0.1;
+pub const HOP: f64 = 0.1;
 
 /// A node that may be asked for content.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,17 +15,17 @@ use crate::name::Uuid;
 #[derive(Debug, Default, Clone)]
 pub(super) struct Catalogue {
     /// For each of the directories.
-    names: Vec<HashMap<Vec<u8>, Arc<Listed>>>,
+    names: Vec<HashMap<Vec<u8>, Arc<CatalogueEntry>>>,
     /// Repositories, and what they are proxies for. More than one place for what several are proxies for: which of their
     /// rights counts must not be a matter of luck.
-    by_uuid: HashMap<Uuid, ByUuid>,
+    by_uuid: HashMap<Uuid, ReachedThrough>,
     /// What is not served, so that it is told once.
     refused: HashSet<PathBuf>,
 }
 
 /// A repository that may be served.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(super) struct CatalogueEntry {
     /// Its path without links.
     pub(super) path: PathBuf,
     /// What it was when it was found; none where it could not be opened.
@@ -40,13 +40,13 @@ struct Identity {
     uuid: Uuid,
 }
 
-/// Where a uuid is found.
+/// Through which repository a uuid is reached.
 #[derive(Debug, Clone)]
-pub(super) enum ByUuid {
+pub(super) enum ReachedThrough {
     /// The repository itself.
-    Own(Arc<Listed>),
+    Itself(Arc<CatalogueEntry>),
     /// The only repository that is a proxy for it.
-    Behind(Arc<Listed>),
+    Proxy(Arc<CatalogueEntry>),
     /// Several are: only a prefix tells which is meant.
     Ambiguous,
 }
@@ -80,11 +80,11 @@ impl Catalogue {
                     }
                     continue;
                 }
-                let listed = Arc::new(Listed { path: real.path, identity: served.map(Identity::of) });
+                let listed = Arc::new(CatalogueEntry { path: real.path, identity: served.map(Identity::of) });
                 if let Some(served) = served
                     && learnt.insert(served.repository().git_dir().to_path_buf())
                 {
-                    let own = || ByUuid::Own(Arc::clone(&listed));
+                    let own = || ReachedThrough::Itself(Arc::clone(&listed));
                     catalogue.by_uuid.entry(served.uuid().clone()).or_insert_with(own);
                     proxies.push((served, Arc::clone(&listed)));
                 }
@@ -93,33 +93,39 @@ impl Catalogue {
             catalogue.names.push(names);
         }
         early(catalogue.clone());
-        proxies.into_iter().for_each(|(served, listed)| catalogue.learn(served, &listed));
+        proxies.iter().for_each(|(served, listed)| catalogue.learn(served, listed));
+        // A way through one gateway more is of use only where there is no other.
+        for (served, listed) in proxies {
+            for uuid in served.uuids_behind().unwrap_or_default() {
+                catalogue.by_uuid.entry(uuid).or_insert_with(|| ReachedThrough::Proxy(Arc::clone(&listed)));
+            }
+        }
         catalogue
     }
 
     /// What `served` is a proxy for. Its own repository is asked before those that are proxies for it.
-    fn learn(&mut self, served: &LocalRepository, listed: &Arc<Listed>) {
+    fn learn(&mut self, served: &LocalRepository, listed: &Arc<CatalogueEntry>) {
         // What cannot be told now is looked at again in the next walk.
         for uuid in served.proxied_uuids().unwrap_or_default() {
             self.by_uuid
                 .entry(uuid)
                 .and_modify(|known| {
-                    if matches!(known, ByUuid::Behind(_)) {
-                        *known = ByUuid::Ambiguous;
+                    if matches!(known, ReachedThrough::Proxy(_)) {
+                        *known = ReachedThrough::Ambiguous;
                     }
                 })
-                .or_insert_with(|| ByUuid::Behind(Arc::clone(listed)));
+                .or_insert_with(|| ReachedThrough::Proxy(Arc::clone(listed)));
         }
     }
 
     /// The repository that is called `name`, with or without its `.git`.
-    pub(super) fn named(&self, name: &[u8]) -> Option<&Arc<Listed>> {
+    pub(super) fn named(&self, name: &[u8]) -> Option<&Arc<CatalogueEntry>> {
         let with_git = [name, b".git"].concat();
         self.names.iter().find_map(|names| names.get(name).or_else(|| names.get(&with_git)))
     }
 
     /// Where `uuid` is.
-    pub(super) fn known(&self, uuid: &Uuid) -> Option<&ByUuid> {
+    pub(super) fn known(&self, uuid: &Uuid) -> Option<&ReachedThrough> {
         self.by_uuid.get(uuid)
     }
 
@@ -129,16 +135,16 @@ impl Catalogue {
     }
 }
 
-impl ByUuid {
-    pub(super) fn listed(&self) -> Option<&Arc<Listed>> {
+impl ReachedThrough {
+    pub(super) fn entry(&self) -> Option<&Arc<CatalogueEntry>> {
         match self {
-            Self::Own(listed) | Self::Behind(listed) => Some(listed),
+            Self::Itself(entry) | Self::Proxy(entry) => Some(entry),
             Self::Ambiguous => None,
         }
     }
 }
 
-impl Listed {
+impl CatalogueEntry {
     /// Whether `served`, opened from its path, is what was found there.
     pub(super) fn is(&self, served: &LocalRepository) -> bool {
         self.identity.as_ref() == Some(&Identity::of(served))
@@ -251,7 +257,7 @@ mod tests {
 
         fn knows(&self, uuid: &str) -> bool {
             let uuid = Uuid::parse(uuid.as_bytes()).expect("a uuid");
-            Catalogue::of(&[self.at("srv")], None, |_| {}).known(&uuid).is_some_and(|known| known.listed().is_some())
+            Catalogue::of(&[self.at("srv")], None, |_| {}).known(&uuid).is_some_and(|known| known.entry().is_some())
         }
     }
 

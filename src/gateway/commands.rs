@@ -156,7 +156,7 @@ impl Commands {
 
     /// Runs the stop command where nobody used the remote for `pause`, here or by git-annex. Blocks.
     fn stop_idle(&self, pause: Duration) {
-        // Who is at it sees to it.
+        // Whoever holds it is starting or stopping the remote.
         let Ok(mut started) = self.started.try_lock() else { return };
         // Whoever comes now waits for the turn, and starts it again.
         let is_idle = |users: MutexGuard<'_, Users>| users.count == 0 && users.since.elapsed() >= pause;

@@ -140,7 +140,7 @@ impl LockId {
         let mut bytes = [0; 16];
         let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
         if got != Ok(bytes.len()) {
-            return Err(Failure::internal("the system gives no random bytes".to_string()));
+            return Err(Failure::internal("cannot get random bytes from the system".to_string()));
         }
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;

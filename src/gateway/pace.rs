@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use remotes::pump::BLOCK;
+use remotes::budget::BLOCK;
 
 use crate::annex::repository::Config;
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::catalogue::{ByUuid, Catalogue, Listed};
+use super::catalogue::{Catalogue, CatalogueEntry, ReachedThrough};
 use super::node::find;
 use super::rounds::Rounds;
 use super::walk::is_repository;
@@ -98,7 +98,7 @@ impl Repositories {
         // One repository that takes its time to tell what it is a proxy for keeps nobody from the others.
         let will_do = |catalogue: &Catalogue| match &name {
             Some(name) => catalogue.named(name).is_some(),
-            None => matches!(catalogue.known(uuid), Some(ByUuid::Own(_))),
+            None => matches!(catalogue.known(uuid), Some(ReachedThrough::Itself(_))),
         };
         let catalogue = self.rounds.since(asked, will_do).await;
         let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
@@ -177,14 +177,14 @@ impl Repositories {
             Some(name) => catalogue.named(name),
             None => {
                 let known = catalogue.known(uuid);
-                if known.is_some_and(|known| !matches!(known, ByUuid::Own(_)))
+                if known.is_some_and(|known| !matches!(known, ReachedThrough::Itself(_)))
                     && let Some(since) = Instant::now().checked_sub(RESCAN_BEHIND)
                 {
                     // Another repository may have become a proxy for it since. Nobody waits for that to be found out.
                     let rounds = Arc::clone(&self.rounds);
                     tokio::spawn(async move { rounds.since(since, |_| false).await });
                 }
-                known.and_then(ByUuid::listed)
+                known.and_then(ReachedThrough::entry)
             }
         };
         let Some(listed) = listed else { return Ok(None) };
@@ -195,7 +195,7 @@ impl Repositories {
     }
 
     /// What is listed, open; none where it is no longer what was found.
-    async fn at(self: &Arc<Self>, listed: &Arc<Listed>) -> Result<Option<Arc<LocalRepository>>, Unserved> {
+    async fn at(self: &Arc<Self>, listed: &Arc<CatalogueEntry>) -> Result<Option<Arc<LocalRepository>>, Unserved> {
         let known = self.table().get(&listed.path).map(|open| (Arc::clone(&open.served), open.id));
         if let Some((served, id)) = known {
             // A repository that was taken away must not be served from what is left in memory.
@@ -209,7 +209,7 @@ impl Repositories {
     }
 
     /// Blocks.
-    fn open_listed(&self, listed: &Listed) -> Result<Option<Arc<LocalRepository>>, Unserved> {
+    fn open_listed(&self, listed: &CatalogueEntry) -> Result<Option<Arc<LocalRepository>>, Unserved> {
         if !is_repository(&listed.path) {
             return Ok(None);
         }

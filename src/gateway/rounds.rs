@@ -1,4 +1,4 @@
-//! Walks through the served directories: one at a time, shared by all who wait for one, and with a rest after each.
+//! Searches of the served directories: one at a time, shared by all who wait, with a pause after each.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

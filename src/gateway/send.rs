@@ -1,4 +1,4 @@
-//! Content on its way to a client.
+//! Sending content to a client.
 
 use std::io;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use remotes::Get;
 use remotes::pump::{FileSource, Source};
 
+use super::far::Far;
 use super::pace::Pace;
 use crate::annex::content::OpenContent;
 use crate::peer::{PeerEnd, PeerGet};
@@ -21,6 +22,7 @@ pub struct Outgoing {
     pace: Option<Arc<Pace>>,
     at_end: AtEnd,
     more: Option<Box<dyn More>>,
+    far: Option<Far>,
 }
 
 /// Where content may be had from once its source broke off.
@@ -40,6 +42,8 @@ pub struct Part {
     pub len: u64,
     /// How to prove it after the last byte.
     pub sent: Sent,
+    /// How else it may be had, where it may be.
+    pub far: Option<Far>,
 }
 
 /// What is done once it was sent: told whether all of it was.
@@ -71,6 +75,7 @@ impl Outgoing {
             pace: None,
             at_end: AtEnd::default(),
             more: None,
+            far: None,
         })
     }
 
@@ -84,12 +89,13 @@ impl Outgoing {
             pace: None,
             at_end: AtEnd::default(),
             more: None,
+            far: None,
         }
     }
 
     pub(super) fn from_peer(get: PeerGet, from: u64) -> Self {
         let (total, source, proof) = (from.saturating_add(get.len), get.source, Proof::Peer(get.end));
-        Self { total, from, source, proof, pace: None, at_end: AtEnd::default(), more: None }
+        Self { total, from, source, proof, pace: None, at_end: AtEnd::default(), more: None, far: None }
     }
 
     /// The same, at this pace.
@@ -105,6 +111,11 @@ impl Outgoing {
     /// The same, where `more` gives the rest should its source break off.
     pub(super) fn followed_by(self, more: Box<dyn More>) -> Self {
         Self { more: Some(more), ..self }
+    }
+
+    /// The same, which may be had by other connections too.
+    pub(super) fn or_from(self, far: Option<Far>) -> Self {
+        Self { far, ..self }
     }
 
     /// How fast it may be sent, where that is limited.
@@ -142,7 +153,8 @@ impl Outgoing {
             Source::File(file) => Source::File(file.part(first - self.from, len)),
             other => other,
         };
-        Part { source, first, len, sent: Sent { proof: self.proof, at_end: self.at_end, more: self.more } }
+        let sent = Sent { proof: self.proof, at_end: self.at_end, more: self.more };
+        Part { source, first, len, sent, far: self.far }
     }
 }
 
@@ -167,9 +179,19 @@ impl Sent {
         is_content
     }
 
+    /// Whether it may be had from somewhere else should its source break off.
+    pub fn has_more(&self) -> bool {
+        self.more.is_some()
+    }
+
     /// The source broke off at byte `at`, and `len` bytes are to come: where they come from instead, and how fast. `None` where
     /// nobody gives them, or where it cannot be told whether what came before was the content.
-    pub async fn next(&mut self, at: u64, len: u64, broke: &io::Error) -> Option<(Source, Option<Arc<Pace>>)> {
+    pub async fn next(
+        &mut self,
+        at: u64,
+        len: u64,
+        broke: &io::Error,
+    ) -> Option<(Source, Option<Arc<Pace>>, Option<Far>)> {
         let more = self.more.take()?;
         let is_content = match std::mem::replace(&mut self.proof, Proof::Lost) {
             Proof::File(content) => content.unchanged().unwrap_or(false),
@@ -188,7 +210,7 @@ impl Sent {
             return None;
         }
         *self = part.sent;
-        Some((part.source, pace))
+        Some((part.source, pace, part.far))
     }
 }
 

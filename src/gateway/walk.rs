@@ -1,4 +1,4 @@
-//! Looking for repositories below directories, as the disk has them. None is opened here.
+//! Searching directories on disk for repositories. None is opened here.
 //!
 //! Links are followed, and where they lie is remembered: a link that somebody can push may not lead anywhere.
 

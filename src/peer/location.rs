@@ -1,4 +1,4 @@
-//! Where a git repository elsewhere is, read from its url.
+//! Where a remote git repository is, read from its url.
 
 use std::ffi::OsString;
 use std::fmt;

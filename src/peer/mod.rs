@@ -1,4 +1,4 @@
-//! Git repositories elsewhere, which the gateway reaches as a client of theirs: over ssh, and over P2P over HTTP.
+//! Remote git repositories, which the gateway reaches as their client: over ssh, and over P2P over HTTP.
 //!
 //! | file | what |
 //! |---|---|
@@ -25,11 +25,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use remotes::site::Site;
 
 pub use location::{HTTP_PORT, HttpRemote, Location, SshProgram, SshRemote, SshWays};
-pub use transfer::{PeerEnd, PeerGet, PeerLock, PeerOffer, PeerPut};
+pub use transfer::{PeerEnd, PeerGet, PeerLock, PeerOffer, PeerPut, PeerRemoval};
 
 use crate::failure::{Failure, FailureKind};
 use crate::name::{Key, Uuid};
@@ -77,6 +77,14 @@ impl Peer {
         Self(match location {
             Location::Ssh(remote) => Wire::Ssh(Rc::new(ssh::Ssh::new(remote, shared))),
             Location::Http(remote) => Wire::Http(Rc::new(http::Http::new(remote, shared))),
+        })
+    }
+
+    /// The same, which is told with each request which gateways it is not to ask, where it is one itself.
+    pub fn bypassing(&self, gateways: &[Uuid]) -> Self {
+        Self(match &self.0 {
+            Wire::Ssh(ssh) => Wire::Ssh(Rc::new(ssh.bypassing(gateways))),
+            Wire::Http(http) => Wire::Http(Rc::new(http.bypassing(gateways))),
         })
     }
 
@@ -130,10 +138,28 @@ impl Peer {
     ///
     /// It is not removed as far as is known; `TooLate` where `before` was given and it did not say why not.
     pub async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
-        match &self.0 {
+        self.remove_plus(key, before).await?.left.map_or(Ok(()), Err)
+    }
+
+    /// The same, and from which other repositories it was removed, whether or not it is gone from there.
+    ///
+    /// # Errors
+    ///
+    /// It did not say what became of it.
+    pub async fn remove_plus(&self, key: &Key, before: Option<i64>) -> Result<PeerRemoval, Failure> {
+        let (gone, from) = match &self.0 {
             Wire::Ssh(ssh) => ssh.remove(key, before).await,
             Wire::Http(http) => http.remove(key, before).await,
-        }
+        }?;
+        let (kind, words) = match before {
+            Some(_) => (FailureKind::TooLate, "it did not remove the content, perhaps since it is too late"),
+            None => (FailureKind::Broken, "it did not remove the content"),
+        };
+        let shared = match &self.0 {
+            Wire::Ssh(ssh) => ssh.shared(),
+            Wire::Http(http) => http.shared(),
+        };
+        Ok(PeerRemoval { left: (!gone).then(|| shared.failure(kind, words).answered()), from })
     }
 
     /// Keeps the content of `key` from being removed there; `None` where that cannot be had.
@@ -153,8 +179,12 @@ impl Peer {
     }
 
     /// Has it look whether the content of `key` got there by another way, and record that. A peer from before version 4 only
-    /// looks.
-    pub async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+    /// looks. Gives the other repositories it is in; `None` where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// It could not be told.
+    pub async fn take_note(&self, key: &Key) -> Result<Option<Vec<Uuid>>, Failure> {
         match &self.0 {
             Wire::Ssh(ssh) => ssh.take_note(key).await,
             Wire::Http(http) => http.take_note(key).await,

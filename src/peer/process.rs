@@ -1,4 +1,4 @@
-//! A program that is talked to through two pipes, such as ssh, on a data thread.
+//! A program, such as ssh, connected by two pipes and driven from a data thread.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use remotes::pump::lane::Plain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
@@ -102,6 +102,19 @@ impl Process {
         let text = String::from_utf8_lossy(&words);
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         lines[lines.len().saturating_sub(3)..].join("; ")
+    }
+}
+
+impl Process {
+    /// Whether it has ended of itself after it had begun, and not as ssh ends that reaches nobody or loses who it talked to.
+    pub(super) fn was_answered(&self) -> bool {
+        let Some(child) = &self.child else { return false };
+        // Left to be waited for: its number is not given to another until then.
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(Pid::from_child(child)), look).ok().flatten();
+        let code = status.and_then(|status| status.exit_status());
+        // A shell says 126 and 127 of what it cannot run.
+        code.is_some_and(|code| !matches!(code, 126 | 127 | 255))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What goes on over more than one call: content on its way from a peer and to it, and locks.
+//! What lasts longer than one call: content moving from a peer and to it, and locks.
 
 use std::fmt;
 
@@ -62,6 +62,15 @@ pub enum PeerOffer {
     Upload(Box<PeerPut>),
 }
 
+/// What became of content that a peer was to remove.
+#[derive(Debug)]
+pub struct PeerRemoval {
+    /// Why it is not gone; `None` where it is.
+    pub left: Option<Failure>,
+    /// The other repositories it was removed from.
+    pub from: Vec<Uuid>,
+}
+
 /// Content on its way to a peer. Dropping it closes the connection, as [`keep`](Self::keep) does.
 pub struct PeerPut(pub(super) Put);
 
@@ -119,9 +128,12 @@ impl PeerPut {
         }
     }
 
-    /// The client is gone: closes the connection, so that the peer keeps what it has.
+    /// The client is gone: closes the connection, so that the peer keeps what it has. Where nothing was announced yet, the offer
+    /// is taken back in words, where there are such, so that the peer has let go of it after this.
     pub async fn keep(self) {
-        drop(self);
+        if let Put::Ssh(put) = self.0 {
+            put.keep().await;
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a remote that is a git repository is reached.
+//! How a git remote is reached.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

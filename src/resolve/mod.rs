@@ -1,4 +1,4 @@
-//! From a remote of the repository to where its content is: a store, or another repository.
+//! From the configuration of a remote to where its content is: a store, or another repository.
 
 mod git;
 mod own;
@@ -160,7 +160,7 @@ fn usable(special: &SpecialConfig, name: &str) -> Result<(), String> {
     let says = |key: &str| text(special, key);
     match says("encryption").as_str() {
         "none" if special.value("cipher").is_none() => {}
-        "" => return Err("does not say encryption=none; git annex enableremote settles it".into()),
+        "" => return Err("does not say encryption=none; git annex enableremote fixes that".into()),
         kind => {
             let kind = if kind == "none" { "shared" } else { kind };
             return Err(format!(

@@ -1,4 +1,4 @@
-//! git-annex's own types of special remote, in the options of our stores.
+//! git-annex's own types of special remote, as options of our stores.
 
 use remotes::options::Options;
 use remotes::registry::{self, Scheme};

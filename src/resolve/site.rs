@@ -1,4 +1,4 @@
-//! What the environment and git's configuration say of ways out of this site.
+//! Proxies and certificates of this site, from the environment and git config.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

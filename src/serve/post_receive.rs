@@ -1,11 +1,11 @@
-//! What is done after a push: the trees of special remotes are made to follow their branches.
+//! After a push: making the trees of special remotes follow their branches.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 
 use super::special::Settings;
 use crate::annex::export::tracking::Tracking;
@@ -66,7 +66,8 @@ pub fn follow(
     // The server leaves to this process what would keep others waiting.
     served.repository().branch().take_all();
     served.merge_arrived();
-    let limits = Limits { budget: Budget::new(settings.memory), idle: settings.idle };
+    let limits =
+        Limits { budget: Budget::new(settings.memory), idle: settings.idle, connections: settings.connections };
     let work = async {
         let asker = Asker { client: served.uuid().clone(), bypass: Vec::new() };
         for uuid in served.proxied_uuids()? {

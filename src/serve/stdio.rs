@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use tracing::Instrument as _;
 
 use super::special::Settings;
@@ -73,8 +73,8 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
 /// What stores get. Errors: a variable is invalid.
 pub(super) fn limits() -> Result<Limits, String> {
     // Nobody may have stopped what is behind this repository, so that is waited for as a special remote waits for it.
-    let idle = Settings::from_env(&|name| std::env::var_os(name))?.idle;
-    Ok(Limits { budget: Budget::new(MEMORY), idle })
+    let Settings { idle, connections, .. } = Settings::from_env(&|name| std::env::var_os(name))?;
+    Ok(Limits { budget: Budget::new(MEMORY), idle, connections })
 }
 
 /// Says on stderr what the reply has no place for, with the request it is about.

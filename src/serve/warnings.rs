@@ -1,4 +1,4 @@
-//! What is traced while the program goes on, for whoever runs it: warnings of a server, DEBUG lines of a special remote.
+//! Shows what is traced at run time: warnings of a server, DEBUG lines of a special remote.
 //! Spans of requests are kept too, so that a line can say which request it is about ([`crate::request`]). Nothing else that is
 //! traced in the process is enabled, so it costs nothing.
 

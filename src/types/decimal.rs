@@ -1,4 +1,4 @@
-//! Numbers of digits alone.
+//! Numbers that consist of digits alone.
 
 /// A decimal number of ASCII digits and nothing else, or `None`; also `None` when it does not fit.
 pub fn parse(digits: &[u8]) -> Option<u64> {

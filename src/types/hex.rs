@@ -1,4 +1,4 @@
-//! Bytes as digests are written.
+//! Bytes in hexadecimal, as digests are written.
 
 /// Two lower case digits for each byte.
 pub fn show(bytes: &[u8]) -> String {

@@ -1,4 +1,4 @@
-//! What an expression says, before it is about any repository.
+//! An expression as parsed, before it is about any repository.
 
 use std::ops::Range;
 

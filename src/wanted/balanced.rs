@@ -1,4 +1,4 @@
-//! Which members of a group a key is to be balanced to.
+//! Which members of a group a key is balanced to.
 //!
 //! Each key has a number, and each member a place in the order of uuids; the members that have room are counted through
 //! from the number on. The number is an HMAC-SHA256 whose secret are the uuids of all members, so that it is another in

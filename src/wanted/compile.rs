@@ -1,46 +1,77 @@
 //! From expressions to plans: groups become sets, `standard` and `groupwanted` what they stand for.
 
+use std::collections::BTreeMap;
+
 use super::ast::{Counted, Expression, GroupLimit, Joint, Name, Node, Picks, Term, Value};
+use super::balanced::Balancer;
 use super::groups::standard;
 use super::number;
-use super::plan::Unstable;
 use super::plan::{Count, Mask, Plan, Step, Test, Wanted};
-use super::policy::{Member, Policy, Repository};
+use super::policy::{Configuration, Group, Member, Policy, Repository, is_cluster};
+use super::problem::{Matter, Origin, Problem};
 use super::repos::{Repo, RepoSet};
 use super::stable::unstable;
 use super::trust::Trust;
-use super::warn::{ParseError, Warning};
-use crate::name::Uuid;
+use super::warn::ParseError;
 
-/// Something about an expression that whoever configured it should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Whose expression it is.
-    pub of: Origin,
-    /// What is the matter.
-    pub what: Matter,
-}
+impl Policy {
+    /// Compiles what is configured. An expression that does not parse stands for `present`, as in git-annex, and is one of
+    /// the [`problems`](Self::problems).
+    pub fn new(mut configuration: Configuration) -> Self {
+        configuration.repositories.retain(|repository| !is_cluster(&repository.uuid));
+        for repository in &mut configuration.repositories {
+            repository.groups.sort();
+            repository.groups.dedup();
+        }
+        let repositories = &configuration.repositories;
+        let with = |trust: Trust| -> RepoSet {
+            let found = repositories.iter().enumerate().filter(|(_, repository)| repository.trust == trust);
+            found.map(|(at, _)| Repo(at)).collect()
+        };
+        let mut names: BTreeMap<Name, Vec<Repo>> = BTreeMap::new();
+        for (at, repository) in repositories.iter().enumerate() {
+            for group in &repository.groups {
+                names.entry(group.clone()).or_default().push(Repo(at));
+            }
+        }
+        let groups = names.values().map(|members| Group {
+            members: members.iter().copied().collect(),
+            balancer: Balancer::new(members.iter().map(|repo| (*repo, &repositories[repo.0].uuid)).collect()),
+        });
+        let mut policy = Self {
+            index: repositories.iter().enumerate().map(|(at, found)| (found.uuid.clone(), Repo(at))).collect(),
+            dead: with(Trust::Dead),
+            untrusted: with(Trust::Untrusted),
+            groups: groups.collect(),
+            names: names.into_keys().zip(0..).collect(),
+            members: Vec::new(),
+            numcopies: i64::try_from(configuration.numcopies.unwrap_or(1).max(1)).unwrap_or(i64::MAX),
+            threshold: configuration.threshold.unwrap_or(90),
+            rebalance: configuration.rebalance,
+            problems: Vec::new(),
+            configuration,
+        };
+        let mut compiler = Compiler::new(&policy);
+        let members = policy.configuration.repositories.iter().map(|repository| compiler.member(repository)).collect();
+        let problems = compiler.into_problems();
+        (policy.members, policy.problems) = (members, problems);
+        policy
+    }
 
-/// Where an expression is configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// What a repository wants.
-    Wanted(Uuid),
-    /// What is required of a repository.
-    Required(Uuid),
-    /// What repositories with `groupwanted` in this group want.
-    GroupWanted(Name),
-}
+    /// Compiles another expression, as it would stand for a repository of this policy.
+    ///
+    /// # Errors
+    /// Of a `groupwanted` expression that it needs and that does not parse.
+    pub fn compile(&self, repo: Repo, expression: &Expression) -> Result<Plan, ParseError> {
+        Compiler::new(self).plan(&self.configuration.repositories[repo.0], &[expression])
+    }
 
-/// What may be the matter with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Matter {
-    /// It does not parse: all that the repository wants and requires is `present` instead.
-    Unparsed(ParseError),
-    /// It parses, but has an oddity.
-    Odd(Warning),
-    /// All that the repository wants and requires never matches.
-    Unstable(Unstable),
+    /// The same without what is configured for the repository: `standard` and `groupwanted` match, as in git annex
+    /// matchexpression. Source: recorded.
+    pub fn compile_alone(&self, repo: Repo, expression: &Expression) -> Plan {
+        let plan = Compiler::alone(self).plan(&self.configuration.repositories[repo.0], &[expression]);
+        plan.expect("what fails is an expression that these two stand for")
+    }
 }
 
 pub(in crate::wanted) struct Compiler<'a> {

@@ -1,4 +1,4 @@
-//! Deciding: from a plan and what is known to yes, no, or why that cannot be told.
+//! Evaluation: from a plan and facts to yes, no, or why that cannot be told.
 //!
 //! An unknown fact is an error only where the answer depends on it: `or` with a side that matches needs no other side.
 

@@ -1,4 +1,4 @@
-//! Why an answer is what it is, term by term.
+//! Explains an answer, term by term.
 
 use std::fmt;
 

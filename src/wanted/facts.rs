@@ -1,4 +1,4 @@
-//! What is to be known of a key before a repository can want it, and what is assumed.
+//! What must be known of a key before it can be decided who wants it, and what is assumed.
 
 use std::fmt;
 

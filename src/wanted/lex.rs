@@ -1,4 +1,4 @@
-//! Words of an expression, each with where it stands.
+//! Splits an expression into words, each with its position.
 
 use std::ops::Range;
 

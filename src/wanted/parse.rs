@@ -1,4 +1,4 @@
-//! From words to an expression: git-annex's grammar, in which nearly anything is one.
+//! From words to an expression: git-annex's grammar, which accepts nearly anything.
 //!
 //! ```text
 //! sequence = { [ "and" | "or" ] operand }          folded from the left, beginning with a match

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::ast::{Expression, Name};
+use super::ast::Name;
 use super::balanced::Balancer;
-use super::compile::{Compiler, Problem};
 use super::plan::Plan;
+use super::problem::Problem;
 use super::repos::{Repo, RepoSet};
 use super::trust::Trust;
-use super::warn::ParseError;
 use crate::name::Uuid;
 
 /// What is configured, as the logs of the git-annex branch have it.
@@ -51,17 +50,17 @@ pub struct Repository {
 #[derive(Debug)]
 pub struct Policy {
     pub(in crate::wanted) members: Vec<Member>,
-    index: HashMap<Uuid, Repo>,
+    pub(in crate::wanted) index: HashMap<Uuid, Repo>,
     /// Each group's name, members and balancer.
     pub(in crate::wanted) groups: Vec<Group>,
-    names: BTreeMap<Name, usize>,
+    pub(in crate::wanted) names: BTreeMap<Name, usize>,
     pub(in crate::wanted) dead: RepoSet,
     pub(in crate::wanted) untrusted: RepoSet,
     pub(in crate::wanted) numcopies: i64,
     pub(in crate::wanted) threshold: u64,
     pub(in crate::wanted) rebalance: bool,
     pub(in crate::wanted) configuration: Configuration,
-    problems: Vec<Problem>,
+    pub(in crate::wanted) problems: Vec<Problem>,
 }
 
 #[derive(Debug)]
@@ -97,64 +96,6 @@ impl Repository {
 }
 
 impl Policy {
-    /// Compiles what is configured. An expression that does not parse stands for `present`, as in git-annex, and is one of
-    /// the [`problems`](Self::problems).
-    pub fn new(mut configuration: Configuration) -> Self {
-        configuration.repositories.retain(|repository| !is_cluster(&repository.uuid));
-        for repository in &mut configuration.repositories {
-            repository.groups.sort();
-            repository.groups.dedup();
-        }
-        let repositories = &configuration.repositories;
-        let with = |trust: Trust| -> RepoSet {
-            let found = repositories.iter().enumerate().filter(|(_, repository)| repository.trust == trust);
-            found.map(|(at, _)| Repo(at)).collect()
-        };
-        let mut names: BTreeMap<Name, Vec<Repo>> = BTreeMap::new();
-        for (at, repository) in repositories.iter().enumerate() {
-            for group in &repository.groups {
-                names.entry(group.clone()).or_default().push(Repo(at));
-            }
-        }
-        let groups = names.values().map(|members| Group {
-            members: members.iter().copied().collect(),
-            balancer: Balancer::new(members.iter().map(|repo| (*repo, &repositories[repo.0].uuid)).collect()),
-        });
-        let mut policy = Self {
-            index: repositories.iter().enumerate().map(|(at, found)| (found.uuid.clone(), Repo(at))).collect(),
-            dead: with(Trust::Dead),
-            untrusted: with(Trust::Untrusted),
-            groups: groups.collect(),
-            names: names.into_keys().zip(0..).collect(),
-            members: Vec::new(),
-            numcopies: i64::try_from(configuration.numcopies.unwrap_or(1).max(1)).unwrap_or(i64::MAX),
-            threshold: configuration.threshold.unwrap_or(90),
-            rebalance: configuration.rebalance,
-            problems: Vec::new(),
-            configuration,
-        };
-        let mut compiler = Compiler::new(&policy);
-        let members = policy.configuration.repositories.iter().map(|repository| compiler.member(repository)).collect();
-        let problems = compiler.into_problems();
-        (policy.members, policy.problems) = (members, problems);
-        policy
-    }
-
-    /// Compiles another expression, as it would stand for a repository of this policy.
-    ///
-    /// # Errors
-    /// Of a `groupwanted` expression that it needs and that does not parse.
-    pub fn compile(&self, repo: Repo, expression: &Expression) -> Result<Plan, ParseError> {
-        Compiler::new(self).plan(&self.configuration.repositories[repo.0], &[expression])
-    }
-
-    /// The same without what is configured for the repository: `standard` and `groupwanted` match, as in git annex
-    /// matchexpression. Source: recorded.
-    pub fn compile_alone(&self, repo: Repo, expression: &Expression) -> Plan {
-        let plan = Compiler::alone(self).plan(&self.configuration.repositories[repo.0], &[expression]);
-        plan.expect("what fails is an expression that these two stand for")
-    }
-
     /// Copies that are wanted of each key, at least 1.
     pub fn numcopies(&self) -> i64 {
         self.numcopies

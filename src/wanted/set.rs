@@ -1,4 +1,4 @@
-//! Sets of characters in a glob: what stands in brackets.
+//! Character sets of a glob, in brackets.
 
 /// The characters that one may be.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! Which expressions git-annex never uses.
+//! Which expressions git-annex never uses, because they are unstable.
 //!
 //! `not present` would fetch content in order to drop it again. So git-annex looks, before it looks at any file, for a
 //! term that depends on the repository's own copy and stands below an odd number of negations; where there is one, the

@@ -1,4 +1,4 @@
-//! What git-annex takes although it is odd, or refuses, and where.
+//! Oddities of an expression that git-annex accepts, errors that it refuses, and where they are.
 
 use std::fmt;
 use std::ops::Range;

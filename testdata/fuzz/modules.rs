@@ -1,6 +1,9 @@
 //! The modules that are fuzzed. The package would bring its stores along, built anew for the fuzzer; these need little.
 #![allow(dead_code, unused_imports)]
 
+// What the gateway uses of the stores is found here, too.
+extern crate self as remotes;
+
 #[path = "../../src/annex"]
 pub mod annex {
     pub mod backend;
@@ -18,9 +21,53 @@ pub mod annex {
 }
 #[path = "../../src/cluster/mod.rs"]
 pub mod cluster;
+#[path = "failure.rs"]
+pub mod failure;
+/// Of the gateway, what receives uploads.
+#[path = "../../src/gateway"]
+pub mod gateway {
+    #[path = "receive/fuzz.rs"]
+    pub mod fuzz;
+    #[path = "receive/memory.rs"]
+    mod memory;
+    mod receive;
+
+    pub use crate::failure::{Failure, FailureKind};
+    pub(crate) use crate::pool::blocking;
+    use receive::{Fan, FanLeg, Savepoints, Settled, Sink, States, Upload};
+
+    /// A limit of `annex-bwlimit`. There is none here.
+    pub enum Pace {}
+
+    impl Pace {
+        pub fn piece(&self) -> usize {
+            match *self {}
+        }
+        pub async fn turn(&self, _: usize) {
+            match *self {}
+        }
+        pub fn give_back(&self, _: usize) {
+            match *self {}
+        }
+    }
+}
 #[path = "../../src/name/mod.rs"]
 pub mod name;
+#[path = "../../src/pool.rs"]
+mod pool;
 #[path = "../../src/proto/mod.rs"]
 pub mod proto;
+/// Of the stores, the memory that all transfers share.
+#[path = "../../remotes/src/pump"]
+pub mod pump {
+    mod budget;
+    pub use budget::{BLOCK, Budget};
+}
+pub mod retry {
+    /// Nothing is tried again here.
+    pub async fn while_others_wait<T>(f: impl Future<Output = T>) -> T {
+        f.await
+    }
+}
 #[path = "../../src/wanted/mod.rs"]
 pub mod wanted;

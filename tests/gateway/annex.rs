@@ -6,43 +6,28 @@ use crate::support::place::{Place, Whose};
 use crate::support::proxy::{Behind, NAME, Proxy, SEEN};
 use crate::support::ssh::Ssh;
 
-/// A test on every kind of remote, over HTTP and over stdio.
-macro_rules! everywhere {
+/// A test on every kind of remote.
+macro_rules! on_every_remote {
     ($test:ident) => {
-        mod $test {
-            use super::*;
-            everywhere!($test, fs, Behind::Special(Place::fs(), Whose::Ours));
-            everywhere!($test, directory, Behind::Special(Place::fs(), Whose::Theirs));
-            everywhere!($test, seaweedfs, Behind::Special(Place::weed(), Whose::Ours));
-            everywhere!($test, s3_of_git_annex, Behind::Special(Place::weed(), Whose::Theirs));
-            everywhere!($test, rclone_s3, Behind::Special(Place::rclone_s3(), Whose::Ours));
-            everywhere!($test, webdav, Behind::Special(Place::webdav(), Whose::Ours));
-            everywhere!($test, path, Behind::Path(Repo::new()));
-            everywhere!($test, ssh, Behind::ssh());
-            everywhere!($test, http, Behind::http());
-        }
-    };
-    ($test:ident, $kind:ident, $behind:expr) => {
-        mod $kind {
-            use super::*;
-            #[test]
-            fn over_http() {
-                let proxy = Proxy::new($behind);
-                let server = Gateway::serve(&proxy.repo, &["--wideopen", "--quiet"]);
-                super::super::$test(&proxy, &proxy.client(&server));
-                server.stop();
+        everywhere!(
+            Proxy,
+            $test {
+                fs: Behind::Special(Place::fs(), Whose::Ours),
+                directory: Behind::Special(Place::fs(), Whose::Theirs),
+                seaweedfs: Behind::Special(Place::weed(), Whose::Ours),
+                s3_of_git_annex: Behind::Special(Place::weed(), Whose::Theirs),
+                rclone_s3: Behind::Special(Place::rclone_s3(), Whose::Ours),
+                webdav: Behind::Special(Place::webdav(), Whose::Ours),
+                path: Behind::Path(Repo::new()),
+                ssh: Behind::ssh(),
+                http: Behind::http(),
             }
-            #[test]
-            fn over_stdio() {
-                let (proxy, ssh) = (Proxy::new($behind), Ssh::new());
-                super::super::$test(&proxy, &proxy.client_by(&ssh));
-            }
-        }
+        );
     };
 }
 
-everywhere!(testremote);
-everywhere!(there_and_back);
+on_every_remote!(testremote);
+on_every_remote!(there_and_back);
 
 /// What git-annex examines with a url at which nobody listens, and which fails for its own remotes of git too.
 const UNAVAILABLE: [&str; 4] = ["removeKey", "storeKey", "checkPresent", "retrieveKeyFile"];

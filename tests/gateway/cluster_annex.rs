@@ -9,37 +9,22 @@ use crate::support::place::{Place, Whose};
 use crate::support::proxy::Behind;
 use crate::support::ssh::Ssh;
 
-/// A test on clusters of some kinds of nodes, over HTTP and over stdio.
-macro_rules! everywhere {
+/// A test on clusters of some kinds of nodes.
+macro_rules! on_every_cluster {
     ($test:ident) => {
-        mod $test {
-            use super::*;
-            everywhere!($test, directories, vec![directory(), directory(), Behind::Path(Repo::new())]);
-            everywhere!($test, peers, vec![Behind::ssh(), Behind::http(), directory()]);
-            everywhere!($test, seaweedfs, vec![Behind::Special(Place::weed(), Whose::Ours), directory()]);
-        }
-    };
-    ($test:ident, $kind:ident, $nodes:expr) => {
-        mod $kind {
-            use super::*;
-            #[test]
-            fn over_http() {
-                let cluster = Cluster::new($nodes);
-                let server = Gateway::serve(&cluster.repo, &["--wideopen", "--quiet"]);
-                super::super::$test(&cluster, &cluster.client(&server));
-                server.stop();
+        everywhere!(
+            Cluster,
+            $test {
+                directories: vec![directory(), directory(), Behind::Path(Repo::new())],
+                peers: vec![Behind::ssh(), Behind::http(), directory()],
+                seaweedfs: vec![Behind::Special(Place::weed(), Whose::Ours), directory()],
             }
-            #[test]
-            fn over_stdio() {
-                let (cluster, ssh) = (Cluster::new($nodes), Ssh::new());
-                super::super::$test(&cluster, &cluster.client_by(&ssh));
-            }
-        }
+        );
     };
 }
 
-everywhere!(testremote);
-everywhere!(there_and_back);
+on_every_cluster!(testremote);
+on_every_cluster!(there_and_back);
 
 fn directory() -> Behind {
     Behind::Special(Place::fs(), Whose::Theirs)

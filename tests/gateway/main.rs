@@ -3,13 +3,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[macro_use]
+mod everywhere;
+
 mod annex;
 mod balance_annex;
 mod broken;
 mod cluster_annex;
 mod cluster_faults;
+mod cluster_random;
+mod cluster_stores;
 mod crowd;
+mod far;
 mod faults;
+mod gateways;
 mod held;
 mod peer_annex;
 mod places;

@@ -20,6 +20,7 @@ mod requests;
 mod shell_annex;
 mod stdio_annex;
 mod stdio_cluster;
+mod stdio_gateways;
 mod stdio_proxied;
 mod stdio_replay;
 mod stdio_wire;

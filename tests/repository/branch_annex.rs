@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::support::annex::{LIMIT, Repo};
 use crate::support::run::run;
 use git_annex_remote_stream::annex::branch::SkipReason;
-use git_annex_remote_stream::annex::branch::recorder::{Evidence, Recorder, RecorderConfig};
 use git_annex_remote_stream::annex::log::{LocationLog, LogHashing, Presence, location_file};
+use git_annex_remote_stream::annex::recorder::{Evidence, Recorder, RecorderConfig};
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::name::{Key, Uuid};
 

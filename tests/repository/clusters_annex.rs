@@ -198,7 +198,7 @@ fn a_second_gateway_is_made_as_theirs_makes_it() {
         assert_eq!(state(&ours).split("commits:").next(), state(&theirs).split("commits:").next(), "{what}");
         our
     };
-    assert!(both(&["extendcluster", "far", "n1"]).stderr.contains("far-n1 is no cluster"));
+    assert!(both(&["extendcluster", "far", "n1"]).stderr.contains("far-n1 is not a cluster"));
     both(&["extendcluster", "far", "nosuch"]);
     both(&["extendcluster", "d1", "myc"]);
     assert!(both(&["extendcluster", "far", "myc"]).stdout.contains("Started proxying for far-n1\n"));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::annex::Repo;
 use super::gateway::Gateway;
+use super::ssh::Ssh;
 
 /// A clone of what is served, which reaches its content through the server.
 #[track_caller]
@@ -12,6 +13,20 @@ pub fn client_of(served: &Repo, server: &Gateway) -> Repo {
     annexurl(&client, "origin", &server.url());
     client.git(&["config", "remote.origin.annex-uuid", &served.uuid()]).ok();
     client
+}
+
+/// A clone of a gateway, which reaches what is behind it through the server.
+#[track_caller]
+pub fn client_over_http(gateway: &Repo, server: &Gateway) -> Repo {
+    let settings = [("remote.origin.annexUrl", &*server.url()), ("remote.origin.annex-uuid", &*gateway.uuid())];
+    Repo::clone_with(gateway, &settings, |_| {})
+}
+
+/// The same by way of `ssh`.
+#[track_caller]
+pub fn client_over_ssh(gateway: &Repo, ssh: &Ssh) -> Repo {
+    let settings = [("remote.origin.url", &*Ssh::url(gateway)), ("remote.origin.annex-uuid", &*gateway.uuid())];
+    Repo::clone_with(gateway, &settings, |client| ssh.lead(client))
 }
 
 /// One more remote.

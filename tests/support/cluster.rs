@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::annex::Repo;
+use super::clients;
 use super::gateway::Gateway;
 use super::proxy::Behind;
 use super::ssh::Ssh;
@@ -26,12 +27,19 @@ impl Cluster {
     /// Sets all of it up, with the real git-annex.
     #[track_caller]
     pub fn new(nodes: Vec<Behind>) -> Cluster {
+        Self::with(nodes.into_iter().map(|node| (node, &[][..])).collect())
+    }
+
+    /// The same, where nodes that are special remotes have further options.
+    #[track_caller]
+    pub fn with(nodes: Vec<(Behind, &[&str])>) -> Cluster {
+        let (nodes, options): (Vec<Behind>, Vec<&[&str]>) = nodes.into_iter().unzip();
         let mut repo = Repo::new();
         repo.git(&["commit", "--quiet", "--allow-empty", "--message", "start"]).ok();
         for (nth, node) in nodes.iter().enumerate() {
             let name = format!("m{nth}");
             match node {
-                Behind::Special(place, whose) => drop(repo.initremote(&name, place, *whose, &[]).ok()),
+                Behind::Special(place, whose) => drop(repo.initremote(&name, place, *whose, options[nth]).ok()),
                 Behind::Path(far) => drop(repo.git(&["remote", "add", &name, &far.dir().display().to_string()]).ok()),
                 Behind::Ssh(far, ssh) => {
                     ssh.lead(&mut repo);
@@ -61,17 +69,13 @@ impl Cluster {
     /// A client of `server`, which serves this.
     #[track_caller]
     pub fn client(&self, server: &Gateway) -> Repo {
-        let uuid = self.repo.uuid();
-        let settings = [("remote.origin.annexUrl", &*server.url()), ("remote.origin.annex-uuid", &uuid)];
-        Repo::clone_with(&self.repo, &settings, |_| {})
+        clients::client_over_http(&self.repo, server)
     }
 
     /// A client by way of `ssh`.
     #[track_caller]
     pub fn client_by(&self, ssh: &Ssh) -> Repo {
-        let uuid = self.repo.uuid();
-        let settings = [("remote.origin.url", &*Ssh::url(&self.repo)), ("remote.origin.annex-uuid", &uuid)];
-        Repo::clone_with(&self.repo, &settings, |client| ssh.lead(client))
+        clients::client_over_ssh(&self.repo, ssh)
     }
 
     /// Which nodes the gateway's git-annex branch says have `key`, as the real git-annex there reads it.

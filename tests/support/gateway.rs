@@ -253,10 +253,18 @@ impl Said {
 
 /// Waits until `done`, looking often; panics where it takes too long.
 #[track_caller]
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub fn eventually(what: &str, done: impl FnMut() -> bool) {
+    assert!(within(SOON, done), "not within {SOON:?}: {what}");
+}
+
+/// Waits for `limit` until `done`, looking often. Whether it is.
+pub fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < SOON, "not within {SOON:?}: {what}");
+        if begun.elapsed() >= limit {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
+    true
 }

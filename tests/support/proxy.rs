@@ -1,6 +1,7 @@
 //! A repository that is a proxy for one remote of some kind, and a client of it over either wire.
 
 use super::annex::Repo;
+use super::clients;
 use super::gateway::Gateway;
 use super::place::{Place, Whose};
 use super::run::Done;
@@ -94,17 +95,13 @@ impl Proxy {
     /// the gateway is set before.
     #[track_caller]
     pub fn client(&self, server: &Gateway) -> Repo {
-        let uuid = self.repo.uuid();
-        let settings = [("remote.origin.annexUrl", &*server.url()), ("remote.origin.annex-uuid", &uuid)];
-        Repo::clone_with(&self.repo, &settings, |_| {})
+        clients::client_over_http(&self.repo, server)
     }
 
     /// A client by way of `ssh`.
     #[track_caller]
     pub fn client_by(&self, ssh: &Ssh) -> Repo {
-        let uuid = self.repo.uuid();
-        let settings = [("remote.origin.url", &*Ssh::url(&self.repo)), ("remote.origin.annex-uuid", &uuid)];
-        Repo::clone_with(&self.repo, &settings, |client| ssh.lead(client))
+        clients::client_over_ssh(&self.repo, ssh)
     }
 
     /// Whether the gateway's git-annex branch says that the remote has `key`, as the real git-annex there reads it.

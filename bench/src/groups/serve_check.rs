@@ -1,6 +1,6 @@
 //! Is a content present: how often one core can say so, and what a git-annex branch of a million keys does to it.
 
-use super::serve_record::{Content, contents, put};
+use super::content::{Content, contents, put};
 use crate::annex::Repo;
 use crate::gateway::{CLIENT, Gateway, Kind};
 use crate::http::Client;

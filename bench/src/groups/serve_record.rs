@@ -1,12 +1,12 @@
 //! Many small contents into the gateway, each recorded in the git-annex branch.
 
+use super::content::{Content, contents, put};
 use super::serve_check::committed;
 use crate::annex::Repo;
-use crate::gateway::{Gateway, Kind, expect};
+use crate::gateway::{Gateway, Kind};
 use crate::http::Client;
 use crate::lab::Lab;
 use crate::rows::{Case, Sample, Table, interleave};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::io;
 use std::time::Instant;
@@ -15,31 +15,6 @@ const CONNECTIONS: usize = 16;
 
 /// git-annex puts a tenth as many, and its times are multiplied: all of them would take minutes in each run.
 const TENTH: usize = 10;
-
-/// A small content under its key.
-pub struct Content {
-    /// SHA-256 key.
-    pub key: String,
-    body: Vec<u8>,
-}
-
-/// `count` contents of 1 KiB, different from those of any other `seed`.
-pub fn contents(count: usize, seed: &str) -> Vec<Content> {
-    let content = |number| {
-        let mut body = format!("{seed} {number} ").into_bytes();
-        body.resize(1 << 10, b'.');
-        let digest: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
-        Content { key: format!("SHA256-s1024--{digest}"), body }
-    };
-    (0..count).map(content).collect()
-}
-
-/// Puts one content. Errors: it was not stored.
-pub fn put(client: &mut Client, gateway: &Gateway, content: &Content) -> io::Result<()> {
-    let length = format!("X-git-annex-data-length: {}\r\n", content.body.len());
-    let answer = client.post(&gateway.target("put", &content.key), &length, &content.body)?;
-    expect(&answer, r#""stored":true"#)
-}
 
 /// Rows of ours and git-annex, each run in a fresh copy of one repository.
 pub fn puts(lab: &Lab) -> io::Result<Vec<Table>> {

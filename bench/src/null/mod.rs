@@ -5,6 +5,7 @@
 mod objects;
 mod pattern;
 mod request;
+mod temper;
 
 pub use pattern::{Keys, Pattern};
 
@@ -15,6 +16,14 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
+use temper::Temper;
+
+/// How often one that was killed looks whether it is to be there again.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// For how long it is waited for.
+const AGAIN_WITHIN: Duration = Duration::from_secs(10);
 
 // A request and its answer need no more; there are some hundred of these threads at most.
 const STACK: usize = 256 << 10;
@@ -29,6 +38,7 @@ pub struct NullStore {
 struct Shared {
     objects: Objects,
     pattern: Pattern,
+    temper: Temper,
     stop: AtomicBool,
 }
 
@@ -37,16 +47,57 @@ impl NullStore {
     pub fn start() -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
-        let shared =
-            Arc::new(Shared { objects: Objects::default(), pattern: Pattern::new(), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            objects: Objects::default(),
+            pattern: Pattern::new(),
+            temper: Temper::new(),
+            stop: AtomicBool::new(false),
+        });
         let accepting = Arc::clone(&shared);
-        thread::Builder::new().name("null store".into()).spawn(move || accept(&listener, &accepting))?;
+        thread::Builder::new().name("null store".into()).spawn(move || accept(listener, port, &accepting))?;
         Ok(Self { port, shared })
     }
 
     /// Holds an object of `len` bytes of the pattern at `path`, which begins with the bucket.
     pub fn hold(&self, path: &str, len: u64) {
         self.shared.objects.hold(path, len);
+    }
+
+    /// The same, which takes and gives `rate` bytes a second.
+    pub fn start_with_rate(rate: u64) -> io::Result<Self> {
+        let store = Self::start()?;
+        store.shared.temper.set_rate(rate);
+        Ok(store)
+    }
+
+    /// Takes no more than `bytes` bytes of each body from now on, and says nothing.
+    pub fn stall(&self, bytes: u64) {
+        self.shared.temper.set_stall(bytes);
+    }
+
+    /// Ends all connections and refuses new ones, as if it were killed.
+    pub fn kill(&self) {
+        self.shared.temper.kill();
+        self.wake();
+    }
+
+    /// Has the thread that accepts look around; where that fails it has gone.
+    fn wake(&self) {
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+
+    /// Is there again, with all it had, when this returns.
+    pub fn revive(&self) {
+        self.shared.temper.revive();
+        let begin = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() && begin.elapsed() < AGAIN_WITHIN {
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Bytes of bodies that it took and gave so far.
+    pub fn passed(&self) -> u64 {
+        self.shared.temper.passed()
     }
 
     /// Length of what is at `path`, which begins with the bucket.
@@ -58,17 +109,24 @@ impl NullStore {
 impl Drop for NullStore {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts; where that fails it has gone.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        self.shared.temper.kill();
+        self.wake();
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    for stream in listener.incoming() {
-        if shared.stop.load(Ordering::Relaxed) {
-            return;
+fn accept(listener: TcpListener, port: u16, shared: &Arc<Shared>) {
+    let mut listening = Some(listener);
+    while !shared.stop.load(Ordering::Relaxed) {
+        if shared.temper.is_dead() {
+            // Whoever connects is refused.
+            listening = None;
+            thread::sleep(LOOK);
+            continue;
         }
-        let Ok(stream) = stream else { continue };
+        if listening.is_none() {
+            listening = TcpListener::bind(("127.0.0.1", port)).ok();
+        }
+        let Some(Ok((stream, _))) = listening.as_ref().map(TcpListener::accept) else { continue };
         let shared = Arc::clone(shared);
         // A client whose connection fails has gone, as clients do here.
         let serve = move || drop(serve(stream, &shared));
@@ -79,18 +137,19 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    let _mortal = shared.temper.connected(&stream)?;
     let mut connection = Connection::new(stream)?;
     while let Some(request) = connection.next()? {
-        let answer = match connection.body(&request)? {
+        let answer = match connection.body(&request, &shared.temper)? {
             Some(body) => shared.objects.answer(&request, body),
             None => return Ok(()),
         };
-        send(connection.stream(), &request, &answer, &shared.pattern)?;
+        send(connection.stream(), &request, &answer, shared)?;
     }
     Ok(())
 }
 
-fn send(stream: &mut TcpStream, request: &Request, answer: &Answer, pattern: &Pattern) -> io::Result<()> {
+fn send(stream: &mut TcpStream, request: &Request, answer: &Answer, shared: &Shared) -> io::Result<()> {
     let (len, range) = answer.span(request);
     let status = if range.is_empty() { answer.status } else { "206 Partial Content" };
     let head = format!(
@@ -108,7 +167,14 @@ fn send(stream: &mut TcpStream, request: &Request, answer: &Answer, pattern: &Pa
         }
         Body::Pattern(_) if send_body => {
             stream.write_all(head.as_bytes())?;
-            pattern.write(stream, from, len)
+            let mut sent = 0;
+            while sent < len {
+                let bytes = (len - sent).min(shared.temper.step(1 << 20) as u64);
+                shared.temper.pass(sent, bytes)?;
+                shared.pattern.write(stream, from + sent, bytes)?;
+                sent += bytes;
+            }
+            Ok(())
         }
         Body::Bytes(_) | Body::Pattern(_) => stream.write_all(head.as_bytes()),
     }
@@ -161,6 +227,24 @@ mod tests {
         assert!(ask(&store, &complete).contains("200 OK"));
         assert_eq!(store.holds("/b/k"), Some(6));
         assert!(ask(&store, &complete).contains("NoSuchUpload"));
+    }
+
+    #[test]
+    fn one_that_was_killed_answers_nobody_until_it_is_revived() {
+        let store = NullStore::start().expect("start");
+        store.hold("/b/k", 5);
+        let mut stream = TcpStream::connect(("127.0.0.1", store.port)).expect("connect");
+        write!(stream, "HEAD /b/k HTTP/1.1\r\n\r\n").expect("send");
+        stream.read_exact(&mut [0; 4]).expect("an answer");
+        store.kill();
+        // It ends, in whatever way.
+        let _ = stream.read_to_end(&mut Vec::new());
+        let begin = Instant::now();
+        while TcpStream::connect(("127.0.0.1", store.port)).is_ok() {
+            assert!(begin.elapsed() < AGAIN_WITHIN, "it still listens");
+        }
+        store.revive();
+        assert!(ask(&store, "HEAD /b/k HTTP/1.1\r\n\r\n").contains("200 OK"));
     }
 
     #[test]

@@ -42,6 +42,19 @@ impl Pattern {
         Ok(())
     }
 
+    /// Whether `bytes` are what it has from offset `from`.
+    pub fn has(&self, from: u64, bytes: &[u8]) -> bool {
+        let (mut at, mut rest) = ((from % BLOCK as u64) as usize, bytes);
+        while !rest.is_empty() {
+            let take = (BLOCK - at).min(rest.len());
+            if rest[..take] != self.block[at..at + take] {
+                return false;
+            }
+            (at, rest) = (0, &rest[take..]);
+        }
+        true
+    }
+
     /// The SHA-256 key of its first `len` bytes.
     pub fn key(&self, len: u64) -> String {
         key(len, self.hash(len))

@@ -1,5 +1,6 @@
 //! Requests as they arrive on a connection, and what becomes of their bodies.
 
+use super::temper::Temper;
 use rustix::net::{RecvFlags, recv};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -119,7 +120,7 @@ impl Connection {
     }
 
     /// Receives the body of `request`; None when the client goes before its end.
-    pub fn body(&mut self, request: &Request) -> io::Result<Option<Received>> {
+    pub fn body(&mut self, request: &Request, temper: &Temper) -> io::Result<Option<Received>> {
         let length = request.length;
         if request.waits {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -132,7 +133,8 @@ impl Connection {
         }
         let mut left = length - here as u64;
         while left > 0 {
-            let take = usize::try_from(left).unwrap_or(STEP).min(STEP);
+            let take = usize::try_from(left).unwrap_or(STEP).min(temper.step(STEP));
+            temper.pass(length - left, take as u64)?;
             // TCP throws away as many bytes as would fit, without copying them.
             let (_, n) = recv(&self.stream, &mut self.nowhere[..take], RecvFlags::TRUNC | RecvFlags::WAITALL)?;
             if n == 0 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Exam, name, pattern, write};
-use crate::pump::BLOCK;
+use crate::budget::BLOCK;
 use crate::{Kind, Mark, ObjectName, Put, Resumption, Uploads, Write, put_stream};
 
 /// Long enough to be resumed, wherever anything is.

@@ -208,6 +208,14 @@ impl Exam<'_> {
         for dir in ["full/deep", "full", "never-there"] {
             directories.remove_dir(&path(dir)).await.expect("gone, or was not there");
         }
+        // Somebody put a file in the place of a directory.
+        let content = pattern(39, 10);
+        self.put(&dir, &content).await;
+        // Whether it is told of or not.
+        let _ = directories.remove_dir(&dir).await;
+        let kept = self.whole(&dir).await.expect("a file is no empty directory");
+        assert!(kept == content, "it is the file that was put there");
+        self.remove(&dir).await;
     }
 
     /// What stages files on their way does so where no file of a tree can be.

@@ -4,6 +4,7 @@
 //! an object has for itself (`.../KEY/KEY`) too. An object is staged without a name in the same file system, synced, and
 //! linked into place, so a killed program leaves nothing behind.
 
+mod entry;
 mod lasting;
 mod place;
 mod put;
@@ -22,9 +23,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::fold::{self, Folding};
+use crate::fold::Folding;
 use crate::options::{Options, Spec, bad};
 use crate::pump::{FileSource, Source};
+use crate::store::folding;
 use crate::sys::on_a_thread;
 use crate::{
     Capabilities, Context, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result,
@@ -224,7 +226,7 @@ impl Store for Fs {
             let path = self.path(Op::Stat, name)?.file;
             self.off(Op::Stat, move || std::fs::symlink_metadata(path).is_ok()).await
         };
-        fold::probe(self, is_there).await
+        folding::probe(self, is_there).await
     }
 
     /// Inode, length and time of the last change, in nanoseconds: what git goes by in its index.

@@ -1,4 +1,4 @@
-//! Where an object's file lies, and the system calls that bring it there and take it away.
+//! An object's path, and the system calls that put a file there and remove it.
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, Permissions};
@@ -8,8 +8,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::entry::is_spelled;
 use super::lasting::sync_dirs;
-use super::spelling::is_spelled;
 use crate::{NameError, ObjectName};
 
 /// Longest name of a file or directory, in bytes.
@@ -135,6 +135,15 @@ impl Place {
             }
         }
         Ok(())
+    }
+
+    /// What is said where something of another name is in the way.
+    pub(super) fn twin(&self) -> io::Error {
+        let name = self.file.strip_prefix(&self.root).unwrap_or(&self.file);
+        io::Error::other(format!(
+            "there is a file or directory whose name this file system does not tell from {}; it stays, and one of the two must be renamed",
+            name.as_os_str().as_bytes().escape_ascii()
+        ))
     }
 
     /// Removes the object and the directories that it leaves empty, if it `may` immediately before. False where not.

@@ -1,4 +1,4 @@
-//! A file on its way into a directory.
+//! Writing a file into a directory.
 
 use std::cell::Cell;
 use std::fs::{File, Permissions};

@@ -4,15 +4,13 @@
 //! was told so. Which name a file really has only the directory tells, so where something is in the way of a new name the
 //! directory is read, and what has another name is left alone.
 
-use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::entry::{is_entry, is_spelled};
 use super::place::Place;
-use crate::fold::respellings;
 
 /// What a file meets at the name that it shall have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,34 +143,6 @@ impl Place {
             above: above.try_fold(true, |all, dir| Ok::<_, io::Error>(all && is_entry(dir)?))?,
         })
     }
-
-    pub(super) fn twin(&self) -> io::Error {
-        let name = self.file.strip_prefix(&self.root).unwrap_or(&self.file);
-        io::Error::other(format!(
-            "there is a file or directory whose name this file system does not tell from {}; it stays, and one of the two must be renamed",
-            name.as_os_str().as_bytes().escape_ascii()
-        ))
-    }
-}
-
-/// Whether a file that is found at `path` has this very name. The directory is read only where something is found by another
-/// spelling too.
-pub(super) fn is_spelled(path: &Path) -> io::Result<bool> {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(true) };
-    let is_found = |other: Vec<u8>| std::fs::symlink_metadata(dir.join(OsStr::from_bytes(&other))).is_ok();
-    let doubted = respellings(name.as_bytes()).into_iter().flatten().any(is_found);
-    Ok(!doubted || is_entry(path)?)
-}
-
-/// Whether the directory of `path` has an entry of this very name.
-fn is_entry(path: &Path) -> io::Result<bool> {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(false) };
-    for entry in std::fs::read_dir(dir)? {
-        if entry?.file_name() == name {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where files wait for their names.
+//! Where files wait for their final names.
 //!
 //! Nothing that waits has a name that a file of the place could have. Keys lie in hashed directories, so those who wait for one
 //! are below `tmp/`, as with git-annex's own type. A tree may have any name but `.git`, which git refuses, so there they are
@@ -6,7 +6,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::place::{Place, RACES, lock};
 use super::put::Stage;
+use crate::sys::chance;
 
 /// Where files are staged among keys. Earlier versions staged here in trees too.
 const KEYS: &str = "tmp";
@@ -175,13 +175,6 @@ fn is_file(path: &Path) -> bool {
 /// A name that nobody else uses. Process ids and counts come again: in a container they always do.
 fn unique() -> String {
     format!("stream-{:016x}{:016x}", chance(), chance())
-}
-
-fn chance() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    RandomState::new().hash_one((std::process::id(), count, std::time::SystemTime::now()))
 }
 
 #[cfg(test)]

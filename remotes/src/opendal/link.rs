@@ -1,4 +1,4 @@
-//! One request after the other to a service: watched, limited in time, its errors explained.
+//! Requests to a service: watched, limited in time, with errors explained.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -181,7 +181,7 @@ impl Link {
     }
 
     /// What the service says of `path`; `None` where nothing is there for sure.
-    async fn meta(&self, op: Op, path: &str) -> Result<Option<Metadata>> {
+    pub(super) async fn meta(&self, op: Op, path: &str) -> Result<Option<Metadata>> {
         match self.often(op, |o| async move { o.stat(path).await }).await {
             Ok(meta) => Ok(Some(meta)),
             Err(e) if e.kind() == Kind::NotFound => Ok(None),
@@ -399,12 +399,4 @@ impl Link {
         };
         runtime.spawn(async move { tokio::time::timeout(limit, work).await });
     }
-}
-
-/// A name no one else uses.
-pub(super) fn unique() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    format!("{:x}-{:016x}", std::process::id(), RandomState::new().hash_one(count))
 }

@@ -9,6 +9,7 @@ mod link;
 mod put;
 mod read;
 mod service;
+mod staged;
 mod staging;
 mod tag;
 #[cfg(test)]
@@ -23,17 +24,21 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use crate::fold::{self, Folding};
+use crate::budget::BLOCK;
+use crate::fold::Folding;
 use crate::options::{Options, Spec, bad};
-use crate::pump::{BLOCK, Source, read_small};
+use crate::pump::Source;
+use crate::retrieve::read_small;
 use crate::site::Whom;
+use crate::store::folding;
 use crate::{
     Capabilities, Context, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result,
     Stat, Store, Until, Write,
 };
-use link::{Link, unique};
+use link::Link;
 use service::Intake;
 pub use service::{Commit, Layout, SERVICES, Service};
+use staging::unique;
 
 /// Options of this program, for all services alike. Those of the services themselves are in [`SERVICES`].
 pub const OPTIONS: &[Spec] =
@@ -313,7 +318,7 @@ impl Store for OpendalStore {
     }
 
     async fn folding(&self) -> Result<Folding> {
-        fold::probe(self, async |name| self.link.finds(Op::Stat, self.path(Op::Stat, name)?).await).await
+        folding::probe(self, async |name| self.link.finds(Op::Stat, self.path(Op::Stat, name)?).await).await
     }
 
     /// The name too: many services make an ETag of length and time alone, which two files may share.

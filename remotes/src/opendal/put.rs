@@ -1,4 +1,4 @@
-//! An object on its way into a service.
+//! Writing an object to a service.
 //!
 //! Its memory is leased when it is opened, all of it at once, so that puts never wait for each other with memory in hand.
 
@@ -12,9 +12,10 @@ use opendal::{Buffer, Writer};
 
 use super::link::{Call, Link};
 use super::service::{Commit, Intake, Layout};
-use super::staging::Staged;
+use super::staged::Staged;
+use crate::budget::{BLOCK, Block, Lease};
 use crate::pump::lane::FileBlocks;
-use crate::pump::{BLOCK, Block, FileSource, Lease, Meter};
+use crate::pump::{FileSource, Meter};
 use crate::retry::Backoff;
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stat, Stored};
 
@@ -241,7 +242,7 @@ impl OpendalPut {
             Some(stat) => {
                 Err(self.error(Kind::Corrupt, format!("{} of {} bytes are there afterwards", stat.len, self.len)))
             }
-            None => Err(self.error(Kind::Protocol, "the service took it, and it is not there afterwards")),
+            None => Err(self.error(Kind::Protocol, "the service accepted it, but it is not there afterwards")),
         }
     }
 

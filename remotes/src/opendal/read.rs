@@ -1,4 +1,4 @@
-//! Bytes on their way out of a service.
+//! Reading an object from a service.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is known of OpenDAL's services, those left out of this build included.
+//! OpenDAL's services, including those left out of this build.
 
 use opendal::{Builder, Operator};
 

@@ -1,10 +1,8 @@
-//! Where objects wait for their names, on services that may show unfinished ones.
+//! Where objects wait for their final names, on services that may show unfinished ones.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
-use super::link::{Link, unique};
-use crate::Op;
+use crate::sys::chance;
 
 /// Among keys: git-annex's own directory remotes use the same.
 const KEYS: &str = "tmp";
@@ -36,49 +34,33 @@ impl Staging {
         let hex = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
         name.split_once('-').is_some_and(|(process, chance)| hex(process) && chance.len() == 16 && hex(chance))
     }
+
+    /// A path for one more object to wait at.
+    pub(super) fn enter(&self) -> String {
+        self.waiting.set(self.waiting.get() + 1);
+        self.used.set(true);
+        format!("{}/{}", self.dir.borrow(), unique())
+    }
+
+    /// One of them waits no more.
+    pub(super) fn leave(&self) {
+        self.waiting.set(self.waiting.get().saturating_sub(1));
+    }
+
+    /// The directory, where something has waited in it and nothing does: what comes from here on waits elsewhere.
+    pub(super) fn abandon(&self) -> Option<String> {
+        if !self.tree || self.waiting.get() > 0 || !self.used.replace(false) {
+            return None;
+        }
+        Some(self.dir.replace(fresh(true)))
+    }
 }
 
 fn fresh(tree: bool) -> String {
     if tree { format!("{TREE}-{}", unique()) } else { KEYS.into() }
 }
 
-/// A name that an object waits under. The directory is there for as long as this is.
-pub(super) struct Staged {
-    link: Rc<Link>,
-    pub(super) path: String,
-}
-
-impl Staged {
-    pub(super) fn new(link: &Rc<Link>) -> Self {
-        let staging = &link.staging;
-        staging.waiting.set(staging.waiting.get() + 1);
-        staging.used.set(true);
-        Self { path: format!("{}/{}", staging.dir.borrow(), unique()), link: Rc::clone(link) }
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        let waiting = &self.link.staging.waiting;
-        waiting.set(waiting.get().saturating_sub(1));
-    }
-}
-
-impl Link {
-    /// Removes the directory of staged objects, where none is in it.
-    pub(super) async fn tidy(&self) {
-        let staging = &self.staging;
-        if !staging.tree || staging.waiting.get() > 0 || !staging.used.replace(false) {
-            return;
-        }
-        // What comes from here on waits elsewhere.
-        let dir = staging.dir.replace(fresh(true));
-        if self.remove_empty(&dir).await.is_ok() && self.service.spares_full_directories() {
-            for above in [".git/annex/", ".git/"] {
-                if self.once(Op::Remove, |o| async move { o.delete(above).await }).await.is_err() {
-                    break;
-                }
-            }
-        }
-    }
+/// A name no one else uses.
+pub(super) fn unique() -> String {
+    format!("{:x}-{:016x}", std::process::id(), chance())
 }

@@ -1,4 +1,4 @@
-//! What changes with the content of an object.
+//! A tag that changes with the content of an object.
 
 use opendal::Metadata;
 

@@ -10,7 +10,7 @@ use opendal::{Lister, Metadata};
 
 use super::OpendalStore;
 use super::link::{InTheWay, Link};
-use super::staging::Staged;
+use super::staged::Staged;
 use super::tag::{TIME, tag};
 use super::transport::{Answers, Watch};
 use crate::fold::Folding;
@@ -162,7 +162,7 @@ impl OpendalStore {
                 Ok(after)
             }
             _ => {
-                let detail = "the service said it had done so, and has not";
+                let detail = "the service reported success, but did not do it";
                 Err(self.link.error(op, Kind::Protocol, detail).object(to))
             }
         }
@@ -180,6 +180,7 @@ impl Link {
         if !self.can().create_dir || !self.can().list {
             return Ok(());
         }
+        let name = dir;
         let dir = format!("{dir}/");
         let looked = self.once(Op::Remove, |o| async move { o.list(&dir).await.map(|found| (dir, found)) }).await;
         let (dir, found) = match looked {
@@ -189,7 +190,11 @@ impl Link {
         if found.iter().any(|entry| entry.path().trim_end_matches('/') != dir.trim_end_matches('/')) {
             return Ok(());
         }
-        self.delete(Op::Remove, &dir).await
+        // WebDAV servers find a file by its name with a slash at the end too, as a directory with nothing in it, and remove it.
+        match self.meta(Op::Remove, name).await? {
+            Some(meta) if meta.is_dir() => self.delete(Op::Remove, &dir).await,
+            _ => Ok(()),
+        }
     }
 }
 

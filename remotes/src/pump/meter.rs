@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Counts the bytes of one transfer, from the object's first byte; read by whoever reports progress.
 ///
@@ -12,6 +13,8 @@ pub struct Meter(Arc<Count>);
 #[derive(Debug, Default)]
 struct Count {
     bytes: AtomicU64,
+    /// Microseconds in which nothing was there to be moved.
+    starved: AtomicU64,
     parent: Option<Meter>,
 }
 
@@ -24,7 +27,7 @@ impl Meter {
     /// A meter that starts at zero and counts on this one too.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self(Arc::new(Count { bytes: AtomicU64::new(0), parent: Some(self.clone()) }))
+        Self(Arc::new(Count { parent: Some(self.clone()), ..Count::default() }))
     }
 
     /// Bytes so far.
@@ -38,6 +41,16 @@ impl Meter {
         if let Some(parent) = &self.0.parent {
             parent.add(n);
         }
+    }
+
+    /// Counts time in which nothing was there to be moved, here alone.
+    pub fn starve(&self, time: Duration) {
+        self.0.starved.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// All of that so far.
+    pub fn starved(&self) -> Duration {
+        Duration::from_micros(self.0.starved.load(Ordering::Relaxed))
     }
 
     /// Sets the count, where a transfer starts in the middle. Only for meters without a parent.

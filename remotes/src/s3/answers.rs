@@ -1,4 +1,4 @@
-//! What is believed of an answer: its status, and how long it may be that comes through the SDK.
+//! Which answers are believed: by their status, and by their length where they come through the SDK.
 //!
 //! The SDK takes every status of 200 to 299 for success, and collects the whole of every answer that is no object.
 

@@ -19,7 +19,7 @@ use super::config::Config;
 use super::keys::Keys;
 use super::region::Region;
 use super::sign::{Signed, Signer};
-use super::{credentials, get};
+use super::{credentials, sign};
 use crate::context::{KEEP, MOST_KEPT};
 use crate::options::Options;
 use crate::site::{Proxy, Site, Whom};
@@ -158,7 +158,7 @@ impl Client {
         if !signer.has_learnt() {
             let request = self.sdk().await?.head_object().bucket(&self.config.bucket).key(key);
             // Where that fails, so does the request itself, and says why.
-            let Ok(request) = request.presigned(get::presigning()?).await else { return Ok(None) };
+            let Ok(request) = request.presigned(sign::presigning()?).await else { return Ok(None) };
             signer.learn(key, request.uri());
         }
         Ok(signer.request(method, key, headers, SystemTime::now()))

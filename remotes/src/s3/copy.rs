@@ -147,7 +147,7 @@ impl Copy<'_> {
         })?;
         // Who may not look at the copy must not remove the original for it.
         if copy.tag.is_none() {
-            return Err(Error::new(self.op, Kind::Denied, "the copy cannot be looked at"));
+            return Err(Error::new(self.op, Kind::Denied, "the copy cannot be checked"));
         }
         Ok(copy)
     }
@@ -223,7 +223,7 @@ impl Copy<'_> {
     }
 
     async fn within<T>(&self, len: u64, request: impl Future<Output = Result<T>>) -> Result<T> {
-        let late = || Error::new(self.op, Kind::Timeout, "the server copies for too long");
+        let late = || Error::new(self.op, Kind::Timeout, "the copy on the server took too long");
         tokio::time::timeout(self.limit(len), request).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -270,9 +270,9 @@ impl Copy<'_> {
 
     /// Without the ETag of what was made, a 200 tells nothing: S3 sends it before it begins to copy.
     fn receipt(&self, tag: Option<&str>) -> Result<String> {
-        tag.filter(|tag| !tag.is_empty()).map(str::to_string).ok_or_else(|| {
-            Error::new(self.op, Kind::Protocol, "the server says that it copied, without giving the ETag of a copy")
-        })
+        tag.filter(|tag| !tag.is_empty())
+            .map(str::to_string)
+            .ok_or_else(|| Error::new(self.op, Kind::Protocol, "the server reports a copy without giving its ETag"))
     }
 
     /// What belongs to the original and has to be said again of an object that is made of parts.

@@ -3,12 +3,11 @@
 use std::rc::Rc;
 
 use async_trait::async_trait;
-use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::part::{self, ContentRange, Total};
-use super::sign::PRESIGNED;
+use super::sign::presigning;
 use super::version::Of;
 use super::{Inner, errors, wire};
 use crate::pump::{Blocks, Source};
@@ -78,10 +77,6 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, of: Of<'_>, range: &Range) 
     check_tag(range, tag.as_deref())?;
     let Some(total) = total(inner, of, range, len, response.range()).await? else { return Ok(None) };
     Ok(Some(Get { len, total, tag, source: Source::Socket(response.into_source(len)) }))
-}
-
-pub(super) fn presigning() -> Result<PresigningConfig> {
-    PresigningConfig::expires_in(PRESIGNED).map_err(|e| Error::new(Op::Open, Kind::Other, e.to_string()))
 }
 
 async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get> {

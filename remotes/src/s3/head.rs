@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::types::StorageClass;
 
 use super::version::Of;
-use super::{Inner, answers, errors, get, wire};
+use super::{Inner, answers, errors, sign, wire};
 use crate::{Error, Kind, Op, Result, Stat};
 
 /// How long the bucket counts as seen: within it, a 404 on an object needs no second question.
@@ -64,7 +64,7 @@ impl Inner {
         let request = match of.presigned(&self.client, "HEAD").await? {
             Some(url) => wire::Request::to(Op::Stat, "HEAD", &url, std::iter::empty())?,
             None => {
-                let request = self.request_head(of).await?.presigned(get::presigning()?).await;
+                let request = self.request_head(of).await?.presigned(sign::presigning()?).await;
                 let request = request.map_err(|e| errors::from_sdk(Op::Stat, &e))?;
                 self.client.learn(of.key, &request).await?;
                 wire::Request::new(Op::Stat, &request, &[])?

@@ -113,7 +113,7 @@ impl Listing for Pages {
                         && (!self.seen.insert(crate::store::tree::fingerprint(after.as_bytes()))
                             || self.empty > EMPTY_PAGES)
                     {
-                        let detail = "the server lists the same again and again";
+                        let detail = "the server lists the same page again and again";
                         return Err(Error::new(Op::List, Kind::Protocol, detail).on(&self.inner.label));
                     }
                     self.next = next;

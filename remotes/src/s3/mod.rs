@@ -1,4 +1,4 @@
-//! Amazon S3 and what speaks like it: `scheme=s3 bucket=photos host=... `.
+//! Amazon S3 and S3-compatible servers: `scheme=s3 bucket=photos host=... `.
 //!
 //! Objects lie where git-annex's `type=S3` puts them: `fileprefix` and the key, beside the marker `annex-uuid`. The SDK finds
 //! credentials and the endpoint, and does what is rare. On plain HTTP there are connections of our own ([`wire`]): the bytes of a
@@ -21,6 +21,7 @@ mod list;
 mod multipart;
 mod new_object;
 mod part;
+mod payload;
 mod plan;
 mod probe;
 mod prove;
@@ -190,7 +191,7 @@ impl Inner {
             Kind::Denied | Kind::WrongKeyId | Kind::NoCredentials if nobody => Error::new(
                 error.op(),
                 Kind::NoCredentials,
-                format!("{NOBODY}, and not everybody may read it: {}", error.detail()),
+                format!("{NOBODY}, and it is not public: {}", error.detail()),
             ),
             _ => error,
         }

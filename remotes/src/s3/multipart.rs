@@ -9,46 +9,18 @@ use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUpl
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::upload_part::builders::UploadPartFluentBuilder;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, StorageClass};
-use bytes::Bytes;
 
 use super::new_object::new_object;
+use super::payload::Payload;
 use super::plan::PARTS_MAX;
 use super::single::Receipt;
-use super::{Inner, client, errors, get, limit, sdk_body, wire, xml};
-use crate::pump::{FileSource, Meter};
+use super::{Inner, client, errors, limit, sdk_body, sign, wire, xml};
+use crate::pump::Meter;
 use crate::retry::{Backoff, TRIES};
 use crate::{Error, Kind, Op, Result, late};
 
 /// How much longer than any other a request may take that makes an object of parts, for each of them.
 const PER_PART: Duration = Duration::from_millis(250);
-
-/// The payload of a part, which can be sent again.
-pub(super) enum Part {
-    File(FileSource),
-    Blocks(Vec<Bytes>),
-}
-
-impl Part {
-    /// Sends the payload behind a PUT on a connection of our own. Gives the ETag of the answer.
-    pub(super) async fn travel(
-        &self,
-        pool: &wire::Pool,
-        request: wire::Request,
-        meter: &Meter,
-    ) -> Result<Option<String>> {
-        let body = match self {
-            Part::File(file) => wire::Body::File(file, meter),
-            Part::Blocks(blocks) => wire::Body::Blocks(blocks, meter),
-        };
-        let response = request.exchange(pool, body).await?;
-        if response.status() != 200 {
-            return Err(response.into_error().await);
-        }
-        let tag = response.etag().map(str::to_string);
-        response.finish().await;
-        Ok(tag)
-    }
-}
 
 /// A part that is stored.
 pub(super) struct Found {
@@ -190,7 +162,7 @@ impl Multipart {
     }
 
     /// Sends part `number` (from 1); tries again where that can help. Gives its ETag.
-    pub(super) async fn send(&self, number: usize, part: &Part, meter: &Meter) -> Result<String> {
+    pub(super) async fn send(&self, number: usize, part: &Payload, meter: &Meter) -> Result<String> {
         let mut backoff = Backoff::new(&self.inner.context);
         loop {
             let counted = meter.child();
@@ -212,19 +184,19 @@ impl Multipart {
 
     /// The same on a connection of our own, presigned.
     pub(super) async fn plain(&self, number: usize) -> Result<wire::Request> {
-        let request = self.request(number).await?.presigned(get::presigning()?).await;
+        let request = self.request(number).await?.presigned(sign::presigning()?).await;
         wire::Request::new(Op::Put, &request.map_err(|e| errors::from_sdk(Op::Put, &e))?, &[])
     }
 
-    async fn try_send(&self, number: usize, part: &Part, meter: &Meter) -> Result<String> {
+    async fn try_send(&self, number: usize, part: &Payload, meter: &Meter) -> Result<String> {
         let inner = &self.inner;
         let tag = if let Some(pool) = inner.pool() {
             part.travel(pool, self.plain(number).await?, meter).await?
         } else {
             let request = self.request(number).await?;
             let ((body, through), len) = match part {
-                Part::File(file) => (sdk_body::from_file(file, meter, &inner.context).await, file.len),
-                Part::Blocks(blocks) => {
+                Payload::File(file) => (sdk_body::from_file(file, meter, &inner.context).await, file.len),
+                Payload::Blocks(blocks) => {
                     (sdk_body::from_blocks(blocks, meter), blocks.iter().map(|b| b.len() as u64).sum())
                 }
             };

@@ -45,8 +45,8 @@ mod tests {
 
     use super::*;
     use crate::options::Options;
-    use crate::s3::get::presigning;
     use crate::s3::sign::Signer;
+    use crate::s3::sign::presigning;
 
     /// What is signed of a presigned URL, and where it leads.
     fn parts(url: &str) -> (&str, Option<&str>) {

@@ -1,4 +1,4 @@
-//! What this S3 can do beyond what every remote needs.
+//! What this S3 can do beyond the basics.
 
 use std::time::Instant;
 
@@ -6,7 +6,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, ChecksumAlgorithm};
 use bytes::Bytes;
 
-use super::multipart::{Multipart, Part};
+use super::multipart::Multipart;
+use super::payload::Payload;
 use super::plan::PART_MIN;
 use super::{Inner, errors};
 use crate::doctor::{Finding, Verdict};
@@ -53,7 +54,7 @@ async fn multipart(inner: &std::rc::Rc<Inner>, key: &str) -> Result<String> {
     let parts = [vec![7; PART_MIN as usize], vec![8]];
     let mut tags = Vec::new();
     for (i, part) in parts.into_iter().enumerate() {
-        match upload.send(i + 1, &Part::Blocks(vec![Bytes::from(part)]), &Meter::new()).await {
+        match upload.send(i + 1, &Payload::Blocks(vec![Bytes::from(part)]), &Meter::new()).await {
             Ok(tag) => tags.push(tag),
             Err(e) => {
                 // The failure is the finding.

@@ -1,6 +1,4 @@
-//! Proving the place at initremote: the bucket is there or is made, it is nobody else's, and it really keeps what it is given.
-
-use std::hash::{BuildHasher, RandomState};
+//! Proving the bucket at initremote: it exists or is created, belongs to nobody else, and keeps what it is given.
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
@@ -9,8 +7,9 @@ use aws_sdk_s3::types::{
 };
 
 use super::{Inner, NOBODY, errors};
-use crate::pump::read_small;
+use crate::retrieve::read_small;
 use crate::retry::Backoff;
+use crate::sys::chance;
 use crate::{Error, Kind, Op, Result};
 
 /// Name of the marker, below the prefix; git-annex's own.
@@ -118,8 +117,7 @@ async fn make_bucket(inner: &Inner) -> Result<()> {
 
 /// An endpoint that says 200 to everything (a web console, a login page) would take uploads and keep nothing.
 async fn nothing_is_everywhere(inner: &Inner, owner: &str) -> Result<()> {
-    let chance = RandomState::new().hash_one(owner);
-    let key = format!("{}no-such-object-{owner}-{chance:016x}", inner.config.prefix);
+    let key = format!("{}no-such-object-{owner}-{:016x}", inner.config.prefix, chance());
     match often(inner, async || inner.head(&key).await).await {
         Ok(None) => Ok(()),
         Ok(Some(_)) => Err(Error::new(
@@ -179,7 +177,7 @@ async fn marker(inner: &Inner) -> Result<Option<String>> {
                 }
                 Ok::<_, aws_sdk_s3::primitives::ByteStreamError>(())
             };
-            let late = || Error::new(Op::Prove, Kind::Timeout, "the marker does not come to its end");
+            let late = || Error::new(Op::Prove, Kind::Timeout, "reading the marker took too long");
             let read = tokio::time::timeout(inner.context.idle, read).await.map_err(|_| late())?;
             read.map_err(|e| Error::new(Op::Prove, Kind::Reset, "the marker could not be read").caused_by(e))?;
             text.truncate(MARKER_MAX);

@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::multipart::{Multipart, Part};
+use super::multipart::Multipart;
+use super::payload::Payload;
 use super::plan::{self, From, UploadPlan};
 use super::{Inner, single};
-use crate::pump::{BLOCK, Block, FileSource, Lane, Lease, Meter};
+use crate::budget::{BLOCK, Block, Lease};
+use crate::pump::{FileSource, Lane, Meter};
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stored};
 
 /// Parts of one upload under way at once: more gain nothing where the server is near, and far away the window is what counts.
@@ -63,7 +65,7 @@ impl Parts {
     fn send(&mut self, filling: Filling) {
         let (upload, index) = (Rc::clone(&self.upload), self.next);
         self.next += 1;
-        let part = Part::Blocks(filling.finish());
+        let part = Payload::Blocks(filling.finish());
         self.tasks.spawn_local(async move { Ok(vec![(index, upload.send(index + 1, &part, &Meter::new()).await?)]) });
     }
 
@@ -168,7 +170,7 @@ impl S3Put {
                     }
                     next.set(index + 1);
                     let at = index as u64 * size;
-                    let part = Part::File(from.part(at, size.min(len - at)));
+                    let part = Payload::File(from.part(at, size.min(len - at)));
                     tags.push((index, upload.send(index + 1, &part, &meter).await?));
                 }
             });
@@ -218,15 +220,15 @@ impl S3Put {
         Ok(())
     }
 
-    async fn single(&self, payload: &Part, meter: &Meter) -> Result<Stored> {
+    async fn single(&self, payload: &Payload, meter: &Meter) -> Result<Stored> {
         single::send(&self.inner, &self.key, self.len, payload, meter).await
     }
 
     async fn settle(&mut self) -> Result<Stored> {
         match std::mem::replace(&mut self.state, State::Empty) {
-            State::File(file, meter) => self.single(&Part::File(file), &meter).await,
-            State::Memory(filling) => self.single(&Part::Blocks(filling.finish()), &Meter::new()).await,
-            State::Empty => self.single(&Part::Blocks(Vec::new()), &Meter::new()).await,
+            State::File(file, meter) => self.single(&Payload::File(file), &meter).await,
+            State::Memory(filling) => self.single(&Payload::Blocks(filling.finish()), &Meter::new()).await,
+            State::Empty => self.single(&Payload::Blocks(Vec::new()), &Meter::new()).await,
             State::Parts { mut parts, filling } => {
                 if let Some(filling) = filling {
                     parts.send(filling);

@@ -1,4 +1,4 @@
-//! Removing an object, and whether that was done.
+//! Removing an object, and checking that it was removed.
 
 use std::cell::Cell;
 

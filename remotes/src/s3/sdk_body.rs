@@ -12,8 +12,9 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc;
 
+use crate::budget::BLOCK;
 use crate::pump::lane::FileBlocks;
-use crate::pump::{BLOCK, FileSource, Meter};
+use crate::pump::{FileSource, Meter};
 use crate::{Context, Error, Kind, Op, Result};
 
 /// Blocks between the file and the connection: one being read, one waiting, one being sent.

@@ -6,6 +6,7 @@
 use std::cell::OnceCell;
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningInstructions,
     SigningSettings, UriPathNormalizationMode, sign,
@@ -13,8 +14,15 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 
+use crate::{Error, Kind, Op, Result};
+
 /// How long a presigned request may be started after it was signed.
 pub(super) const PRESIGNED: Duration = Duration::from_secs(3600);
+
+/// The same for the SDK.
+pub(super) fn presigning() -> Result<PresigningConfig> {
+    PresigningConfig::expires_in(PRESIGNED).map_err(|e| Error::new(Op::Open, Kind::Other, e.to_string()))
+}
 
 /// A request that is signed with headers.
 #[derive(Debug)]
@@ -148,7 +156,6 @@ mod tests {
     use std::time::Duration;
 
     use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region, SharedCredentialsProvider};
-    use aws_sdk_s3::presigning::PresigningConfig;
 
     use super::*;
 

@@ -3,9 +3,9 @@
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 
 use super::belief::bare;
-use super::multipart::Part;
 use super::new_object::{self, new_object};
-use super::{Inner, client, errors, get, limit, sdk_body, wire};
+use super::payload::Payload;
+use super::{Inner, client, errors, limit, sdk_body, sign, wire};
 use crate::pump::Meter;
 use crate::retry::Backoff;
 use crate::{Error, Kind, Op, Result, Stored, late};
@@ -27,14 +27,14 @@ pub(super) async fn plain(inner: &Inner, key: &str) -> Result<wire::Request> {
         }
     }
     let request = request(inner, key, &inner.client.sdk().await?);
-    let request = request.presigned(get::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
+    let request = request.presigned(sign::presigning()?).await.map_err(|e| errors::from_sdk(Op::Put, &e))?;
     inner.client.learn(key, &request).await?;
     wire::Request::new(Op::Put, &request, &[])
 }
 
 /// One PUT of everything; tries again where that can help. The ETag is the server's receipt for it: asking once more by HEAD
 /// would tell nothing new, and makes some servers read the whole object to compute it again.
-pub(super) async fn send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Meter) -> Result<Stored> {
+pub(super) async fn send(inner: &Inner, key: &str, len: u64, payload: &Payload, meter: &Meter) -> Result<Stored> {
     let mut backoff = Backoff::new(&inner.context);
     late::over(&inner.label, key).await;
     loop {
@@ -64,14 +64,14 @@ pub(super) async fn stored(inner: &Inner, key: &str, len: u64, tag: String) -> S
     stored
 }
 
-async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Part, meter: &Meter) -> Result<String> {
+async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Payload, meter: &Meter) -> Result<String> {
     let tag = if let Some(pool) = inner.pool() {
         payload.travel(pool, plain(inner, key).await?, meter).await?
     } else {
         let request = request(inner, key, &inner.client.sdk().await?);
         let (body, through) = match payload {
-            Part::File(file) => sdk_body::from_file(file, meter, &inner.context).await,
-            Part::Blocks(blocks) => sdk_body::from_blocks(blocks, meter),
+            Payload::File(file) => sdk_body::from_file(file, meter, &inner.context).await,
+            Payload::Blocks(blocks) => sdk_body::from_blocks(blocks, meter),
         };
         let len = i64::try_from(len).unwrap_or(i64::MAX);
         let request = request.content_length(len).body(body).customize().config_override(client::patient());
@@ -124,7 +124,7 @@ pub(super) async fn read_back(inner: &Inner, key: &str, len: u64, receipt: Optio
             // Some servers tell for a moment what they saw while the bytes came in.
             Ok(_) if backoff.again().await => {}
             Ok(Some(stat)) if stat.len == len => {
-                let detail = "another object is there than the one that the store said it had made";
+                let detail = "the object there is not the one that the store said it had made";
                 return Err(Error::new(Op::Put, Kind::Corrupt, detail));
             }
             Ok(Some(stat)) => {
@@ -132,7 +132,7 @@ pub(super) async fn read_back(inner: &Inner, key: &str, len: u64, receipt: Optio
                 return Err(Error::new(Op::Put, Kind::Corrupt, detail));
             }
             Ok(None) => {
-                let detail = "the store said it had kept the object, and has not";
+                let detail = "the store reported success, but the object is not there";
                 return Err(Error::new(Op::Put, Kind::Protocol, detail));
             }
             // Write-only keys are a legitimate way to archive; the ETag of the answer has to do then.

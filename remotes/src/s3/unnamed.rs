@@ -1,4 +1,4 @@
-//! Uploads that were begun by somebody who was cut off before the server's answer was written down.
+//! Uploads whose creator was cut off before recording the id that the server gave.
 
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};

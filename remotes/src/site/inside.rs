@@ -1,4 +1,4 @@
-//! Addresses that mean something else to everybody who connects to them: this computer, this network.
+//! Internal addresses: those that mean this computer or this network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

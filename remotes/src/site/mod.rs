@@ -1,4 +1,4 @@
-//! What a site says of ways out of it: its proxies, the certificates it trusts, the addresses inside it.
+//! A site's network settings: proxies, trusted certificates, and internal addresses.
 //!
 //! Whoever starts the program reads the environment and git's configuration, and hands both over in [`Site::new`].
 

@@ -1,4 +1,4 @@
-//! What is kept to be used again: connections that wait for the next question, empty pipes.
+//! Idle things kept for reuse: connections, empty pipes.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -22,8 +22,17 @@ impl<T: 'static> Idle<T> {
 
     /// The one that was used last of those that are still good; others that are met on the way are closed.
     pub fn take(&self, is_good: impl Fn(&T) -> bool) -> Option<T> {
+        self.take_of(|_| true, is_good)
+    }
+
+    /// The same of those that are of a kind; others stay.
+    pub fn take_of(&self, is_of_kind: impl Fn(&T) -> bool, is_good: impl Fn(&T) -> bool) -> Option<T> {
         loop {
-            let (item, since) = self.0.items.borrow_mut().pop()?;
+            let (item, since) = {
+                let mut items = self.0.items.borrow_mut();
+                let at = items.iter().rposition(|(item, _)| is_of_kind(item))?;
+                items.remove(at)
+            };
             if since.elapsed() < self.0.keep && is_good(&item) {
                 return Some(item);
             }
@@ -73,6 +82,9 @@ mod tests {
             let idle = Idle::new(3, Duration::from_secs(600));
             (1..=5).for_each(|n| idle.put(n));
             assert_eq!(idle.len(), 3);
+            assert_eq!((idle.take_of(|n| n % 2 == 1, |n| *n < 3), idle.len()), (Some(1), 1));
+            (1..=3).for_each(|n| idle.put(n));
+            assert_eq!((idle.take_of(|n| n % 2 == 1, |_| true), idle.len()), (Some(1), 2));
             assert_eq!((idle.take(|n| *n < 3), idle.len()), (Some(2), 1));
             assert_eq!((idle.take(|_| false), idle.len()), (None, 0));
         });

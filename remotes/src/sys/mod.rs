@@ -1,5 +1,6 @@
 //! What the operating system offers: the data plane's runtime, files on it, and what this kernel can do.
 
+mod chance;
 mod engine;
 mod file;
 mod idle;
@@ -10,6 +11,7 @@ mod unsent;
 mod watch;
 mod watchdog;
 
+pub use chance::{chance, fraction};
 pub use engine::{Engine, run};
 pub use file::DataFile;
 pub use idle::Idle;

@@ -202,8 +202,8 @@ impl Put for FoldedPut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fold::probe;
     use crate::mem::Mem;
+    use crate::store::folding::probe;
     use crate::{Context, conformance};
 
     fn each(work: impl AsyncFn(Folding, &Context)) {

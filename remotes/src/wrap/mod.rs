@@ -1,4 +1,4 @@
-//! Stores around a store, and one that people use too: for tests.
+//! Stores for tests: wrappers around another store, and one that strangers change at any moment.
 
 mod fault;
 mod fold;

@@ -337,7 +337,7 @@ impl Put for WildPut {
     }
 
     async fn fill(&mut self, from: &FileSource, _: &Meter) -> Result<()> {
-        let lease = std::sync::Arc::new(self.store.context.budget.lease(crate::pump::BLOCK as u64).await);
+        let lease = std::sync::Arc::new(self.store.context.budget.lease(crate::budget::BLOCK as u64).await);
         let mut blocks = FileBlocks::new(from, self.store.context.budget.clone(), lease);
         while let Some(block) = blocks.next().await.map_err(|e| Error::io(Op::Put, "reading", e))? {
             self.body.extend_from_slice(&block);

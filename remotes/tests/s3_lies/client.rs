@@ -97,7 +97,7 @@ impl Do {
                 let part = Range { from: 2, len: Some(3), tag: None };
                 let range = if self == Do::Get { Range::default() } else { part };
                 let get = store.get(&name("a"), range).await?;
-                let got = remotes::pump::collect(get, 1 << 20, context).await?;
+                let got = remotes::retrieve::collect(get, 1 << 20, context).await?;
                 assert_eq!(got, if self == Do::Get { OLD } else { &OLD[2..5] }, "other bytes were taken");
                 Ok(())
             }

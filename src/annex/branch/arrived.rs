@@ -1,4 +1,4 @@
-//! git-annex branches of others that came by fetch or push: which there are, and what they hold.
+//! git-annex branches of others that arrived by fetch or push: which there are, and what they hold.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! From the journal into the branch.
+//! Committing the journal to the branch.
 //!
 //! Only the trees on the way to changed files are read and written, starting from the commit the branch is at.
 //! git-annex's own index of the branch is left alone: `index.lck` beside it names the commit it belongs to, and git-annex
@@ -60,11 +60,11 @@ impl Branch {
                 return failed.map_or(Ok(last), Err);
             }
             let git = self.git();
-            let workshop = PackWriter::of(&git);
+            let packer = PackWriter::of(&git);
             for attempt in 1.. {
                 let at = tip::local(&git)?;
                 let tree = at.map(|at| read::tree_of(&git, at)).transpose()?;
-                let laid = self.with_journal(&workshop, tree, files, Onto::Branch)?;
+                let laid = self.with_journal(&packer, tree, files, Onto::Branch)?;
                 files = laid.files;
                 failed = failed.or(laid.failed);
                 left.extend(laid.left);
@@ -72,8 +72,8 @@ impl Branch {
                     break;
                 }
                 let parents: Vec<ObjectId> = at.into_iter().collect();
-                let commit = self.commit_tree(&workshop, laid.tree, &parents, message)?;
-                if self.move_branch(&workshop, &lock, at, commit, attempt)? {
+                let commit = self.commit_tree(&packer, laid.tree, &parents, message)?;
+                if self.move_branch(&packer, &lock, at, commit, attempt)? {
                     self.arrivals().moved_on(at, commit);
                     last = Some(CommitId(commit));
                     break;

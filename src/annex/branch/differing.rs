@@ -1,4 +1,4 @@
-//! Where two trees of git differ, without a look at each of their entries.
+//! Where two git trees differ, found without reading all of their entries.
 
 /// The entries of two trees, as git writes them, without those that both begin with and those that both end with. In a directory of
 /// hundreds one log is another, mostly: to sort and compare all of them takes longer than to read them.

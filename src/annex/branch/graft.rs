@@ -28,23 +28,23 @@ impl Branch {
         let _writing = self.writing();
         let lock = self.journal.lock()?;
         let git = self.git();
-        let workshop = PackWriter::of(&git);
+        let packer = PackWriter::of(&git);
         for attempt in 1.. {
             let at = tip::local(&git)?;
             let plain = match at {
                 Some(at) => read::tree_of(&git, at)?,
                 None => {
-                    workshop.write_object(gix::objs::Tree::empty()).map_err(BranchError::git("write a tree"))?.detach()
+                    packer.write_object(gix::objs::Tree::empty()).map_err(BranchError::git("write a tree"))?.detach()
                 }
             };
-            let mut editor = workshop.edit_tree(plain).map_err(BranchError::git("edit a tree"))?;
+            let mut editor = packer.edit_tree(plain).map_err(BranchError::git("edit a tree"))?;
             editor.upsert(PLACE, EntryKind::Tree, object_id(&git, tree)?).map_err(BranchError::git("edit a tree"))?;
             let with = editor.write().map_err(BranchError::git("write a tree"))?.detach();
             let parents: Vec<ObjectId> = at.into_iter().collect();
-            let first = self.write_commit(&workshop, with, &parents, b"graft".to_vec())?;
-            let second = self.write_commit(&workshop, plain, &[first], b"graft cleanup".to_vec())?;
-            workshop.flush()?;
-            if self.move_branch(&workshop, &lock, at, second, attempt)? {
+            let first = self.write_commit(&packer, with, &parents, b"graft".to_vec())?;
+            let second = self.write_commit(&packer, plain, &[first], b"graft cleanup".to_vec())?;
+            packer.flush()?;
+            if self.move_branch(&packer, &lock, at, second, attempt)? {
                 return Ok(CommitId(second));
             }
         }

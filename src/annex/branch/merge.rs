@@ -1,4 +1,4 @@
-//! Merging of git-annex branches that came from elsewhere.
+//! Merging git-annex branches that came from elsewhere.
 //!
 //! What is merged was made by others, and may be as large as they like. So the work is done while nobody waits for it: the
 //! trees are made one beside the branch, and only the move to the result is made under git-annex's lock.
@@ -87,8 +87,8 @@ impl Branch {
 
     fn try_merge(&self, report: &mut MergeReport, stop: &dyn Fn() -> bool) -> Result<(), BranchError> {
         let git = self.git();
-        let workshop = PackWriter::of(&git);
-        let mut unite = Unite::new(&workshop, stop);
+        let packer = PackWriter::of(&git);
+        let mut unite = Unite::new(&packer, stop);
         for attempt in 1.. {
             let waiting = self.look(&git)?;
             report.skipped = skipped(&waiting);
@@ -98,8 +98,8 @@ impl Branch {
             }
             let early = (attempt >= ALONE).then(|| self.alone()).transpose()?;
             let at = tip::local(&git)?;
-            let United { tree, merged, forward } = self.unite(&workshop, &mut unite, at, new, stop)?;
-            workshop.flush()?;
+            let United { tree, merged, forward } = self.unite(&packer, &mut unite, at, new, stop)?;
+            packer.flush()?;
             let (_writing, lock) = early.map_or_else(|| self.alone(), Ok)?;
             if stop() {
                 return Err(BranchError::Stopped);
@@ -115,11 +115,11 @@ impl Branch {
                 // What the journal got meanwhile is to be united with it.
                 Some(_) if attempt < ALONE => continue,
                 _ => {
-                    let laid = self.with_journal(&workshop, tree, files, Onto::Merged)?;
+                    let laid = self.with_journal(&packer, tree, files, Onto::Merged)?;
                     let parents: Vec<ObjectId> = at.into_iter().chain(merged.iter().map(|new| new.commit)).collect();
                     let names: Vec<_> = merged.iter().map(|new| short(&new.name).to_str_lossy().into_owned()).collect();
                     let message = format!("merging {} into git-annex", names.join(" "));
-                    let commit = self.commit_tree(&workshop, laid.tree, &parents, &message)?;
+                    let commit = self.commit_tree(&packer, laid.tree, &parents, &message)?;
                     (self.move_branch(&git, &lock, at, commit, attempt)?.then_some(commit), laid.files)
                 }
             };
@@ -147,7 +147,7 @@ impl Branch {
     ) -> Result<United<'b>, BranchError> {
         let ours = at.map(|at| read::tree_of(git, at)).transpose()?;
         if self.journal.list(1, &[])?.is_empty()
-            && let Some(commit) = fast_forward(git, at, &new, stop)?
+            && let Some(commit) = fast_forward(git, at, &new, &mut MOST_COMMITS.clone(), stop)?
         {
             let theirs = read::tree_of(git, commit)?;
             match unite.is_fit(ours, theirs) {
@@ -203,16 +203,18 @@ impl Branch {
     }
 }
 
-/// The one of `new` that holds `at` and all the others.
-fn fast_forward(
+/// The one of `new` that holds `at` and all the others, as far as `most` commits tell, which is for all pairs of them together: long
+/// histories that have nothing to do with each other would be walked once a pair, and others may wait for the lock meanwhile.
+pub(super) fn fast_forward(
     git: &gix::Repository,
     at: Option<ObjectId>,
     new: &[&Arrived],
+    most: &mut usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<ObjectId>, BranchError> {
     'candidates: for one in new {
         for other in at.into_iter().chain(new.iter().map(|new| new.commit)) {
-            if holds(git, one.commit, other, &mut MOST_COMMITS.clone(), stop)? != Some(true) {
+            if holds(git, one.commit, other, most, stop)? != Some(true) {
                 continue 'candidates;
             }
         }

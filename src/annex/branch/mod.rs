@@ -13,7 +13,6 @@ mod graft;
 mod journal;
 mod locations;
 mod merge;
-pub mod recorder;
 mod stale;
 #[cfg(test)]
 mod tests;
@@ -38,11 +37,11 @@ pub use journal::fits;
 pub use locations::{FileVersion, LocationChange, Side, WaitingLocation, Walked};
 pub use merge::MergeReport;
 
+use super::git::config::CurrentConfig;
 use super::git::open::open_with;
 use super::log::onto::onto;
 use super::log::union::union;
 use super::log::{DIFFERENCE_LOG, Limit, LocationLog, LogHashing, Tunings, is_of_key, location_file};
-use super::repository::CurrentConfig;
 use crate::name::Key;
 use arrived::Arrivals;
 use journal::{Journal, Which};

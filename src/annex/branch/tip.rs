@@ -1,4 +1,4 @@
-//! Files of the branch as they were committed: one commit, and what its trees hold.
+//! Files of the branch as committed: one commit, and what its trees hold.
 
 use std::collections::HashMap;
 

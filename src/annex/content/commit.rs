@@ -1,4 +1,4 @@
-//! Content that is whole moves to where the world finds it.
+//! Moving complete content to its final place in the repository.
 
 use std::ffi::OsStr;
 use std::io;

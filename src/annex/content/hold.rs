@@ -1,4 +1,4 @@
-//! Content that is locked, so that nobody drops it.
+//! Content that is locked, so that it cannot be dropped.
 
 use std::io;
 use std::sync::Arc;

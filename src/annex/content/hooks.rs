@@ -1,4 +1,4 @@
-//! Programs of the user's that freeze, thaw and erase content.
+//! The user's commands that freeze, thaw and erase content.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
-//! Content on its way in.
+//! Content that is being received.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! The content a repository holds: whether it is there, opened to be sent, received, removed, locked.
+//! The content that a repository holds: checking, opening, receiving, removing and locking it.
 //!
 //! All of it may block; only [`Content::glance`] and [`Content::open_at_once`] never read content and may be called where
 //! others wait. Real git-annex may do any of this to the same repository at the same moment, so everything here goes by

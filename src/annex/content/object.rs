@@ -1,4 +1,4 @@
-//! The file an object lies in, and which state it is in.
+//! The file that holds an object, and its state.
 
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions};

@@ -1,4 +1,4 @@
-//! Content opened to be sent.
+//! Content opened for sending.
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,4 @@
-//! Which changeable objects have been hashed, and what came out.
+//! Which objects that may be modified were hashed, and with which result.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Content is removed, under its lock.
+//! Removing content, under its lock.
 
 use std::fs::File;
 use std::io;
@@ -136,7 +136,7 @@ impl Content {
         Err(match failed {
             ContentError::Hook { name, detail } => {
                 let aside = aside.display();
-                ContentError::Hook { name, detail: format!("{detail}; what is left of the content is now {aside}") }
+                ContentError::Hook { name, detail: format!("{detail}; the rest of the content is now {aside}") }
             }
             other => other,
         })

@@ -1,4 +1,4 @@
-//! Names of a tree that a remote does not tell apart: which of them it gets.
+//! Names of a tree that a remote does not distinguish: which of them it gets.
 //!
 //! Where a remote takes two names for one, a file would replace another unseen. Directories are names too. A name that it holds stays and others that are one
 //! with it are refused; where it holds none, all of them are. What it holds under two such names nobody can tell, so that is not

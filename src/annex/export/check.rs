@@ -1,4 +1,4 @@
-//! Proof that content is that of a key in an exported tree.
+//! Proof that a file of an exported tree has the content of its key.
 
 use sha1::{Digest, Sha1};
 use sha2::Sha256;

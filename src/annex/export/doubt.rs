@@ -1,4 +1,4 @@
-//! Names of which a look does not tell what they hold.
+//! Paths whose content a look at them does not tell.
 //!
 //! Content of a key with a digest is known once it is read. Of other keys, of the same length, nobody can tell; so what may be
 //! the only copy of one of them is never removed, and is not taken for it either where there is a better one.
@@ -12,12 +12,23 @@ use super::plan::Holds;
 use super::work::{Path, Work};
 use crate::name::Key;
 
+/// Keys of which it is known where they are.
+struct KnownPlaces {
+    /// They are at names, as far as is noted or was found.
+    held: BTreeSet<Key>,
+    /// They have no digest, and must be at names that hold something of their length, since nothing else was to be put there.
+    must_be: BTreeSet<Key>,
+}
+
 impl Work {
     /// Names that hold something of which the answers do not tell what it is, and the keys it may be of, by its length.
     /// Somebody may read it and answer [`Found::Verified`] or [`Found::Other`]; then [`presume`](Self::presume).
     pub fn unknown(&self) -> impl Iterator<Item = (&[u8], BTreeSet<&Key>)> {
-        let unknown = self.paths.iter().filter(|(name, path)| self.holds(name, path) == Some(Holds::Unknown));
-        unknown.map(|(name, path)| (name.as_slice(), self.fitting(name, path)))
+        self.unresolved().map(|(name, path)| (name.as_slice(), self.fitting(name, path)))
+    }
+
+    fn unresolved(&self) -> impl Iterator<Item = (&Vec<u8>, &Path)> {
+        self.paths.iter().filter(|(name, path)| self.holds(name, path) == Some(Holds::Unknown))
     }
 
     /// Keys of which [`take_over`](Self::take_over) and [`presume`](Self::presume) ask whether the remote is recorded to have
@@ -36,11 +47,9 @@ impl Work {
     /// somebody compares them before, and answers [`Found::Other`].
     pub fn doubles(&self, recorded: &BTreeSet<Key>) -> BTreeMap<Key, Vec<Vec<u8>>> {
         let mut names: BTreeMap<Key, Vec<Vec<u8>>> = BTreeMap::new();
-        let held = self.held();
-        for (name, path) in &self.paths {
-            if self.holds(name, path) == Some(Holds::Unknown)
-                && let Some(key) = self.last(path, &self.undigested(name), recorded, &held)
-            {
+        let known = self.known_places();
+        for (name, path) in self.unresolved() {
+            if let Some(key) = self.last(path, &self.undigested(name), recorded, &known) {
                 names.entry(key).or_default().push(name.clone());
             }
         }
@@ -56,9 +65,9 @@ impl Work {
             return;
         }
         let last = |name: &[u8]| one(&self.was(name)).filter(|key| recorded.contains(key));
-        let held = self.held();
+        let known = self.known_places();
         let found = self.unknown().filter_map(|(name, _)| Some((name.to_vec(), last(name)?)));
-        let found: Vec<(Vec<u8>, Key)> = found.filter(|(_, key)| !self.is_elsewhere(&held, key)).collect();
+        let found: Vec<(Vec<u8>, Key)> = found.filter(|(_, key)| !self.is_elsewhere(&known, key)).collect();
         for (name, key) in found {
             self.answer(&name, Found::Verified(key));
         }
@@ -68,12 +77,8 @@ impl Work {
     /// what was just moved there; or for what must be there for all that is known, or else the only key that is left, where
     /// the remote is `recorded` to have that and has it nowhere else.
     pub fn presume(&mut self, recorded: &BTreeSet<Key>) {
-        let unknown: Vec<(&Vec<u8>, &Path, Vec<&Key>)> = self
-            .paths
-            .iter()
-            .filter(|(name, path)| self.holds(name, path) == Some(Holds::Unknown))
-            .map(|(name, path)| (name, path, self.undigested(name)))
-            .collect();
+        let unknown: Vec<(&Vec<u8>, &Path, Vec<&Key>)> =
+            self.unresolved().map(|(name, path)| (name, path, self.undigested(name))).collect();
         // git-annex notes each move before it begins another, but may say meanwhile that all is exported. What it noted to have
         // put at a temporary name that is empty now was moved on, to where its export wants it; if it can be nowhere else, as
         // it can where the disk lost moves.
@@ -87,11 +92,11 @@ impl Work {
                 moved.entry(name).or_default().push(key);
             }
         }
-        let held = self.held();
+        let known = self.known_places();
         let presume = |(name, path, left): &(&Vec<u8>, &Path, Vec<&Key>)| {
             let noted = path.noted.as_ref().filter(|noted| !self.is_foreign && left.contains(noted));
             let moved = || moved.get(name.as_slice()).and_then(|keys| one(keys));
-            let last = || self.last(path, left, recorded, &held);
+            let last = || self.last(path, left, recorded, &known);
             Some(((*name).clone(), noted.cloned().or_else(moved).or_else(last)?))
         };
         let presumed: Vec<(Vec<u8>, Key)> = unknown.iter().filter_map(presume).collect();
@@ -100,24 +105,30 @@ impl Work {
         }
     }
 
-    /// What must be at `path` for all that is known, or else the only key that is `left`, where the remote is `recorded` to have
-    /// that and has it nowhere else.
-    fn last(&self, path: &Path, left: &[&Key], recorded: &BTreeSet<Key>, held: &BTreeSet<Key>) -> Option<Key> {
-        let last = path.last.clone().filter(|key| left.contains(&key)).or_else(|| one(left));
-        last.filter(|key| recorded.contains(key) && !self.is_elsewhere(held, key))
+    /// What must be at `path` for all that is known, or else the only key that is `left`, unless that must be at another name;
+    /// where the remote is `recorded` to have it and has it nowhere else.
+    fn last(&self, path: &Path, left: &[&Key], recorded: &BTreeSet<Key>, known: &KnownPlaces) -> Option<Key> {
+        let must_be = path.last.clone().filter(|key| left.contains(&key));
+        let last = must_be.or_else(|| one(left).filter(|key| !known.must_be.contains(key)));
+        last.filter(|key| recorded.contains(key) && !self.is_elsewhere(known, key))
     }
 
-    /// The keys that are at names for all that is known.
-    fn held(&self) -> BTreeSet<Key> {
-        let at = |(name, path): (&Vec<u8>, &Path)| match self.holds(name, path) {
+    fn known_places(&self) -> KnownPlaces {
+        let held = |(name, path): (&Vec<u8>, &Path)| match self.holds(name, path) {
             Some(Holds::Key(key)) => Some(key),
             _ => None,
         };
-        self.paths.iter().filter_map(at).collect()
+        let must_be =
+            |(name, path): (&Vec<u8>, &Path)| path.last.clone().filter(|key| self.undigested(name).contains(&key));
+        KnownPlaces {
+            held: self.paths.iter().filter_map(held).collect(),
+            must_be: self.unresolved().filter_map(must_be).collect(),
+        }
     }
 
-    fn is_elsewhere(&self, held: &BTreeSet<Key>, key: &Key) -> bool {
-        held.contains(key) || [names::object(key), names::temporary(key)].iter().any(|name| self.may_be(name, key))
+    fn is_elsewhere(&self, known: &KnownPlaces, key: &Key) -> bool {
+        let outside = [names::object(key), names::temporary(key)];
+        known.held.contains(key) || outside.iter().any(|name| self.may_be(name, key))
     }
 
     /// The keys whose content may be at `name`, by its length.

@@ -1,4 +1,4 @@
-//! Why it cannot be told what an export has to do.
+//! Why the steps of an export could not be determined.
 
 use std::{fmt, io};
 

@@ -1,4 +1,4 @@
-//! What of a tree is exported, as it is remembered.
+//! The exportable part of a tree, cached on disk.
 
 use std::collections::BTreeMap;
 

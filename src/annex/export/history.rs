@@ -1,4 +1,4 @@
-//! What was exported to a remote before, by whom, and how far it came: from the records of exports, the mark, and the database.
+//! Earlier exports to a remote, by whom, and how far they came: from export.log, the mark, and the database.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a name on the remote holds, from what is noted of it and from what a look found.
+//! What a path on the remote holds, from what is recorded and from what a look at it found.
 
 use super::plan::Holds;
 use crate::name::Key;

@@ -1,4 +1,4 @@
-//! Names on a remote that stand for a key whatever tree is exported.
+//! Paths on a remote that stand for a key, whatever tree is exported.
 
 use std::ffi::OsStr;
 use std::io;

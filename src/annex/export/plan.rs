@@ -1,4 +1,4 @@
-//! From what a remote holds to the tree it shall hold: a list of steps, made without looking at anything.
+//! The steps from what a remote holds to the tree that it shall hold, planned without looking at anything.
 //!
 //! In two passes. First everything leaves the names it has no place at: at once for its new name where that is free, else for
 //! the place of its key outside the tree, where any client can still read it. Then names are filled. Between the two,

@@ -1,4 +1,4 @@
-//! Writing down that an export begins, and how far it came.
+//! Recording that an export begins, and how far it came.
 //!
 //! The order is git-annex's: first the tree is made part of the branch's history, then `export.log` says that it is begun;
 //! once nothing of another tree is in its way, that it is exported. Beside it a mark of our own says that the export

@@ -1,4 +1,4 @@
-//! Keys without a digest that gateways have stored lately: a list on the store, which all of them read and write in turns.
+//! Keys without a digest that gateways stored recently: a list on the store, which they read and write in turns.
 //!
 //! What is at a name of the tree may be content of such a key or what a stranger put there; nothing but a record tells. One
 //! gateway has the records of another only once their git-annex branches are exchanged, and this list until then.

@@ -1,4 +1,4 @@
-//! Words by which several gateways to one store take turns in changing names there.
+//! Messages by which several gateways to one store take turns in changing names there.
 //!
 //! Each has a word of its own on the store, which nobody else writes. Whoever wants to change names says that it asks, then
 //! looks at the words of all others, and only where none of them asks or exports says that it does. Of two that ask at the same

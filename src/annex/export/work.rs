@@ -1,4 +1,4 @@
-//! What there is to do to export a tree: which names to look at, then the steps.
+//! The work of exporting a tree: which paths to look at, then the steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 

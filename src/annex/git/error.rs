@@ -1,4 +1,4 @@
-//! Why something could not be read from the branch, or recorded in it.
+//! Why the branch could not be read or written.
 
 use std::path::{Path, PathBuf};
 use std::{fmt, io};

@@ -1,4 +1,4 @@
-//! The names of objects, as gix has them and as all else has them.
+//! Object names, converted to and from gix's.
 
 use gix::ObjectId;
 

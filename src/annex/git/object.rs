@@ -1,4 +1,4 @@
-//! Objects of git, as far as git need not be asked: what they are called, and what the files of a tree are.
+//! git objects as far as git is not needed: their names, and the files of a tree.
 
 use std::cmp::Ordering;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Objects on their way into the repository: few as loose files, as git does, many as one pack.
+//! Writing objects to the repository: a few as loose files, as git does, many as one pack.
 //!
 //! A loose object costs ten system calls, a commit of ten thousand logs some twenty thousand of them. Packs on the other hand
 //! must stay few, since every lookup may search all of them; so only large commits make one, and only while git gc keeps up.
@@ -224,18 +224,18 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         make(dir.path(), &[&format!("--object-format={format}")]);
         let plain = gix::open(dir.path()).expect("it opens");
-        let workshop = PackWriter::of(&plain);
+        let packer = PackWriter::of(&plain);
         let blobs: Vec<ObjectId> =
-            (0..FEWEST).map(|n| workshop.write_blob("x".repeat(n * 3)).expect("in memory").detach()).collect();
+            (0..FEWEST).map(|n| packer.write_blob("x".repeat(n * 3)).expect("in memory").detach()).collect();
         assert!(!plain.has_object(blobs[7]), "only in memory yet");
-        workshop.flush().expect("written");
+        packer.flush().expect("written");
         assert!(blobs.iter().all(|blob| plain.has_object(*blob)));
         let packs = packs(&dir.path().join(".git/objects/pack"));
         assert_eq!((packs, git(dir.path(), &["count-objects"]).as_str()), (1, "0 objects, 0 kilobytes"));
         git(dir.path(), &["fsck", "--strict"]);
         assert_eq!(git(dir.path(), &["cat-file", "-s", &blobs[999].to_string()]), "2997");
-        let one = workshop.write_blob("alone").expect("in memory").detach();
-        workshop.flush().expect("written");
+        let one = packer.write_blob("alone").expect("in memory").detach();
+        packer.flush().expect("written");
         assert_eq!(git(dir.path(), &["cat-file", "-p", &one.to_string()]), "alone");
         assert!(git(dir.path(), &["count-objects"]).starts_with("1 objects"), "few objects are loose");
     }

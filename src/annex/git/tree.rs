@@ -1,4 +1,4 @@
-//! Trees of files, as users commit them: what is in one, what differs between two, and one without some of its files.
+//! Trees of files, as users commit them: reading one, comparing two, and leaving files out of one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,9 +127,9 @@ pub(in crate::annex) fn tree_without(
     paths: &BTreeSet<Vec<u8>>,
     room: Room,
 ) -> Result<GitId, BranchError> {
-    let workshop = PackWriter::of(git);
-    let made = without(&workshop, object_id(git, tree)?, &mut Vec::new(), paths, (0, room.directory))?;
-    workshop.flush()?;
+    let packer = PackWriter::of(git);
+    let made = without(&packer, object_id(git, tree)?, &mut Vec::new(), paths, (0, room.directory))?;
+    packer.flush()?;
     id_of(&made).ok_or_else(|| wrong("it has no name of 20 or 32 bytes"))
 }
 

@@ -1,4 +1,4 @@
-//! A repository becomes a gateway of a cluster: of a new one, or of one that another gateway has already.
+//! Making a repository a gateway of a new cluster, or of one that has another gateway already.
 
 use std::fmt;
 use std::io;
@@ -133,7 +133,7 @@ impl fmt::Display for ClusterError {
                 "no remote {gateway}-{name} is available: {gateway} has to be a git remote over ssh or annex+http that proxies \
                  {name}; git annex updatecluster there, then git annex sync --no-content {gateway} here"
             ),
-            Self::NotCluster(name) => write!(f, "{name} is no cluster, but a single remote that is proxied"),
+            Self::NotCluster(name) => write!(f, "{name} is not a cluster but a single proxied remote"),
             Self::Taken(name, uuid) => write!(
                 f,
                 "{name} is another cluster here, {uuid}; give that one another name first: git config annex.cluster.OTHER {uuid}, \

@@ -25,7 +25,7 @@ pub use gateway::{ClusterError, extend_cluster, init_cluster};
 pub use names::{NameError, Names};
 pub use nodes::{Membership, Nodes, Way, membership, record_membership, ways};
 pub use offer::{Offers, Refused, offers, record_offers};
-pub use proxies::{Proxies, proxied};
+pub use proxies::{Proxies, Served, proxied};
 pub use special::{SpecialConfig, Trust};
 
 use super::branch::BranchError;

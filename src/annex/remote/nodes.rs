@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::offer::{now, offers_with, reached_through, refusal};
+use super::offer::{now, offers_with, reached_beyond, reached_through, refusal};
 use super::{Offers, Remote, RemoteError, clusters, remotes_of};
 use crate::annex::branch::Edit;
 use crate::annex::log::cluster::ClusterLog;
@@ -141,7 +141,7 @@ pub fn ways(repository: &Repository) -> Result<BTreeMap<Uuid, Vec<Way>>, RemoteE
     for remote in remotes_of(repository)? {
         let own = (!remote.node_of.is_empty() && refusal(repository, &remote).is_none())
             .then(|| ProxiedName { uuid: remote.uuid.clone(), name: remote.name.clone() });
-        let behind = reached_through(repository, &remote, &proxies).into_iter();
+        let behind = reached_beyond(repository, &remote, &proxies).into_iter();
         for (hops, offer) in own.into_iter().map(|own| (0, own)).chain(behind.map(|offer| (1, offer))) {
             if hops == 0 || nodes.contains(&offer.uuid) {
                 let cost = remote.cost + f64::from(hops) * HOP;

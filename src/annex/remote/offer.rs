@@ -1,4 +1,4 @@
-//! What a repository tells others that it proxies, as `git annex updateproxy` records it.
+//! What a repository announces that it proxies, as `git annex updateproxy` records it.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
@@ -135,8 +135,24 @@ fn behind(
         true => !is_offered(uuid),
         false => remote.offered && !is_known(uuid),
     };
-    let all = reached_through(repository, remote, log).into_iter();
+    let all = reached_beyond(repository, remote, log).into_iter();
     all.filter(|offer| offer.uuid != *repository.uuid() && wanted(&offer.uuid)).collect()
+}
+
+/// The same as [`reached_through`], without what `remote` reaches through this repository: that would get a longer name each time
+/// one of them looks.
+pub(super) fn reached_beyond(repository: &Repository, remote: &Remote, log: &ProxyLog) -> Vec<ProxiedName> {
+    let own = log.proxied(repository.uuid());
+    let prefix = [remote.name.as_slice(), b"-"].concat();
+    let leads_back = |offer: &ProxiedName| {
+        let theirs = offer.name.strip_prefix(&prefix[..]).unwrap_or_default();
+        own.iter()
+            .filter(|own| own.uuid == offer.uuid)
+            .any(|own| theirs.strip_suffix(&own.name[..]).is_some_and(|rest| rest.len() > 1 && rest.ends_with(b"-")))
+    };
+    let mut reached = reached_through(repository, remote, log);
+    reached.retain(|offer| !leads_back(offer));
+    reached
 }
 
 /// What is reached through `remote`, which proxies it, as `REMOTE-NAME`; no clusters.

@@ -316,11 +316,42 @@ fn a_cluster_is_served_where_the_logs_and_git_config_agree() {
         let (_dir, repository) =
             repository(&[(name, cluster)], &[("journal/proxy.log", &log), ("journal/cluster.log", nodes)]);
         let proxies = proxied(&repository).expect("read");
-        let found = proxies.clusters().next().map(|(uuid, name, nodes)| {
-            assert_eq!((uuid.to_string(), name), (cluster.to_string(), &b"c"[..]));
-            nodes.iter().map(Uuid::to_string).collect::<Vec<_>>()
+        let found = proxies.clusters().next().map(|found| {
+            assert_eq!((found.cluster.uuid.to_string(), &found.cluster.name[..]), (cluster.to_string(), &b"c"[..]));
+            found.nodes.iter().map(Uuid::to_string).collect::<Vec<_>>()
         });
         assert_eq!(found, served.map(|nodes| nodes.into_iter().map(str::to_string).collect()));
         assert_eq!(proxies.uuids().count(), proxies.clusters().count());
+    }
+}
+
+/// Served are nodes behind a gateway that proxy.log has at both, and that git config leads to by ssh or annex+http.
+#[test]
+fn nodes_behind_other_gateways_are_found_by_both_logs() {
+    let cluster = "ac033f93-51f0-8a24-837b-f45d6f2db388";
+    let nodes = format!("5s {cluster} d1 d9\n");
+    let gateway = ("remote.AMS.annex-cluster-gateway", cluster);
+    for (what, url, more, ours, behind, gateways) in [
+        ("by ssh", "ssh://h/x", &[gateway][..], "d9:AMS-n", &["d9"][..], 1),
+        ("by annex+http", "annex+http://h/", &[gateway], "d9:AMS-n", &["d9"], 1),
+        ("by path", "/x", &[gateway], "d9:AMS-n", &[], 0),
+        ("no gateway", "ssh://h/x", &[], "d9:AMS-n", &[], 0),
+        ("ignored", "ssh://h/x", &[gateway, ("remote.AMS.annex-ignore", "true")], "d9:AMS-n", &[], 0),
+        ("not told by us", "ssh://h/x", &[gateway], "d1:AMS-n", &[], 1),
+        ("under another name", "ssh://h/x", &[gateway], "d9:NYC-n", &[], 1),
+        ("no node", "ssh://h/x", &[gateway], "d8:AMS-o", &[], 1),
+    ] {
+        let log = format!("5s u-1 {ours} {cluster}:c\n5s u-2 d9:n d8:o {cluster}:c\n5s u-3 d9:x\n");
+        let config = [("annex.cluster.c", cluster), ("remote.AMS.url", url), ("remote.AMS.annex-uuid", "u-2")];
+        let (_dir, repository) =
+            repository(&[&config, more].concat(), &[("journal/proxy.log", &log), ("journal/cluster.log", &nodes)]);
+        let proxies = proxied(&repository).expect("read");
+        let served = proxies.clusters().next().expect("it is served");
+        assert!(served.behind.iter().map(Uuid::to_string).eq(behind.iter().map(|node| node.to_string())), "{what}");
+        assert_eq!(served.gateways.len(), gateways, "{what}");
+        let told: Vec<String> = served.told.iter().map(|(who, of)| format!("{who} {}", of.uuid)).collect();
+        let all: &[&str] = if ours.starts_with("d8") { &["u-2 d9"] } else { &["u-1", "u-2 d9"] };
+        assert_eq!(told.len(), all.len(), "{what}: {told:?}");
+        assert_eq!(proxies.uuids().count(), 1 + behind.len(), "{what}");
     }
 }

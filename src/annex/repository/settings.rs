@@ -1,4 +1,4 @@
-//! Every setting of git-annex's manual, and what becomes of it here.
+//! Every setting in git-annex's manual, and its effect here.
 //!
 //! Silence is no answer: what a server of git-annex's own would heed, and this program does not, is warned of where it is set.
 

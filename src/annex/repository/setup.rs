@@ -1,16 +1,17 @@
-//! A git repository becomes one of git-annex's, where git-annex itself is not there to do it.
+//! Initialising a git repository for git-annex where git-annex is not installed.
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::write::write;
-use super::{Config, CurrentConfig, OpenError, Repository, open_git};
+use super::{Config, OpenError, Repository, open_git};
 use crate::annex::branch::{Branch, BranchError, Edit};
 use crate::annex::fresh;
+use crate::annex::git::config::CurrentConfig;
 use crate::annex::lock::{LockFile, LockKind};
 use crate::annex::log::{DIFFERENCE_LOG, Tunings, UUID_LOG};
 use crate::name::Uuid;
@@ -66,7 +67,7 @@ impl Repository {
         let file = git_dir.join("config");
         let shown = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let private = config.bool("annex.private") == Some(true);
-        let branch = Branch::new(safe, annex_dir, Arc::new(CurrentConfig(RwLock::new(Arc::new(config)))));
+        let branch = Branch::new(safe, annex_dir, Arc::new(CurrentConfig::new(config)));
         let tuned = branch.tunings_of_all().map_err(SetupError::Branch)?;
         let tunings = tuned.settings().ok_or_else(|| SetupError::Tuned(path.to_path_buf(), tuned.clone()))?;
         for setting in tunings {

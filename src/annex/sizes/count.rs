@@ -1,4 +1,4 @@
-//! From what was counted of one commit to another: all of it the first time, and later what differs.
+//! Counting sizes: the whole branch the first time, and differences between commits later.
 //!
 //! Differences are counted in batches. Each batch is one transaction that also notes how far it came, so whoever is killed
 //! loses one batch at most, and the next goes on from there. A batch counts only where nobody else changed anything since
@@ -64,7 +64,7 @@ pub(super) fn step(db: &mut Db, branch: &Branch, batch: usize, stop: &dyn Fn() -
         Ok(_) if stopped => return Err(SizesError::Stopped),
         Ok(walked) => walked,
         Err((Side::Old, e)) => {
-            tracing::warn!("the sizes of repositories are counted anew: {e}");
+            tracing::warn!("the sizes of repositories are counted again: {e}");
             change(db, &state, &mut |db| tables::begin_anew(db))?;
             return Ok(Batch::More);
         }

@@ -151,7 +151,7 @@ impl Db {
     fn replace(&mut self, why: &rusqlite::Error) -> Result<(), SizesError> {
         let damaged = self.open.take().map(|open| open.name);
         let damaged = damaged.map_or_else(|| self.name().map_err(|e| e.told(self)), |name| Ok(Some(name)))?;
-        tracing::warn!("{}: {why}; the sizes of repositories are counted anew", self.dir.display());
+        tracing::warn!("{}: {why}; the sizes of repositories are counted again", self.dir.display());
         self.make(damaged)
     }
 

@@ -1,4 +1,4 @@
-//! Why sizes are not known, or room could not be reserved.
+//! Why sizes are unknown, or room could not be reserved.
 
 use std::path::{Path, PathBuf};
 use std::{fmt, io};

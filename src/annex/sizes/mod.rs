@@ -1,4 +1,4 @@
-//! How much each repository holds, and room in it for uploads that are under way.
+//! How much each repository holds, and room reserved for uploads in progress.
 //!
 //! Sizes are sums over the location logs of the git-annex branch, each key with the size that its name tells, as git-annex
 //! counts them. The sums of one commit are kept in a [database](db) of our own; what changed since is found by comparing

@@ -1,4 +1,4 @@
-//! What the tables of the database hold.
+//! The tables of the database, and what they hold.
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};

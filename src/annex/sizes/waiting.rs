@@ -1,4 +1,4 @@
-//! What the journals say of sizes, over what was counted of a commit.
+//! Changes of sizes in the journals, on top of what was counted at a commit.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! Who has which ledger in this process.
+//! Which upload of this process owns which ledger.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

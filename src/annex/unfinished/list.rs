@@ -1,4 +1,4 @@
-//! What all ledgers say.
+//! All ledgers, listed.
 
 use std::fs::File;
 use std::io;

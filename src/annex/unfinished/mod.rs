@@ -151,7 +151,7 @@ impl Ledgers {
     /// Removes the file of an entry that is not the ledger's own, or is malformed.
     pub fn discard(&self, file: &Path) -> io::Result<()> {
         if file.parent() != Some(&self.dir) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no file of a ledger"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a ledger file"));
         }
         gone(std::fs::remove_file(file))
     }

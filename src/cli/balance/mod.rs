@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use annex_types::size;
 use clap::Args;
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::known::Known;
@@ -122,7 +122,8 @@ fn run(args: &Balance) -> Result<bool, String> {
         rate: args.bwlimit,
     };
     let show = Show::new(&known, args.json, args.quiet, args.dry_run);
-    let limits = Limits { budget: Budget::new(settings.memory), idle: settings.idle };
+    let limits =
+        Limits { budget: Budget::new(settings.memory), idle: settings.idle, connections: settings.connections };
     let work = async {
         let told = |e: std::io::Error| format!("the system gives no signals: {e}");
         let mut terminate = signal(SignalKind::terminate()).map_err(told)?;

@@ -39,7 +39,7 @@ and the sums are the same. A repository is a remote, a uuid, a description, or h
 pub(super) struct Maxsize {
     /// A remote, a uuid, a description, or here. Without it, all repositories are listed.
     repository: Option<String>,
-    /// The most that it may hold, such as 500gb. Without it, what is set is printed.
+    /// The most that it may hold, such as 500gb. Without it, the current value is printed.
     size: Option<String>,
     /// Show bytes rather than larger units.
     #[arg(long)]
@@ -68,7 +68,7 @@ pub(super) fn main(args: &Maxsize) -> ExitCode {
 fn list(repository: Repository, args: &Maxsize) -> Result<(), String> {
     // git-annex merges first, and what is not merged does not count.
     if let Err(e) = repository.branch().merge_arrived() {
-        eprintln!("git-annex-remote-stream: what was pushed is not merged and does not count: {e}");
+        eprintln!("git-annex-remote-stream: pushed branches are not merged yet and do not count: {e}");
     }
     let repository = Arc::new(repository);
     let rows = rows(&repository)?;
@@ -129,7 +129,7 @@ fn set(repository: &Repository, name: &str, text: &str, args: &Maxsize) -> Resul
             true => line(&report(&[name, text], [], false)),
             false => format!("{begun}\nfailed\n"),
         })?;
-        return Err(format!("{text:?} is no size; give a number and a unit, such as 500gb, 1.5 TB or 100 GiB"));
+        return Err(format!("{text:?} is not a size; give a number and a unit, such as 500gb, 1.5 TB or 100 GiB"));
     };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let edit = Edit::new(MAXSIZE_LOG.to_vec(), move |have| {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use remotes::budget::{BLOCK, Block};
+use remotes::pump::Source;
 use remotes::pump::lane::SocketBlocks;
-use remotes::pump::{BLOCK, Block, Source};
 
 use crate::gateway::receive::{Body, Piece};
 use crate::gateway::{Limits, Pace, Part, Sent, blocking};
@@ -34,7 +35,7 @@ pub(super) struct Carried<'a> {
 
 impl<'a> Carried<'a> {
     pub(super) fn new(part: Part, pace: Option<Arc<Pace>>, limits: &'a Limits, stop: &'a Rc<Cell<bool>>) -> Self {
-        let Part { source, first, len, sent } = part;
+        let Part { source, first, len, sent, .. } = part;
         let (source, end) = (Some(source), first.saturating_add(len));
         Self { source, rest: Bytes::new(), sent, pace, at: first, end, limits, stop, is_relaxed: false }
     }
@@ -71,7 +72,7 @@ impl<'a> Carried<'a> {
                     self.rest = Bytes::new();
                     self.source = None;
                     match self.sent.next(self.at, self.end - self.at, &broke).await {
-                        Some((source, pace)) => (self.source, self.pace) = (Some(source), pace),
+                        Some((source, pace, _)) => (self.source, self.pace) = (Some(source), pace),
                         None => return Piece::Broken(broke),
                     }
                 }

@@ -9,7 +9,7 @@ use super::subject::Subject;
 use super::{Doing, What};
 use crate::annex::log::Presence;
 use crate::gateway::Failure;
-use crate::gateway::proxied::Proxied;
+use crate::gateway::repository::Proxied;
 
 impl Doing<'_> {
     /// The key with what its nodes say. Failures: one of them could not tell, and its record stays.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::node::ClusterNode;
-use super::proxied::Cluster;
+use super::repository::Cluster;
 use super::{Asker, Failure, Limits, LocalRepository, Pace};
 use crate::cluster::{Ledger, Moves, Stay, Traffic};
 use crate::name::{Key, Uuid};

@@ -9,7 +9,7 @@ use super::subject::Subject;
 use crate::annex::log::{MINCOPIES_LOG, Presence, single};
 use crate::annex::repository::Attributes;
 use crate::cluster::{Copies, Ledger, Moves, Node, Traffic, moves};
-use crate::gateway::proxied::{Cluster, Proxied};
+use crate::gateway::repository::{Cluster, Proxied};
 use crate::gateway::wanted::{Counted, FactSource, KeyFacts, PolicyLogs, Sizes, copies};
 use crate::gateway::{Failure, LocalRepository};
 use crate::name::{Key, Uuid};

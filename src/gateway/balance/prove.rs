@@ -23,7 +23,7 @@ use crate::annex::log::Presence;
 use crate::cluster::Moves;
 use crate::gateway::held::HeldLock;
 use crate::gateway::node::open;
-use crate::gateway::proxied::Proxied;
+use crate::gateway::repository::Proxied;
 use crate::gateway::{Failure, FailureKind, blocking};
 use crate::name::Key;
 

@@ -1,16 +1,12 @@
 //! What a request is about: a repository that is served, or something behind it that it is a proxy for.
 
 mod cluster;
-mod health;
 mod local;
 mod peer;
 mod remote;
 pub mod store;
 
 pub(in crate::gateway) use cluster::ClusterNode;
-pub(in crate::gateway) use health::Health;
-pub use local::LocalRepository;
-pub(in crate::gateway) use local::content_config;
 pub use peer::PeerNode;
 pub use store::StoreNode;
 
@@ -20,14 +16,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use remotes::Context;
-use remotes::pump::Budget;
+use remotes::budget::Budget;
+use remotes::connections::Connections;
 
 use super::held::HeldLock;
 use super::receive::Offer;
-use super::{Failure, Outgoing, Pace, blocking};
+use super::{Failure, LocalRepository, Outgoing, Pace, blocking};
 use crate::annex::log::is_cluster;
 use crate::gateway::open_cache::kept;
-use crate::gateway::proxied::{Proxied, Target, open_here};
+use crate::gateway::repository::{Proxied, Target, open_here};
 use crate::name::{Key, Uuid};
 use crate::peer::{Location, Peer, PeerSettings};
 use crate::proto::p2p::AssociatedFile;
@@ -138,6 +135,8 @@ pub struct Limits {
     pub budget: Budget,
     /// Longest time in which nothing moves before a transfer is given up.
     pub idle: Duration,
+    /// Connections to one store of transfers that have several.
+    pub connections: usize,
 }
 
 impl Limits {
@@ -157,7 +156,8 @@ impl Limits {
     }
 }
 
-/// What `uuid` is to `home` for `asker`: the repository itself, or what it is a proxy for; `None` where it is neither.
+/// What `uuid` is to `home` for `asker`: the repository itself, or what it is a proxy for, which may be behind another gateway;
+/// `None` where it is neither.
 ///
 /// # Errors
 ///
@@ -169,13 +169,21 @@ pub async fn find(
     asker: &Asker,
 ) -> Result<Option<Box<dyn Node>>, Failure> {
     if home.uuid() == uuid {
-        return Ok(Some(Box::new(LocalNode::new(home, None, limits, asker))));
+        return Ok(Some(here(home, limits, asker)));
     }
     if let Some(remote) = home.proxied(uuid).await? {
         return open(home, &remote, limits, asker).await.map(Some);
     }
+    if let Some(cluster) = home.behind(uuid).await? {
+        return ClusterNode::new(home, cluster, limits, asker).open_behind(uuid).await.map(Some);
+    }
     let cluster = if is_cluster(uuid) { home.cluster(uuid).await? } else { None };
     Ok(cluster.map(|cluster| Box::new(ClusterNode::new(home, cluster, limits, asker)) as Box<dyn Node>))
+}
+
+/// The repository itself for `asker`.
+pub fn here(home: &Arc<LocalRepository>, limits: &Limits, asker: &Asker) -> Box<dyn Node> {
+    Box::new(LocalNode::new(home, None, limits, asker))
 }
 
 /// A remote of `home`. Failures: it cannot be reached as things are, or its start command failed.
@@ -201,7 +209,8 @@ pub(super) async fn open(
             Box::new(LocalNode::new(&served, Some(home), limits, asker))
         }
         Target::Store(target) => {
-            let context = Context { reserve: target.reserve, ..limits.context() };
+            let connections = target.connections.get_or_init(|| Arc::new(Connections::new(limits.connections)));
+            let context = Context { reserve: target.reserve, connections: Arc::clone(connections), ..limits.context() };
             let open = || {
                 let site = crate::resolve::site::of(home.repository().path());
                 target.config.open(&Context { site, ..context.clone() }).map_err(|e| Failure::remote(&e))
@@ -222,7 +231,11 @@ pub(super) async fn open(
                 Ok(Rc::new(Peer::new(Location::clone(location), uuid.clone(), home.uuid().clone(), settings)))
             };
             let peer = if keeps { kept(location, open)? } else { open()? };
-            Box::new(Rc::new(PeerNode::new(home, uuid, peer)))
+            let node = match &remote.gateway {
+                Some(_) => PeerNode::behind(home, uuid, Rc::new(peer.bypassing(&asker.bypass))),
+                None => PeerNode::new(home, uuid, peer),
+            };
+            Box::new(Rc::new(node))
         }
     };
     Ok(Box::new(Remote { node, remote: Arc::clone(remote), in_use }))

@@ -1,4 +1,4 @@
-//! Work on blocks in their order, on pool threads, beside whoever brings the blocks.
+//! Work on blocks in their order, on pool threads, while further blocks arrive.
 //!
 //! A thread is taken when a block arrives and none is at work, and given back when no block is left: a slow client keeps
 //! none. While blocks arrive fast one thread goes from block to block by itself, which costs no wakeups in between.

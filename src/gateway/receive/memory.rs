@@ -1,4 +1,4 @@
-//! Places in memory, for tests of uploads.
+//! Sinks in memory, for tests of uploads.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Content on its way from a client to where it belongs, once for every wire and for any number of places.
+//! Receiving content from a client, once for every wire and for any number of sinks.
 //!
 //! ```text
 //! Body (a wire) --> receive: length, pace, pauses --> Digest --> Sink, which may be a Fan: leg --> Sink
@@ -12,6 +12,8 @@
 mod belt;
 mod digest;
 mod fan;
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod memory;
 mod pump;
@@ -134,7 +136,7 @@ impl Upload {
             && let Some(fresh) = self.digest.take_fresh()
         {
             let digested = self.sink.digested(from, fresh).await?;
-            let words = || format!("an upload of {} resumes at byte {} or begins anew", self.key, self.offset());
+            let words = || format!("an upload of {} can resume at byte {} or start over", self.key, self.offset());
             self.digest = Digest::resumed(digested.ok_or_else(|| Failure::refused(words()))?, from);
         }
         let savepoints = self.digest.savepoints();

@@ -1,9 +1,9 @@
-//! The body of an upload, from a wire into its places.
+//! Moving the body of an upload from a wire to its sinks.
 
 use std::io;
 
 use bytes::Bytes;
-use remotes::pump::BLOCK;
+use remotes::budget::BLOCK;
 
 use super::{Settled, Upload};
 use crate::gateway::{Failure, Pace};

@@ -1,4 +1,4 @@
-//! Names that the store does not tell apart.
+//! Names that the store does not distinguish.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

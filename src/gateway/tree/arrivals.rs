@@ -1,4 +1,4 @@
-//! Content that has come, on its way to its names in the tree.
+//! New content, on its way to its names in the tree.
 
 use std::collections::BTreeMap;
 use std::fs;

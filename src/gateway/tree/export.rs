@@ -1,4 +1,4 @@
-//! An export from its beginning to its end.
+//! One export, from beginning to end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -159,7 +159,7 @@ impl Tree {
         done.impossible = blocked.len() + self.examine(session, survey.work()).await?;
         let notes = survey.work().notes();
         self.see_recorded(&notes).await?;
-        session.came.see(&notes);
+        session.newly_stored.see(&notes);
         let home = Arc::clone(&self.home);
         let started = session.with(move |book| survey.note(book)?.begin(home.repository(), &what)).await?;
         self.do_steps(session, &started, &mut done).await?;
@@ -232,11 +232,17 @@ impl Tree {
         let mut recorded = self.recorded(doubted.clone()).await?;
         let unrecorded = doubted.difference(&recorded).cloned().collect();
         recorded.extend(self.heard_stored(session, unrecorded).await?);
-        for name in self.differing(&all, work.doubles(&recorded)).await? {
-            let candidates = work.unknown().find(|(unknown, _)| *unknown == name).map(|(_, keys)| keys);
-            let candidates = candidates.into_iter().flatten().cloned().collect();
-            let is = self.recognize(&name, &all[&name], candidates, None).await?;
-            work.answer(&name, is.map_or(Found::Other, Found::Verified));
+        // Those of which a digest tells what they hold are out first: the one that is left may be the key's.
+        for is_read in [false, true] {
+            for name in self.differing(&all, work.doubles(&recorded)).await? {
+                let candidates = work.unknown().find(|(unknown, _)| *unknown == name).map(|(_, keys)| keys);
+                let candidates = candidates.into_iter().flatten().cloned().collect();
+                match self.recognize(&name, &all[&name], candidates, None).await? {
+                    Some(key) => work.answer(&name, Found::Verified(key)),
+                    None if is_read => work.answer(&name, Found::Other),
+                    None => {}
+                }
+            }
         }
         work.take_over(&recorded);
         let unknown: Vec<(Vec<u8>, BTreeSet<Key>)> =

@@ -1,4 +1,4 @@
-//! What a dead process may have left behind in a store: requests that were sent, and not answered.
+//! Requests of a dead process that a store may still carry out.
 //!
 //! A slow store may do them long after the names they are about were filled by somebody else. So whoever changes names on a
 //! store that is not on this computer says so in a file first, and takes it away once everything was answered. Who finds
@@ -14,7 +14,7 @@ use super::{Tree, failed};
 use crate::annex::export::record;
 use crate::gateway::{Failure, blocking};
 
-/// How often it is said that we are still at it.
+/// How often we report that we are still changing names.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// That we change names: a file which says so for as long as it is there.

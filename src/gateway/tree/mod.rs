@@ -27,11 +27,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use remotes::{Context, ObjectName, Store};
 
 use self::fence::Fencing;
-use self::stored::Came;
+use self::stored::NewlyStored;
 use super::pace::Pace;
 use super::{Failure, LocalRepository, blocking};
 use crate::annex::export::WorkError;
@@ -73,7 +73,7 @@ struct Session {
     /// Other gateways were told that it is our turn.
     turn: bool,
     /// What they are told when they get it.
-    came: Arc<Came>,
+    newly_stored: Arc<NewlyStored>,
     /// Names that cannot be filled as long as a person leaves something there.
     blocked: Arc<Mutex<BTreeSet<Vec<u8>>>>,
 }
@@ -160,7 +160,7 @@ impl Tree {
             });
             if let Some(book) = taken.await?.map_err(failed)? {
                 let book = Arc::new(Mutex::new(book));
-                return Ok(Some(Session { book, turn: false, came: Arc::default(), blocked: Arc::default() }));
+                return Ok(Some(Session { book, turn: false, newly_stored: Arc::default(), blocked: Arc::default() }));
             }
             if start.elapsed() >= limit {
                 return Ok(None);
@@ -238,7 +238,7 @@ fn failed(why: impl Into<Why>) -> Failure {
         Why::Io(e) => Failure::io("write down what is exported", &e),
         Why::Wish(name, why) => {
             let name = name.escape_ascii();
-            Failure::internal(format!("export: it cannot be told whether its preferred content matches {name}: {why}"))
+            Failure::internal(format!("export: cannot determine whether its preferred content matches {name}: {why}"))
         }
     }
 }

@@ -1,11 +1,10 @@
-//! Moving, copying and removing content, so that none that was proven goes for what was not.
+//! Moving, copying and removing content without ever giving up verified content for unverified.
 //!
 //! Strangers change files whenever they like, and some stores take two names for one. So a name is looked at right before it is
 //! filled, and what a removal rests on right before it. What is in the way is put aside and never written over; and
 //! what cannot be removed, because what is kept is not as it was noted, is moved.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use remotes::{Kind, Op, Renames};
@@ -250,7 +249,7 @@ impl Tree {
     /// Moves what nobody knows out of the way, to a name that nothing ever had.
     pub(super) async fn put_aside(&self, name: &[u8]) -> Result<(), Failure> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let aside = names::aside(&format!("{now}-{:016x}", RandomState::new().hash_one(now)), name);
+        let aside = names::aside(&format!("{now}-{:016x}", remotes::sys::chance()), name);
         match self.renames()?.rename(&self.object(name)?, &self.object(&aside)?).await {
             Err(e) if e.kind() == Kind::NotFound => Ok(()),
             Err(e) => Err(Failure::remote(&e)),

@@ -2,7 +2,6 @@
 //! file has to be.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, RandomState};
 
 use bytes::Bytes;
 
@@ -91,7 +90,7 @@ impl Tree {
 
     /// Whether something could be put below `directory`. It is removed again.
     async fn has_room_below(&self, directory: &[u8]) -> bool {
-        let name = names::probe(directory, RandomState::new().hash_one(directory));
+        let name = names::probe(directory, remotes::sys::chance());
         match self
             .write_small(&name, Bytes::from_static(b"git-annex-remote-stream looks whether it can store here\n"))
             .await

@@ -1,13 +1,12 @@
 //! Other gateways to the same store: they change names in turns, and never without knowing what the others made of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use remotes::pump::read_small;
-use remotes::{Kind, ObjectName};
+use remotes::retrieve::read_small;
+use remotes::{Kind, ObjectName, sys};
 
 use super::{Session, Tree, Why, failed};
 use crate::annex::branch::GitId;
@@ -66,8 +65,7 @@ impl Tree {
                 self.take_back(was_cut).await?;
                 return Err(Failure::busy(&format!("remote {}: {}", self.name, blocked.why)));
             }
-            let chance = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
-            tokio::time::sleep(pause.mul_f64(0.5 + chance)).await;
+            tokio::time::sleep(pause.mul_f64(0.5 + sys::fraction())).await;
             pause = (pause * 2).min(PAUSE.1);
         }
     }
@@ -259,6 +257,5 @@ impl Tree {
 
 /// Another each time.
 fn nonce() -> String {
-    let chance = RandomState::new().hash_one(std::process::id());
-    format!("{:x}-{chance:016x}", std::process::id())
+    format!("{:x}-{:016x}", std::process::id(), sys::chance())
 }

@@ -1,4 +1,4 @@
-//! What came of a step of an export.
+//! The outcome of a step of an export.
 
 use std::collections::BTreeSet;
 

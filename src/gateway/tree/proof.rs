@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use remotes::pump::read;
+use remotes::retrieve::read;
 use remotes::{Get, Kind, ObjectName, Range, Stored};
 use sha2::{Digest, Sha256};
 

@@ -1,4 +1,4 @@
-//! A look at all files of a tree, and what is damaged put right.
+//! Checking all files of a tree, and repairing damaged ones.
 //!
 //! What was proven before is known again by what the store calls it; the rest is read. What is not the content that belongs
 //! there is noted to be none, and the export after it does what it does with every such name: it puts aside what is in the

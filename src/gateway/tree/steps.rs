@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use remotes::pump::read;
+use remotes::retrieve::read;
 use remotes::{Get, Put};
 
 use super::export::Exported;
@@ -119,7 +119,7 @@ impl Tree {
                 }
                 step = running.next() => match step {
                     Some(Ok(told)) => {
-                        session.came.see(&told.notes);
+                        session.newly_stored.see(&told.notes);
                         session.block(told.blocked);
                         notes.extend(told.notes);
                         done.add(&told.did);
@@ -161,7 +161,7 @@ impl Tree {
                 Ok(Told { blocked, ..told })
             }
             Err(e) => {
-                tracing::warn!("remote {}: whether something is in the way could not be seen: {e}", self.name);
+                tracing::warn!("remote {}: could not check whether something is in the way: {e}", self.name);
                 Err(failure)
             }
         }

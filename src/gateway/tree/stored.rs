@@ -1,11 +1,11 @@
-//! What gateways tell each other of keys without a digest, past their git-annex branches.
+//! What gateways tell each other about keys without a digest, apart from their git-annex branches.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use remotes::Kind;
-use remotes::pump::read_small;
+use remotes::retrieve::read_small;
 
 use super::{Session, Tree};
 use crate::annex::export::db::Note;
@@ -16,9 +16,9 @@ use crate::name::Key;
 
 /// Keys without a digest whose content came to names of the tree.
 #[derive(Default)]
-pub(super) struct Came(Mutex<BTreeSet<Key>>);
+pub(super) struct NewlyStored(Mutex<BTreeSet<Key>>);
 
-impl Came {
+impl NewlyStored {
     /// What is noted once something was done, or found. What left one name of the tree for another came before.
     pub(super) fn see(&self, notes: &[Note]) {
         let is_of_tree = |note: &&Note| !note.name.starts_with(b".git/") && !note.name.starts_with(TEMPORARY);
@@ -37,7 +37,7 @@ impl Tree {
     /// Tells other gateways what came to names of the tree while it was our turn. Whoever is killed before that keeps the turn,
     /// and finds the content again at its names.
     pub(super) async fn tell_stored(&self, session: &Session) -> Result<(), Failure> {
-        let keys = session.came.take();
+        let keys = session.newly_stored.take();
         if !session.turn || keys.is_empty() {
             return Ok(());
         }

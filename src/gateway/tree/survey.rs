@@ -1,4 +1,4 @@
-//! What is at names on the store.
+//! What is at paths on the store.
 
 use std::collections::HashMap;
 

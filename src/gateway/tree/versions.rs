@@ -1,18 +1,18 @@
-//! Content that was replaced or removed in a store that keeps it, found by what is recorded of it.
+//! Replaced or removed content in stores that keep versions, found by recorded versions.
 //!
 //! What git-annex records for its own S3 type is recorded and read here too, so either finds what the other stored. git-annex
 //! reads a key from such a bucket by its versions alone, so whatever is stored there has to get one.
 
 use std::sync::Arc;
 
-use remotes::pump::read;
+use remotes::retrieve::read;
 use remotes::{Kind, Range, Stored, Versions};
 
 use super::Tree;
 use crate::annex::backend::Verifier;
-use crate::annex::branch::recorder::Version;
 use crate::annex::export::names;
 use crate::annex::log::{MetaLog, meta, remote_meta_file};
+use crate::annex::recorder::Version;
 use crate::gateway::{Failure, blocking};
 use crate::name::Key;
 

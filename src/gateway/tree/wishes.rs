@@ -1,4 +1,4 @@
-//! Which files of a tree its remote wants: those that its preferred or required content matches, as `git annex export` asks.
+//! Which files of a tree the remote wants, by its preferred and required content, as `git annex export` decides.
 //!
 //! Names are those in the exported tree, also where that is a directory of a branch. Files of git are always wanted.
 

@@ -1,4 +1,4 @@
-//! What is known of a key, each fact read when it is first asked for.
+//! Facts about a key, each read when it is first needed.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
@@ -8,7 +8,6 @@ use super::{numbers, unused};
 use crate::annex::content::{Content, Glance};
 use crate::annex::log::{Metadata, UrlLog, metadata_file, url_file};
 use crate::annex::repository::{Attributes, Repository};
-use crate::gateway::node::content_config;
 use crate::name::{Key, Uuid};
 use crate::wanted::{Fact, Facts, Repo, Unknown};
 
@@ -34,7 +33,7 @@ impl<'a> FactSource<'a> {
     /// Facts of `repository`; how full repositories are is asked of `sizes`.
     pub fn new(repository: &'a Repository, sizes: &'a dyn Sizes) -> Self {
         let numcopies = RefCell::new(Attributes::new(repository, "annex.numcopies"));
-        let content = Content::new(content_config(repository));
+        let content = Content::new(repository.content_config());
         Self { repository, sizes, numcopies, unused: OnceCell::new(), content }
     }
 

@@ -1,4 +1,4 @@
-//! What repositories want, of a repository that is served: its logs and files behind the evaluator of preferred content.
+//! What repositories want: the logs and files of a served repository behind the evaluator of preferred content.
 //!
 //! ```text
 //! logs of the git-annex branch --> Configuration --> Policy (kept while the logs stay the same)

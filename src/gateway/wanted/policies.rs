@@ -1,4 +1,4 @@
-//! The policy of a repository, compiled once for as long as its logs stay the same.
+//! A repository's policy, compiled once and kept until its logs change.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! How full repositories are: the seam to whoever counts it.
+//! How full repositories are: the seam to whatever counts them.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ pub struct Counted {
 
 impl Sizes for NotCounted {
     fn used(&self, _: &Uuid) -> Result<u64, String> {
-        Err("nobody counted it".to_string())
+        Err("it was not counted".to_string())
     }
 }
 

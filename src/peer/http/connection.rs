@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Http, tls};
+use super::{Core, Http, tls};
 use crate::peer::Failure;
 use crate::peer::link::{Link, within};
 use crate::proto::http::body::BodyReader;
@@ -33,7 +33,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects, and greets over TLS where that is wanted.
     pub(super) async fn open(http: &Http) -> Result<Self, Failure> {
-        let Http { remote, shared, host: authority, .. } = http;
+        let Core { remote, shared, host: authority, .. } = &**http;
         let limit = shared.settings.connect;
         let failed = |what: &str, e: &dyn std::fmt::Display| shared.broken(format_args!("{what}: {e}"));
         let proxy = http.proxy.as_ref().map_err(|why| shared.broken(why))?.as_ref();
@@ -102,7 +102,7 @@ impl Connection {
                     }
                     interim += 1;
                     if interim > MOST_INTERIM {
-                        return Err(io::Error::other("it never comes to an answer"));
+                        return Err(io::Error::other("it sends no final answer"));
                     }
                 }
                 Ok(None) => {

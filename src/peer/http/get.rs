@@ -1,4 +1,4 @@
-//! Content that comes over HTTP.
+//! Receiving content over HTTP.
 
 use std::cell::RefCell;
 use std::io;
@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use remotes::pump::{BLOCK, Blocks, Home, Socket, SocketSource, Source};
+use remotes::budget::BLOCK;
+use remotes::pump::{Blocks, Home, Socket, SocketSource, Source};
 use remotes::{Error, Kind, Op as Doing};
 use tokio::net::TcpStream;
 

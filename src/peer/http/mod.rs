@@ -8,6 +8,7 @@ mod put;
 mod tls;
 
 use std::cell::Cell;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +39,22 @@ const MOST: usize = 16;
 /// How long one may lie idle: git-annex's server closes them after 30 s.
 const KEEP: Duration = Duration::from_secs(20);
 
-/// A peer that p2phttp serves.
+/// A peer that p2phttp serves, and whom it is not to ask.
 pub(super) struct Http {
+    core: Rc<Core>,
+    bypass: Rc<[Uuid]>,
+}
+
+impl Deref for Http {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+/// What is the same whoever is left out.
+pub(super) struct Core {
     remote: HttpRemote,
     shared: Shared,
     /// `host:port`, with brackets where they belong.
@@ -71,27 +86,31 @@ impl Http {
         let proxy = shared.settings.site.proxies().to(remote.secure, &remote.host, remote.port);
         let login = proxy.iter().flatten().next().and_then(Proxy::authorization);
         let (api, trust, idle) = (Cell::new(None), OnceCell::new(), Idle::new(MOST, KEEP));
-        Self { remote, shared, host, api, passwords, proxy, login, trust, idle }
+        let core = Core { remote, shared, host, api, passwords, proxy, login, trust, idle };
+        Self { core: Rc::new(core), bypass: Rc::new([]) }
+    }
+
+    pub(super) fn bypassing(&self, gateways: &[Uuid]) -> Self {
+        Self { core: Rc::clone(&self.core), bypass: gateways.into() }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(super) async fn check(&self, key: &Key) -> Result<bool, Failure> {
         self.question(&Op::CheckPresent { key: key.clone() }, answer::present).await
     }
 
-    pub(super) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+    /// Whether it is gone, and from which others it was removed.
+    pub(super) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<Stored, Failure> {
         let key = key.clone();
-        let (op, kind) = match before {
+        let op = match before {
             // There are no times before 0, and that one is always over.
-            Some(time) => {
-                let timestamp = u64::try_from(time).unwrap_or(0);
-                (Op::RemoveBefore { key, timestamp }, FailureKind::TooLate)
-            }
-            None => (Op::Remove { key }, FailureKind::Broken),
+            Some(time) => Op::RemoveBefore { key, timestamp: u64::try_from(time).unwrap_or(0) },
+            None => Op::Remove { key },
         };
-        match self.question(&op, answer::removed).await? {
-            true => Ok(()),
-            false => Err(self.shared.failure(kind, "it did not remove the content")),
-        }
+        self.question(&op, answer::removed).await
     }
 
     pub(super) async fn timestamp(&self) -> Result<u64, Failure> {
@@ -135,12 +154,12 @@ impl Http {
         }
     }
 
-    pub(super) async fn take_note(&self, key: &Key) -> Result<bool, Failure> {
+    pub(super) async fn take_note(&self, key: &Key) -> Result<Option<Vec<Uuid>>, Failure> {
         let op = Op::Put { key: key.clone(), file: None, offset: 0, len: 0, data_present: true };
         match self.request(&op).await {
-            Ok(body) => self.read(&op, answer::stored(&body)).map(|(stored, _)| stored),
+            Ok(body) => self.read(&op, answer::stored(&body)).map(|(stored, others)| stored.then_some(others)),
             Err(Refusal::Failed(failure)) => Err(failure),
-            Err(Refusal::NotFound) => self.check(key).await,
+            Err(Refusal::NotFound) => Ok(self.check(key).await?.then(Vec::new)),
         }
     }
 
@@ -258,7 +277,8 @@ impl Http {
         // Behind TLS it reads nothing but where to.
         let by_proxy = !self.remote.secure && matches!(self.proxy, Ok(Some(_)));
         let proxy = by_proxy.then_some(Via { authorization: self.login.as_deref() });
-        Endpoint { host: &self.host, proxy, prefix, server: &self.shared.uuid, client: &self.shared.client }
+        let (server, client) = (&self.shared.uuid, &self.shared.client);
+        Endpoint { host: &self.host, proxy, prefix, server, client, bypass: &self.bypass }
     }
 
     fn give_up(&self, refusal: Refusal) -> Failure {
@@ -266,7 +286,7 @@ impl Http {
             Refusal::Failed(failure) => failure,
             Refusal::NotFound => {
                 let words = format!("it does not serve {}, or is too old for this", self.shared.uuid);
-                self.shared.broken(words)
+                self.shared.broken(words).answered()
             }
         }
     }
@@ -281,7 +301,10 @@ impl Http {
         };
         let text: String = String::from_utf8_lossy(body).chars().take(200).collect();
         let between = if text.trim().is_empty() { "" } else { ": " };
-        self.shared.failure(kind, format_args!("it answers {} {}{between}{}", head.status, head.reason, text.trim()))
+        let words = format_args!("it answers {} {}{between}{}", head.status, head.reason, text.trim());
+        let failure = self.shared.failure(kind, words);
+        // What a proxy in between says of a server that it cannot reach.
+        if matches!(head.status, 502 | 504) { failure } else { failure.answered() }
     }
 
     /// Keeps a connection on which all of an answer was read.
@@ -316,5 +339,5 @@ fn word(op: &Op) -> &'static str {
     }
 }
 
-/// What an upload came to.
+/// What an upload or a removal came to, and where else.
 type Stored = (bool, Vec<Uuid>);

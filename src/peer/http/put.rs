@@ -1,4 +1,4 @@
-//! Content that goes out over HTTP.
+//! Sending content over HTTP.
 
 use std::rc::Rc;
 

@@ -1,4 +1,4 @@
-//! Whom to trust over TLS: the certificates that git is told of, or what the computer trusts.
+//! Trust for TLS: the certificates configured in git, or those the computer trusts.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,4 +1,4 @@
-//! The command that leads to a peer over ssh.
+//! The command that reaches a peer over ssh.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -1,8 +1,10 @@
 //! One conversation over ssh.
 
 use std::io;
+use std::rc::Rc;
 
 use super::command;
+use crate::name::Uuid;
 use crate::peer::link::{Link, within};
 use crate::peer::process::Process;
 use crate::peer::{Failure, FailureKind, Shared, SshRemote};
@@ -15,6 +17,8 @@ const READ: usize = 8 << 10;
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) link: Link,
+    /// Whom the other side was told not to ask.
+    pub(super) bypass: Rc<[Uuid]>,
 }
 
 /// Why there is no answer.
@@ -27,17 +31,24 @@ pub(super) enum Trouble {
 }
 
 impl Connection {
-    /// Starts ssh and waits until the other side says that it is the repository it should be.
-    pub(super) async fn open(remote: &SshRemote, shared: &Shared) -> Result<Self, Failure> {
+    /// Starts ssh and waits until the other side says that it is the repository it should be. What it is not to ask goes out with
+    /// the first question.
+    pub(super) async fn open(remote: &SshRemote, shared: &Shared, bypass: &Rc<[Uuid]>) -> Result<Self, Failure> {
         let mut command = command::here(remote, &shared.uuid, &shared.client);
         if let Some(directory) = &shared.settings.directory {
             command.current_dir(directory);
         }
         let process = Process::start(command).await.map_err(|e| shared.failure(e.kind(), e))?;
-        let mut connection = Self { client: Client::new(shared.uuid.clone()), link: Link::Process(process) };
+        let (client, bypass) = (Client::new(shared.uuid.clone()), Rc::clone(bypass));
+        let mut connection = Self { client, link: Link::Process(process), bypass };
         let ready = async { Ok(connection.hear(shared).await) };
         let trouble = match within(shared.settings.connect, ready).await {
-            Ok(Ok(Answer::Ready)) => return Ok(connection),
+            Ok(Ok(Answer::Ready)) => {
+                if !connection.bypass.is_empty() && connection.client.bypass(&connection.bypass).is_err() {
+                    return Err(shared.broken("the conversation is somewhere else"));
+                }
+                return Ok(connection);
+            }
             Ok(Ok(other)) => Trouble::Lost(format!("unexpected answer {other:?}")),
             Ok(Err(trouble)) => trouble,
             Err(_) => Trouble::Lost(format!("it did not answer within {} s", shared.settings.connect.as_secs())),
@@ -97,20 +108,20 @@ impl Connection {
 
     /// What became of the connection, with what ssh or git-annex-shell said of it.
     pub(super) async fn failure(mut self, shared: &Shared, trouble: Trouble) -> Failure {
-        let words = match &mut self.link {
+        let (words, is_answer) = match &mut self.link {
             Link::Process(process) => {
                 process.close_input();
-                process.last_words().await
+                (process.last_words().await, process.was_answered())
             }
-            _ => String::new(),
+            _ => (String::new(), false),
         };
         let (Trouble::Gone { what, .. } | Trouble::Lost(what)) = trouble;
         // What git-annex-shell says when it is to remove what somebody keeps.
         let kind = if words.contains("content is locked") { FailureKind::Locked } else { FailureKind::Broken };
-        if words.is_empty() {
-            shared.failure(kind, what)
-        } else {
-            shared.failure(kind, format_args!("{what} ({words})"))
-        }
+        let failure = match words.is_empty() {
+            true => shared.failure(kind, what),
+            false => shared.failure(kind, format_args!("{what} ({words})")),
+        };
+        if is_answer { failure.answered() } else { failure }
     }
 }

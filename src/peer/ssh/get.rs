@@ -1,4 +1,4 @@
-//! Content that comes over ssh.
+//! Receiving content over ssh.
 
 use std::cell::RefCell;
 use std::io;
@@ -137,7 +137,7 @@ async fn read(ssh: &Ssh, connection: &mut Connection) -> io::Result<Bytes> {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended in the middle of the content"));
     }
     connection.client.payload_read(n as u64);
-    let lease = within(settings.idle, async { Ok(settings.budget.lease(remotes::pump::BLOCK as u64).await) }).await?;
+    let lease = within(settings.idle, async { Ok(settings.budget.lease(remotes::budget::BLOCK as u64).await) }).await?;
     let mut block = settings.budget.block().under(&Arc::new(lease));
     block.push(&first[..n]);
     while !block.is_full() && connection.client.payload_left() > 0 {

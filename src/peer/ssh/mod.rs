@@ -5,6 +5,7 @@ mod connection;
 mod get;
 mod put;
 
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use remotes::sys::Idle;
 
 use super::transfer::{Lock as AnyLock, Put as AnyPut};
 use super::{Failure, FailureKind, PeerGet, PeerLock, PeerOffer, PeerPut, Shared, SshRemote};
-use crate::name::Key;
+use crate::name::{Key, Uuid};
 use crate::proto::p2p::{Answer, AssociatedFile, Request};
 
 /// Connections that are kept idle at most.
@@ -29,17 +30,40 @@ const STARTING: usize = 4;
 /// How long one may lie idle.
 const KEEP: Duration = Duration::from_secs(60);
 
-/// A peer over ssh.
+/// A peer over ssh, and whom it is not to ask.
 pub(super) struct Ssh {
+    core: Rc<Core>,
+    bypass: Rc<[Uuid]>,
+}
+
+/// What is the same whoever is left out.
+pub(super) struct Core {
     remote: SshRemote,
     shared: Shared,
     idle: Idle<Connection>,
     starting: Semaphore,
 }
 
+impl Deref for Ssh {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
 impl Ssh {
     pub(super) fn new(remote: SshRemote, shared: Shared) -> Self {
-        Self { remote, shared, idle: Idle::new(MOST, KEEP), starting: Semaphore::new(STARTING) }
+        let core = Core { remote, shared, idle: Idle::new(MOST, KEEP), starting: Semaphore::new(STARTING) };
+        Self { core: Rc::new(core), bypass: Rc::new([]) }
+    }
+
+    pub(super) fn bypassing(&self, gateways: &[Uuid]) -> Self {
+        Self { core: Rc::clone(&self.core), bypass: gateways.into() }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(super) async fn check(self: &Rc<Self>, key: &Key) -> Result<bool, Failure> {
@@ -50,18 +74,16 @@ impl Ssh {
         }
     }
 
-    pub(super) async fn remove(self: &Rc<Self>, key: &Key, before: Option<i64>) -> Result<(), Failure> {
+    /// Whether it is gone, and from which others it was removed.
+    pub(super) async fn remove(&self, key: &Key, before: Option<i64>) -> Result<(bool, Vec<Uuid>), Failure> {
         let key = key.clone();
         let request = match before {
             Some(timestamp) => Request::RemoveBefore { timestamp, key },
             None => Request::Remove(key),
         };
         match self.question(request).await? {
-            Answer::Success(_) => Ok(()),
-            Answer::Failure(_) if before.is_some() => Err(self
-                .shared
-                .failure(FailureKind::TooLate, "it did not remove the content, perhaps since it is too late")),
-            Answer::Failure(_) => Err(self.shared.broken("it did not remove the content")),
+            Answer::Success(from) => Ok((true, from)),
+            Answer::Failure(from) => Ok((false, from)),
             other => Err(self.refused(other)),
         }
     }
@@ -101,17 +123,10 @@ impl Ssh {
     }
 
     pub(super) async fn offset(self: &Rc<Self>, key: &Key) -> Result<Option<u64>, Failure> {
-        let (mut connection, answer) =
-            self.ask(Request::Put { file: AssociatedFile::default(), key: key.clone() }).await?;
+        let (connection, answer) = self.ask(Request::Put { file: AssociatedFile::default(), key: key.clone() }).await?;
         match answer {
             Answer::PutFrom(offset) => {
-                // The way to take an offer back that leaves what is there as it is. Before version 1 only closing does.
-                if connection.client.version().tells_validity() && connection.client.data(0).is_ok() {
-                    let said = connection.client.sent(false).is_ok();
-                    if said && let Ok(Answer::Failure(_)) = connection.answer(&self.shared).await {
-                        self.release(connection);
-                    }
-                }
+                self.take_back(connection).await;
                 Ok(Some(offset))
             }
             Answer::AlreadyHave(_) => {
@@ -122,24 +137,24 @@ impl Ssh {
         }
     }
 
-    pub(super) async fn take_note(self: &Rc<Self>, key: &Key) -> Result<bool, Failure> {
+    pub(super) async fn take_note(self: &Rc<Self>, key: &Key) -> Result<Option<Vec<Uuid>>, Failure> {
         let request = Request::Put { file: AssociatedFile::default(), key: key.clone() };
         let (mut connection, answer) = self.ask(request).await?;
         match answer {
-            Answer::AlreadyHave(_) => {
+            Answer::AlreadyHave(others) => {
                 self.release(connection);
-                return Ok(true);
+                return Ok(Some(others));
             }
             Answer::PutFrom(_) => {}
             other => return Err(self.refused(other)),
         }
         if connection.client.data_present().is_err() {
             drop(connection);
-            return self.check(key).await;
+            return Ok(self.check(key).await?.then(Vec::new));
         }
         let there = match connection.answer(&self.shared).await {
-            Ok(Answer::Success(_)) => true,
-            Ok(Answer::Failure(_)) => false,
+            Ok(Answer::Success(others)) => Some(others),
+            Ok(Answer::Failure(_)) => None,
             Ok(other) => return Err(self.refused(other)),
             Err(trouble) => return Err(connection.failure(&self.shared, trouble).await),
         };
@@ -156,6 +171,16 @@ impl Ssh {
         get::get(self, key, file, from).await
     }
 
+    /// Takes an offer back in the way that leaves what is there as it is. Before version 1 only closing does.
+    async fn take_back(&self, mut connection: Connection) {
+        if connection.client.version().tells_validity() && connection.client.data(0).is_ok() {
+            let said = connection.client.sent(false).is_ok();
+            if said && let Ok(Answer::Failure(_)) = connection.answer(&self.shared).await {
+                self.release(connection);
+            }
+        }
+    }
+
     /// Asks what is answered at once.
     async fn question(&self, request: Request) -> Result<Answer, Failure> {
         let (connection, answer) = self.ask(request).await?;
@@ -169,10 +194,11 @@ impl Ssh {
     /// Asks on an idle connection, or on a new one where that has died meanwhile.
     async fn ask(&self, request: Request) -> Result<(Connection, Answer), Failure> {
         loop {
-            let (mut connection, reused) = match self.idle.take(Connection::is_usable) {
-                Some(connection) => (connection, true),
-                None => (self.open().await?, false),
-            };
+            let (mut connection, reused) =
+                match self.idle.take_of(|connection| connection.bypass == self.bypass, Connection::is_usable) {
+                    Some(connection) => (connection, true),
+                    None => (self.open().await?, false),
+                };
             if connection.client.ask(&request).is_err() {
                 continue;
             }
@@ -191,7 +217,7 @@ impl Ssh {
         let Ok(_turn) = turn.await else {
             return Err(self.shared.failure(FailureKind::Busy, "too many connections to it are being made"));
         };
-        Connection::open(&self.remote, &self.shared).await
+        Connection::open(&self.remote, &self.shared, &self.bypass).await
     }
 
     /// Keeps a connection for the next question.
@@ -204,8 +230,10 @@ impl Ssh {
     /// What an answer means that is not one of those which were hoped for.
     fn refused(&self, answer: Answer) -> Failure {
         match answer {
-            Answer::Error(text) => self.shared.broken(format_args!("it says: {}", String::from_utf8_lossy(&text))),
-            Answer::Failure(_) => self.shared.broken("it refuses"),
+            Answer::Error(text) => {
+                self.shared.broken(format_args!("it says: {}", String::from_utf8_lossy(&text))).answered()
+            }
+            Answer::Failure(_) => self.shared.broken("it refuses").answered(),
             other => self.shared.broken(format_args!("unexpected answer {other:?}")),
         }
     }

@@ -1,4 +1,4 @@
-//! Content that goes out over ssh.
+//! Sending content over ssh.
 
 use std::rc::Rc;
 
@@ -65,6 +65,13 @@ impl Put {
             failed => failed,
         };
         sent.map_err(|e| shared.broken(format_args!("it takes no content: {e}")))
+    }
+
+    pub(in super::super) async fn keep(self) {
+        let Self { ssh, connection, left, .. } = self;
+        if left.is_none() {
+            ssh.take_back(connection).await;
+        }
     }
 
     pub(in super::super) async fn finish(mut self, valid: bool) -> Result<(bool, Vec<Uuid>), Failure> {

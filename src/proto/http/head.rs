@@ -3,7 +3,6 @@
 //! Two programs that read one head differently let a client smuggle a request past the first of them. So a head whose
 //! length of body could be read in two ways is refused, never guessed at. Source: RFC 9112, sections 2.2, 3, 5.1, 6.
 
-use super::origin::Origins;
 use crate::proto::line::parse_number;
 
 /// Longest head taken, in bytes.
@@ -42,6 +41,20 @@ pub struct Head<'a> {
     pub user_agent: Option<&'a [u8]>,
     /// Whom it is for, and which web page asks.
     pub origins: Origins<'a>,
+}
+
+/// What a head says of where a request is for, and where it is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Origins<'a> {
+    /// Whom it is for: the authority of an absolute target, else Host.
+    pub host: Option<&'a [u8]>,
+    /// X-Forwarded-Host: whom it was for before a web server passed it on. A page cannot send that to another origin without
+    /// asking first, which is refused.
+    pub forwarded_host: Option<&'a [u8]>,
+    /// Origin
+    pub origin: Option<&'a [u8]>,
+    /// Sec-Fetch-Site
+    pub fetch_site: Option<&'a [u8]>,
 }
 
 /// Bytes that no `Debug` shows.

@@ -1,4 +1,4 @@
-//! Other people's web pages: what a browser may be made to ask, by a page that it did not get from here.
+//! Requests from web pages of other origins, which a browser may be made to send.
 //!
 //! A browser sends the requests of any page to any server, with the passwords that it keeps for that server. It tells where
 //! the page is from: `Origin` stands in every POST, and `Sec-Fetch-Site` in every request to HTTPS or to localhost. A page
@@ -11,20 +11,6 @@ use core::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::head::{Head, Method};
-
-/// What a head says of where a request is for, and where it is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Origins<'a> {
-    /// Whom it is for: the authority of an absolute target, else Host.
-    pub host: Option<&'a [u8]>,
-    /// X-Forwarded-Host: whom it was for before a web server passed it on. A page cannot send that to another origin without
-    /// asking first, which is refused.
-    pub forwarded_host: Option<&'a [u8]>,
-    /// Origin
-    pub origin: Option<&'a [u8]>,
-    /// Sec-Fetch-Site
-    pub fetch_site: Option<&'a [u8]>,
-}
 
 /// What is known of the connection that a request comes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

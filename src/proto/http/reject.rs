@@ -1,4 +1,4 @@
-//! Requests that are no calls, and what is answered.
+//! Requests that are not valid calls, and the answers to them.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Who may do what, as flags and environment say it; or why they make no sense.
+//! Permissions as flags and environment set them, or why these are invalid.
 //!
 //! Whoever sets up a server means something by each of these. One that changes nothing was misspelt, or is not what it was
 //! taken for, and the server would give more away than was meant: so it does not start. git-annex 10.20261026 takes all of

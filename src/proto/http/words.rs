@@ -1,4 +1,4 @@
-//! Words of failures as clients are told them: without paths of the server, which are nobody's business. The log has them.
+//! Failures as clients see them: without paths of the server, which only the log shows.
 
 /// Stands for a path.
 const PATH: &str = "[path]";

@@ -1,4 +1,4 @@
-//! The side that asks, from AUTH-SUCCESS to the end.
+//! The client side, from AUTH-SUCCESS to the end.
 //!
 //! ```text
 //!   new() --AUTH-SUCCESS--> VERSION 4 --VERSION n--> Answer::Ready
@@ -186,6 +186,20 @@ impl Client {
         };
         message.write(&mut self.output);
         self.state = State::Asked(ask);
+        Ok(())
+    }
+
+    /// Names the gateways that the other side is not to ask. Nothing answers this; a version that has no word for it has no
+    /// clusters either.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] unless [idle](Self::is_idle).
+    pub fn bypass(&mut self, gateways: &[Uuid]) -> Result<(), Misuse> {
+        self.step(State::Idle, State::Idle)?;
+        if self.version.has_plus() {
+            Message::Bypass(gateways.to_vec()).write(&mut self.output);
+        }
         Ok(())
     }
 

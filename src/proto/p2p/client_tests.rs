@@ -312,3 +312,18 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn gateways_that_are_not_to_be_asked_are_named_before_a_question() {
+    for (version, said) in [(0, ""), (1, ""), (2, "BYPASS g1 g2\n"), (3, "BYPASS g1 g2\n"), (4, "BYPASS g1 g2\n")] {
+        let mut client = Client::new(uuid(b"peer"));
+        assert_eq!(client.bypass(&[]), Err(Misuse), "nothing is agreed on");
+        client.push(format!("AUTH-SUCCESS peer\nVERSION {version}\n").as_bytes());
+        assert_eq!(client.next_answer(), Ok(Some(Answer::Ready)));
+        client.take_output();
+        client.bypass(&[uuid(b"g1"), uuid(b"g2")]).expect("it is idle");
+        client.ask(&Request::CheckPresent(key(b"XYZ--a"))).expect("it is idle");
+        assert_eq!(client.take_output(), format!("{said}CHECKPRESENT XYZ--a\n").as_bytes());
+        assert_eq!(client.bypass(&[]), Err(Misuse), "an answer is due");
+    }
+}

@@ -1,4 +1,4 @@
-//! What the server hears, and what can be said in return.
+//! What the server receives, and what it can reply.
 
 use std::fmt;
 

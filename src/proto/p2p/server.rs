@@ -1,4 +1,4 @@
-//! The side that serves a repository, from AUTH-SUCCESS to the end.
+//! The server side, from AUTH-SUCCESS to the end.
 //!
 //! ```text
 //!          new(): AUTH-SUCCESS

@@ -1,4 +1,4 @@
-//! What a driver must not say.
+//! What a driver must not send.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The names a special remote is given, as bytes: keys, files, and secrets that must not be shown.
+//! Names that a special remote is given, as bytes: keys, files, and secrets that must not be shown.
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! How often PROGRESS is said. Time is an argument.
+//! How often PROGRESS is sent. Time is an argument.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How git-annex can break the protocol, and what it is told then.
+//! How git-annex can violate the protocol, and what it is then told.
 
 use std::fmt;
 

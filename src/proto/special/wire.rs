@@ -1,4 +1,4 @@
-//! Building lines, so that a newline inside one cannot be written.
+//! Building lines, so that none can contain a newline.
 
 use std::borrow::Cow;
 

@@ -1,16 +1,18 @@
-//! Content as it leaves on a connection, by the best lane between the two.
+//! Sending content on a connection, by the best lane.
 
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use remotes::budget::{BLOCK, Budget};
 use remotes::pump::lane::{self, Broken, Plain, SocketBlocks};
-use remotes::pump::{BLOCK, Blocks, Budget, Meter, Needs, SinkKind, SocketSource, Source, SourceKind, plan};
+use remotes::pump::{Blocks, Meter, Needs, SinkKind, SocketSource, Source, SourceKind, plan};
 use remotes::sys::{Engine, Idle, Pipe};
 
 use super::link::{Link, within};
+use crate::gateway::far::{Far, Takeover};
 use crate::gateway::{Pace, Part, Sent};
 
 /// What is left of a source.
@@ -26,13 +28,18 @@ pub(crate) struct Flow {
     /// How long the source may be silent.
     idle: Duration,
     pace: Option<Arc<Pace>>,
+    /// How else it may be had.
+    far: Option<Far>,
+    /// From which byte on it comes by other connections.
+    takeover: Option<Takeover>,
 }
 
 impl Flow {
     /// The bytes of `part`, whose source is silent for no longer than `idle`.
     pub(crate) fn new(part: Part, idle: Duration) -> Self {
-        let Part { source, first, len, sent } = part;
-        Self { source, rest: Bytes::new(), left: len, end: first.saturating_add(len), sent, idle, pace: None }
+        let Part { source, first, len, sent, far } = part;
+        let end = first.saturating_add(len);
+        Self { source, rest: Bytes::new(), left: len, end, sent, idle, pace: None, far, takeover: None }
     }
 
     /// The same, at this pace.
@@ -63,12 +70,43 @@ impl Flow {
 
     /// Goes on from another source where this one broke off, at the next byte to be sent.
     async fn follow(&mut self, broke: io::Error) -> Result<(), Broken> {
-        match self.sent.next(self.end - self.left, self.left, &broke).await {
-            Some((source, pace)) => {
-                (self.source, self.rest, self.pace) = (source, Bytes::new(), pace);
+        let at = self.end - self.left;
+        // What others read already is from further on.
+        self.takeover = None;
+        let far = self.far.take().filter(|_| !self.sent.has_more());
+        if let Some(far) = far {
+            (self.source, self.rest) = (Source::Stream(Box::new(far.again(at, self.end))), Bytes::new());
+            return Ok(());
+        }
+        match self.sent.next(at, self.left, &broke).await {
+            Some((source, pace, far)) => {
+                (self.source, self.rest, self.pace, self.far) = (source, Bytes::new(), pace, far);
                 Ok(())
             }
             None => Err(Broken::Source(broke)),
+        }
+    }
+
+    /// How much of `left` bytes to pass on at once.
+    fn piece(&self, left: u64) -> u64 {
+        let paced = self.pace.as_ref().map_or(u64::MAX, |pace| pace.piece() as u64);
+        let at = self.end - self.left;
+        let from_here = match (&self.takeover, &self.far) {
+            (Some(takeover), _) => takeover.at - at,
+            (None, Some(far)) => far.piece(),
+            (None, None) => u64::MAX,
+        };
+        left.min(paced).min(from_here)
+    }
+
+    /// `bytes` were passed on: whether others are to go on from here, or from further on.
+    fn look(&mut self, bytes: u64, elapsed: Duration, waited: Duration) {
+        let at = self.end - self.left;
+        if let Some(takeover) = self.takeover.take_if(|takeover| takeover.at == at) {
+            // The connection it began on has more to give than anybody wants of it now.
+            (self.source, self.rest, self.far) = (Source::Stream(Box::new(takeover.ahead)), Bytes::new(), None);
+        } else if let (Some(far), None) = (&mut self.far, &self.takeover) {
+            self.takeover = far.look(bytes, elapsed, waited, at, self.end);
         }
     }
 
@@ -136,28 +174,32 @@ impl Link {
     ) -> Result<(), Broken> {
         let mut left = len.min(flow.left);
         while left > 0 {
-            let piece = match flow.pace.clone() {
-                Some(pace) => {
-                    let piece = left.min(pace.piece() as u64);
-                    // Nothing is read ahead meanwhile, so no memory is kept.
-                    pace.turn(piece as usize).await;
-                    piece
-                }
-                None => left,
-            };
-            let before = flow.left;
-            let passed = self.pass_piece(flow, piece, budget, idle).await;
-            left -= before - flow.left;
+            let piece = flow.piece(left);
+            if let Some(pace) = flow.pace.clone() {
+                pace.turn(piece as usize).await;
+            }
+            let (before, begun, meter) = (flow.left, Instant::now(), Meter::new());
+            let passed = self.pass_piece(flow, piece, budget, idle, &meter).await;
+            let bytes = before - flow.left;
+            left -= bytes;
             match passed {
                 Err(Broken::Source(broke)) => flow.follow(broke).await?,
                 passed => passed?,
             }
+            flow.look(bytes, begun.elapsed(), meter.starved());
         }
         Ok(())
     }
 
     /// What was sent is counted, however it ends.
-    async fn pass_piece(&mut self, flow: &mut Flow, len: u64, budget: &Budget, idle: Duration) -> Result<(), Broken> {
+    async fn pass_piece(
+        &mut self,
+        flow: &mut Flow,
+        len: u64,
+        budget: &Budget,
+        idle: Duration,
+        meter: &Meter,
+    ) -> Result<(), Broken> {
         match &mut flow.source {
             Source::File(file) => {
                 self.send(&file.part(0, len), budget, idle).await.map_err(Broken::Sink)?;
@@ -165,8 +207,7 @@ impl Link {
                 flow.left -= len;
             }
             Source::Socket(from) => {
-                let meter = Meter::new();
-                let passed = self.pass_socket(from, len, budget, (flow.idle, idle), &meter).await;
+                let passed = self.pass_socket(from, len, budget, (flow.idle, idle), meter).await;
                 flow.left -= meter.bytes();
                 passed?;
             }
@@ -174,7 +215,9 @@ impl Link {
                 let mut left = len;
                 while left > 0 {
                     if flow.rest.is_empty() {
+                        let waits = Instant::now();
                         flow.rest = next_of(blocks.as_mut(), flow.idle).await?;
+                        meter.starve(waits.elapsed());
                     }
                     let n = usize::try_from(left).unwrap_or(usize::MAX).min(flow.rest.len());
                     let block = flow.rest.split_to(n);
@@ -215,7 +258,9 @@ impl Link {
                     let lease = Arc::new(lease.await.map_err(Broken::Sink)?);
                     let mut block = budget.block().under(&lease);
                     let mut blocks = SocketBlocks::new(stream, Bytes::new(), left.min(TLS), source_idle);
+                    let waits = Instant::now();
                     blocks.fill(&mut block).await.map_err(Broken::Source)?;
+                    meter.starve(waits.elapsed());
                     left -= block.len() as u64;
                     self.write(block.as_ref(), idle).await.map_err(Broken::Sink)?;
                     meter.add(block.len() as u64);

@@ -1,4 +1,4 @@
-//! A connection as both gateways use it: bytes in, bytes out, and content by the best lane there is.
+//! A connection as every server uses it: bytes in, bytes out, and content by the best lane.
 
 use std::fs::File;
 use std::io;
@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use remotes::budget::{BLOCK, Budget};
 use remotes::pump::lane::{self, FileBlocks, Plain};
-use remotes::pump::{BLOCK, Budget, FileSource, Meter};
+use remotes::pump::{FileSource, Meter};
 use rustix::fs::OFlags;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};

@@ -1,4 +1,4 @@
-//! Connections: where they come from, what is around them, and how content moves through them.
+//! Connections: where they come from, TLS and systemd, and how content moves through them.
 //!
 //! | file | what |
 //! |---|---|

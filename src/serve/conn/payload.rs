@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use remotes::pump::{BLOCK, Budget};
+use remotes::budget::{BLOCK, Budget};
 
 use super::link::{Link, within};
 use crate::gateway::{Body, Piece};

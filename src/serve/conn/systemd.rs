@@ -1,4 +1,4 @@
-//! What systemd hands to a service and wants to hear from it: sockets that are open already, and readiness.
+//! What systemd gives a service and expects from it: open sockets, and readiness.
 //!
 //! Source: sd_listen_fds(3), sd_notify(3). Nothing here reads the environment; the caller does, once.
 

@@ -1,4 +1,4 @@
-//! TLS of the HTTP server: certificates from files, and read again when asked.
+//! TLS of the HTTP server: certificates from files, reloaded when asked.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -91,7 +91,7 @@ fn page(method: Method, path: &[u8], shared: &Shared) -> (u16, String) {
     match (method, path) {
         (Method::Get, b"/healthz") => (200, "ok\n".to_string()),
         (Method::Get, b"/metrics") => {
-            let budget = &shared.means.budget;
+            let budget = &shared.limits.budget;
             let opened = shared.repositories.opened();
             let down = opened.iter().map(|served| served.nodes_down() as u64).sum();
             let text = shared.metrics.render(&[

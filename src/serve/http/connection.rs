@@ -1,4 +1,4 @@
-//! One connection: requests one after the other, until somebody ends it.
+//! One connection: its requests, one after the other, until either side ends it.
 //!
 //! ```text
 //!   wait for a request (IDLE) -> read its head (HEAD) -> guard -> route -> permit -> find -> do it -> answer -> wait ...
@@ -16,7 +16,6 @@ use tracing::Instrument as _;
 
 use super::room::Seat;
 use super::shared::{Shared, date};
-use super::skip::READ;
 use crate::gateway::{Asker, Failure, FailureKind, Node, Unserved};
 use crate::name::Uuid;
 use crate::proto::http::access::{Open, Verdict, Who};
@@ -38,6 +37,9 @@ const REFUSAL: Duration = Duration::from_secs(10);
 
 /// Longest time a head may take from its first byte to its last, where `--timeout` is not shorter.
 const HEAD: Duration = Duration::from_secs(30);
+
+/// Bytes read at a time where heads are expected.
+pub(super) const READ: usize = 8 << 10;
 
 /// A connection and what is known of it.
 pub(super) struct Connection {
@@ -71,6 +73,14 @@ impl Asked {
         let client = self.client.clone().unwrap_or_else(|| Uuid::parse(b"unknown").expect("a word is a uuid"));
         Asker { client, bypass: self.bypass.clone() }
     }
+}
+
+/// What the client says about what it puts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Announced {
+    pub(super) offset: u64,
+    pub(super) len: u64,
+    pub(super) data_present: bool,
 }
 
 /// A request that was understood.
@@ -166,7 +176,7 @@ impl Connection {
                     }
                 }
             }
-            let limit = begun.map_or(IDLE, |start| HEAD.min(self.shared.means.idle).saturating_sub(start.elapsed()));
+            let limit = begun.map_or(IDLE, |start| HEAD.min(self.shared.limits.idle).saturating_sub(start.elapsed()));
             let at = self.early.len();
             self.early.resize(at + READ, 0);
             let n = tokio::select! {
@@ -212,7 +222,7 @@ impl Connection {
         }
         self.take_room(matches!(who, Who::Known(_))).await?;
         // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
-        let node = match self.shared.repositories.find(&prefix, &uuid, &self.shared.means, &asked.asker()).await {
+        let node = match self.shared.repositories.find(&prefix, &uuid, &self.shared.limits, &asked.asker()).await {
             Ok(node) => node,
             Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
             Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,
@@ -227,7 +237,7 @@ impl Connection {
             }
             Op::Get { key, file, offset } => self.get(asked, &*node, &key, file, offset).await,
             Op::Put { key, file, offset, len, data_present } => {
-                self.put(asked, &*node, &key, file, super::put::Announced { offset, len, data_present }).await
+                self.put(asked, &*node, &key, file, Announced { offset, len, data_present }).await
             }
             Op::PutOffset { key } => self.put_offset(asked, &*node, &key).await,
             Op::Remove { key } => self.remove(asked, &*node, &key, None).await,
@@ -335,7 +345,7 @@ impl Connection {
         self.out.clear();
         response.write_saying(words, &date(), &mut self.out);
         self.out.extend_from_slice(body);
-        self.link.write(&self.out, self.shared.means.idle).await
+        self.link.write(&self.out, self.shared.limits.idle).await
     }
 
     /// The head of an answer whose body the caller sends.
@@ -347,7 +357,7 @@ impl Connection {
     /// Lets a client that waits for it send its body.
     pub(super) async fn go_on(&mut self, asked: &mut Asked) -> io::Result<()> {
         if std::mem::take(&mut asked.expect) && self.early.is_empty() {
-            self.link.write(CONTINUE, self.shared.means.idle).await?;
+            self.link.write(CONTINUE, self.shared.limits.idle).await?;
         }
         Ok(())
     }

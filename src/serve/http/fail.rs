@@ -1,4 +1,4 @@
-//! Failures as clients are told of them: the one table of this wire, and the words for people.
+//! Maps failures to HTTP responses: the only table of this wire, and the text for people.
 
 use std::io;
 

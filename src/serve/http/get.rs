@@ -81,7 +81,7 @@ impl Connection {
         let pace = content.pace();
         let part = content.part(first, length);
         let length = part.len;
-        let flow = Flow::new(part, self.shared.means.idle).at(pace);
+        let flow = Flow::new(part, self.shared.limits.idle).at(pace);
         let lane = flow.lane(&self.link);
         crate::request::by(&lane);
         if flow.by_kernel(&self.link) { &metrics.by_kernel } else { &metrics.by_memory }.add(1);
@@ -108,7 +108,7 @@ impl Connection {
 
     /// Sends content. Errors also where it was not the content; then some of it was not sent, so that the client notices.
     async fn send(&mut self, mut flow: Flow, length: u64, stable: bool) -> io::Result<()> {
-        let (budget, idle) = (self.shared.means.budget.clone(), self.shared.means.idle);
+        let (budget, idle) = (self.shared.limits.budget.clone(), self.shared.limits.idle);
         let held = if stable { 0 } else { length.min(1) };
         self.link.pass(&mut flow, length - held, &budget, idle).await.map_err(broken)?;
         let last = flow.hold(held).await.map_err(broken)?;

@@ -1,4 +1,4 @@
-//! One line on stderr for each transfer, and for what goes wrong.
+//! The log on stderr: one line for each transfer, and for each failure.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::connection::{Asked, Connection};
+use super::connection::{Announced, Asked, Connection};
 use crate::gateway::{Node, Offer, Offset, Settled, Unsettled};
 use crate::name::Key;
 use crate::proto::http::body::BodyReader;
@@ -13,14 +13,6 @@ use crate::proto::http::json;
 use crate::proto::http::response::Response;
 use crate::proto::p2p::AssociatedFile;
 use crate::serve::conn::payload::{Framing, Payload};
-
-/// What the client says about what it puts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Announced {
-    pub(super) offset: u64,
-    pub(super) len: u64,
-    pub(super) data_present: bool,
-}
 
 impl Connection {
     pub(super) async fn put_offset(&mut self, asked: Asked, node: &dyn Node, key: &Key) -> io::Result<bool> {
@@ -55,7 +47,7 @@ impl Connection {
             Ok(Offer::Upload(upload)) => upload,
             Ok(Offer::AlreadyHave(others)) => {
                 self.go_on(&mut asked).await?;
-                let limit = self.shared.means.idle;
+                let limit = self.shared.limits.idle;
                 asked.keep &= self.payload(&mut asked.body).skip(limit).await?;
                 return self.outcome(asked, Ok(true), |stored, out| json::stored(api, stored, &others, out)).await;
             }
@@ -106,7 +98,7 @@ impl Connection {
 
     /// What comes as the body of a request.
     fn payload<'a>(&'a mut self, body: &'a mut BodyReader) -> Payload<'a, HttpBody<'a>> {
-        let limits = &self.shared.means;
+        let limits = &self.shared.limits;
         Payload::new(&mut self.link, HttpBody { body, early: &mut self.early }, &limits.budget, limits.idle)
     }
 }

@@ -1,4 +1,4 @@
-//! Room for connections, and who has it.
+//! Room for connections, and who gets it.
 //!
 //! ```text
 //!            +-- request without a password --> busy stranger (most: all but a quarter, where there are logins)

@@ -1,4 +1,4 @@
-//! The server as a whole: what it is told, its threads, its signals, its end.
+//! The server as a whole: its options, threads, signals, and shutdown.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -47,6 +47,8 @@ pub struct Options {
     pub connections: usize,
     /// Bytes of content in memory at a time, in all transfers together.
     pub memory: u64,
+    /// Connections to one store of transfers that have several.
+    pub store_connections: usize,
     /// Longest time in which nothing of a transfer moves.
     pub idle: Duration,
     /// `--admin`: where `/healthz` and `/metrics` are.
@@ -145,7 +147,11 @@ fn serve(options: Options) -> Result<(), StartError> {
         access: options.access,
         leases: ClientLocks::new(options.locks),
         metrics: Metrics::default(),
-        means: Limits { budget: Budget::new(options.memory), idle: options.idle },
+        limits: Limits {
+            budget: Budget::new(options.memory),
+            idle: options.idle,
+            connections: options.store_connections,
+        },
         log,
         tls,
         room: Room::new(room, logins),
@@ -326,7 +332,7 @@ struct Signals {
 
 impl Signals {
     fn heard() -> io::Result<Self> {
-        let of = |kind| signal(kind).map_err(|e| io::Error::new(e.kind(), format!("the system gives no signals: {e}")));
+        let of = |kind| signal(kind).map_err(|e| io::Error::new(e.kind(), format!("cannot listen for signals: {e}")));
         Ok(Self {
             terminate: of(SignalKind::terminate())?,
             interrupt: of(SignalKind::interrupt())?,

@@ -16,7 +16,7 @@ pub(super) struct Shared {
     pub(super) access: Access,
     pub(super) leases: ClientLocks,
     pub(super) metrics: Metrics,
-    pub(super) means: Limits,
+    pub(super) limits: Limits,
     pub(super) log: Log,
     pub(super) tls: Option<Tls>,
     pub(super) room: Arc<Room>,

@@ -1,9 +1,9 @@
-//! What a client sends that nobody needs: read for a while, so that it gets to read the answer.
+//! Request bodies that are not needed: read for a while, so that the client gets to read the answer.
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::connection::Connection;
+use super::connection::{Connection, READ};
 use crate::proto::http::body::BodyReader;
 use crate::serve::conn::link::within;
 
@@ -16,9 +16,6 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Longest time in which a body is read only to throw it away, before an answer.
 const SKIPPING: Duration = Duration::from_secs(5);
-
-/// Bytes read at a time where heads are expected.
-pub(super) const READ: usize = 8 << 10;
 
 impl Connection {
     /// Reads what is left of a short body. False where it is long, slow, or broken.

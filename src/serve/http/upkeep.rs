@@ -1,4 +1,4 @@
-//! What a server does by itself for the remotes behind its repositories.
+//! Periodic work of a server for the remotes behind its repositories.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         for served in shared.repositories.opened() {
-            let context = shared.means.context();
+            let context = shared.limits.context();
             let swept = blocking(move || sweep(&served, &context)).await.and_then(|swept| swept);
             match swept {
                 Ok(leftovers) => leftovers.iter().for_each(|leftover| told(&shared.log, leftover)),

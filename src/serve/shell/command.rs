@@ -1,4 +1,4 @@
-//! From arguments and environment to what is to be done; nothing is looked at but these.
+//! From arguments and environment to the command to run. Nothing else is looked at.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -193,7 +193,7 @@ impl Permit {
             // git-shell and git take the name as it is: it must not mean another place to them than it does here.
             let plain = !arguments.iter().any(|word| word.iter().any(|byte| matches!(byte, b'\\' | b'"')));
             if !plain || named.split(|byte| *byte == b'/').any(|part| part == b"..") {
-                return Err(Refusal::Parameter("this directory has to be named in a plainer way"));
+                return Err(Refusal::Parameter("this directory has to be named in a simpler way"));
             }
         }
         Ok(Command::GitShell(arguments.iter().cloned().map(OsString::from_vec).collect()))

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Host, RepoInfo, Serve};
 use crate::annex::remote::proxied;
 use crate::annex::repository::{OpenError, Repository};
-use crate::gateway::{Limits, LocalRepository};
+use crate::gateway::{Asker, Limits, LocalRepository, node};
 use crate::name::{Key, Uuid};
 use crate::serve::stdio;
 
@@ -66,7 +66,10 @@ impl Host for LocalHost {
     }
 
     fn drop_key(&self, directory: &Path, key: &Key) -> Result<(), String> {
-        on_served(directory, async |served, means| served.remove(key, None, means).await)
+        on_served(directory, async |served, limits| {
+            let asker = Asker { client: served.uuid().clone(), bypass: Vec::new() };
+            node::here(served, limits, &asker).remove(key, None).await.map(drop)
+        })
     }
 
     fn p2pstdio(&self, serve: Serve<'_>) -> ExitCode {
@@ -81,8 +84,8 @@ fn on_served<T>(
     f: impl AsyncFnOnce(&Arc<LocalRepository>, &Limits) -> Result<T, crate::gateway::Failure>,
 ) -> Result<T, String> {
     let served = Arc::new(LocalRepository::open(directory).map_err(|e| e.to_string())?);
-    let means = stdio::limits()?;
-    let done = remotes::sys::run(false, f(&served, &means)).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+    let limits = stdio::limits()?;
+    let done = remotes::sys::run(false, f(&served, &limits)).map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
     served.settle().map_err(|e| e.to_string())?;
     Ok(done)
 }

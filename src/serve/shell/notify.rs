@@ -1,4 +1,4 @@
-//! notifychanges: tells which refs changed, for as long as the client listens.
+//! notifychanges: reports changed refs for as long as the client listens.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};

@@ -1,4 +1,4 @@
-//! A command line as sshd hands it over: words in single quotes, as git and git-annex write them.
+//! A command line as sshd passes it on: words in single quotes, as git and git-annex write them.
 
 /// Cuts `line` into words. Quotes, single or double, keep spaces and take nothing else away; a quote that is not
 /// closed reaches to the end.

@@ -1,4 +1,4 @@
-//! The data thread: every request to a store is a task here, and here signals arrive.
+//! The data thread: every request to a store is a task here, and signals arrive here.
 
 use std::collections::HashMap;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! WHEREIS of a remote with a tree: under which names the content of a key is there.
+//! WHEREIS of a remote with a tree: the paths at which the content of a key is.
 //!
 //! git-annex does not tell that a remote has a tree, nor what it exported to it, so it is asked where its database is, once a
 //! process. The names are those that the database notes, whether git-annex wrote it or we; in a clone that never exported they

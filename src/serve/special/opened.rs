@@ -1,4 +1,4 @@
-//! A remote, opened: the stores behind it, and the names of objects in them.
+//! An opened remote: the stores behind it, and the names of objects in them.
 
 use annex_types::size;
 use std::cell::OnceCell as Once;

@@ -1,4 +1,4 @@
-//! What is said to git-annex, by any thread.
+//! Sending to git-annex, from any thread.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -10,8 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use remotes::pump::{Fetch, FileSource, Meter, read};
-use remotes::{Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Store, pump};
+use remotes::pump::{FileSource, Meter, Source};
+use remotes::retrieve::{Retrieved, read};
+use remotes::{Context, Error, Get, Kind, ObjectName, Op, Put, Range, Result, Store};
 
 use crate::gateway::pace::Pace;
 
@@ -67,14 +68,14 @@ impl Limits {
 }
 
 /// Takes everything from a file, at this pace.
-pub(super) async fn fill(
+pub(super) async fn fill_paced(
     put: &mut dyn Put,
     from: &FileSource,
     meter: &Meter,
     context: &Context,
     pace: &Pace,
 ) -> Result<()> {
-    let get = Get { len: from.len, total: from.len, tag: None, source: pump::Source::File(from.clone()) };
+    let get = Get { len: from.len, total: from.len, tag: None, source: Source::File(from.clone()) };
     read(get, context, async |block| {
         for piece in pieces(block, pace) {
             pace.turn(piece.len()).await;
@@ -87,8 +88,8 @@ pub(super) async fn fill(
     .await
 }
 
-/// As [`pump::fetch`], at this pace: in one request, since more of them bring nothing.
-pub(super) async fn fetch(
+/// As [`into_file`](remotes::retrieve::into_file), at this pace: in one request, since more of them bring nothing.
+pub(super) async fn into_file_paced(
     store: &Rc<dyn Store>,
     object: &ObjectName,
     file: &Arc<File>,
@@ -96,7 +97,7 @@ pub(super) async fn fetch(
     meter: &Meter,
     context: &Context,
     pace: &Pace,
-) -> Result<Fetch> {
+) -> Result<Retrieved> {
     let have = if store.capabilities().ranges { have } else { 0 };
     let (mut from, mut get) = (have, store.get(object, Range::from(have)).await?);
     if from > get.total {
@@ -122,7 +123,7 @@ pub(super) async fn fetch(
     if at != total {
         return Err(Error::new(Op::Get, Kind::Truncated, format!("{at} bytes came where {total} are due")));
     }
-    Ok(Fetch { total, tag, resumed: from, lane: "paced".to_string() })
+    Ok(Retrieved { total, tag, resumed: from, lane: "paced".to_string() })
 }
 
 fn pieces(mut block: Bytes, pace: &Pace) -> impl Iterator<Item = Bytes> {

@@ -1,4 +1,4 @@
-//! Content that is at another name of the tree already: the store copies it, and nothing is sent.
+//! Content that is at another path of the tree already: the store copies it, and nothing is sent.
 //!
 //! git-annex stores a file with two names twice. Where else its content may be is read from the trees that were exported
 //! before, and from what this process did; whether it really is there is asked of the store, whose ETag must be the one that
@@ -48,12 +48,12 @@ const PARTS: [u64; 2] = [8 << 20, 1 << 30];
 
 /// Where content may be.
 #[derive(Default)]
-pub(super) struct Twins {
+pub(super) struct ServerCopies {
     recent: RefCell<HashMap<Key, ObjectName>>,
     exported: OnceCell<HashMap<Vec<u8>, Vec<u8>>>,
 }
 
-impl Twins {
+impl ServerCopies {
     /// The content of `key` is at `name` now.
     pub(super) fn learn(&self, key: &Key, name: &ObjectName) {
         let mut recent = self.recent.borrow_mut();

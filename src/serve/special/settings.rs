@@ -1,10 +1,10 @@
-//! The environment variables that set limits, which are no matter of one remote.
+//! Environment variables that set limits for all remotes.
 
 use annex_types::size;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use remotes::pump::DEFAULT_BUDGET;
+use remotes::{budget, connections};
 
 /// Limits of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +19,22 @@ pub struct Settings {
     pub uring: bool,
     /// `STREAM_MEMORY=SIZE`: bytes in flight in all transfers together. Default 256 MiB.
     pub memory: u64,
+    /// `STREAM_STORE_CONNECTIONS=N`: connections to one store of all transfers that have several. Default 64.
+    pub connections: usize,
     /// `STREAM_TIMEOUT=SECONDS`: longest time in which nothing moves. Default 60 s.
     pub idle: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { async_jobs: true, import_key: false, uring: true, memory: DEFAULT_BUDGET, idle: Duration::from_secs(60) }
+        Self {
+            async_jobs: true,
+            import_key: false,
+            uring: true,
+            memory: budget::DEFAULT,
+            connections: connections::DEFAULT,
+            idle: Duration::from_secs(60),
+        }
     }
 }
 
@@ -48,6 +57,13 @@ impl Settings {
             None => default.memory,
             Some(v) => size::parse(&v).ok_or_else(|| format!("STREAM_MEMORY= is a size like 256MiB, not {v:?}"))?,
         };
+        let connections = match text("STREAM_STORE_CONNECTIONS") {
+            None => default.connections,
+            Some(v) => {
+                let number: Option<usize> = v.parse().ok().filter(|number| *number > 0);
+                number.ok_or_else(|| format!("STREAM_STORE_CONNECTIONS= is a number like 64, not {v:?}"))?
+            }
+        };
         let idle = match text("STREAM_TIMEOUT") {
             None => default.idle,
             Some(v) => {
@@ -57,7 +73,7 @@ impl Settings {
         };
         let (async_jobs, uring) = (flag("STREAM_ASYNC", default.async_jobs)?, flag("STREAM_URING", default.uring)?);
         let import_key = flag("STREAM_IMPORTKEY", default.import_key)?;
-        Ok(Self { async_jobs, import_key, uring, memory, idle })
+        Ok(Self { async_jobs, import_key, uring, memory, connections, idle })
     }
 }
 
@@ -78,10 +94,15 @@ mod tests {
         assert_eq!(read("STREAM_URING", "no"), Ok(Settings { uring: false, ..default.clone() }));
         assert_eq!(read("STREAM_MEMORY", "64MiB"), Ok(Settings { memory: 64 << 20, ..default.clone() }));
         assert_eq!(read("STREAM_MEMORY", ""), Ok(default.clone()));
+        assert_eq!(read("STREAM_STORE_CONNECTIONS", "8"), Ok(Settings { connections: 8, ..default.clone() }));
         assert_eq!(read("STREAM_TIMEOUT", "5"), Ok(Settings { idle: Duration::from_secs(5), ..default }));
-        for (name, bad) in
-            [("STREAM_ASYNC", "0"), ("STREAM_URING", "maybe"), ("STREAM_MEMORY", "much"), ("STREAM_TIMEOUT", "0")]
-        {
+        for (name, bad) in [
+            ("STREAM_ASYNC", "0"),
+            ("STREAM_URING", "maybe"),
+            ("STREAM_MEMORY", "much"),
+            ("STREAM_STORE_CONNECTIONS", "0"),
+            ("STREAM_TIMEOUT", "0"),
+        ] {
             assert!(read(name, bad).is_err_and(|e| e.contains(name)), "{name}");
         }
     }

@@ -1,4 +1,4 @@
-//! The first thread: reads what git-annex says and answers all that needs no store.
+//! The main thread: reads what git-annex sends and answers everything that needs no store.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
-//! What stores log, as DEBUG lines.
+//! Log lines of stores, as DEBUG lines.
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::local::Sink;
 use super::rates::Rates;
-use super::worker::{Watch, Worker, cancellable, fetch};
+use super::worker::{Watch, Worker, cancellable, into_sink};
 use crate::annex::layout;
 use crate::proto::special::{FileName, Job, Key, Note, Reply};
 use crate::serve::special::opened::{Opened, OpenedRemote};
@@ -31,7 +31,7 @@ impl Worker {
         let (_, target) = place.named(Op::Rename, to)?;
         let renamed = async { opened.renames()?.rename(&source, &target).await };
         let renamed = cancellable(stop, Op::Rename, renamed).await;
-        self.twins.learn(key, &target);
+        self.copies.learn(key, &target);
         if let Err(error) = &renamed {
             // The reply has no place for it, and git-annex stores the file again.
             self.port.debug_soon(job, &format!("rename {}: {error}", key.as_bytes().escape_ascii()));
@@ -73,10 +73,10 @@ impl Worker {
         let sink = Sink::open(file).map_err(|e| named(Error::io(Op::Get, "the file to write", e)))?;
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
-        let fetch = fetch(store, &object, &sink, &meter, &place.context, rates);
-        let fetched = self.watched(&mut watch, cancellable(stop.clone(), Op::Get, fetch)).await;
-        let fetched = match fetched {
-            Ok(fetched) => fetched,
+        let retrieve = into_sink(store, &object, &sink, &meter, &place.context, rates);
+        let retrieved = self.watched(&mut watch, cancellable(stop.clone(), Op::Get, retrieve)).await;
+        let retrieved = match retrieved {
+            Ok(retrieved) => retrieved,
             Err(error) => {
                 sink.leave();
                 return Err(named(error));
@@ -84,7 +84,7 @@ impl Worker {
         };
         let Some(listed) = listed(file) else { return Ok(Reply::Success) };
         // A file in a directory may have been written to while it was read.
-        let mut found = vec![(fetched.total, fetched.tag)];
+        let mut found = vec![(retrieved.total, retrieved.tag)];
         if store.capabilities().local {
             let stat = cancellable(stop, Op::Get, store.stat(&object)).await.map_err(named)?;
             found.push(stat.map_or((0, None), |stat| (stat.len, stat.tag)));

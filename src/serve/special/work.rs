@@ -1,4 +1,4 @@
-//! What the data thread is to do.
+//! Work for the data thread.
 
 use super::verdict::Asked;
 use crate::proto::special::{FileName, Key};

@@ -8,9 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use remotes::budget::Budget;
+use remotes::connections::Connections;
 use remotes::fold::Folding;
-use remotes::pump::{self, Budget, Fetch, Meter};
+use remotes::pump::Meter;
 use remotes::registry::Layout;
+use remotes::retrieve::{self, Retrieved};
 use remotes::{Context, Error, Kind, ObjectName, Op, Result, Store, Write};
 use tokio::sync::watch;
 
@@ -26,7 +29,7 @@ use crate::proto::special::{FileName, Job, Key, Note, Reply};
 use crate::request;
 use crate::resolve::setup::{Ready, TreeKind};
 use crate::serve::special::opened::OpenedRemote;
-use crate::serve::special::server_copy::Twins;
+use crate::serve::special::server_copy::ServerCopies;
 
 /// How long a failed upload may take to leave nothing behind, before its failure is reported anyway.
 const ABORT: Duration = Duration::from_secs(10);
@@ -37,7 +40,7 @@ pub(super) struct Worker {
     context: Context,
     /// The stores of the last PREPARE or INITREMOTE.
     place: RefCell<Option<Rc<OpenedRemote>>>,
-    pub(super) twins: Twins,
+    pub(super) copies: ServerCopies,
 }
 
 /// A transfer under way.
@@ -71,8 +74,9 @@ impl Worker {
     pub(super) fn new(port: &Arc<Port>, settings: &Settings) -> Self {
         let (budget, idle) = (Budget::new(settings.memory), settings.idle);
         let site = crate::resolve::site::of(Path::new("."));
-        let context = Context { budget, idle, late: idle, site, ..Context::default() };
-        Self { port: Arc::clone(port), context, place: RefCell::default(), twins: Twins::default() }
+        let connections = Arc::new(Connections::new(settings.connections));
+        let context = Context { budget, connections, idle, late: idle, site, ..Context::default() };
+        Self { port: Arc::clone(port), context, place: RefCell::default(), copies: ServerCopies::default() }
     }
 
     /// Does `work` and gives the reply to it, soon after `stop` at the latest.
@@ -256,9 +260,9 @@ impl Worker {
             return Err(named(Error::new(Op::Put, Kind::Corrupt, detail)));
         }
         if let At::Exported(_) = at {
-            let copy = async { Ok(self.twins.copy(&store, key, &object, &source.file, source.len).await) };
+            let copy = async { Ok(self.copies.copy(&store, key, &object, &source.file, source.len).await) };
             let copied = cancellable(stop.clone(), Op::Put, copy).await?;
-            self.twins.learn(key, &object);
+            self.copies.learn(key, &object);
             if let Some((from, _)) = copied {
                 return Ok(Moved { bytes: 0, note: format!(" copied from {from}") });
             }
@@ -275,7 +279,7 @@ impl Worker {
         let meter = watch.meter.clone();
         let filling = async {
             match &rates.upload {
-                Some(pace) => rates::fill(&mut *put, &source, &meter, &place.context, pace).await,
+                Some(pace) => rates::fill_paced(&mut *put, &source, &meter, &place.context, pace).await,
                 None => put.fill(&source, &meter).await,
             }
         };
@@ -308,27 +312,27 @@ impl Worker {
         let sink = sink.map_err(unwritten)?;
         let mut watch = Watch::new(job);
         let meter = watch.meter.clone();
-        let fetch = fetch(store, &object, &sink, &meter, &place.context, rates);
+        let retrieve = into_sink(store, &object, &sink, &meter, &place.context, rates);
         self.port.debug_soon(
             job,
             &format!("retrieve {}: {}, from byte {}", key.as_bytes().escape_ascii(), store.label(), sink.have),
         );
-        let fetched = self.watched(&mut watch, cancellable(stop, Op::Get, fetch)).await;
-        let checked = fetched.map_err(named).and_then(|fetched| {
-            whole(Op::Get, &**store, &object, key, fetched.total, at)?;
-            Ok(fetched)
+        let retrieved = self.watched(&mut watch, cancellable(stop, Op::Get, retrieve)).await;
+        let checked = retrieved.map_err(named).and_then(|retrieved| {
+            whole(Op::Get, &**store, &object, key, retrieved.total, at)?;
+            Ok(retrieved)
         });
-        let fetched = match checked {
-            Ok(fetched) => fetched,
+        let retrieved = match checked {
+            Ok(retrieved) => retrieved,
             Err(error) => {
                 sink.leave();
                 return Err(error);
             }
         };
         sink.done().map_err(unwritten)?;
-        request::by(&fetched.lane);
-        let note = format!(" lane={}", fetched.lane);
-        Ok(Moved { bytes: fetched.total.saturating_sub(fetched.resumed), note })
+        request::by(&retrieved.lane);
+        let note = format!(" lane={}", retrieved.lane);
+        Ok(Moved { bytes: retrieved.total.saturating_sub(retrieved.resumed), note })
     }
 
     /// Runs a part of a transfer and says how far it is, a few times a second.
@@ -361,17 +365,17 @@ impl Worker {
 }
 
 /// Reads `object` into the file of `sink`.
-pub(super) async fn fetch(
+pub(super) async fn into_sink(
     store: &Rc<dyn Store>,
     object: &ObjectName,
     sink: &Sink,
     meter: &Meter,
     context: &Context,
     rates: &Rates,
-) -> Result<Fetch> {
+) -> Result<Retrieved> {
     match &rates.download {
-        Some(pace) => rates::fetch(store, object, &sink.file, sink.have, meter, context, pace).await,
-        None => pump::fetch(store, object, &sink.file, sink.have, meter, context).await,
+        Some(pace) => rates::into_file_paced(store, object, &sink.file, sink.have, meter, context, pace).await,
+        None => retrieve::into_file(store, object, &sink.file, sink.have, meter, context).await,
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use git_annex_remote_stream::gateway::FailureKind;
 use git_annex_remote_stream::name::Uuid;
 use git_annex_remote_stream::peer::{Location, Peer, PeerOffer, PeerSettings, SshProgram, SshWays};
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 
 use super::side::{Kind, Side, key, run};
 use super::{MIB, Repo, all, elsewhere, file, offered, send};
@@ -138,7 +138,7 @@ fn servers_of_every_version_are_understood() {
             assert_eq!(fake.asked(), 1, "and are not tried again");
             assert_eq!(peer.timestamp().await.is_ok(), newest >= 3);
             assert_eq!(peer.remove(&there, Some(5)).await.is_ok(), newest >= 3);
-            assert!(peer.take_note(&there).await.expect("it can be told"));
+            assert!(peer.take_note(&there).await.expect("it can be told").is_some());
             let mut put = offered(&peer, &absent).await;
             assert_eq!(put.offset(), if newest >= 1 { 3 } else { 0 });
             put.begin(0, 5).await.expect("from the first byte on");
@@ -304,8 +304,8 @@ fn the_real_git_annex_shell_is_understood_at_every_version() {
             let empty = key(&side.repo.add("empty", 3, 0));
             let (absent, wanted) = elsewhere(4, 2 * MIB);
             assert!(peer.check(&there).await.expect("it can be told"));
-            assert!(peer.take_note(&there).await.expect("it can be told"));
-            assert!(!peer.take_note(&absent).await.expect("it can be told"));
+            assert!(peer.take_note(&there).await.expect("it can be told").is_some());
+            assert!(peer.take_note(&absent).await.expect("it can be told").is_none());
             assert_eq!(peer.offset(&absent).await.expect("it can be told"), Some(0));
             for from in [0, 7, MIB] {
                 let get = peer.get(&there, &file(), from as u64).await.expect("it can be told").expect("it is there");

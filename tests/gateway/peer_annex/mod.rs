@@ -12,7 +12,8 @@ use git_annex_remote_stream::gateway::FailureKind;
 use git_annex_remote_stream::name::Key;
 use git_annex_remote_stream::peer::{Peer, PeerGet, PeerOffer, PeerPut, SshProgram, SshWays};
 use git_annex_remote_stream::proto::p2p::AssociatedFile;
-use remotes::pump::{BLOCK, Budget, Source, lane::SocketBlocks};
+use remotes::budget::{BLOCK, Budget};
+use remotes::pump::{Source, lane::SocketBlocks};
 use side::{Kind, Side, key, peer, run, their_http};
 
 const MIB: usize = 1 << 20;
@@ -106,8 +107,8 @@ async fn questions_are_answered(side: Side) {
     let now = u64::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec).expect("positive");
     let told = peer.timestamp().await.expect("it has a clock");
     assert!(now.abs_diff(told) < 100, "{now} {told}");
-    assert!(peer.take_note(&there).await.expect("it can be told"));
-    assert!(!peer.take_note(&absent).await.expect("it can be told"));
+    assert!(peer.take_note(&there).await.expect("it can be told").is_some());
+    assert!(peer.take_note(&absent).await.expect("it can be told").is_none());
     assert_eq!(peer.offset(&there).await.expect("it can be told"), None);
     assert_eq!(peer.offset(&absent).await.expect("it can be told"), Some(0));
     assert!(matches!(peer.put(&there, &file()).await, Ok(PeerOffer::AlreadyHave(_))));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use git_annex_remote_stream::name::{Key, Uuid};
 use git_annex_remote_stream::peer::{Location, Peer, PeerSettings, SshProgram, SshWays};
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::annex::Repo;

@@ -9,7 +9,8 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::{Plain, within};
-use crate::pump::{BLOCK, Block, Budget, FileSource, Lease};
+use crate::budget::{BLOCK, Block, Budget, Lease};
+use crate::pump::FileSource;
 use crate::sys::DataFile;
 
 /// A file's part as blocks, read through this thread's engine.

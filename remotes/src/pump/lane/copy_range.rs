@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
-use crate::pump::{BLOCK, FileSource, Meter};
+use crate::budget::BLOCK;
+use crate::pump::{FileSource, Meter};
 use crate::sys::on_a_thread;
 
 /// How much is copied between two looks at the stop sign, in bytes.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 
@@ -50,11 +50,13 @@ pub async fn relay(
         if pipe.held() == 0 {
             let want = usize::try_from(left).unwrap_or(usize::MAX);
             // A full pipe answers EAGAIN too, so it is filled only when empty.
+            let waits = Instant::now();
             let filled = within(from_idle, from.when(Interest::READABLE, || pipe.fill(from, want))).await;
             let n = filled.map_err(Broken::Source)?;
             if n == 0 {
                 return Err(Broken::Source(io::ErrorKind::UnexpectedEof.into()));
             }
+            meter.starve(waits.elapsed());
             left -= n as u64;
         }
         let drained = within(to_idle, to.when(Interest::WRITABLE, || pipe.drain(to, left > 0))).await;

@@ -9,8 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::budget::{BLOCK, Budget};
 use crate::conformance::pattern;
-use crate::pump::{BLOCK, Budget, FileSource, Meter};
+use crate::pump::{FileSource, Meter};
 use crate::sys::Pipe;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -108,7 +108,7 @@ impl Flow {
     /// Sends the next bytes.
     pub(super) async fn write(&mut self, block: Bytes) -> Result<()> {
         let Some(way) = &mut self.way else {
-            return Err(Error::new(Op::Put, Kind::Other, "bytes are written behind a failure"));
+            return Err(Error::new(Op::Put, Kind::Other, "bytes were written after a failure"));
         };
         self.kept.push(&block);
         match way.write(block).await {
@@ -121,7 +121,7 @@ impl Flow {
     pub(super) async fn finish(mut self) -> Result<String> {
         loop {
             let Some(way) = self.way.take() else {
-                return Err(Error::new(Op::Put, Kind::Other, "an answer is awaited behind a failure"));
+                return Err(Error::new(Op::Put, Kind::Other, "an answer was awaited after a failure"));
             };
             match way.finish().await {
                 Ok(tag) if matches!(self.target, Target::Object(_)) => return single::receipt(tag),

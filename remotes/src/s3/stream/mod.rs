@@ -1,4 +1,4 @@
-//! An object whose bytes come once, on its way into a bucket.
+//! Uploading an object whose bytes come only once.
 //!
 //! Nothing is collected: blocks go out as they come, under a request of the object's or of a part's length. What was sent is
 //! kept, by reference, while that costs nobody memory, so that a request that fails can be started over; after that a failure
@@ -15,11 +15,13 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::multipart::{Multipart, Part};
+use super::multipart::Multipart;
+use super::payload::Payload;
 use super::plan::{self, From, UploadPlan};
 use super::{Inner, S3, single, unnamed};
+use crate::budget::BLOCK;
 use crate::pump::lane::FileBlocks;
-use crate::pump::{BLOCK, FileSource, Meter};
+use crate::pump::{FileSource, Meter};
 use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Stored, Uploads};
 use flow::{Flow, Kept, Target};
 use parts::Parts;
@@ -151,7 +153,7 @@ impl StreamPut {
         let (inner, len) = (self.inner, self.len);
         match self.form {
             Form::Small { key, bytes } => {
-                single::send(&inner, &key, len, &Part::Blocks(vec![bytes.into()]), &Meter::new()).await
+                single::send(&inner, &key, len, &Payload::Blocks(vec![bytes.into()]), &Meter::new()).await
             }
             Form::Single { key, flow: Some(mut flow), tail, .. } => {
                 flow.write(tail.into()).await?;
@@ -187,7 +189,7 @@ impl Put for StreamPut {
             return Err(self.error(Kind::Corrupt, format!("more than the {} bytes announced", self.len)));
         }
         if std::mem::replace(&mut self.torn, true) {
-            return Err(self.error(Kind::Other, "bytes are written behind a failure"));
+            return Err(self.error(Kind::Other, "bytes were written after a failure"));
         }
         self.take(block).await.map_err(self.inner.name(&self.object))?;
         self.torn = false;

@@ -1,19 +1,28 @@
 //! Parts that are sent as their bytes come: one fills while the answers to those before it are awaited.
+//!
+//! Where a connection takes the bytes more slowly than they come, a part waits in memory for its connection, by a task of its
+//! own, and the next one begins on another; see [`Width`] for how many. What waits never takes the second half of the budget.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use super::flow::{Flow, Kept, Target};
 use super::roomy;
+use crate::connections::Transfer;
+use crate::retrieve::{Sample, Width};
 use crate::s3::multipart::Multipart;
 use crate::s3::{Inner, single};
 use crate::{Error, Kind, Mark, Op, Result, Resumption, Stored};
 
 /// Answers awaited while the next part is on its way.
 const ANSWERS: usize = 3;
+
+/// Bytes of an upload that are in memory before they come here.
+const COMING_IN: u64 = 16 << 20;
 
 /// How long [`Parts::suspend`] waits for answers.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -30,7 +39,7 @@ pub(super) struct Parts {
     len: u64,
     size: u64,
     /// The part that fills, and how much of it is missing.
-    open: Option<(Flow, u64)>,
+    open: Option<(Filling, u64)>,
     /// Parts that were begun.
     begun: usize,
     answers: JoinSet<(usize, Result<String>)>,
@@ -39,6 +48,30 @@ pub(super) struct Parts {
     tags: Vec<String>,
     /// Marks that were given out.
     given: usize,
+    width: Width,
+    transfer: Transfer,
+    seen: Seen,
+}
+
+/// A part that fills.
+enum Filling {
+    /// Its bytes go onto the connection as they come.
+    Direct(Flow),
+    /// They wait for it: a task sends them, and gives the answer.
+    Waiting(mpsc::UnboundedSender<Bytes>),
+}
+
+/// What was taken since the number of parts was chosen.
+struct Seen {
+    since: Instant,
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Seen {
+    fn nothing() -> Self {
+        Self { since: Instant::now(), bytes: 0, waited: Duration::ZERO }
+    }
 }
 
 impl Parts {
@@ -54,6 +87,9 @@ impl Parts {
             kept: Vec::new(),
             tags: vec![String::new(); count(len, size)],
             given: 0,
+            width: Width::new(ANSWERS),
+            transfer: inner.context.connections.enter(),
+            seen: Seen::nothing(),
         }
     }
 
@@ -85,27 +121,65 @@ impl Parts {
             self.took(done)?;
         }
         while !block.is_empty() {
-            let (mut flow, left) = match self.open.take() {
+            let (mut filling, left) = match self.open.take() {
                 Some(open) => open,
                 None => self.begin().await?,
             };
             let n = left.min(block.len() as u64);
             let bytes = block.split_to(usize::try_from(n).unwrap_or(usize::MAX));
-            flow.write(bytes).await.map_err(|e| self.of(self.begun - 1, e))?;
+            match &mut filling {
+                Filling::Direct(flow) => {
+                    let waits = Instant::now();
+                    flow.write(bytes).await.map_err(|e| self.of(self.begun - 1, e))?;
+                    self.seen.waited += waits.elapsed();
+                }
+                // Where the task has failed, its answer tells.
+                Filling::Waiting(to) => drop(to.send(bytes)),
+            }
+            self.seen.bytes += n;
             if n < left {
-                self.open = Some((flow, left - n));
+                self.open = Some((filling, left - n));
                 return Ok(());
             }
-            let index = self.begun - 1;
-            self.answers.spawn_local(async move { (index, flow.finish().await) });
+            if let Filling::Direct(flow) = filling {
+                let index = self.begun - 1;
+                self.answers.spawn_local(async move { (index, flow.finish().await) });
+            }
+            self.choose();
         }
         Ok(())
     }
 
-    async fn begin(&mut self) -> Result<(Flow, u64)> {
-        while self.answers.len() >= ANSWERS {
+    /// Chooses anew how many parts are on their way side by side, once as many were taken.
+    fn choose(&mut self) {
+        if self.seen.bytes < self.size * self.side_by_side() as u64 {
+            return;
+        }
+        let Seen { since, bytes, waited } = std::mem::replace(&mut self.seen, Seen::nothing());
+        let may = self.width.is_more() || self.transfer.is_worth_trying();
+        let most = if may { self.transfer.share().min(self.most()) } else { ANSWERS };
+        if self.width.take(Sample { bytes, elapsed: since.elapsed(), waited }, most) {
+            self.transfer.one_is_enough();
+        }
+    }
+
+    /// As many parts as half of the budget has room for, but for what is coming in.
+    fn most(&self) -> usize {
+        let half = self.inner.context.budget.total() / 2;
+        usize::try_from(half.saturating_sub(COMING_IN) / self.size).unwrap_or(usize::MAX)
+    }
+
+    /// Parts that may be on their way: no more than usual where memory is short.
+    fn side_by_side(&self) -> usize {
+        if roomy(&self.inner) { self.width.now() } else { ANSWERS }
+    }
+
+    async fn begin(&mut self) -> Result<(Filling, u64)> {
+        let waits = Instant::now();
+        while self.answers.len() >= self.side_by_side() {
             self.join().await?;
         }
+        self.seen.waited += waits.elapsed();
         let index = self.begun;
         let len = self.end(index) - index as u64 * self.size;
         let kept = Kept::new(roomy(&self.inner));
@@ -113,8 +187,14 @@ impl Parts {
         self.kept.push(kept.clone());
         self.begun += 1;
         let target = Target::Part(Rc::clone(&self.upload), index + 1);
+        if self.side_by_side() > ANSWERS {
+            let (to, blocks) = mpsc::unbounded_channel();
+            let inner = Rc::clone(&self.inner);
+            self.answers.spawn_local(async move { (index, send(&inner, target, len, kept, blocks).await) });
+            return Ok((Filling::Waiting(to), len));
+        }
         let flow = Flow::open(&self.inner, target, len, kept).await.map_err(|e| self.of(index, e))?;
-        Ok((flow, len))
+        Ok((Filling::Direct(flow), len))
     }
 
     fn of(&self, index: usize, error: Error) -> Error {
@@ -197,4 +277,24 @@ impl Parts {
             Err(_) => Err(Error::new(Op::Put, Kind::Other, "a part is still on its way")),
         }
     }
+}
+
+/// Sends a part as its blocks come, and waits for the answer; gives its ETag.
+async fn send(
+    inner: &Rc<Inner>,
+    target: Target,
+    len: u64,
+    kept: Kept,
+    mut blocks: mpsc::UnboundedReceiver<Bytes>,
+) -> Result<String> {
+    let mut flow = Flow::open(inner, target, len, kept).await?;
+    let mut left = len;
+    while left > 0 {
+        let Some(block) = blocks.recv().await else {
+            return Err(Error::new(Op::Put, Kind::Cancelled, "given up"));
+        };
+        left = left.saturating_sub(block.len() as u64);
+        flow.write(block).await?;
+    }
+    flow.finish().await
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on plain connections of our own, for requests whose payload the kernel shall move.
+//! HTTP/1.1 on plain connections of our own, for requests whose payload the kernel should move.
 //!
 //! Only what objects need: a head is sent, the payload goes by sendfile or from memory, a head comes back, and the payload
 //! behind it stays in the socket for whoever pumps it, or is read where it is a short document. An object that comes in another

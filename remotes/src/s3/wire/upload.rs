@@ -33,15 +33,16 @@ impl Upload {
     /// Safe to drop half way, if the whole is then dropped too.
     pub(crate) async fn write(&mut self, block: Bytes) -> Result<()> {
         let n = block.len() as u64;
-        self.left = self.left.checked_sub(n).ok_or_else(|| {
-            Error::new(self.op, Kind::Corrupt, "more bytes are written than the request has announced")
-        })?;
+        self.left = self
+            .left
+            .checked_sub(n)
+            .ok_or_else(|| Error::new(self.op, Kind::Corrupt, "more bytes were written than the request announced"))?;
         self.send(block).await
     }
 
     pub(super) async fn send(&mut self, bytes: Bytes) -> Result<()> {
         let Some(stream) = self.stream.take() else {
-            return Err(Error::new(self.op, Kind::Other, "bytes are written behind a failure"));
+            return Err(Error::new(self.op, Kind::Other, "bytes were written after a failure"));
         };
         let sent = tokio::select! {
             biased;

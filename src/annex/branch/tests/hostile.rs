@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use super::*;
 use crate::annex::branch::ancestry::{MOST_COMMITS, holds};
+use crate::annex::branch::arrived::Arrived;
+use crate::annex::branch::merge::fast_forward;
 use crate::annex::branch::unite::Unite;
 use crate::annex::git::pack::PackWriter;
 use crate::annex::log::Limit;
@@ -206,10 +208,10 @@ fn merging_ends_when_it_is_told_to_and_nothing_moves() {
     let (dir, _, base) = with_one_file();
     let other = commit_elsewhere(dir.path(), "refs/heads/x/git-annex", Some(&base), "b.log", "1s b\n");
     let plain = gix::open(dir.path()).expect("it opens");
-    let workshop = PackWriter::of(&plain);
+    let packer = PackWriter::of(&plain);
     let id = |name: String| plain.rev_parse_single(name.as_str()).expect("an object").detach();
     let trees = (id(format!("{base}^{{tree}}")), id(format!("{other}^{{tree}}")));
-    let mut unite = Unite::new(&workshop, &|| true);
+    let mut unite = Unite::new(&packer, &|| true);
     assert!(matches!(unite.trees(trees.0, trees.1), Err(BranchError::Stopped)));
     let told = holds(&plain, id(other.clone()), id(base.clone()), &mut MOST_COMMITS.clone(), &|| true);
     assert!(matches!(told, Err(BranchError::Stopped)));
@@ -222,7 +224,7 @@ fn records_are_committed_while_a_merge_goes_on() {
     use std::sync::Arc;
     use std::sync::mpsc::channel;
 
-    use crate::annex::branch::recorder::{Evidence, Recorder, RecorderConfig};
+    use crate::annex::recorder::{Evidence, Recorder, RecorderConfig};
 
     let (dir, repository, base) = with_one_file();
     commit_elsewhere(dir.path(), "refs/heads/x/git-annex", Some(&base), "b.log", "1s b\n");
@@ -259,6 +261,33 @@ fn more_branches_than_are_merged_at_once_come_one_after_another() {
     let merged: Vec<usize> = (0..3).map(|_| merge(&repository).merged.len()).collect();
     assert_eq!(merged, [16, 4, 0]);
     assert_eq!((read(&repository, "0.log"), read(&repository, "19.log")), ("1s x\n".into(), "1s x\n".into()));
+}
+
+/// Histories of strangers are as long as they like, and each is asked of each.
+#[test]
+fn all_pairs_of_branches_that_arrived_are_walked_within_one_limit() {
+    let (dir, repository, base) = with_one_file();
+    let mut tips = Vec::new();
+    for n in 0..4 {
+        let name = format!("refs/heads/x{n}/git-annex");
+        let mut at = None;
+        for step in 0..4 {
+            at = Some(commit_elsewhere(dir.path(), &name, at.as_deref(), "x.log", &format!("{step}s x{n}\n")));
+        }
+        tips.push(at.expect("a commit"));
+    }
+    let id = |text: &str| gix::ObjectId::from_hex(text.as_bytes()).expect("an id");
+    let git = repository.branch().git();
+    let arrived = |tip: &String| Arrived { name: b"refs/heads/x/git-annex".to_vec(), commit: id(tip), skip: None };
+    let arrived: Vec<Arrived> = tips.iter().map(arrived).collect();
+    let of = |most: &mut usize| {
+        fast_forward(&git, Some(id(&base)), &arrived.iter().collect::<Vec<_>>(), most, &|| false).expect("read")
+    };
+    let mut most = MOST_COMMITS;
+    assert_eq!(of(&mut most), None);
+    let cost = MOST_COMMITS - most;
+    let mut short = cost / 2;
+    assert_eq!((of(&mut short), short), (None, 0), "it ends where the limit is, of {cost}");
 }
 
 mod history {

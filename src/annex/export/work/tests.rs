@@ -365,6 +365,37 @@ fn what_is_not_proven_is_put_aside_and_not_removed() {
     assert_eq!(told(None, &[blob, digest(1)], true, &[], there()), "aside");
 }
 
+/// A name where a key must be goes before one where it only may be, by its length: those would be taken for two files of one key
+/// that differ, and both put aside.
+#[test]
+fn what_must_be_at_one_name_is_not_presumed_at_another() {
+    let worm = |n: u8| Key::parse(format!("WORM-s1-m1--{n}").as_bytes()).expect("a key");
+    let digest = Key::parse(format!("SHA256-s1--{}", "09".repeat(32)).as_bytes()).expect("a key");
+    let told = |must_be: Option<Key>| {
+        let path = |last| Path {
+            candidates: BTreeSet::from([worm(1), digest.clone()]),
+            unsure: true,
+            last,
+            ..Path::default()
+        };
+        let names = [(b"tmp".to_vec(), path(must_be)), (b"G".to_vec(), path(Some(digest.clone())))];
+        let mut work = answered(BTreeMap::from(names), true);
+        for name in [&b"tmp"[..], b"G"] {
+            work.questions.insert(name.to_vec(), Some(Found::Present(Some(1))));
+        }
+        let recorded = BTreeSet::from([worm(1)]);
+        let doubles = work.doubles(&recorded).into_values().flatten().count();
+        work.presume(&recorded);
+        let held = |name: &[u8]| match work.holds(name, &work.paths[name]) {
+            Some(Holds::Key(key)) => Some(key),
+            _ => None,
+        };
+        (doubles, held(b"tmp"), held(b"G"))
+    };
+    assert_eq!(told(Some(worm(1))), (0, Some(worm(1)), None));
+    assert_eq!(told(None), (2, Some(worm(1)), Some(worm(1))), "somebody compares them before");
+}
+
 /// git-annex was killed between a move from its temporary name and the note of it.
 #[test]
 fn what_git_annex_moved_on_is_where_its_export_wants_it_if_it_can_be_nowhere_else() {

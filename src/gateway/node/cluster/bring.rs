@@ -7,11 +7,12 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::placing::Room;
+use super::put::talk;
 use super::{ClusterNode, PROBE};
 use crate::annex::sizes::SizesError;
 use crate::gateway::node::{Removal, open};
-use crate::gateway::proxied::Proxied;
 use crate::gateway::receive::Offer;
+use crate::gateway::repository::Proxied;
 use crate::gateway::{Failure, FailureKind, blocking};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
@@ -33,15 +34,19 @@ impl ClusterNode {
         self.home.recordable(key)?;
         let (room, mut failed) = self.reserve(key, nodes).await?;
         let fitting = nodes.iter().filter(|node| !failed.iter().any(|(uuid, _)| *uuid == node.uuid));
-        let opening = fitting.map(async |node| (node, self.open_to_put(key, file, node).await));
+        let opening = fitting.map(async |node| {
+            let node = self.own(node);
+            let done = self.open_to_put(key, file, &node).await;
+            (node, done)
+        });
         let (mut opened, mut taking) = (BTreeMap::new(), Vec::new());
         for (node, done) in join_all(opening).await {
             match done {
                 Ok(done) => {
-                    opened.insert(node.uuid.clone(), done);
-                    taking.push(Arc::clone(node));
+                    opened.insert(talk(&node), done);
+                    taking.push(node);
                 }
-                Err(failure) => failed.push((node.uuid.clone(), failure)),
+                Err(failure) => failed.push((node.uuid().clone(), failure)),
             }
         }
         if taking.is_empty() {
@@ -89,16 +94,17 @@ impl ClusterNode {
 
     /// Whether `node` has it, as it says itself.
     pub(in crate::gateway) async fn is_on(&self, key: &Key, node: &Arc<Proxied>) -> Result<bool, Failure> {
-        match self.down(node) {
+        let node = self.own(node);
+        match self.down(&node) {
             Some(failure) => Err(failure),
-            None => self.ask(node, async |node| node.check(key).await).await,
+            None => self.ask(&node, async |node| node.check(key).await).await,
         }
     }
 
     /// Whether `node` answers at all.
     pub(in crate::gateway) async fn reach(&self, node: &Arc<Proxied>) -> Result<(), Failure> {
         let key = Key::parse(PROBE).expect("it is one");
-        self.ask(node, async |node| node.check(&key).await).await.map(drop)
+        self.ask(&self.own(node), async |node| node.check(&key).await).await.map(drop)
     }
 
     /// Has `node` remove it within `limit`, and not later: whoever calls may rely on what it holds for as long.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ClusterNode;
+use super::ways::Member;
 use crate::annex::sizes::{Reservation, SizesError, Usage};
 use crate::cluster::{Candidate, Placement, place};
-use crate::gateway::proxied::{Cluster, Proxied};
 use crate::gateway::wanted::{Counted, FactSource, KeyFacts, Sizes};
 use crate::gateway::{Failure, LocalRepository, blocking, off_this_thread};
 use crate::name::{Key, Uuid};
@@ -18,9 +18,9 @@ use crate::wanted::{Facts, Policy, Repo, Unknown};
 /// Where an upload goes.
 pub(super) enum Choice {
     /// To these nodes, where there is room for it.
-    Put(Vec<Arc<Proxied>>, Room),
+    Put(Vec<Arc<Member>>, Room),
     /// Nowhere: these are recorded as having it, and no other wants it.
-    Has(Vec<Arc<Proxied>>),
+    Has(Vec<Arc<Member>>),
     /// It fits nowhere.
     NoRoom,
 }
@@ -33,20 +33,21 @@ pub(super) struct Room(Option<Reservation>);
 pub(super) const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 impl ClusterNode {
-    /// Chooses the nodes for `key`, which is known as `file`, among those that take content; of the nodes `left_out` nothing is
-    /// expected, not even that they have what is recorded of them.
+    /// Chooses the nodes for `key`, which is known as `file`, among those of `nodes` that take content; of the nodes `left_out`
+    /// nothing is expected, not even that they have what is recorded of them.
     pub(super) async fn choose(
         &self,
         key: &Key,
         file: &AssociatedFile,
+        nodes: &[Arc<Member>],
         left_out: &BTreeSet<Uuid>,
     ) -> Result<Choice, Failure> {
         let (begun, mut pause) = (tokio::time::Instant::now(), COUNTING.0);
         loop {
-            let (home, cluster) = (Arc::clone(&self.home), Arc::clone(&self.cluster));
+            let (home, nodes) = (Arc::clone(&self.home), nodes.to_vec());
             let file = Some(file.as_bytes().to_vec()).filter(|file| !file.is_empty());
             let (key, left_out) = (key.clone(), left_out.clone());
-            match blocking(move || choose(&home, &cluster, &key, file, &left_out)).await? {
+            match blocking(move || choose(&home, &nodes, &key, file, &left_out)).await? {
                 // The first time that takes as long as the branch is large.
                 Err(Unchosen::Counting) if begun.elapsed() < self.limits.idle => {
                     tokio::time::sleep(pause).await;
@@ -70,7 +71,7 @@ enum Unchosen {
 /// Blocks.
 fn choose(
     home: &LocalRepository,
-    cluster: &Cluster,
+    members: &[Arc<Member>],
     key: &Key,
     file: Option<Vec<u8>>,
     left_out: &BTreeSet<Uuid>,
@@ -86,19 +87,19 @@ fn choose(
     holding.map_err(|unknown| failed(unknown.to_string()))?;
     let numcopies = facts.numcopies().map_err(|unknown| failed(unknown.to_string()))?;
     let numcopies = numcopies.unwrap_or_else(|| u64::try_from(policy.numcopies()).unwrap_or(1));
-    let nodes: BTreeMap<Repo, &Arc<Proxied>> =
-        cluster.nodes.iter().filter_map(|node| Some((policy.repo(&node.uuid)?, node))).collect();
+    let nodes: BTreeMap<Repo, &Arc<Member>> =
+        members.iter().filter_map(|node| Some((policy.repo(node.uuid())?, node))).collect();
     let placed = |usage: Option<&Usage>| {
-        let candidate = |(repo, node): (&Repo, &&Arc<Proxied>)| {
+        let candidate = |(repo, node): (&Repo, &&Arc<Member>)| {
             let maxsize = policy.settings(*repo).maxsize;
-            let used = usage.and_then(|usage| usage.used(&node.uuid)).unwrap_or(0);
-            let has_room = maxsize.is_none_or(|most| usage.is_none_or(|usage| usage.fits(&node.uuid, most)));
-            let is_left_out = left_out.contains(&node.uuid);
+            let used = usage.and_then(|usage| usage.used(node.uuid())).unwrap_or(0);
+            let has_room = maxsize.is_none_or(|most| usage.is_none_or(|usage| usage.fits(node.uuid(), most)));
+            let is_left_out = left_out.contains(node.uuid());
             Candidate {
                 repo: *repo,
-                cost: node.cost,
-                has: holders.contains(&node.uuid) && !is_left_out,
-                fits: has_room && node.is_writable && !is_left_out,
+                cost: node.total_cost(),
+                has: holders.contains(node.uuid()) && !is_left_out,
+                fits: has_room && node.remote.is_writable && !is_left_out,
                 room: maxsize.map(|most| most.saturating_sub(used)),
             }
         };
@@ -107,7 +108,7 @@ fn choose(
         place(&policy.about(&facts), key, &candidates, numcopies)
     };
     let told = |placement: Result<Placement, Unknown>| {
-        placement.map_err(|unknown| failed(format!("which nodes the content is for cannot be told: {unknown}")))
+        placement.map_err(|unknown| failed(format!("cannot determine which nodes want the content: {unknown}")))
     };
     if !has_limits(&policy) {
         return Ok(choice(&nodes, told(placed(None))?, Room::default()));
@@ -117,7 +118,7 @@ fn choose(
     told(placed(None))?;
     let with_limits = policy.repos().filter(|repo| policy.settings(*repo).maxsize.is_some());
     let mut asked: BTreeSet<Uuid> = with_limits.map(|repo| policy.uuid(repo).clone()).collect();
-    asked.extend(nodes.values().map(|node| node.uuid.clone()));
+    asked.extend(nodes.values().map(|node| node.uuid().clone()));
     let asked: Vec<Uuid> = asked.into_iter().collect();
     let mut placement = None;
     let reservation = home.sizes().reserve(key, key.size().unwrap_or(0), &asked, &mut |usage| {
@@ -138,7 +139,7 @@ fn choose(
     Ok(choice(&nodes, told(placement)?, Room(Some(reservation))))
 }
 
-fn choice(nodes: &BTreeMap<Repo, &Arc<Proxied>>, placement: Placement, room: Room) -> Choice {
+fn choice(nodes: &BTreeMap<Repo, &Arc<Member>>, placement: Placement, room: Room) -> Choice {
     let of = |repos: &mut dyn Iterator<Item = Repo>| {
         repos.filter_map(|repo| nodes.get(&repo).map(|node| Arc::clone(node))).collect()
     };

@@ -1,38 +1,87 @@
 //! REMOVE and REMOVE-BEFORE of a cluster: from all nodes, also from those that nothing is recorded of.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::ways::Member;
 use super::{ClusterNode, Recorded, falling};
 use crate::gateway::node::{Node, Removal};
-use crate::gateway::proxied::Proxied;
 use crate::gateway::{Failure, FailureKind, left};
-use crate::name::Key;
+use crate::name::{Key, Uuid};
 
-/// What became of the content on one node.
+/// What became of the content on one node, or behind another gateway.
 enum Gone {
-    Removed,
+    /// Removed, also from these others.
+    Removed(Vec<Uuid>),
     /// It may be there, and that does not matter: the node is dead, or never had it.
     NoMatter,
-    Stays,
+    /// It is there still, or may be; removed from these others.
+    Stays(Vec<Uuid>),
+    /// The gateway could not be reached.
+    Unreached,
 }
 
 impl ClusterNode {
     /// Removes the content of `key` from all nodes, side by side; with `before`, only while the clock of this computer is not past
-    /// it. A node that cannot be reached matters unless it is dead, or nothing was ever recorded of it and this content.
+    /// it. A node that cannot be reached matters unless it is dead, or nothing was ever recorded of it and this content; another
+    /// gateway, unless that holds for all its nodes, or others reach it.
     pub(super) async fn remove_from_all(&self, key: &Key, before: Option<i64>) -> Result<Removal, Failure> {
         let recorded = self.recorded(key).await?;
-        let remove = async |node: &Arc<Proxied>| self.remove_one(key, node, before, &recorded).await;
-        let ended = join_all(self.cluster.nodes.iter().map(remove)).await;
-        let gone = ended.iter().all(|gone| !matches!(gone, Gone::Stays));
-        let removed = self.cluster.nodes.iter().zip(&ended).filter(|(_, gone)| matches!(gone, Gone::Removed));
-        Ok(Removal { gone, from: falling(removed.map(|(node, _)| node.uuid.clone()).collect()) })
+        let (mut removed, mut left): (BTreeSet<Uuid>, BTreeSet<Uuid>) = Default::default();
+        let (mut gone, mut failed) = (true, self.lines_down());
+        let mut nodes: Vec<Arc<Member>> = self.own_nodes();
+        loop {
+            nodes.extend(self.ways(&failed).gateways());
+            let remove = async |node: &Arc<Member>| self.remove_one(key, node, before, &recorded).await;
+            let ended = join_all(nodes.iter().map(remove)).await;
+            let known = failed.len();
+            for (node, ended) in nodes.drain(..).zip(ended) {
+                let is_place = !node.is_whole(&self.cluster.uuid);
+                match ended {
+                    Gone::Removed(from) => {
+                        removed.extend(Some(node.uuid().clone()).filter(|_| is_place));
+                        removed.extend(from);
+                    }
+                    Gone::Stays(from) if is_place => {
+                        left.insert(node.uuid().clone());
+                        removed.extend(from);
+                    }
+                    Gone::Stays(from) => {
+                        gone = false;
+                        removed.extend(from);
+                    }
+                    Gone::NoMatter => {}
+                    Gone::Unreached => failed.extend(node.remote.gateway.clone()),
+                }
+            }
+            if failed.len() == known {
+                break;
+            }
+        }
+        // What a node did not say another gateway to it may have.
+        left.retain(|node| !removed.contains(node));
+        for line in self.ways(&failed).uncovered() {
+            let is_left = |node: &&Uuid| self.matters(node, &recorded) && !removed.contains(*node);
+            left.extend(line.nodes.keys().filter(is_left).cloned());
+        }
+        Ok(Removal { gone: gone && left.is_empty(), from: falling(removed.into_iter().collect()) })
     }
 
-    async fn remove_one(&self, key: &Key, node: &Arc<Proxied>, before: Option<i64>, recorded: &Recorded) -> Gone {
+    fn own_nodes(&self) -> Vec<Arc<Member>> {
+        let nodes = self.cluster.nodes.iter().filter(|node| !self.asker.bypass.contains(&node.uuid));
+        nodes.map(|node| self.own(node)).collect()
+    }
+
+    /// Whether it matters that nothing is known of a node: it is not dead, and something was recorded of it and this content.
+    fn matters(&self, node: &Uuid, recorded: &Recorded) -> bool {
+        recorded.log.presence(node).is_some() && !recorded.is_dead(node)
+    }
+
+    async fn remove_one(&self, key: &Key, node: &Arc<Member>, before: Option<i64>, recorded: &Recorded) -> Gone {
         let removed = match self.down(node) {
             Some(failure) => Err(failure),
             None => {
@@ -46,19 +95,27 @@ impl ClusterNode {
                 self.ask(node, remove).await
             }
         };
-        match removed {
-            Ok(removal) if removal.gone => Gone::Removed,
-            Ok(_) => Gone::Stays,
-            Err(failure) => {
-                // These two say that it is there.
-                let is_there = matches!(failure.kind(), FailureKind::Locked | FailureKind::TooLate);
-                let matters = is_there || recorded.log.presence(&node.uuid).is_some();
-                let matters = matters && !recorded.is_dead(&node.uuid);
-                let so = if matters { "" } else { ", which does not matter" };
-                tracing::warn!("{key}: it is not removed from node {}{so}: {failure}", node.name);
-                if matters { Gone::Stays } else { Gone::NoMatter }
+        let failure = match removed {
+            Ok(removal) if removal.gone => return Gone::Removed(removal.from),
+            Ok(removal) => return Gone::Stays(removal.from),
+            Err(failure) => failure,
+        };
+        // These two say that it is there.
+        let is_there = matches!(failure.kind(), FailureKind::Locked | FailureKind::TooLate);
+        let line = self.cluster.lines.iter().find(|line| node.remote.gateway.as_ref() == Some(&line.gateway));
+        let matters = match line {
+            Some(_) if !is_there && !failure.is_answer() => {
+                tracing::warn!("{key}: gateway {} is not reached to remove it: {failure}", node.name());
+                return Gone::Unreached;
             }
-        }
+            Some(line) => line.nodes.keys().any(|node| self.matters(node, recorded)),
+            None => self.matters(node.uuid(), recorded),
+        };
+        let matters = (is_there || matters) && (line.is_some() || !recorded.is_dead(node.uuid()));
+        let so = if matters { "" } else { ", which does not matter" };
+        let what = if line.is_some() { "gateway" } else { "node" };
+        tracing::warn!("{key}: it is not removed from {what} {}{so}: {failure}", node.name());
+        if matters { Gone::Stays(Vec::new()) } else { Gone::NoMatter }
     }
 }
 

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::annex::backend::Verifier;
-use crate::annex::content::{ContentError, Incoming};
+use crate::annex::content::{ContentError, Incoming, Receive};
 use crate::annex::log::Presence;
 use crate::gateway::receive::{Belt, Digest, Savepoints, Settled, Sink, Work};
 use crate::gateway::{Failure, FailureKind, LocalRepository, blocking};
-use crate::name::Key;
+use crate::name::{Key, Uuid};
 
 /// Bytes after which the disk begins to take what was written, beside the transfer: the sync before the content becomes
 /// visible then has little left to do. (1 GiB in one sync at the end takes as long as half the transfer.)
@@ -56,13 +56,27 @@ impl Work for Writer {
 }
 
 impl LocalSink {
-    /// `home`, which is a proxy for the repository, records it too.
-    pub(in crate::gateway) fn new(
-        served: Arc<LocalRepository>,
+    /// Gets ready to take the content of `key` from the repository `client`; `home`, where that is another, records it too. `None`
+    /// where it is here.
+    pub(super) async fn open(
+        served: &Arc<LocalRepository>,
         home: Option<&Arc<LocalRepository>>,
         key: &Key,
-        incoming: Incoming,
-    ) -> Self {
+        client: &Uuid,
+    ) -> Result<Option<Self>, Failure> {
+        served.recordable(key)?;
+        let (content, wanted, client) = (served.content().clone(), key.clone(), client.clone());
+        match blocking(move || content.receive(&wanted, &client)).await?? {
+            Receive::AlreadyHave => {
+                // Whoever stored it may have been killed before this, and nobody else would ever come to do it.
+                served.record_seen(key, served.uuid(), Presence::Present).await?;
+                Ok(None)
+            }
+            Receive::Incoming(incoming) => Ok(Some(Self::new(Arc::clone(served), home, key, incoming))),
+        }
+    }
+
+    fn new(served: Arc<LocalRepository>, home: Option<&Arc<LocalRepository>>, key: &Key, incoming: Incoming) -> Self {
         let (home, key, incoming) = (home.map(Arc::clone), key.clone(), Some(Arc::new(incoming)));
         Self { served, home, key, incoming, file: None, syncing: None, synced: 0, at: 0 }
     }
@@ -243,7 +257,6 @@ fn write(file: &File, block: &[u8], mut at: u64) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::annex::repository::tests::make;
-    use crate::name::Uuid;
 
     fn put(key: &str, content: &[u8]) -> (Settled, bool) {
         let dir = tempfile::tempdir().expect("a directory");
@@ -253,7 +266,8 @@ mod tests {
         let client = Uuid::parse(b"client").expect("a uuid");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            let sink = served.sink(&key, &client, None).await.expect("it may be sent").expect("nothing is here yet");
+            let sink = LocalSink::open(&served, None, &key, &client).await.expect("it may be sent");
+            let sink = sink.expect("nothing is here yet");
             let (mut sink, mut digest) = (Box::new(sink), Digest::for_key(&key));
             sink.begin(0, content.len() as u64, &digest.savepoints()).await.expect("begun");
             let mut syncs = 0;

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use remotes::pump::{BLOCK, FileSource, Source};
+use remotes::budget::BLOCK;
+use remotes::pump::{FileSource, Source};
 
 use crate::gateway::node::open;
 use crate::gateway::receive::{Body, End, Offer, Piece, Settled, Unsettled, Upload};

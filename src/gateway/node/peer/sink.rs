@@ -57,7 +57,10 @@ impl Sink for PeerSink {
         if !stored {
             return Ok(Settled::Wrong);
         }
-        self.node.record(&self.key, Presence::Present).await?;
+        let others = self.node.record(&self.key, others, Presence::Present).await?;
+        if others.is_empty() && self.node.is_cluster() {
+            return Err(Failure::internal("it stored it, and does not say where".to_string()).answered());
+        }
         Ok(Settled::Stored(others))
     }
 

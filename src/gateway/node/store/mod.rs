@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use remotes::retrieve::Ranges;
 use remotes::retry::Backoff;
 use remotes::{Context, Error, Get, Kind, ObjectName, Op, Range, Resumption, Stat, Store, Until, Versions};
 
@@ -16,9 +17,10 @@ use crate::annex::export::tracking::Tracking;
 use crate::annex::export::tree::blob_of;
 use crate::annex::log::Presence;
 use crate::annex::unfinished::{Ledgers, Taken};
+use crate::gateway::far::Far;
 use crate::gateway::pace::Pace;
-use crate::gateway::proxied::StoreTarget;
 use crate::gateway::receive::{Offer, Upload};
+use crate::gateway::repository::StoreTarget;
 use crate::gateway::send::Outgoing;
 use crate::gateway::tree::{Exported, Progress, Repaired, Tree};
 use crate::gateway::{Failure, LocalRepository, blocking};
@@ -30,7 +32,7 @@ pub struct StoreNode {
     home: Arc<LocalRepository>,
     uuid: Uuid,
     name: String,
-    shelf: Arc<StoreTarget>,
+    target: Arc<StoreTarget>,
     pub(in crate::gateway) store: Rc<dyn Store>,
     context: Context,
     /// The tree it holds, if it holds one.
@@ -51,16 +53,16 @@ impl StoreNode {
         home: &Arc<LocalRepository>,
         uuid: &Uuid,
         name: &str,
-        shelf: &Arc<StoreTarget>,
+        target: &Arc<StoreTarget>,
         store: Rc<dyn Store>,
         context: Context,
         pace: Option<Arc<Pace>>,
     ) -> Self {
-        let exports = shelf.config.tree.as_ref();
+        let exports = target.config.tree.as_ref();
         let tree = exports.map(|exports| Tree::new(home, uuid, name, exports.tracking.as_ref(), &store, &context));
         let tree = tree.map(|tree| Rc::new(tree.at(pace)));
-        let (home, shelf) = (Arc::clone(home), Arc::clone(shelf));
-        Self { home, uuid: uuid.clone(), name: name.into(), shelf, store, context, tree }
+        let (home, target) = (Arc::clone(home), Arc::clone(target));
+        Self { home, uuid: uuid.clone(), name: name.into(), target, store, context, tree }
     }
 
     /// What this repository calls it.
@@ -120,20 +122,27 @@ impl StoreNode {
         len: Option<u64>,
     ) -> Result<Option<Outgoing>, Failure> {
         let range = || Range { from, len, tag: None };
-        let open = async |object: &ObjectName| self.open(key, || self.store.get(object, range())).await;
-        let get = match &self.tree {
-            Some(tree) => match tree.find(key, open).await? {
-                Some(get) => Some(get),
-                None => {
-                    let open = async |versions: &dyn Versions, version: &str| {
-                        self.open(key, || versions.get_version(version, range())).await
-                    };
-                    tree.find_version(key, open).await?
-                }
-            },
-            None => open(&self.object(key)?).await?,
+        let open = async |object: &ObjectName| {
+            let get = self.open(key, || self.store.get(object, range())).await?;
+            Ok(get.map(|get| {
+                let far = self.far(object, &get);
+                Outgoing::from_store(get, from).or_from(far)
+            }))
         };
-        Ok(get.map(|get| Outgoing::from_store(get, from)))
+        let Some(tree) = &self.tree else { return open(&self.object(key)?).await };
+        if let Some(found) = tree.find(key, open).await? {
+            return Ok(Some(found));
+        }
+        let open = async |versions: &dyn Versions, version: &str| {
+            self.open(key, || versions.get_version(version, range())).await
+        };
+        Ok(tree.find_version(key, open).await?.map(|get| Outgoing::from_store(get, from)))
+    }
+
+    /// How `object`, of which `get` was opened, may be had by other connections.
+    fn far(&self, object: &ObjectName, get: &Get) -> Option<Far> {
+        let (store, context) = (Rc::clone(&self.store), self.context.clone());
+        Far::new(Ranges { store, object: object.clone(), tag: get.tag.clone(), context })
     }
 
     async fn open<F: Future<Output = remotes::Result<Get>>>(
@@ -258,7 +267,7 @@ impl StoreNode {
 
     /// Says what no client need know of.
     pub(in crate::gateway) fn warn(&self, failure: &Failure) {
-        tracing::warn!("remote {}: {failure}; an upload that is interrupted now will begin anew", self.name);
+        tracing::warn!("remote {}: {failure}; an upload that is interrupted now will start over", self.name);
     }
 
     /// What `error` is to a client: git-annex's own words before ours.
@@ -286,7 +295,7 @@ impl StoreNode {
     }
 
     fn object(&self, key: &Key) -> Result<ObjectName, Failure> {
-        let name = ObjectName::new(self.shelf.config.name(key));
+        let name = ObjectName::new(self.target.config.name(key));
         name.map_err(|e| self.failure(&Error::new(Op::Stat, Kind::Unsupported, e.to_string()).on(self.store.label())))
     }
 
@@ -306,7 +315,7 @@ impl StoreNode {
     }
 
     fn writable(&self) -> Result<(), Failure> {
-        match &self.shelf.readonly {
+        match &self.target.readonly {
             None => Ok(()),
             Some(why) => Err(Failure::refused(why.clone())),
         }

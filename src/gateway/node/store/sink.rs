@@ -170,7 +170,7 @@ impl Sink for StoreSink {
         self.has_begun = true;
         if from > 0 {
             if from != self.offset || end != self.end {
-                let words = format!("an upload of {} resumes at byte {} or begins anew", self.key, self.offset);
+                let words = format!("an upload of {} can resume at byte {} or start over", self.key, self.offset);
                 return Err(Failure::refused(words));
             }
             let resumption = self.put.as_ref().ok_or_else(over)?.resumption();

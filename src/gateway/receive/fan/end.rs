@@ -20,7 +20,7 @@ impl Fan {
         self.ready(true).await?;
         let mut commits = FuturesUnordered::new();
         for mut leg in std::mem::take(&mut self.legs) {
-            let (uuid, name) = (leg.uuid.clone(), leg.name.clone());
+            let (uuid, is_place, name) = (leg.uuid.clone(), leg.is_place, leg.name.clone());
             let commit = async move {
                 let settled = match leg.sink().await {
                     Some(sink) => sink.commit().await,
@@ -33,18 +33,18 @@ impl Fan {
             let commit = tokio::task::spawn_local(commit);
             commits.push(async move {
                 let settled = commit.await.unwrap_or_else(|e| Err(Failure::internal(e.to_string())));
-                (uuid, name, settled)
+                (uuid, is_place, name, settled)
             });
         }
         let (mut stored, mut is_stored, mut until) = (BTreeSet::new(), false, None);
         let mut is_wrong = self.lost.is_empty();
         while let Some(next) = within(until, commits.next()).await {
-            let Some((uuid, name, settled)) = next else { break };
+            let Some((uuid, is_place, name, settled)) = next else { break };
             match settled {
                 Ok(Settled::Stored(others)) => {
                     is_stored = true;
                     until.get_or_insert_with(|| Instant::now() + self.idle);
-                    stored.insert(uuid);
+                    stored.extend(Some(uuid).filter(|_| is_place));
                     stored.extend(others);
                 }
                 Ok(Settled::Wrong) => {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use remotes::retry::while_others_wait;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -57,8 +58,11 @@ impl Leg {
     }
 
     /// Starts its task, which gives the sink back once the queue is closed; `None` where it failed, and was kept or discarded.
-    pub(super) fn start(self) -> JoinHandle<Option<Box<dyn Sink>>> {
-        tokio::task::spawn_local(self.run())
+    pub(super) fn start(self, others_wait: bool) -> JoinHandle<Option<Box<dyn Sink>>> {
+        match others_wait {
+            true => tokio::task::spawn_local(while_others_wait(self.run())),
+            false => tokio::task::spawn_local(self.run()),
+        }
     }
 
     async fn run(mut self) -> Option<Box<dyn Sink>> {
@@ -125,7 +129,7 @@ impl Leg {
             Lost::Failed(failure) if failure.kind() == FailureKind::Full => (failure, true),
             Lost::Failed(failure) => (failure, false),
             Lost::Other => {
-                let words = "what an earlier upload left there is of other content; the next one begins anew";
+                let words = "what an earlier upload left there is of other content; the next one starts over";
                 (Failure::internal(words.to_string()), true)
             }
         };

@@ -1,4 +1,4 @@
-//! Many places for one upload: each block goes to all of them, and the memory it lies in is counted once.
+//! One upload to many sinks: each gets every block, and the memory of a block is counted once.
 //!
 //! ```text
 //! Upload --> Fan --> queue --> leg (a task) --> Sink
@@ -24,7 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use remotes::pump::{BLOCK, Budget};
+use remotes::budget::{BLOCK, Budget};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -41,6 +41,8 @@ use stall::{Stall, stall};
 pub(in crate::gateway) struct FanLeg {
     /// Who it is.
     pub(in crate::gateway) uuid: Uuid,
+    /// Whether that is where the content is then. Others tell where they stored it.
+    pub(in crate::gateway) is_place: bool,
     /// What it is called, for people.
     pub(in crate::gateway) name: String,
     /// Where its content goes.
@@ -73,6 +75,7 @@ pub(in crate::gateway) struct Fan {
 /// A place as the fan sees it.
 struct Running {
     uuid: Uuid,
+    is_place: bool,
     name: String,
     pace: Option<Arc<Pace>>,
     /// Before it has begun.
@@ -105,6 +108,7 @@ impl Fan {
         let changed = Rc::new(Notify::new());
         let running = |place: FanLeg| Running {
             uuid: place.uuid,
+            is_place: place.is_place,
             name: place.name,
             pace: place.pace,
             sink: Some(place.sink),
@@ -231,6 +235,7 @@ impl Sink for Fan {
     }
 
     async fn begin(&mut self, from: u64, end: u64, savepoints: &Savepoints) -> Result<(), Failure> {
+        let others_wait = self.legs.len() > 1;
         let begin = async |leg: &mut Running| {
             let Some(mut sink) = leg.sink.take() else { return Err(over()) };
             let offset = sink.offset();
@@ -241,9 +246,9 @@ impl Sink for Fan {
             });
             let at = if ahead.is_some() { offset } else { from };
             let begun = tokio::time::timeout(BEGIN.min(self.idle), sink.begin(at, end, savepoints)).await;
-            begun.unwrap_or_else(|_| Err(Failure::busy("it takes too long to begin")))?;
+            begun.unwrap_or_else(|_| Err(Failure::busy("it took too long to begin")))?;
             let leg_task = Leg::new(sink, &leg.queue, ahead, leg.pace.clone(), self.idle);
-            leg.task = Some(leg_task.start());
+            leg.task = Some(leg_task.start(others_wait));
             Ok(())
         };
         let begun: Vec<Result<(), Failure>> = join_all(self.legs.iter_mut().map(begin)).await;

@@ -1,4 +1,4 @@
-//! Blocks on their way to one leg. The memory of a block is that of all legs.
+//! Blocks on their way to one leg. All legs share the memory of a block.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

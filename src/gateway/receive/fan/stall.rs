@@ -1,4 +1,4 @@
-//! Which legs are let go because they stall, decided without a clock.
+//! Which stalled legs are let go, decided without a clock.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use remotes::pump::Budget;
+use remotes::budget::Budget;
 use tokio::time::Instant;
 
 use super::*;
@@ -37,7 +37,14 @@ fn resume_within(key: &Key, manners: &[Manner], places: &Places, budget: &Budget
     let place = |(nth, (place, manner)): (usize, (&Rc<RefCell<Kept>>, &Manner))| {
         place.borrow_mut().ended = None;
         let sink = MemorySink { key: key.clone(), place: Rc::clone(place), manner: *manner };
-        FanLeg { uuid: uuid(nth), name: format!("n{nth}"), sink: Box::new(sink), pace: None, rests_on: Box::new(()) }
+        FanLeg {
+            uuid: uuid(nth),
+            is_place: true,
+            name: format!("n{nth}"),
+            sink: Box::new(sink),
+            pace: None,
+            rests_on: Box::new(()),
+        }
     };
     let all = places.iter().zip(manners).enumerate().map(place).collect();
     Upload::new(key, Fan::new(key, all, budget, IDLE, Rc::new(|_, _| {})))

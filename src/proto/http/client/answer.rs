@@ -49,17 +49,19 @@ pub fn stored(body: &[u8]) -> Result<(bool, Vec<Uuid>), BadAnswer> {
     read(body).map(|Answer { stored, plusuuids }| (stored, uuids(&plusuuids)))
 }
 
-/// `{"plusuuids":[],"removed":true}`.
+/// `{"plusuuids":[],"removed":true}`: whether it is removed, and from which others.
 ///
 /// # Errors
 ///
 /// [`BadAnswer`].
-pub fn removed(body: &[u8]) -> Result<bool, BadAnswer> {
+pub fn removed(body: &[u8]) -> Result<(bool, Vec<Uuid>), BadAnswer> {
     #[derive(Deserialize)]
     struct Answer {
         removed: bool,
+        #[serde(default)]
+        plusuuids: Vec<String>,
     }
-    read(body).map(|Answer { removed }| removed)
+    read(body).map(|Answer { removed, plusuuids }| (removed, uuids(&plusuuids)))
 }
 
 /// `{"offset":0}` or `{"alreadyhave":true,"plusuuids":[]}`.
@@ -133,7 +135,8 @@ mod tests {
         assert_eq!(present(b" {\n\"x\": [1, {}], \"present\": false }\n"), Ok(false));
         assert_eq!(stored(br#"{"stored":true}"#), Ok((true, Vec::new())));
         assert_eq!(stored(br#"{"plusuuids":["u1",""],"stored":false}"#), Ok((false, other())));
-        assert_eq!(removed(br#"{"plusuuids":[],"removed":true}"#), Ok(true));
+        assert_eq!(removed(br#"{"removed":true}"#), Ok((true, Vec::new())));
+        assert_eq!(removed(br#"{"plusuuids":["u1"],"removed":false}"#), Ok((false, other())));
         assert_eq!(put_offset(br#"{"offset":10}"#), Ok(PutOffset::Offset(10)));
         assert_eq!(put_offset(br#"{"alreadyhave":true}"#), Ok(PutOffset::AlreadyHave(Vec::new())));
         assert_eq!(put_offset(br#"{"alreadyhave":true,"plusuuids":["u1"]}"#), Ok(PutOffset::AlreadyHave(other())));

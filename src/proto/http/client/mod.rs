@@ -1,4 +1,4 @@
-//! The side that asks: requests written, heads and answers read.
+//! The client side: writing requests, reading heads and answers.
 //!
 //! ```text
 //! Endpoint + Api + Op -> request::write -> bytes

@@ -20,6 +20,8 @@ pub struct Endpoint<'a> {
     pub server: &'a Uuid,
     /// The repository that asks.
     pub client: &'a Uuid,
+    /// Gateways that it is not to ask. Versions that have no word for it have no clusters either.
+    pub bypass: &'a [Uuid],
 }
 
 /// A proxy that reads requests.
@@ -123,6 +125,9 @@ fn target(endpoint: &Endpoint<'_>, api: Api, op: &Op, out: &mut Vec<u8>) {
         query.add("lockid", lockid);
     }
     query.add("clientuuid", endpoint.client.as_bytes());
+    if api >= Api::V2 {
+        endpoint.bypass.iter().for_each(|gateway| query.add("bypass", gateway.as_bytes()));
+    }
     match op {
         Op::RemoveBefore { timestamp, .. } => query.number("timestamp", *timestamp),
         Op::Get { file, offset, .. } | Op::Put { file, offset, .. } => {
@@ -192,7 +197,8 @@ mod tests {
     fn written(api: Api, op: &Op, credentials: Option<&Credentials>) -> String {
         let uuid = |bytes: &[u8]| Uuid::parse(bytes).expect("a uuid");
         let (server, client) = (uuid(b"s"), uuid(b"c"));
-        let endpoint = Endpoint { host: "h:9417", proxy: None, prefix: b"/org", server: &server, client: &client };
+        let endpoint =
+            Endpoint { host: "h:9417", proxy: None, prefix: b"/org", server: &server, client: &client, bypass: &[] };
         let mut out = Vec::new();
         write(&endpoint, api, op, credentials, &mut out);
         String::from_utf8(out).expect("text").replace(env!("CARGO_PKG_VERSION"), "N")
@@ -218,7 +224,8 @@ mod tests {
         let (server, client) = (uuid(b"s"), uuid(b"c"));
         for (authorization, login) in [(None, ""), (Some("Basic x"), "Proxy-Authorization: Basic x\r\n")] {
             let proxy = Some(Via { authorization });
-            let endpoint = Endpoint { host: "h:9417", proxy, prefix: b"/org", server: &server, client: &client };
+            let endpoint =
+                Endpoint { host: "h:9417", proxy, prefix: b"/org", server: &server, client: &client, bypass: &[] };
             let mut out = Vec::new();
             write(&endpoint, Api::V3, &Op::Timestamp, None, &mut out);
             let said = String::from_utf8(out).expect("text");
@@ -226,6 +233,22 @@ mod tests {
                 "POST http://h:9417/org/git-annex/s/v3/gettimestamp?clientuuid=c HTTP/1.1\r\nHost: h:9417\r\n"
             ));
             assert!(said.contains(&format!("Content-Length: 0\r\n{login}User-Agent")), "{said}");
+        }
+    }
+
+    #[test]
+    fn gateways_that_are_not_to_be_asked_are_named_from_version_2_on() {
+        let uuid = |bytes: &[u8]| Uuid::parse(bytes).expect("a uuid");
+        let (server, client, bypass) = (uuid(b"s"), uuid(b"c"), [uuid(b"g1"), uuid(b"g2")]);
+        let endpoint =
+            Endpoint { host: "h", proxy: None, prefix: b"", server: &server, client: &client, bypass: &bypass };
+        for api in VERSIONS {
+            let mut out = Vec::new();
+            write(&endpoint, api, &Op::Remove { key: key() }, None, &mut out);
+            let said = String::from_utf8(out).expect("text");
+            let named = said.lines().next().is_some_and(|line| line.contains("&clientuuid=c&bypass=g1&bypass=g2 "));
+            assert_eq!(named, api >= Api::V2, "{said}");
+            assert_eq!(said.contains("bypass"), named, "{said}");
         }
     }
 

@@ -1,21 +1,25 @@
 //! What a repository is a proxy for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use remotes::connections::Connections;
 use tokio::sync::Mutex;
 
-use super::commands::{AllCommands, Commands};
-use super::pace::Pace;
-use super::{Failure, LocalRepository, blocking};
-use crate::annex::remote::{Remote, RemoteError, proxied, remotes_of as all_remotes};
+use super::LocalRepository;
+use crate::annex::log::proxy::ProxiedName;
+use crate::annex::remote::{Remote, RemoteError, Served, proxied, remotes_of as all_remotes};
 use crate::annex::repository::{Config, Repository};
+use crate::cluster::{Net, Offer};
+use crate::gateway::commands::{AllCommands, Commands};
+use crate::gateway::pace::Pace;
+use crate::gateway::{Failure, blocking};
 use crate::name::Uuid;
 use crate::peer::{Location, SshProgram, SshWays};
 use crate::resolve::{self, Destination, GitPlace, StoreConfig};
@@ -27,28 +31,46 @@ pub struct Proxied {
     /// What the repository calls it.
     pub name: String,
     /// Where it is; or why it cannot be reached through here.
-    pub(super) way: Result<Target, Failure>,
+    pub(in crate::gateway) way: Result<Target, Failure>,
     /// What it costs to reach it; less is better.
-    pub(super) cost: f64,
+    pub(in crate::gateway) cost: f64,
     /// Whether content may be stored there.
-    pub(super) is_writable: bool,
+    pub(in crate::gateway) is_writable: bool,
     /// How fast content moves to it, and from it.
-    pub(super) upload: Option<Arc<Pace>>,
-    pub(super) download: Option<Arc<Pace>>,
+    pub(in crate::gateway) upload: Option<Arc<Pace>>,
+    pub(in crate::gateway) download: Option<Arc<Pace>>,
     /// What is to be run before it is used, and after.
-    pub(super) commands: Option<Arc<Commands>>,
+    pub(in crate::gateway) commands: Option<Arc<Commands>>,
+    /// The gateway that it is behind, if it is not a remote of the repository itself.
+    pub(in crate::gateway) gateway: Option<Uuid>,
 }
 
 /// A cluster that a repository is a gateway to.
 pub struct Cluster {
+    /// Who it is.
+    pub uuid: Uuid,
     /// What the repository calls it.
     pub name: String,
     /// The nodes that are remotes of the repository, by uuid.
     pub nodes: Vec<Arc<Proxied>>,
+    /// Other gateways of it that are remotes of the repository.
+    pub(in crate::gateway) lines: Vec<ClusterLine>,
+    /// Which gateway has which nodes.
+    pub(in crate::gateway) net: Arc<Net>,
+}
+
+/// Another gateway of a cluster.
+pub(in crate::gateway) struct ClusterLine {
+    /// Its repository.
+    pub(in crate::gateway) gateway: Uuid,
+    /// All of the cluster that is behind it.
+    pub(in crate::gateway) whole: Arc<Proxied>,
+    /// Each node of the cluster that it tells of, by uuid.
+    pub(in crate::gateway) nodes: BTreeMap<Uuid, Arc<Proxied>>,
 }
 
 /// Where a remote is.
-pub(super) enum Target {
+pub(in crate::gateway) enum Target {
     Store(Arc<StoreTarget>),
     /// A repository on this computer.
     Here(Arc<LocalRepository>),
@@ -58,17 +80,19 @@ pub(super) enum Target {
 }
 
 /// A store, and whether it may be written to.
-pub(super) struct StoreTarget {
-    pub(super) config: StoreConfig,
+pub(in crate::gateway) struct StoreTarget {
+    pub(in crate::gateway) config: StoreConfig,
     /// Why nothing is stored or removed.
-    pub(super) readonly: Option<String>,
+    pub(in crate::gateway) readonly: Option<String>,
     /// `annex.diskreserve` of the repository: bytes to keep free on a disk of this computer.
-    pub(super) reserve: u64,
+    pub(in crate::gateway) reserve: u64,
+    /// Connections to it, once there are any.
+    pub(in crate::gateway) connections: OnceLock<Arc<Connections>>,
 }
 
 /// The remotes of one repository, looked up as they are asked for, and anew when its configuration changed.
 #[derive(Default)]
-pub(super) struct Proxies {
+pub(in crate::gateway) struct Proxies {
     /// Locked to take the pointer or to put another there, never over IO.
     current: RwLock<Option<Arc<Table>>>,
     /// Those of all remotes that were ever looked up.
@@ -90,6 +114,8 @@ struct Table {
 struct Found {
     remotes: HashMap<Uuid, Arc<Proxied>>,
     clusters: HashMap<Uuid, Arc<Cluster>>,
+    /// Nodes behind other gateways that are served under their own uuids.
+    behind: HashMap<Uuid, Arc<Cluster>>,
     /// What `annex.trashbin` names, where it is set; the name alone where no remote has it.
     trashbin: Option<Result<Arc<Proxied>, String>>,
 }
@@ -147,12 +173,16 @@ impl PartialEq for State {
 
 impl Proxies {
     /// The remote `uuid`.
-    pub(super) async fn find(&self, home: &Arc<LocalRepository>, uuid: &Uuid) -> Result<Option<Arc<Proxied>>, Failure> {
+    pub(in crate::gateway) async fn find(
+        &self,
+        home: &Arc<LocalRepository>,
+        uuid: &Uuid,
+    ) -> Result<Option<Arc<Proxied>>, Failure> {
         Ok(self.now(home).await?.found.remotes.get(uuid).cloned())
     }
 
     /// The cluster `uuid`.
-    pub(super) async fn cluster(
+    pub(in crate::gateway) async fn cluster(
         &self,
         home: &Arc<LocalRepository>,
         uuid: &Uuid,
@@ -160,8 +190,17 @@ impl Proxies {
         Ok(self.now(home).await?.found.clusters.get(uuid).cloned())
     }
 
+    /// The cluster of the node `uuid`, which is behind another gateway and is served here, too.
+    pub(in crate::gateway) async fn behind(
+        &self,
+        home: &Arc<LocalRepository>,
+        uuid: &Uuid,
+    ) -> Result<Option<Arc<Cluster>>, Failure> {
+        Ok(self.now(home).await?.found.behind.get(uuid).cloned())
+    }
+
     /// What `annex.trashbin` names; the name alone where no remote has it. `None` where it is not set.
-    pub(super) async fn trashbin(
+    pub(in crate::gateway) async fn trashbin(
         &self,
         home: &Arc<LocalRepository>,
     ) -> Result<Option<Result<Arc<Proxied>, String>>, Failure> {
@@ -173,7 +212,7 @@ impl Proxies {
     }
 
     /// What is to be run before remotes are used, and after.
-    pub(super) fn commands(&self) -> &AllCommands {
+    pub(in crate::gateway) fn commands(&self) -> &AllCommands {
         &self.commands
     }
 
@@ -218,8 +257,13 @@ impl Proxies {
         looked.await.map_err(|e| Failure::internal(e.to_string()))?
     }
 
+    /// Nodes behind other gateways that are served here under their own uuids, looked up now. Blocks.
+    pub(in crate::gateway) fn all_behind(&self, repository: &Repository) -> Result<Vec<Uuid>, Failure> {
+        Ok(self.look(repository)?.found.behind.keys().cloned().collect())
+    }
+
     /// All of them, and clusters, looked up now. Blocks.
-    pub(super) fn all(&self, repository: &Repository) -> Result<Vec<Uuid>, Failure> {
+    pub(in crate::gateway) fn all(&self, repository: &Repository) -> Result<Vec<Uuid>, Failure> {
         let found = Arc::clone(&self.look(repository)?.found);
         Ok(found.remotes.keys().chain(found.clusters.keys()).cloned().collect())
     }
@@ -323,7 +367,7 @@ fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Re
         let is_writable = is_stored_to && !remote.readonly && !remote.ignored;
         let (uuid, cost) = (remote.uuid.clone(), remote.cost);
         let (upload, download) = (pace("upload"), pace("download"));
-        Arc::new(Proxied { uuid, name, way, cost, is_writable, upload, download, commands })
+        Arc::new(Proxied { uuid, name, way, cost, is_writable, upload, download, commands, gateway: None })
     };
     let remotes: HashMap<_, _> = proxied.iter().map(|remote| (remote.uuid.clone(), reached(remote))).collect();
     let trashbin = match config.value("annex.trashbin") {
@@ -338,14 +382,58 @@ fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Re
             Some(bin.ok_or_else(|| String::from_utf8_lossy(&name).into_owned()))
         }
     };
-    let mut clusters = HashMap::new();
-    for (uuid, name, members) in proxied.clusters() {
-        let mut nodes: Vec<_> = members.iter().filter_map(|node| remotes.get(node).cloned()).collect();
+    let (mut clusters, mut behind) = (HashMap::new(), HashMap::new());
+    for served in proxied.clusters() {
+        let ProxiedName { uuid, name } = served.cluster.clone();
+        let mut nodes: Vec<_> = served.nodes.iter().filter_map(|node| remotes.get(node).cloned()).collect();
         nodes.sort_by(|a, b| a.uuid.cmp(&b.uuid));
-        let name = String::from_utf8_lossy(name).into_owned();
-        clusters.insert(uuid.clone(), Arc::new(Cluster { name, nodes }));
+        let lines = served.gateways.iter().map(|gateway| line(served, &reached(gateway))).collect();
+        let offer = |(gateway, told): &(Uuid, ProxiedName)| {
+            let (gateway, node, name) = (gateway.clone(), told.uuid.clone(), told.name.clone());
+            Offer { gateway, node, name }
+        };
+        let net = Arc::new(Net::new(&served.told.iter().map(offer).collect::<Vec<_>>()));
+        let name = String::from_utf8_lossy(&name).into_owned();
+        let cluster = Arc::new(Cluster { uuid: uuid.clone(), name, nodes, lines, net });
+        behind.extend(served.behind.iter().map(|node| (node.clone(), Arc::clone(&cluster))));
+        clusters.insert(uuid, cluster);
     }
-    Ok(Found { remotes, clusters, trashbin })
+    Ok(Found { remotes, clusters, behind, trashbin })
+}
+
+/// What is reached of a cluster through `gateway`, which is a remote here.
+fn line(served: &Served, gateway: &Arc<Proxied>) -> ClusterLine {
+    let through = |uuid: &Uuid, name: String| {
+        let way = match &gateway.way {
+            // Each has connections of its own, since a connection is to one of them.
+            Ok(Target::Elsewhere(location)) => Ok(Target::Elsewhere(Arc::new(Location::clone(location)))),
+            Ok(_) => {
+                Err(Failure::refused(format!("gateway {} is reached neither by ssh nor by annex+http", gateway.name)))
+            }
+            Err(failure) => Err(failure.clone()),
+        };
+        Arc::new(Proxied {
+            uuid: uuid.clone(),
+            name,
+            way,
+            cost: gateway.cost,
+            is_writable: gateway.is_writable,
+            upload: gateway.upload.clone(),
+            download: gateway.download.clone(),
+            commands: gateway.commands.clone(),
+            gateway: Some(gateway.uuid.clone()),
+        })
+    };
+    let node = |uuid: &Uuid| {
+        let told = served.told.iter().find(|(teller, told)| *teller == gateway.uuid && told.uuid == *uuid);
+        let name = told.map_or(uuid.to_string(), |(_, told)| String::from_utf8_lossy(&told.name).into_owned());
+        (uuid.clone(), through(uuid, format!("{}-{name}", gateway.name)))
+    };
+    ClusterLine {
+        gateway: gateway.uuid.clone(),
+        whole: through(&served.cluster.uuid, gateway.name.clone()),
+        nodes: served.nodes.iter().map(node).collect(),
+    }
 }
 
 fn reach(
@@ -368,7 +456,7 @@ fn reach(
                 None if config.writable => None,
                 None => Some(format!("remote {name} is read-only: it is annex-readonly")),
             };
-            Ok(Target::Store(Arc::new(StoreTarget { config, readonly, reserve })))
+            Ok(Target::Store(Arc::new(StoreTarget { config, readonly, reserve, connections: OnceLock::new() })))
         }
         Ok(Destination::Git(GitPlace::Path(path))) if is_started => Ok(Target::Startable(path)),
         // What is not there now may be again: its disk is mounted later.
@@ -392,7 +480,7 @@ fn reach(
 }
 
 /// The repository `uuid` on this computer. Blocks.
-pub(super) fn open_here(path: &Path, uuid: &Uuid) -> Result<Arc<LocalRepository>, Failure> {
+pub(in crate::gateway) fn open_here(path: &Path, uuid: &Uuid) -> Result<Arc<LocalRepository>, Failure> {
     let served = LocalRepository::open(path).map_err(|e| Failure::internal(e.to_string()))?;
     if served.uuid() != uuid {
         let words = format!("the repository in {} is {}, not {uuid}", path.display(), served.uuid());

@@ -1,8 +1,9 @@
-//! git config, as one reading of it.
+//! git config, as read at one moment.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use gix::bstr::{BStr, ByteSlice};
@@ -16,11 +17,28 @@ pub struct Config {
     sources: Vec<(PathBuf, Option<Trace>)>,
 }
 
+/// The last reading of the configuration, which many share.
+pub(in crate::annex) struct CurrentConfig(RwLock<Arc<Config>>);
+
 /// Enough of a file's metadata to see that it was replaced or written.
 type Trace = (u64, u64, SystemTime);
 
+impl CurrentConfig {
+    pub(in crate::annex) fn new(config: Config) -> Self {
+        Self(RwLock::new(Arc::new(config)))
+    }
+
+    pub(in crate::annex) fn get(&self) -> Arc<Config> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(in crate::annex) fn set(&self, config: Config) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+}
+
 impl Config {
-    pub(super) fn of(git: &gix::Repository) -> Self {
+    pub(in crate::annex) fn of(git: &gix::Repository) -> Self {
         let file = git.config_snapshot().plumbing().clone();
         // Files that are not there yet may come to be.
         let own = git.common_dir().join("config");

@@ -1,35 +1,34 @@
-//! An object into a file, strictly in order, however many ranges of it are read side by side.
+//! Retrieving an object into a file, strictly in order, however many ranges are read side by side.
 //!
 //! Each range is read by a task of its own into blocks leased for it; the file takes the ranges one after the other, the
 //! front one as it arrives. So the file never has a hole, and what it holds after a failure is a prefix to resume from.
 
+mod ahead;
+mod range;
+mod width;
+
+pub use ahead::{Ahead, Ranges};
+pub use width::{Sample, Width};
+
 use annex_types::size;
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
+use crate::budget::BLOCK;
 use crate::pump::lane::{FileBlocks, SocketBlocks, copy_range};
-use crate::pump::{BLOCK, Lease, Meter, SinkKind, Source, SourceKind, plan};
+use crate::pump::{Blocks, Meter, SinkKind, Source, SourceKind, plan};
 use crate::retry::Backoff;
 use crate::sys::{DataFile, Engine};
 use crate::{Context, Error, Get, Kind, ObjectName, Op, Range, Result, Store};
+use ahead::range;
 
-/// Bytes of one range where several are read side by side. Large enough that the request's cost does not show, small enough
-/// that a window of them fits beside many other transfers.
-const RANGE: u64 = 8 << 20;
-
-/// Blocks that may wait for the file where one range is all there is.
-const SINGLE_QUEUE: usize = 2;
-
-/// What a fetch did.
+/// What a retrieve did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetch {
+pub struct Retrieved {
     /// Length of the object, and now of the file.
     pub total: u64,
     /// See [`crate::Stat::tag`]: of the object that was read, all of it.
@@ -44,18 +43,18 @@ pub struct Fetch {
 ///
 /// A file longer than the object is started anew, and so is one on a store that cannot read from the middle. On an error the
 /// file keeps the prefix that arrived.
-pub async fn fetch(
+pub async fn into_file(
     store: &Rc<dyn Store>,
     object: &ObjectName,
     file: &Arc<File>,
     have: u64,
     meter: &Meter,
     context: &Context,
-) -> Result<Fetch> {
+) -> Result<Retrieved> {
     let can = store.capabilities();
     let have = if can.ranges { have } else { 0 };
     let mut width = if can.ranges { can.width.max(1) } else { 1 };
-    let piece = (width > 1).then_some(RANGE);
+    let piece = (width > 1).then(|| range(context));
     let mut from = have;
     let mut first = open(store, object, Range { from, len: piece, tag: None }, context).await?;
     if from > first.total {
@@ -77,14 +76,14 @@ pub async fn fetch(
             .await
             .map_err(|e| local("copying", e).object(object).on(store.label()))?;
     } else {
-        if width > 1 && total - from > RANGE {
-            lane = format!("{lane} ranges={width}x{}", size::show(RANGE));
+        if let Some(piece) = piece.filter(|piece| width > 1 && total - from > *piece) {
+            lane = format!("{lane} ranges={width}x{}", size::show(piece));
         }
-        Window { store, object, context, total, next: from, width, tag: first.tag.clone() }
-            .drain(first, file, meter)
-            .await?;
+        let of = Ranges { store: Rc::clone(store), object: object.clone(), tag: tag.clone(), context: context.clone() };
+        let ahead = Ahead::begun(of, first, from, width, Rc::new(context.connections.enter()));
+        drain(ahead, object, from, file, meter).await?;
     }
-    Ok(Fetch { total, tag, resumed: from, lane })
+    Ok(Retrieved { total, tag, resumed: from, lane })
 }
 
 fn kind(source: &Source) -> SourceKind {
@@ -114,210 +113,16 @@ fn local(what: &str, error: io::Error) -> Error {
     Error::io(Op::Get, what, error)
 }
 
-/// The ranges in flight.
-struct Window<'a> {
-    store: &'a Rc<dyn Store>,
-    object: &'a ObjectName,
-    context: &'a Context,
-    total: u64,
-    next: u64,
-    width: usize,
-    tag: Option<String>,
-}
-
-/// A task that stops when nobody wants its blocks any more.
-struct Reader {
-    blocks: mpsc::Receiver<Result<Bytes>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Window<'_> {
-    async fn drain(mut self, first: Get, file: &Arc<File>, meter: &Meter) -> Result<()> {
-        let sink = DataFile::new(Arc::clone(file));
-        let mut at = self.next;
-        let budget = &self.context.budget;
-        let mut readers = VecDeque::new();
-        let lease = budget.lease(self.need(first.len)).await;
-        readers.push_back(self.start(first.len, Some(first), lease));
-        while let Some(front) = readers.front_mut() {
-            match front.blocks.recv().await {
-                Some(block) => {
-                    let block = block?;
-                    let n = block.len() as u64;
-                    sink.write(block, at).await.map_err(|e| local("writing the file", e).object(self.object))?;
-                    at += n;
-                    meter.add(n);
-                }
-                None => {
-                    readers.pop_front();
-                }
-            }
-            // Further ranges start only with memory that is free now; the front one alone may wait for it, when no
-            // other keeps any. So transfers never hold what another one's front waits for.
-            while self.next < self.total && readers.len() < self.width {
-                let len = RANGE.min(self.total - self.next);
-                let lease = match budget.try_lease(self.need(len)) {
-                    Some(lease) => lease,
-                    None if readers.is_empty() => budget.lease(self.need(len)).await,
-                    None => break,
-                };
-                readers.push_back(self.start(len, None, lease));
-            }
-        }
-        if at == self.total {
-            return Ok(());
-        }
-        Err(Error::new(Op::Get, Kind::Truncated, format!("{at} of {} bytes arrived", self.total))
-            .object(self.object)
-            .on(self.store.label()))
-    }
-
-    fn queue(&self) -> usize {
-        if self.width > 1 { (RANGE as usize).div_ceil(BLOCK) } else { SINGLE_QUEUE }
-    }
-
-    /// Memory for a range of `len` bytes: what may wait in the queue, one block being filled, one being written.
-    fn need(&self, len: u64) -> u64 {
-        let blocks = len.div_ceil(BLOCK as u64).clamp(1, self.queue() as u64 + 2);
-        blocks * BLOCK as u64
-    }
-
-    fn start(&mut self, len: u64, opened: Option<Get>, lease: Lease) -> Reader {
-        let (tx, blocks) = mpsc::channel(self.queue());
-        let range = RangeReader {
-            store: Rc::clone(self.store),
-            object: self.object.clone(),
-            context: self.context.clone(),
-            range: Range { from: self.next, len: Some(len), tag: self.tag.clone() },
-            lease: Arc::new(lease),
-        };
-        self.next += len;
-        Reader { blocks, task: tokio::task::spawn_local(range.run(opened, tx)) }
-    }
-}
-
-/// Reads one range, taking it up again where it broke off.
-struct RangeReader {
-    store: Rc<dyn Store>,
-    object: ObjectName,
-    context: Context,
-    range: Range,
-    lease: Arc<Lease>,
-}
-
-impl RangeReader {
-    async fn run(mut self, mut opened: Option<Get>, tx: mpsc::Sender<Result<Bytes>>) {
-        let mut backoff = Backoff::new(&self.context);
-        loop {
-            let before = self.range.from;
-            let error = match self.attempt(opened.take(), &tx).await {
-                Ok(()) => return,
-                Err(e) => e.object(&self.object).on(self.store.label()),
-            };
-            if self.range.from > before {
-                // It moves: the tries start anew, so a long object may break as often as it likes.
-                backoff = Backoff::new(&self.context);
-            }
-            let resumable = self.store.capabilities().ranges && error.kind().retry();
-            let verdict = if resumable { backoff.pause(error).await } else { Err(error) };
-            if let Err(e) = verdict {
-                // Nobody may be listening any more, and then nobody needs to know.
-                let _ = tx.send(Err(e)).await;
-                return;
-            }
-        }
-    }
-
-    async fn attempt(&mut self, opened: Option<Get>, tx: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
-        let left = self.range.len.unwrap_or(0);
-        if left == 0 {
-            return Ok(());
-        }
-        let get = match opened {
-            Some(get) => get,
-            None => self.store.get(&self.object, self.range.clone()).await?,
-        };
-        if get.len != left {
-            let detail = format!("asked for {left} bytes and was offered {}", get.len);
-            return Err(Error::new(Op::Get, Kind::Corrupt, detail));
-        }
-        match get.source {
-            Source::Socket(source) => {
-                let socket = source.socket;
-                let mut blocks = SocketBlocks::new(socket.stream(), source.head, source.len, self.context.idle);
-                while blocks.left() > 0 {
-                    let mut block = self.block();
-                    let result = blocks.fill(&mut block).await;
-                    self.pass(block.freeze(), tx).await?;
-                    result.map_err(|e| Error::io(Op::Get, "reading", e))?;
-                }
-                socket.done();
-            }
-            Source::Stream(mut stream) => {
-                let mut block = self.block();
-                while let Some(bytes) = self.next(&mut *stream).await? {
-                    let mut rest = &bytes[..];
-                    while !rest.is_empty() {
-                        rest = &rest[block.push(rest)..];
-                        if block.is_full() {
-                            self.pass(std::mem::replace(&mut block, self.block()).freeze(), tx).await?;
-                        }
-                    }
-                }
-                self.pass(block.freeze(), tx).await?;
-            }
-            Source::File(source) => {
-                let mut blocks = FileBlocks::new(&source, self.context.budget.clone(), Arc::clone(&self.lease));
-                while let Some(block) = blocks.next().await.map_err(|e| Error::io(Op::Get, "reading", e))? {
-                    self.pass(block, tx).await?;
-                }
-            }
-        }
-        match self.range.len {
-            Some(0) => Ok(()),
-            left => {
-                let detail = format!("{} bytes are missing", left.unwrap_or(0));
-                Err(Error::new(Op::Get, Kind::Truncated, detail))
-            }
-        }
-    }
-
-    async fn next(&self, stream: &mut dyn super::Blocks) -> Result<Option<Bytes>> {
-        match tokio::time::timeout(self.context.idle, stream.next()).await {
-            Ok(result) => result,
-            Err(_) => Err(stalled(self.context.idle)),
-        }
-    }
-
-    fn block(&self) -> super::Block {
-        self.context.budget.block().under(&self.lease)
-    }
-
-    /// Hands a block on and counts it.
-    async fn pass(&mut self, block: Bytes, tx: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
+/// All of it from `at` on, into the file.
+async fn drain(mut ahead: Ahead, object: &ObjectName, mut at: u64, file: &Arc<File>, meter: &Meter) -> Result<()> {
+    let sink = DataFile::new(Arc::clone(file));
+    while let Some(block) = ahead.next().await? {
         let n = block.len() as u64;
-        if n == 0 {
-            return Ok(());
-        }
-        let left = self.range.len.unwrap_or(0);
-        if n > left {
-            return Err(Error::new(Op::Get, Kind::Protocol, "more bytes than announced"));
-        }
-        tx.send(Ok(block)).await.map_err(|_| Error::new(Op::Get, Kind::Cancelled, "given up"))?;
-        self.range.from += n;
-        self.range.len = Some(left - n);
-        Ok(())
+        sink.write(block, at).await.map_err(|e| local("writing the file", e).object(object))?;
+        at += n;
+        meter.add(n);
     }
-}
-
-fn stalled(idle: Duration) -> Error {
-    Error::new(Op::Get, Kind::Timeout, format!("nothing moved for {} s", idle.as_secs()))
+    Ok(())
 }
 
 /// Reads a small object whole.
@@ -382,10 +187,12 @@ pub async fn read(get: Get, context: &Context, mut take: impl AsyncFnMut(Bytes) 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::budget::Budget;
     use crate::conformance::pattern;
     use crate::mem::Mem;
-    use crate::pump::Budget;
     use crate::wrap::{Fault, Faults};
 
     fn quick() -> Context {
@@ -432,7 +239,7 @@ mod tests {
                 let store: Rc<dyn Store> = Rc::new(faulty);
                 let sink = file_of(b"");
                 let meter = Meter::new();
-                let done = fetch(&store, &object, &sink, 0, &meter, &context).await.expect("fetched");
+                let done = into_file(&store, &object, &sink, 0, &meter, &context).await.expect("fetched");
                 assert_eq!((done.total, meter.bytes()), (20 << 20, 20 << 20));
                 assert!(bytes_of(&sink) == content, "width {width}");
                 assert_eq!(left.left(), 0, "all faults happened");
@@ -450,7 +257,7 @@ mod tests {
                 [Fault { op: Op::Get, after: 9_000_000 - (8 << 20), kind: Kind::Denied }].into_iter().cycle().take(1),
             ));
             let sink = file_of(b"");
-            let e = fetch(&store, &object, &sink, 0, &Meter::new(), &context).await.expect_err("denied");
+            let e = into_file(&store, &object, &sink, 0, &Meter::new(), &context).await.expect_err("denied");
             assert_eq!(e.kind(), Kind::Denied);
             let got = bytes_of(&sink);
             assert!(content.starts_with(&got), "what arrived is a prefix");
@@ -464,7 +271,7 @@ mod tests {
             let (store, object, _) = stored(1, 10, &context).await;
             let fault = Fault { op: Op::Get, after: 0, kind: Kind::Unavailable };
             let store: Rc<dyn Store> = Rc::new(Faults::new(store, [fault; 20]));
-            let e = fetch(&store, &object, &file_of(b""), 0, &Meter::new(), &context).await.expect_err("down");
+            let e = into_file(&store, &object, &file_of(b""), 0, &Meter::new(), &context).await.expect_err("down");
             assert!(e.to_string().contains("after 5 tries"), "{e}");
         });
     }
@@ -479,7 +286,7 @@ mod tests {
                     let (store, object, context) = (Rc::clone(&store), object.clone(), context.clone());
                     tokio::task::spawn_local(async move {
                         let sink = file_of(b"");
-                        fetch(&store, &object, &sink, 0, &Meter::new(), &context).await.expect("fetched");
+                        into_file(&store, &object, &sink, 0, &Meter::new(), &context).await.expect("fetched");
                         bytes_of(&sink)
                     })
                 })

@@ -65,7 +65,7 @@ const DOWN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(
 const OLD: u32 = 6;
 
 impl Health {
-    /// The node `uuid`, which people call `name`, answered after `after`, or failed, at `now`.
+    /// The node or gateway `uuid`, which people call `name`, answered after `after`, or failed, at `now`.
     pub(in crate::gateway) fn heard(
         &self,
         uuid: &Uuid,
@@ -84,9 +84,9 @@ impl Health {
         };
         match told {
             Some(Told::Down(seconds, why)) => {
-                tracing::warn!("node {name} is down, and is asked again in {seconds} seconds: {why}");
+                tracing::warn!("{name} is down, and is asked again in {seconds} seconds: {why}");
             }
-            Some(Told::Up) => tracing::info!("node {name} is up again"),
+            Some(Told::Up) => tracing::info!("{name} is up again"),
             None => {}
         }
     }

@@ -1,5 +1,6 @@
-//! One thread for each repository that records where content is, so that many requests share one hold of the journal and
-//! many records share one commit.
+//! A thread for each repository that records where content is.
+//!
+//! So many requests share one hold of the journal, and many records share one commit.
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Branch, BranchError, Edit};
+use super::branch::{Branch, BranchError, Edit};
 use crate::annex::log::{LocationLine, LocationLog, MetaLog, Presence, location_file, meta, remote_meta_file};
 use crate::annex::repository::Repository;
 use crate::name::{Key, Uuid};
@@ -353,7 +354,7 @@ impl Worker {
 /// A panic of one `done` must not take the others' records along.
 fn call(done: Done, result: Result<(), Arc<BranchError>>) {
     if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
-        tracing::error!("who waited for a record panicked");
+        tracing::error!("a callback that waited for a record panicked");
     }
 }
 

@@ -1,0 +1,87 @@
+//! How many connections each transfer of a store may have, and whether more than one has brought anything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Connections to one store where nothing else is said.
+pub const DEFAULT: usize = 64;
+
+/// For how long one connection is taken to be enough, after more have brought nothing.
+const ENOUGH: Duration = Duration::from_secs(30);
+
+/// Shared by all transfers of one store, on all threads.
+#[derive(Debug)]
+pub struct Connections {
+    most: usize,
+    transfers: AtomicUsize,
+    begun: Instant,
+    /// Until when one is enough, in milliseconds since `begun`.
+    enough_until: AtomicU64,
+}
+
+/// A transfer that may have several connections; over when dropped.
+#[derive(Debug)]
+pub struct Transfer(Arc<Connections>);
+
+impl Connections {
+    /// At most so many, but for the one that each transfer has in any case.
+    pub fn new(most: usize) -> Self {
+        let (transfers, enough_until) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { most, transfers, begun: Instant::now(), enough_until }
+    }
+
+    /// Another transfer begins.
+    pub fn enter(self: &Arc<Self>) -> Transfer {
+        self.transfers.fetch_add(1, Ordering::Relaxed);
+        Transfer(Arc::clone(self))
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Transfer {
+    /// How many connections it may have now: each transfer as many as any other.
+    pub fn share(&self) -> usize {
+        (self.0.most / self.0.transfers.load(Ordering::Relaxed).max(1)).max(1)
+    }
+
+    /// Whether it may be worth while to try more than one.
+    pub fn is_worth_trying(&self) -> bool {
+        self.share() > 1 && self.0.now() >= self.0.enough_until.load(Ordering::Relaxed)
+    }
+
+    /// More than one brought nothing.
+    pub fn one_is_enough(&self) {
+        let until = self.0.now().saturating_add(ENOUGH.as_millis() as u64);
+        self.0.enough_until.store(until, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.0.transfers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_transfer_has_its_share() {
+        let all = Arc::new(Connections::new(8));
+        let one = all.enter();
+        assert_eq!(one.share(), 8);
+        let more: Vec<Transfer> = (0..3).map(|_| all.enter()).collect();
+        assert_eq!((one.share(), more[0].share()), (2, 2));
+        let crowd: Vec<Transfer> = (0..30).map(|_| all.enter()).collect();
+        assert_eq!((one.share(), one.is_worth_trying()), (1, false));
+        drop((more, crowd));
+        assert_eq!((one.share(), one.is_worth_trying()), (8, true));
+        one.one_is_enough();
+        assert!(!one.is_worth_trying());
+    }
+}

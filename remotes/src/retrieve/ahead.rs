@@ -1,0 +1,206 @@
+//! The rest of an object, in order, by as many ranges side by side as bring something.
+//!
+//! Each range is read by a task of its own into blocks leased for it; they are handed on one range after the other, that in
+//! front as it arrives. Further ranges begin only with memory that is free at that moment; the one in front alone may wait for
+//! it, when no other keeps any. So transfers never hold what the front of another one waits for.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::range::{RangeReader, Reader};
+use super::width::{Sample, Width};
+use crate::budget::{BLOCK, Lease};
+use crate::connections::Transfer;
+use crate::pump::Blocks;
+use crate::{Context, Error, Get, Kind, ObjectName, Op, Range, Result, Store};
+
+/// Bytes of one range where several are read side by side. Large enough that the request's cost does not show, small enough
+/// that a window of them fits beside many other transfers.
+const RANGE: u64 = 8 << 20;
+
+/// Ranges for which half of the budget has room, at the least.
+const MANY: u64 = 16;
+
+/// Bytes of one range: less than usual where there is little memory.
+pub(super) fn range(context: &Context) -> u64 {
+    (context.budget.total() / 2 / MANY).clamp(BLOCK as u64, RANGE) / BLOCK as u64 * BLOCK as u64
+}
+
+/// Blocks that may wait where one range is all there is.
+const SINGLE_QUEUE: usize = 2;
+
+/// What ranges are of.
+#[derive(Clone)]
+pub struct Ranges {
+    /// Where the object is.
+    pub store: Rc<dyn Store>,
+    /// Its name.
+    pub object: ObjectName,
+    /// What it is known by ([`crate::Stat::tag`]): all ranges have to be of that one.
+    pub tag: Option<String>,
+    /// Limits.
+    pub context: Context,
+}
+
+/// An object from some byte on; see the [module](self).
+pub struct Ahead {
+    of: Ranges,
+    /// The first range, where that is open.
+    first: Option<Get>,
+    /// Bytes handed on up to here, from the beginning of the object.
+    at: u64,
+    /// Where the next range begins.
+    next: u64,
+    end: u64,
+    /// Bytes of a range.
+    range: u64,
+    width: Width,
+    transfer: Rc<Transfer>,
+    readers: VecDeque<Reader>,
+    refused: Rc<Cell<u32>>,
+    seen: Seen,
+}
+
+/// What came since the number of ranges was chosen.
+struct Seen {
+    since: Instant,
+    bytes: u64,
+    waited: Duration,
+    refused: u32,
+}
+
+impl Seen {
+    fn nothing(refused: u32) -> Self {
+        Self { since: Instant::now(), bytes: 0, waited: Duration::ZERO, refused }
+    }
+}
+
+impl Ahead {
+    /// An object of which the first range is open: `first`, from byte `from` on. `width` ranges are read side by side.
+    pub(super) fn begun(of: Ranges, first: Get, from: u64, width: usize, transfer: Rc<Transfer>) -> Self {
+        let end = first.total;
+        Self { first: Some(first), ..Self::between(of, from, end, Width::new(width), transfer) }
+    }
+
+    /// The bytes from `from` to `end`, of which nothing is open yet: by so many ranges as `width` says, and never more than
+    /// `transfer` may have.
+    pub fn between(of: Ranges, from: u64, end: u64, width: Width, transfer: Rc<Transfer>) -> Self {
+        let refused = Rc::new(Cell::new(0));
+        let (readers, range) = (VecDeque::new(), range(&of.context));
+        Self {
+            of,
+            first: None,
+            at: from,
+            next: from,
+            end,
+            range,
+            width,
+            transfer,
+            readers,
+            refused,
+            seen: Seen::nothing(0),
+        }
+    }
+
+    /// Begins to read, without waiting for anything.
+    pub fn prefetch(&mut self) {
+        self.begin_further();
+    }
+
+    fn begin_further(&mut self) {
+        while self.next < self.end && self.readers.len() < self.width.now() {
+            let len = self.range.min(self.end - self.next);
+            let Some(lease) = self.of.context.budget.try_lease(self.need(len)) else { return };
+            self.start(len, None, lease);
+        }
+    }
+
+    /// Begins the range in front, and waits for memory where there is none.
+    async fn begin_front(&mut self) {
+        let first = self.first.take();
+        let len = first.as_ref().map_or(self.range.min(self.end - self.next), |first| first.len);
+        let lease = self.of.context.budget.lease(self.need(len)).await;
+        self.start(len, first, lease);
+    }
+
+    fn queue(&self) -> usize {
+        if self.width.now() > 1 { (self.range as usize).div_ceil(BLOCK) } else { SINGLE_QUEUE }
+    }
+
+    /// Memory for a range of `len` bytes: what may wait in the queue, one block being filled, one being written.
+    fn need(&self, len: u64) -> u64 {
+        let blocks = len.div_ceil(BLOCK as u64).clamp(1, self.queue() as u64 + 2);
+        blocks * BLOCK as u64
+    }
+
+    fn start(&mut self, len: u64, opened: Option<Get>, lease: Lease) {
+        let range = RangeReader {
+            store: Rc::clone(&self.of.store),
+            object: self.of.object.clone(),
+            context: self.of.context.clone(),
+            range: Range { from: self.next, len: Some(len), tag: self.of.tag.clone() },
+            lease: Arc::new(lease),
+            refused: Rc::clone(&self.refused),
+        };
+        self.next += len;
+        self.readers.push_back(range.start(opened, self.queue()));
+    }
+
+    /// Chooses the number of ranges anew, once as many bytes came as are read side by side.
+    fn choose(&mut self) {
+        let refused = self.refused.get();
+        if refused > self.seen.refused {
+            self.width.back_off();
+        } else if self.seen.bytes < self.range * self.width.now() as u64 {
+            return;
+        } else {
+            let Seen { since, bytes, waited, .. } = self.seen;
+            let sample = Sample { bytes, elapsed: since.elapsed(), waited };
+            if self.width.take(sample, self.transfer.share()) {
+                self.transfer.one_is_enough();
+            }
+        }
+        self.seen = Seen::nothing(refused);
+    }
+}
+
+#[async_trait(?Send)]
+impl Blocks for Ahead {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if self.readers.is_empty() {
+                if self.first.is_none() && self.next >= self.end {
+                    break;
+                }
+                self.begin_front().await;
+            }
+            self.begin_further();
+            let Some(front) = self.readers.front_mut() else { continue };
+            let waits = Instant::now();
+            match front.next().await {
+                Some(block) => {
+                    let block = block?;
+                    let n = block.len() as u64;
+                    self.seen.waited += waits.elapsed();
+                    self.seen.bytes += n;
+                    self.at += n;
+                    self.choose();
+                    return Ok(Some(block));
+                }
+                None => drop(self.readers.pop_front()),
+            }
+        }
+        if self.at == self.end {
+            return Ok(None);
+        }
+        Err(Error::new(Op::Get, Kind::Truncated, format!("{} of {} bytes arrived", self.at, self.end))
+            .object(&self.of.object)
+            .on(self.of.store.label()))
+    }
+}

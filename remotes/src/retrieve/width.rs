@@ -1,0 +1,170 @@
+//! How many ranges of one object are read side by side: more while that brings something, fewer when it does not.
+//!
+//! A store that is far away gives each connection so much and no more. One that is near gives one connection all it has, and
+//! further ones cost memory and bring nothing. Nobody tells which it is, so it is tried: a number is kept for a while, and what
+//! came by it is compared with what came by fewer.
+
+use std::time::Duration;
+
+/// What came while a number of ranges were read.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Bytes that were handed on.
+    pub bytes: u64,
+    /// In how long.
+    pub elapsed: Duration,
+    /// For how much of that whoever takes them had to wait for them.
+    pub waited: Duration,
+}
+
+/// Below this part of the time in which it is waited for bytes, whoever takes them is what limits the transfer.
+const FED: f64 = 0.1;
+
+/// Twice as many ranges have to bring so many times as much, or fewer will do.
+const GAIN: f64 = 1.3;
+
+/// Samples for which a number is kept that is enough, before more are tried again.
+const HOLD: u32 = 8;
+
+/// How many ranges to read; see the [module](self). A pure function of what was measured.
+#[derive(Debug, Clone)]
+pub struct Width {
+    least: usize,
+    now: usize,
+    /// What fewer brought, in bytes a second.
+    before: Option<(usize, f64)>,
+    hold: u32,
+}
+
+impl Width {
+    /// Begins with `least` ranges, and never has fewer.
+    pub fn new(least: usize) -> Self {
+        let least = least.max(1);
+        Self { least, now: least, before: None, hold: 0 }
+    }
+
+    /// Begins with `now`, where `least` brought `rate` bytes a second.
+    pub fn after(least: usize, rate: f64, now: usize) -> Self {
+        let least = least.max(1);
+        Self { now: now.max(least), before: Some((least, rate)), ..Self::new(least) }
+    }
+
+    /// How many to read now.
+    pub fn now(&self) -> usize {
+        self.now
+    }
+
+    /// Whether more than the least are read, or being tried.
+    pub fn is_more(&self) -> bool {
+        self.now > self.least
+    }
+
+    /// Takes note of what came, and chooses anew; at most `most`. True where more than the least were tried and brought nothing.
+    pub fn take(&mut self, sample: Sample, most: usize) -> bool {
+        let mut is_enough = false;
+        let most = most.max(self.least);
+        let elapsed = sample.elapsed.as_secs_f64().max(1e-6);
+        let rate = sample.bytes as f64 / elapsed;
+        if sample.waited.as_secs_f64() < FED * elapsed {
+            // More would only lie in memory.
+            self.before = None;
+            if sample.waited.is_zero() {
+                self.now = (self.now - 1).max(self.least);
+            }
+        } else if let Some((fewer, least)) = self.before.take().filter(|(fewer, _)| *fewer < self.now) {
+            let gain = GAIN.powf((self.now as f64 / fewer as f64).log2());
+            if rate >= least * gain {
+                self.grow(rate, most);
+            } else {
+                self.now = fewer;
+                self.hold = HOLD;
+                is_enough = fewer == self.least;
+            }
+        } else if self.hold > 0 {
+            self.hold -= 1;
+        } else {
+            self.grow(rate, most);
+        }
+        self.now = self.now.min(most);
+        is_enough
+    }
+
+    /// The store refused one for now, or broke it off.
+    pub fn back_off(&mut self) {
+        self.before = None;
+        self.now = (self.now / 2).max(self.least);
+        self.hold = HOLD;
+    }
+
+    fn grow(&mut self, rate: f64, most: usize) {
+        if self.now < most {
+            self.before = Some((self.now, rate));
+            self.now = (self.now * 2).min(most);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store that gives `each` MB/s a connection and `all` in all, and somebody who takes `client`.
+    fn settled(each: f64, all: f64, client: f64, most: usize) -> (usize, f64) {
+        let mut width = Width::new(1);
+        let rate = |width: usize| (width as f64 * each).min(all).min(client);
+        for _ in 0..40 {
+            let given = rate(width.now());
+            let is_fed = client <= given + 1e-9;
+            let waited = if is_fed { Duration::ZERO } else { Duration::from_millis(800) };
+            width.take(Sample { bytes: (given * 1e6) as u64, elapsed: Duration::from_secs(1), waited }, most);
+        }
+        (width.now(), rate(width.now()))
+    }
+
+    #[test]
+    fn it_takes_what_there_is_and_no_more_connections_than_that_needs() {
+        // MB/s a connection, in all, taken; at most so many; how many, at the least and at the most; MB/s at the least.
+        for (each, all, client, most, range, least) in [
+            (60.0, 1000.0, 1e9, 64, 16..=32, 950.0),
+            (60.0, 1000.0, 1e9, 8, 8..=8, 470.0),
+            (60.0, 1000.0, 200.0, 64, 1..=8, 60.0),
+            (1200.0, 1200.0, 1e9, 64, 1..=2, 1200.0),
+            (25.0, 100.0, 1e9, 64, 4..=8, 100.0),
+            (90.0, 1e9, 1e9, 64, 64..=64, 5700.0),
+        ] {
+            let (width, rate) = settled(each, all, client, most);
+            assert!(range.contains(&width), "{each} {all} {client} {most}: {width}");
+            assert!(rate >= least, "{each} {all} {client} {most}: {rate}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_refuses_gets_fewer() {
+        let mut width = Width::after(1, 60e6, 16);
+        width.back_off();
+        assert_eq!(width.now(), 8);
+        (0..9).for_each(|_| width.back_off());
+        assert_eq!((width.now(), width.is_more()), (1, false));
+    }
+
+    #[test]
+    fn fewer_places_are_kept_to_at_once() {
+        let mut width = Width::after(1, 60e6, 16);
+        width.take(Sample { bytes: 960_000_000, elapsed: Duration::from_secs(1), waited: Duration::from_secs(1) }, 4);
+        assert_eq!(width.now(), 4);
+    }
+
+    #[test]
+    fn what_brings_nothing_is_told_and_a_slow_client_is_not_taken_for_it() {
+        let sample = |mb: u64, waited| Sample {
+            bytes: mb * 1_000_000,
+            elapsed: Duration::from_secs(1),
+            waited: Duration::from_millis(waited),
+        };
+        let mut width = Width::after(1, 60e6, 6);
+        assert!(width.take(sample(70, 900), 64) && !width.is_more());
+        let mut width = Width::after(1, 60e6, 6);
+        assert!((0..9).all(|_| !width.take(sample(50, 0), 64)), "nobody waited for it");
+        assert!(!width.is_more());
+    }
+}

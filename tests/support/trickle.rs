@@ -1,0 +1,80 @@
+//! A relay to a store that gives each connection so much a second, and cuts some of them: a store that is far away.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Bytes that are let through at once.
+const CHUNK: usize = 64 << 10;
+
+/// A running relay.
+pub struct Trickle {
+    /// Where to connect instead of the store.
+    pub port: u16,
+    counted: Arc<Counted>,
+}
+
+#[derive(Default)]
+struct Counted {
+    made: AtomicUsize,
+    /// Which carried content a moment ago.
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Trickle {
+    /// Relays to `target` on loopback, `rate` bytes a second each way on each connection. Of every `cut` connections one ends after
+    /// some MiB; 0 for none.
+    pub fn start(target: u16, rate: u64, cut: usize) -> Trickle {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback");
+        let port = listener.local_addr().expect("it is bound").port();
+        let counted = Arc::new(Counted::default());
+        let counts = Arc::clone(&counted);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(store) = TcpStream::connect(("127.0.0.1", target)) else { continue };
+                let nth = counts.made.fetch_add(1, Ordering::Relaxed) + 1;
+                let allowed = if cut > 0 && nth.is_multiple_of(cut) { (1 + nth % 3) << 20 } else { usize::MAX };
+                let clone = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
+                let ways = [(clone(&client), clone(&store), usize::MAX), (store, client, allowed)];
+                for (from, to, allowed) in ways {
+                    let counts = Arc::clone(&counts);
+                    std::thread::spawn(move || carry(from, to, rate, allowed, &counts));
+                }
+            }
+        });
+        Trickle { port, counted }
+    }
+
+    /// The most connections that carried content at one time since this was asked before.
+    pub fn most(&self) -> usize {
+        self.counted.most.swap(0, Ordering::Relaxed)
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, rate: u64, mut allowed: usize, counts: &Counted) {
+    let mut chunk = vec![0; CHUNK];
+    let mut due = Instant::now();
+    while let Ok(n @ 1..) = from.read(&mut chunk) {
+        // What is less is a request, or an answer without content.
+        let is_content = n > CHUNK / 4;
+        if is_content {
+            let now = counts.now.fetch_add(1, Ordering::Relaxed) + 1;
+            counts.most.fetch_max(now, Ordering::Relaxed);
+        }
+        due = due.max(Instant::now()) + Duration::from_secs_f64(n as f64 / rate as f64);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        allowed = allowed.saturating_sub(n);
+        let sent = if allowed == 0 { false } else { to.write_all(&chunk[..n]).is_ok() };
+        if is_content {
+            counts.now.fetch_sub(1, Ordering::Relaxed);
+        }
+        if !sent {
+            let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
+            return;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
