@@ -56,7 +56,7 @@ pub(super) struct Parts {
 /// A part that fills.
 enum Filling {
     /// Its bytes go onto the connection as they come.
-    Direct(Flow),
+    Direct(Box<Flow>),
     /// They wait for it: a task sends them, and gives the answer.
     Waiting(mpsc::UnboundedSender<Bytes>),
 }
@@ -194,7 +194,7 @@ impl Parts {
             return Ok((Filling::Waiting(to), len));
         }
         let flow = Flow::open(&self.inner, target, len, kept).await.map_err(|e| self.of(index, e))?;
-        Ok((Filling::Direct(flow), len))
+        Ok((Filling::Direct(Box::new(flow)), len))
     }
 
     fn of(&self, index: usize, error: Error) -> Error {
