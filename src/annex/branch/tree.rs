@@ -8,7 +8,7 @@ use crate::annex::git::error::BranchError;
 use crate::annex::git::id::object_id;
 use crate::annex::git::object::{GitId, TreeFile};
 use crate::annex::git::read;
-use crate::annex::git::tree::{Room, TreeChange, changes, each_file, file_of, tree_without};
+use crate::annex::git::tree::{EachFile, Room, TreeChange, changes, each_file, file_of, tree_without};
 
 impl Branch {
     /// What differs between two trees, sorted by path; all of `new` where there is no `old`. Trees that are the same are not
@@ -52,11 +52,7 @@ impl Branch {
     /// # Errors
     ///
     /// A tree is not there, or is no tree anybody made; or those of `each`.
-    pub fn each_file(
-        &self,
-        tree: GitId,
-        each: &mut dyn FnMut(&[u8], TreeFile) -> Result<(), BranchError>,
-    ) -> Result<(), BranchError> {
+    pub fn each_file(&self, tree: GitId, each: &mut EachFile<'_>) -> Result<(), BranchError> {
         if tree == GitId::EMPTY_TREE {
             return Ok(());
         }

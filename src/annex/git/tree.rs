@@ -75,6 +75,9 @@ pub(in crate::annex) fn changes(
     Ok(found)
 }
 
+/// What is done with each file of a tree, which is called by its path from the top.
+pub type EachFile<'a> = dyn FnMut(&[u8], TreeFile) -> Result<(), BranchError> + 'a;
+
 /// Gives each file of `tree` to `each`, by its path, as long as it says so: one directory on the way is held at a time, at each
 /// depth.
 ///
@@ -86,7 +89,7 @@ pub(in crate::annex) fn each_file(
     tree: ObjectId,
     path: &mut Vec<u8>,
     (depth, most): (usize, u64),
-    each: &mut dyn FnMut(&[u8], TreeFile) -> Result<(), BranchError>,
+    each: &mut EachFile<'_>,
 ) -> Result<(), BranchError> {
     if depth > DEEPEST {
         return Err(wrong("it is too deep"));

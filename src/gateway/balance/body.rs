@@ -41,7 +41,7 @@ impl<'a> Carried<'a> {
     }
 
     /// Whether what was read was the content. Asked after the last byte.
-    pub(super) async fn is_content(self) -> bool {
+    pub(super) async fn finish(self) -> bool {
         self.sent.is_content().await
     }
 

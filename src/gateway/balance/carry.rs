@@ -114,7 +114,7 @@ impl Doing<'_> {
         }
         let mut body = Carried::new(part, pace, &self.limits, &self.stop);
         let end = upload.receive(&mut body, len, self.rate.as_ref()).await;
-        if matches!(end, End::Whole) && !body.is_content().await {
+        if matches!(end, End::Whole) && !body.finish().await {
             let _ = upload.discard().await;
             return Err(Failure::busy("the content changed while it was read"));
         }

@@ -107,10 +107,8 @@ impl Doing<'_> {
                             is_due.then_some(Found::Key(Item { subject, counted }))
                         }
                     };
-                    match found.map(|found| tell.blocking_send(found)) {
-                        Some(Err(_)) => ControlFlow::Break(()),
-                        _ => ControlFlow::Continue(()),
-                    }
+                    let is_heard = found.is_none_or(|found| tell.blocking_send(found).is_ok());
+                    if is_heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })
             });
             walked.map_err(|e| Failure::internal(format!("read where content is: {e}")))?;
