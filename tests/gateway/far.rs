@@ -8,7 +8,7 @@ use crate::support::trickle::Trickle;
 use crate::support::way::{Outcome, Way};
 use crate::support::wire::key_of;
 
-const LEN: usize = 64 << 20;
+const LEN: usize = 24 << 20;
 
 /// Bytes a second of a connection: so little that all else is fast beside it.
 const RATE: u64 = 12 << 20;

@@ -133,8 +133,12 @@ impl Parts {
                     flow.write(bytes).await.map_err(|e| self.of(self.begun - 1, e))?;
                     self.seen.waited += waits.elapsed();
                 }
-                // Where the task has failed, its answer tells.
-                Filling::Waiting(to) => drop(to.send(bytes)),
+                Filling::Waiting(to) => {
+                    // Where the task has failed, its answer tells.
+                    let _ = to.send(bytes);
+                    // It is to begin before more comes.
+                    tokio::task::yield_now().await;
+                }
             }
             self.seen.bytes += n;
             if n < left {
@@ -156,7 +160,9 @@ impl Parts {
             return;
         }
         let Seen { since, bytes, waited } = std::mem::replace(&mut self.seen, Seen::nothing());
-        let may = self.width.is_more() || self.transfer.is_worth_trying();
+        // More than what is left would fill is of no use.
+        let is_long = self.tags.len().saturating_sub(self.begun) >= 2 * ANSWERS;
+        let may = self.width.is_more() || is_long && self.transfer.is_worth_trying();
         let most = if may { self.transfer.share().min(self.most()) } else { ANSWERS };
         if self.width.take(Sample { bytes, elapsed: since.elapsed(), waited }, most) {
             self.transfer.one_is_enough();
