@@ -58,11 +58,8 @@ mod pool;
 #[path = "../../src/proto/mod.rs"]
 pub mod proto;
 /// Of the stores, the memory that all transfers share.
-#[path = "../../remotes/src/pump"]
-pub mod pump {
-    mod budget;
-    pub use budget::{BLOCK, Budget};
-}
+#[path = "../../remotes/src/budget.rs"]
+pub mod budget;
 pub mod retry {
     /// Nothing is tried again here.
     pub async fn while_others_wait<T>(f: impl Future<Output = T>) -> T {

@@ -1,46 +1,40 @@
 //! Stores that give each connection little: further connections are opened, and what arrives is the content all the same.
 
 use crate::support::annex::content;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, eventually};
 use crate::support::place::{Place, Whose};
 use crate::support::proxy::{Behind, Proxy};
 use crate::support::trickle::Trickle;
 use crate::support::way::{Outcome, Way};
 use crate::support::wire::key_of;
 
-const LEN: usize = 24 << 20;
+/// Bytes a second of a connection: so little that all else is fast beside it, and that others may use the store meanwhile.
+const RATE: u64 = 2 << 20;
 
-/// Bytes a second of a connection: so little that all else is fast beside it.
-const RATE: u64 = 12 << 20;
+fn there_and_back(line: &Trickle, proxy: &Proxy, way: Way<'_>, len: usize) {
+    let body = content(len as u64, len);
+    let (uuid, key) = (proxy.uuid(), key_of(&body));
+    assert_eq!(way.put(&uuid, &key, &body), Outcome::Yes);
+    line.most();
+    assert!(way.get(&uuid, &key) == Outcome::Content(body), "it is what was put there");
+    let most = line.most();
+    assert!(most > 1, "{most} connections at a time");
+    assert_eq!(way.remove(&uuid, &key), Outcome::Yes);
+}
 
-fn there_and_back(cut: usize) {
+#[test]
+fn several_connections_bring_the_content_and_those_that_break_are_replaced() {
     let place = Place::weed();
-    let line = Trickle::start(place.port(), RATE, cut);
-    let proxy = Proxy::new(Behind::Special(place.through(line.port), Whose::Ours));
-    let (uuid, server) = (proxy.uuid(), Gateway::serve(&proxy.repo, &["--wideopen", "--quiet"]));
-    for (nth, way) in [Way::Http(&server), Way::Stdio(&proxy.repo, "30")].into_iter().enumerate() {
-        let body = content(nth as u64, LEN);
-        let key = key_of(&body);
-        assert_eq!(way.put(&uuid, &key, &body), Outcome::Yes);
-        line.most();
-        assert!(way.get(&uuid, &key) == Outcome::Content(body), "it is what was put there");
-        let most = line.most();
-        assert!(most > 1, "{most} connections at a time");
-        assert_eq!(way.remove(&uuid, &key), Outcome::Yes);
+    for (cut, len) in [(0, 64 << 20), (3, 12 << 20)] {
+        let line = Trickle::start(place.port(), RATE, cut);
+        let proxy = Proxy::new(Behind::Special(place.through(line.port), Whose::Ours));
+        let server = Gateway::serve(&proxy.repo, &["--wideopen", "--quiet"]);
+        there_and_back(&line, &proxy, Way::Http(&server), len);
+        there_and_back(&line, &proxy, Way::Stdio(&proxy.repo, "30"), 12 << 20);
+        let free = || server.metric("budget_free_bytes") == server.metric("budget_bytes");
+        eventually("no memory is kept", free);
+        server.stop();
     }
-    let free = || server.metric("budget_free_bytes") == server.metric("budget_bytes");
-    crate::support::gateway::eventually("no memory is kept", free);
-    server.stop();
-}
-
-#[test]
-fn several_connections_bring_the_content() {
-    there_and_back(0);
-}
-
-#[test]
-fn connections_that_break_are_replaced() {
-    there_and_back(3);
 }
 
 /// Others take their part of what there is, so nobody gets more than one.
@@ -50,7 +44,7 @@ fn nobody_has_more_connections_than_are_allowed() {
     let line = Trickle::start(place.port(), RATE, 0);
     let proxy = Proxy::new(Behind::Special(place.through(line.port), Whose::Ours));
     let server = Gateway::serve(&proxy.repo, &["--wideopen", "--quiet", "--store-connections", "1"]);
-    let body = content(9, 24 << 20);
+    let body = content(9, 8 << 20);
     let (uuid, key, way) = (proxy.uuid(), key_of(&body), Way::Http(&server));
     assert_eq!(way.put(&uuid, &key, &body), Outcome::Yes);
     line.most();
