@@ -87,11 +87,6 @@ impl Far {
         Some(self.take_over(from, end, width))
     }
 
-    /// The connection broke: the bytes from `at` to `end` on others.
-    pub fn again(&self, at: u64, end: u64) -> Ahead {
-        self.take_over(at, end, Width::new(1)).ahead
-    }
-
     fn take_over(&self, at: u64, end: u64, width: Width) -> Takeover {
         let mut ahead = Ahead::between(self.of.clone(), at, end, width, Rc::clone(&self.transfer));
         ahead.prefetch();

@@ -179,11 +179,6 @@ impl Sent {
         is_content
     }
 
-    /// Whether it may be had from somewhere else should its source break off.
-    pub fn has_more(&self) -> bool {
-        self.more.is_some()
-    }
-
     /// The source broke off at byte `at`, and `len` bytes are to come: where they come from instead, and how fast. `None` where
     /// nobody gives them, or where it cannot be told whether what came before was the content.
     pub async fn next(

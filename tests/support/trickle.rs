@@ -1,4 +1,4 @@
-//! A relay to a store that gives each connection so much a second, and cuts some of them: a store that is far away.
+//! A relay to a store that gives each connection so much a second: a store that is far away.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -18,16 +18,14 @@ pub struct Trickle {
 
 #[derive(Default)]
 struct Counted {
-    made: AtomicUsize,
     /// Which carried content a moment ago.
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
 impl Trickle {
-    /// Relays to `target` on loopback, `rate` bytes a second each way on each connection. Of every `cut` connections one ends after
-    /// some MiB; 0 for none.
-    pub fn start(target: u16, rate: u64, cut: usize) -> Trickle {
+    /// Relays to `target` on loopback, `rate` bytes a second each way on each connection.
+    pub fn start(target: u16, rate: u64) -> Trickle {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback");
         let port = listener.local_addr().expect("it is bound").port();
         let counted = Arc::new(Counted::default());
@@ -35,13 +33,10 @@ impl Trickle {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(store) = TcpStream::connect(("127.0.0.1", target)) else { continue };
-                let nth = counts.made.fetch_add(1, Ordering::Relaxed) + 1;
-                let allowed = if cut > 0 && nth.is_multiple_of(cut) { (1 + nth % 3) << 20 } else { usize::MAX };
                 let clone = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
-                let ways = [(clone(&client), clone(&store), usize::MAX), (store, client, allowed)];
-                for (from, to, allowed) in ways {
+                for (from, to) in [(clone(&client), clone(&store)), (store, client)] {
                     let counts = Arc::clone(&counts);
-                    std::thread::spawn(move || carry(from, to, rate, allowed, &counts));
+                    std::thread::spawn(move || carry(from, to, rate, &counts));
                 }
             }
         });
@@ -54,7 +49,7 @@ impl Trickle {
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, rate: u64, mut allowed: usize, counts: &Counted) {
+fn carry(mut from: TcpStream, mut to: TcpStream, rate: u64, counts: &Counted) {
     let mut chunk = vec![0; CHUNK];
     let mut due = Instant::now();
     while let Ok(n @ 1..) = from.read(&mut chunk) {
@@ -66,8 +61,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, rate: u64, mut allowed: usize, 
         }
         due = due.max(Instant::now()) + Duration::from_secs_f64(n as f64 / rate as f64);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        allowed = allowed.saturating_sub(n);
-        let sent = if allowed == 0 { false } else { to.write_all(&chunk[..n]).is_ok() };
+        let sent = to.write_all(&chunk[..n]).is_ok();
         if is_content {
             counts.now.fetch_sub(1, Ordering::Relaxed);
         }

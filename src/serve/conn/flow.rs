@@ -73,11 +73,6 @@ impl Flow {
         let at = self.end - self.left;
         // What others read already is from further on.
         self.takeover = None;
-        let far = self.far.take().filter(|_| !self.sent.has_more());
-        if let Some(far) = far {
-            (self.source, self.rest) = (Source::Stream(Box::new(far.again(at, self.end))), Bytes::new());
-            return Ok(());
-        }
         match self.sent.next(at, self.left, &broke).await {
             Some((source, pace, far)) => {
                 (self.source, self.rest, self.pace, self.far) = (source, Bytes::new(), pace, far);
