@@ -56,6 +56,11 @@ impl Budget {
         self.free.available_permits() as u64 * UNIT
     }
 
+    /// Whether what is taken beyond need costs nobody memory: it never takes the second half.
+    pub fn is_roomy(&self) -> bool {
+        self.free() >= self.total / 2
+    }
+
     /// Waits its turn for `bytes`; the longest waiting is served first. More than the whole budget becomes the whole budget.
     pub async fn lease(&self, bytes: u64) -> Lease {
         let permits = self.permits(bytes);

@@ -8,7 +8,7 @@ mod range;
 mod width;
 
 pub use ahead::{Ahead, Ranges};
-pub use width::{Sample, Width};
+pub use width::{Sample, Seen, Width};
 
 use annex_types::size;
 use std::fs::File;

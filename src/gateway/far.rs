@@ -24,6 +24,9 @@ const FIRST: usize = 6;
 /// The first connection is left behind what it brings in so long: others take about that to bring something.
 const LEAD: Duration = Duration::from_millis(150);
 
+/// Shorter content is left to one connection, and counts as no transfer beside others.
+const LARGE: u64 = 4 << 20;
+
 /// Bytes that are passed on between two looks.
 const PIECE: u64 = 1 << 20;
 
@@ -49,10 +52,10 @@ pub struct Takeover {
 }
 
 impl Far {
-    /// Content that is `of` an object which is known by its tag.
-    pub(super) fn new(of: Ranges) -> Option<Self> {
+    /// `len` bytes `of` an object which is known by its tag; `None` where more connections are of no use.
+    pub(super) fn new(of: Ranges, len: u64) -> Option<Self> {
         let can = of.store.capabilities();
-        let may = can.ranges && !can.local && can.width > 1 && of.tag.is_some();
+        let may = len >= LARGE && can.ranges && !can.local && can.width > 1 && of.tag.is_some();
         may.then(|| {
             let transfer = Rc::new(of.context.connections.enter());
             Self { of, transfer, bytes: 0, elapsed: Duration::ZERO, waited: Duration::ZERO, is_settled: false }
@@ -79,17 +82,14 @@ impl Far {
         let lead = (rate * LEAD.as_secs_f64()) as u64;
         let from = at.saturating_add(lead.max(PIECE));
         let left = end.saturating_sub(from) as f64 / rate;
-        self.is_settled = !is_slow || left < SOON.as_secs_f64() || !self.transfer.is_worth_trying();
+        let may = self.transfer.is_worth_trying() && self.of.context.budget.is_roomy();
+        self.is_settled = !is_slow || left < SOON.as_secs_f64() || !may;
         if self.is_settled {
             return None;
         }
         let width = Width::after(1, rate, FIRST.min(self.transfer.share()));
-        Some(self.take_over(from, end, width))
-    }
-
-    fn take_over(&self, at: u64, end: u64, width: Width) -> Takeover {
-        let mut ahead = Ahead::between(self.of.clone(), at, end, width, Rc::clone(&self.transfer));
+        let mut ahead = Ahead::between(self.of.clone(), from, end, width, Rc::clone(&self.transfer));
         ahead.prefetch();
-        Takeover { at, ahead }
+        Some(Takeover { at: from, ahead })
     }
 }

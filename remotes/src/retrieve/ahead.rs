@@ -8,13 +8,13 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::range::{RangeReader, Reader};
-use super::width::{Sample, Width};
+use super::width::{Seen, Width};
 use crate::budget::{BLOCK, Lease};
 use crate::connections::Transfer;
 use crate::pump::Blocks;
@@ -65,20 +65,8 @@ pub struct Ahead {
     readers: VecDeque<Reader>,
     refused: Rc<Cell<u32>>,
     seen: Seen,
-}
-
-/// What came since the number of ranges was chosen.
-struct Seen {
-    since: Instant,
-    bytes: u64,
-    waited: Duration,
-    refused: u32,
-}
-
-impl Seen {
-    fn nothing(refused: u32) -> Self {
-        Self { since: Instant::now(), bytes: 0, waited: Duration::ZERO, refused }
-    }
+    /// How often the store had refused one when the number of ranges was chosen.
+    refused_before: u32,
 }
 
 impl Ahead {
@@ -104,7 +92,8 @@ impl Ahead {
             transfer,
             readers,
             refused,
-            seen: Seen::nothing(0),
+            seen: Seen::default(),
+            refused_before: 0,
         }
     }
 
@@ -116,6 +105,12 @@ impl Ahead {
     fn begin_further(&mut self) {
         while self.next < self.end && self.readers.len() < self.width.now() {
             let len = self.range.min(self.end - self.next);
+            let budget = &self.of.context.budget;
+            // Whoever takes nothing keeps what was read for it, and others need memory meanwhile.
+            let leaves_half = budget.free().saturating_sub(self.need(len)) >= budget.total() / 2;
+            if self.readers.len() >= self.width.least() && !leaves_half {
+                return;
+            }
             let Some(lease) = self.of.context.budget.try_lease(self.need(len)) else { return };
             self.start(len, None, lease);
         }
@@ -155,18 +150,15 @@ impl Ahead {
     /// Chooses the number of ranges anew, once as many bytes came as are read side by side.
     fn choose(&mut self) {
         let refused = self.refused.get();
-        if refused > self.seen.refused {
+        if refused > self.refused_before {
+            self.refused_before = refused;
             self.width.back_off();
-        } else if self.seen.bytes < self.range * self.width.now() as u64 {
-            return;
-        } else {
-            let Seen { since, bytes, waited, .. } = self.seen;
-            let sample = Sample { bytes, elapsed: since.elapsed(), waited };
-            if self.width.take(sample, self.transfer.share()) {
-                self.transfer.one_is_enough();
-            }
+            self.seen.take();
+        } else if self.seen.bytes() >= self.range * self.width.now() as u64
+            && self.width.take(self.seen.take(), self.transfer.share())
+        {
+            self.transfer.one_is_enough();
         }
-        self.seen = Seen::nothing(refused);
     }
 }
 
@@ -187,8 +179,8 @@ impl Blocks for Ahead {
                 Some(block) => {
                     let block = block?;
                     let n = block.len() as u64;
-                    self.seen.waited += waits.elapsed();
-                    self.seen.bytes += n;
+                    self.seen.wait(waits.elapsed());
+                    self.seen.add(n);
                     self.at += n;
                     self.choose();
                     return Ok(Some(block));
@@ -202,5 +194,39 @@ impl Blocks for Ahead {
         Err(Error::new(Op::Get, Kind::Truncated, format!("{} of {} bytes arrived", self.at, self.end))
             .object(&self.of.object)
             .on(self.of.store.label()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::conformance::pattern;
+    use crate::mem::Mem;
+
+    /// A client that reads a little and then nothing any more: others have half of the memory all the same.
+    #[test]
+    fn whoever_takes_nothing_leaves_half_of_the_budget_to_others() {
+        crate::sys::run(false, async {
+            let context = Context { budget: Budget::new(64 << 20), ..Context::default() };
+            let store: Rc<dyn Store> = Rc::new(Mem::new(4, &context));
+            let (object, content) = (ObjectName::new("k").expect("a name"), pattern(1, 100 << 20));
+            let mut put = store.put(&object, content.len() as u64).await.expect("opened");
+            put.write(content.clone()).await.expect("written");
+            put.commit().await.expect("stored");
+            let of = Ranges { store, object, tag: None, context: context.clone() };
+            let transfer = Rc::new(context.connections.enter());
+            let mut ahead = Ahead::between(of, 0, content.len() as u64, Width::after(1, 1.0, 60), transfer);
+            ahead.prefetch();
+            let first = ahead.next().await.expect("read").expect("a block");
+            assert!(context.budget.free() < 64 << 20, "some was read ahead");
+            assert!(context.budget.free() >= 32 << 20, "{}", context.budget.free());
+            let mut all = first.to_vec();
+            while let Some(block) = ahead.next().await.expect("read") {
+                all.extend_from_slice(&block);
+            }
+            assert!(all == content, "in order, and all of it");
+        })
+        .expect("a runtime");
     }
 }

@@ -4,7 +4,7 @@
 //! further ones cost memory and bring nothing. Nobody tells which it is, so it is tried: a number is kept for a while, and what
 //! came by it is compared with what came by fewer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What came while a number of ranges were read.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,40 @@ pub struct Sample {
     pub elapsed: Duration,
     /// For how much of that whoever takes them had to wait for them.
     pub waited: Duration,
+}
+
+/// What came since the last sample, from the first byte or wait on.
+#[derive(Debug, Default)]
+pub struct Seen {
+    since: Option<Instant>,
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Seen {
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// So many bytes came.
+    pub fn add(&mut self, bytes: u64) {
+        self.since.get_or_insert_with(Instant::now);
+        self.bytes += bytes;
+    }
+
+    /// They were waited for so long, until now.
+    pub fn wait(&mut self, time: Duration) {
+        self.since.get_or_insert_with(|| Instant::now().checked_sub(time).unwrap_or_else(Instant::now));
+        self.waited += time;
+    }
+
+    /// All of it; the next sample begins now.
+    pub fn take(&mut self) -> Sample {
+        let now = Instant::now();
+        let Self { since, bytes, waited } = std::mem::replace(self, Self { since: Some(now), ..Self::default() });
+        Sample { bytes, elapsed: since.map_or(Duration::ZERO, |since| now - since), waited }
+    }
 }
 
 /// Below this part of the time in which it is waited for bytes, whoever takes them is what limits the transfer.
@@ -52,6 +86,11 @@ impl Width {
     /// How many to read now.
     pub fn now(&self) -> usize {
         self.now
+    }
+
+    /// The fewest that are ever read.
+    pub fn least(&self) -> usize {
+        self.least
     }
 
     /// Whether more than the least are read, or being tried.

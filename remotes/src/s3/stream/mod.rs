@@ -104,7 +104,7 @@ impl StreamPut {
         let form = match form(inner, len)? {
             UploadPlan::Single if len <= TAIL => Form::Small { key, bytes: Vec::new() },
             UploadPlan::Single => {
-                let kept = Kept::new(len <= KEEP && roomy(inner));
+                let kept = Kept::new(len <= KEEP && inner.context.budget.is_roomy());
                 Form::Single { key, flow: None, kept, tail: Vec::new() }
             }
             UploadPlan::Parts(size) => {
@@ -124,7 +124,7 @@ impl StreamPut {
     }
 
     async fn take(&mut self, mut block: Bytes) -> Result<()> {
-        if !roomy(&self.inner) {
+        if !self.inner.context.budget.is_roomy() {
             self.relax();
         }
         match &mut self.form {
@@ -164,11 +164,6 @@ impl StreamPut {
             Form::Parts(parts) => parts.complete().await,
         }
     }
-}
-
-/// True while keeping blocks costs nobody memory: they never take the second half of the budget.
-fn roomy(inner: &Inner) -> bool {
-    inner.context.budget.free() >= inner.context.budget.total() / 2
 }
 
 #[async_trait(?Send)]

@@ -11,9 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use super::flow::{Flow, Kept, Target};
-use super::roomy;
 use crate::connections::Transfer;
-use crate::retrieve::{Sample, Width};
+use crate::retrieve::{Seen, Width};
 use crate::s3::multipart::Multipart;
 use crate::s3::{Inner, single};
 use crate::{Error, Kind, Mark, Op, Result, Resumption, Stored};
@@ -61,19 +60,6 @@ enum Filling {
     Waiting(mpsc::UnboundedSender<Bytes>),
 }
 
-/// What was taken since the number of parts was chosen.
-struct Seen {
-    since: Instant,
-    bytes: u64,
-    waited: Duration,
-}
-
-impl Seen {
-    fn nothing() -> Self {
-        Self { since: Instant::now(), bytes: 0, waited: Duration::ZERO }
-    }
-}
-
 impl Parts {
     pub(super) fn new(inner: &Rc<Inner>, upload: Multipart, len: u64, size: u64) -> Self {
         Self {
@@ -89,7 +75,7 @@ impl Parts {
             given: 0,
             width: Width::new(ANSWERS),
             transfer: inner.context.connections.enter(),
-            seen: Seen::nothing(),
+            seen: Seen::default(),
         }
     }
 
@@ -131,7 +117,7 @@ impl Parts {
                 Filling::Direct(flow) => {
                     let waits = Instant::now();
                     flow.write(bytes).await.map_err(|e| self.of(self.begun - 1, e))?;
-                    self.seen.waited += waits.elapsed();
+                    self.seen.wait(waits.elapsed());
                 }
                 Filling::Waiting(to) => {
                     // Where the task has failed, its answer tells.
@@ -140,7 +126,7 @@ impl Parts {
                     tokio::task::yield_now().await;
                 }
             }
-            self.seen.bytes += n;
+            self.seen.add(n);
             if n < left {
                 self.open = Some((filling, left - n));
                 return Ok(());
@@ -156,15 +142,14 @@ impl Parts {
 
     /// Chooses anew how many parts are on their way side by side, once as many were taken.
     fn choose(&mut self) {
-        if self.seen.bytes < self.size * self.side_by_side() as u64 {
+        if self.seen.bytes() < self.size * self.side_by_side() as u64 {
             return;
         }
-        let Seen { since, bytes, waited } = std::mem::replace(&mut self.seen, Seen::nothing());
         // More than what is left would fill is of no use.
         let is_long = self.tags.len().saturating_sub(self.begun) >= 2 * ANSWERS;
         let may = self.width.is_more() || is_long && self.transfer.is_worth_trying();
         let most = if may { self.transfer.share().min(self.most()) } else { ANSWERS };
-        if self.width.take(Sample { bytes, elapsed: since.elapsed(), waited }, most) {
+        if self.width.take(self.seen.take(), most) {
             self.transfer.one_is_enough();
         }
     }
@@ -177,7 +162,7 @@ impl Parts {
 
     /// Parts that may be on their way: no more than usual where memory is short.
     fn side_by_side(&self) -> usize {
-        if roomy(&self.inner) { self.width.now() } else { ANSWERS }
+        if self.inner.context.budget.is_roomy() { self.width.now() } else { ANSWERS }
     }
 
     async fn begin(&mut self) -> Result<(Filling, u64)> {
@@ -185,10 +170,10 @@ impl Parts {
         while self.answers.len() >= self.side_by_side() {
             self.join().await?;
         }
-        self.seen.waited += waits.elapsed();
+        self.seen.wait(waits.elapsed());
         let index = self.begun;
         let len = self.end(index) - index as u64 * self.size;
-        let kept = Kept::new(roomy(&self.inner));
+        let kept = Kept::new(self.inner.context.budget.is_roomy());
         self.kept.retain(|kept| !kept.is_mine_alone());
         self.kept.push(kept.clone());
         self.begun += 1;

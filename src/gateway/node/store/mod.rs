@@ -142,7 +142,7 @@ impl StoreNode {
     /// How `object`, of which `get` was opened, may be had by other connections.
     fn far(&self, object: &ObjectName, get: &Get) -> Option<Far> {
         let (store, context) = (Rc::clone(&self.store), self.context.clone());
-        Far::new(Ranges { store, object: object.clone(), tag: get.tag.clone(), context })
+        Far::new(Ranges { store, object: object.clone(), tag: get.tag.clone(), context }, get.len)
     }
 
     async fn open<F: Future<Output = remotes::Result<Get>>>(
