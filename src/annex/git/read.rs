@@ -3,18 +3,30 @@
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::objs::CommitRefIter;
+use gix::refs::TargetRef;
 
 use crate::annex::git::error::BranchError;
 
 /// Longest commit whose tree is looked for.
 const LONGEST_COMMIT: u64 = 1 << 20;
 
-/// The commit that `reference` is at; `None` where there is no such reference.
+/// How many references may each name the next one. Git follows five.
+const MOST_NAMES: usize = 5;
+
+/// The commit that `reference` is at; `None` where there is no such reference, or it names one that is not there, as `HEAD` does in a
+/// repository without commits.
 pub(in crate::annex) fn commit_at(git: &gix::Repository, reference: &[u8]) -> Result<Option<ObjectId>, BranchError> {
     let what = "read a reference";
-    let name = reference.to_str().map_err(BranchError::git(what))?;
-    let Some(mut reference) = git.try_find_reference(name).map_err(BranchError::git(what))? else { return Ok(None) };
-    Ok(Some(reference.peel_to_id().map_err(BranchError::git(what))?.detach()))
+    let mut name = reference.to_vec();
+    for _ in 0..=MOST_NAMES {
+        let found = git.try_find_reference(name.to_str().map_err(BranchError::git(what))?);
+        let Some(mut found) = found.map_err(BranchError::git(what))? else { return Ok(None) };
+        match found.target() {
+            TargetRef::Symbolic(next) => name = next.as_bstr().to_vec(),
+            TargetRef::Object(_) => return Ok(Some(found.peel_to_id().map_err(BranchError::git(what))?.detach())),
+        }
+    }
+    Err(BranchError::Git { what, why: "each one names another".to_string() })
 }
 
 /// The top tree of `commit`.

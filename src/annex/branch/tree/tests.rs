@@ -26,6 +26,18 @@ fn shown(changes: &[TreeChange]) -> Vec<String> {
     changes.iter().map(|change| format!("{}{}", sign(change), change.path.escape_ascii())).collect()
 }
 
+/// Git follows five; a person may have made two that name each other.
+#[test]
+fn references_that_name_each_other_are_an_error() {
+    let (dir, repository) = scratch();
+    git(dir.path(), &["symbolic-ref", "HEAD", "refs/heads/there"]);
+    git(dir.path(), &["symbolic-ref", "refs/heads/there", "refs/heads/back"]);
+    git(dir.path(), &["symbolic-ref", "refs/heads/back", "refs/heads/there"]);
+    let found = repository.branch().followed_tree(b"HEAD", None, b"").map(|found| found.tree);
+    let why = found.expect_err("it has no end").to_string();
+    assert!(why.contains("each one names another"), "{why}");
+}
+
 /// A synced branch counts from when it is newer until the branch has caught up; where they have diverged, the branch counts.
 #[test]
 fn the_newer_of_a_branch_and_its_synced_branch_is_followed() {
@@ -71,7 +83,13 @@ fn branches_and_directories_in_them_are_found() {
     for below in ["d/e", "d/e/", "/d//e"] {
         assert_eq!(at("refs/heads/main", below), Some(id(&dir, "main:d/e")), "{below}");
     }
-    for (reference, below) in [("refs/heads/main", "no"), ("refs/heads/main", "a"), ("refs/heads/no", "")] {
+    git(dir.path(), &["symbolic-ref", "HEAD", "refs/heads/main"]);
+    assert_eq!(at("HEAD", "d/e"), Some(id(&dir, "main:d/e")));
+    // As in a bare repository that nobody has pushed a branch of that name to.
+    git(dir.path(), &["symbolic-ref", "HEAD", "refs/heads/unborn"]);
+    for (reference, below) in
+        [("refs/heads/main", "no"), ("refs/heads/main", "a"), ("refs/heads/no", ""), ("HEAD", ""), ("HEAD", "a")]
+    {
         assert_eq!(at(reference, below), None, "{reference}:{below}");
     }
 }
