@@ -353,8 +353,9 @@ impl Work {
 
     /// Adds names that hold a key which moves: with a twin that stays, the other need not be kept.
     fn add_twins(&mut self, db: &ExportDb, was_cut: bool) -> Result<(), WorkError> {
-        let moving = self.paths.values();
-        let moving = moving.filter(|path| path.unsure || path.noted.is_none() || path.noted != path.wants);
+        // Where an export was cut, a name that has what it shall have for all that is noted may have been emptied by that one.
+        let may_move = |path: &&Path| was_cut || path.unsure || path.noted.is_none() || path.noted != path.wants;
+        let moving = self.paths.values().filter(may_move);
         let keys = moving.flat_map(|path| path.candidates.iter().chain(&path.noted).chain(&path.wants));
         self.keys = keys.cloned().collect();
         if was_cut {

@@ -261,6 +261,25 @@ fn the_last_move_to_a_tree_that_was_said_to_be_exported_is_known() {
     assert!(work.steps().is_empty(), "it is as it shall be");
 }
 
+/// git-annex was killed between its first move to a temporary name and the note of it. Names are looked at for the tree before, of
+/// which each key has its own name there, as far as is noted; with what moves, and with what is swapped.
+#[test]
+fn what_git_annex_moved_first_is_looked_for_where_it_moves_it() {
+    for after in [[("a", "2"), ("b", "1")], [("c", "1"), ("d", "2")], [("b", "1"), ("c", "2")]] {
+        let mut lab = Lab::new();
+        let (before, after) = (lab.tree(&[("a", "1"), ("b", "2")]), lab.tree(&after));
+        lab.export(before, usize::MAX);
+        lab.repository.branch().graft(after).expect("kept");
+        record::begin(&lab.repository, &lab.remote, after).expect("recorded");
+        let (mut db, _lock) = lab.db();
+        let work = Work::of(&lab.repository, &mut db, &lab.remote, before, false).unwrap_or_else(|e| panic!("{e}"));
+        let asked: BTreeSet<&[u8]> = work.questions().collect();
+        for moved in ["1", "2"] {
+            assert!(asked.contains(&*names::temporary(&key(moved))), "{moved}: {after}");
+        }
+    }
+}
+
 /// Somebody else exported, and said so in our line too; here somebody began to look at that, and was killed.
 #[test]
 fn what_is_noted_stays_unsure_until_it_was_looked_at() {
