@@ -20,7 +20,7 @@ pub struct Fault {
     pub op: Op,
     /// After how many bytes; for operations without bytes, when they start.
     pub after: u64,
-    /// How it looks.
+    /// How it looks. Of a source that gives bytes, [`Kind::Truncated`] is its end, and nothing tells that more is due.
     pub kind: Kind,
 }
 
@@ -255,7 +255,7 @@ struct Breaking {
 impl Blocks for Breaking {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         if self.left == 0 {
-            return Err(broken(self.fault));
+            return if self.fault.kind == Kind::Truncated { Ok(None) } else { Err(broken(self.fault)) };
         }
         let Some(mut block) = self.inner.next().await? else { return Ok(None) };
         block.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));

@@ -133,7 +133,41 @@ fn pieces(mut block: Bytes, pace: &Pace) -> impl Iterator<Item = Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use remotes::mem::Mem;
+    use remotes::wrap::{Fault, Faults};
+
     use super::*;
+
+    /// A store that gives fewer bytes than it announced, and no error.
+    #[test]
+    fn content_that_ends_early_is_an_error_also_at_a_pace() {
+        let (context, object) = (Context::default(), ObjectName::new(b"a").expect("a name"));
+        let pace = Pace::new(u64::MAX).expect("a rate");
+        let dir = tempfile::tempdir().expect("a directory");
+        remotes::sys::run(false, async {
+            let inner: Rc<dyn Store> = Rc::new(Mem::new(1, &context));
+            let mut put = inner.put(&object, 10).await.expect("taken");
+            put.write(Bytes::from_static(b"0123456789")).await.expect("taken");
+            put.commit().await.expect("stored");
+            let retrieve = async |have: u64, fault: Option<u64>| {
+                let fault = fault.map(|after| Fault { op: Op::Get, after, kind: Kind::Truncated });
+                let store: Rc<dyn Store> = Rc::new(Faults::new(Rc::clone(&inner), fault));
+                let file =
+                    File::options().read(true).write(true).create(true).truncate(false).open(dir.path().join("f"));
+                let (file, meter) = (Arc::new(file.expect("opened")), Meter::default());
+                file.set_len(have).expect("so long");
+                let came = into_file_paced(&store, &object, &file, have, &meter, &context, &pace).await;
+                came.map(|came| (came.total, came.resumed)).map_err(|e| e.kind())
+            };
+            assert_eq!(retrieve(0, None).await, Ok((10, 0)));
+            assert_eq!(retrieve(4, None).await, Ok((10, 4)));
+            assert_eq!(retrieve(0, Some(9)).await, Err(Kind::Truncated));
+            assert_eq!(retrieve(4, Some(5)).await, Err(Kind::Truncated));
+            // More on disk than there is: begun anew.
+            assert_eq!(retrieve(11, None).await, Ok((10, 0)));
+        })
+        .expect("a runtime");
+    }
 
     #[test]
     fn the_nearest_limit_counts() {

@@ -10,7 +10,7 @@ use crate::support::hook;
 use crate::support::neighbour::Neighbour;
 use crate::support::proxy::NAME;
 use crate::support::trees::{File, LEN, Tree};
-use crate::support::way::Way;
+use crate::support::way::{Outcome, Way};
 
 /// A second server with the remote of the first.
 struct Other(Neighbour);
@@ -176,6 +176,40 @@ fn stored_meanwhile(lab: &mut Lab) {
     assert!(!files.contains_key(&b"there"[..]), "nobody stored it: {}", lab.shown());
     let aside: Vec<_> = files.iter().filter(|(name, _)| name.starts_with(b".git/annex/bad/")).collect();
     assert!(matches!(aside[..], [(_, put)] if *put == theirs), "what a stranger put there: {}", lab.shown());
+}
+
+/// Content of such a key was lost, and a client was told that it is removed. What comes to lie at its name since is not it, for
+/// another gateway either.
+fn removed_meanwhile(lab: &mut Lab) {
+    let other = Other::of(lab);
+    let stored = lab.season.contents.unverifiable(904);
+    let tree = |name: &str| Tree::from([(name.to_string(), File::Annexed(stored.clone()))]);
+    let (before, after) = (lab.commit_of(tree("one")), lab.commit_of(tree("here")));
+    lab.repo.git(&["update-ref", "refs/heads/main", &before]).ok();
+    assert!(lab.hook().success());
+    other.learn(lab);
+    let gateway = lab.gateway();
+    lab.put(&gateway, &stored);
+    lab.place.delete("one");
+    assert_eq!(Way::Http(&gateway).remove(&lab.uuid, &stored), Outcome::Yes, "it was lost");
+    lab.present.remove(&stored);
+    let theirs = content(905, LEN);
+    lab.place.write("one", &theirs);
+    other.gets_trees(lab);
+    other.exports(&after);
+    let files = lab.place.files();
+    assert!(!files.contains_key(&b"here"[..]), "a stranger's: {}", lab.shown());
+    assert!(files.values().any(|file| *file == theirs), "it is kept: {}", lab.shown());
+}
+
+#[test]
+fn what_another_gateway_removed_from_a_directory_is_no_more_known() {
+    removed_meanwhile(&mut Directory::new().lab);
+}
+
+#[test]
+fn what_another_gateway_removed_from_a_bucket_is_no_more_known() {
+    removed_meanwhile(&mut Bucket::new().lab);
 }
 
 #[test]
