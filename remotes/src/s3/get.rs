@@ -76,7 +76,7 @@ async fn plain(inner: &Rc<Inner>, pool: &wire::Pool, of: Of<'_>, range: &Range) 
     }
     check_tag(range, tag.as_deref())?;
     let Some(total) = total(inner, of, range, len, response.range()).await? else { return Ok(None) };
-    Ok(Some(Get { len, total, tag, source: Source::Socket(response.into_source(len)) }))
+    Ok(Some(Get { len, total, tag, source: response.into_source(len) }))
 }
 
 async fn through_sdk(inner: &Rc<Inner>, of: Of<'_>, range: &Range) -> Result<Get> {

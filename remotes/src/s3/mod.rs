@@ -103,7 +103,7 @@ impl S3 {
         Self::with_pool(options, context, true, most)
     }
 
-    /// The same, with all payloads through the SDK as under TLS, also where the connection is plain. For tests.
+    /// The same, with all payloads through the SDK as by a proxy over TLS, also where the connection is plain. For tests.
     pub fn open_through_sdk(options: &Options, context: &Context) -> Result<Self> {
         Self::with_pool(options, context, false, plan::PART_MAX)
     }
@@ -112,12 +112,16 @@ impl S3 {
         let config = Config::parse(options)?;
         let label = format!("s3 {}", config.bucket);
         let client = Client::new(&config, options, context)?;
-        // Through a proxy that is itself reached over TLS everything goes through the SDK. What is malformed is told when
-        // something is asked for.
-        let proxy = client.proxy().unwrap_or_default();
-        let pool = (pool && !config.tls && proxy.as_ref().is_none_or(|proxy| !proxy.tls)).then(|| {
+        // By a proxy over TLS, to it or through it, everything goes through the SDK. What is malformed is told when something is
+        // asked for.
+        let how = match client.proxy().unwrap_or_default() {
+            None if config.tls => Some(wire::How::Tls),
+            Some(proxy) if config.tls || proxy.tls => None,
+            proxy => Some(wire::How::Plain(proxy)),
+        };
+        let pool = how.filter(|_| pool).map(|how| {
             let (host, port) = config.address(&config.region);
-            wire::Pool::new(host, port, proxy, Arc::clone(client.region()), context)
+            wire::Pool::new(host, port, how, Arc::clone(client.region()), context)
         });
         let public = config.publicurl.as_deref().and_then(|url| public::open(url, context));
         let (bucket_seen, ignores_ranges) = (Cell::new(None), Cell::new(false));
@@ -174,6 +178,11 @@ impl Inner {
     fn pool(&self) -> Option<&wire::Pool> {
         let moved = || self.config.endpoint.is_none() && self.client.region().learnt().is_some();
         self.pool.as_ref().filter(|_| !moved())
+    }
+
+    /// The same for payloads that are stored: checksums beside them are for the SDK to make, which does so over TLS.
+    fn storing_pool(&self) -> Option<&wire::Pool> {
+        self.pool().filter(|pool| pool.is_plain() || !self.config.checksums)
     }
 
     /// The store to read from where nobody is logged in and there is a place where anyone can.

@@ -190,7 +190,7 @@ impl Multipart {
 
     async fn try_send(&self, number: usize, part: &Payload, meter: &Meter) -> Result<String> {
         let inner = &self.inner;
-        let tag = if let Some(pool) = inner.pool() {
+        let tag = if let Some(pool) = inner.storing_pool() {
             part.travel(pool, self.plain(number).await?, meter).await?
         } else {
             let request = self.request(number).await?;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::multipart::Multipart;
 use super::payload::Payload;
 use super::plan::{self, From, UploadPlan};
-use super::{Inner, single};
+use super::{Inner, single, wire};
 use crate::budget::{BLOCK, Block, Lease};
 use crate::pump::{FileSource, Lane, Meter};
 use crate::{Error, Kind, ObjectName, Op, Put, Result, Stored};
@@ -145,7 +145,8 @@ impl S3Put {
     }
 
     fn file_place(&self) -> From {
-        if self.inner.pool().is_some() && self.inner.config.endpoint.is_some() { From::FileNear } else { From::FileFar }
+        let is_plain = self.inner.storing_pool().is_some_and(wire::Pool::is_plain);
+        if is_plain && self.inner.config.endpoint.is_some() { From::FileNear } else { From::FileFar }
     }
 
     async fn start_parts(&self, size: u64) -> Result<Parts> {
@@ -270,8 +271,9 @@ impl Put for S3Put {
             }
             _ => "single".into(),
         };
-        match (&self.state, self.inner.pool()) {
+        match (&self.state, self.inner.storing_pool()) {
             (State::Memory(_) | State::Parts { .. }, _) => format!("buffered {}", how(From::Memory)),
+            (_, Some(pool)) if !pool.is_plain() => format!("tls {}", how(self.file_place())),
             (_, Some(_)) => format!("{} {}", Lane::Sendfile.as_str(), how(self.file_place())),
             (_, None) => format!("sdk {}", how(self.file_place())),
         }

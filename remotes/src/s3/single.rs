@@ -65,7 +65,7 @@ pub(super) async fn stored(inner: &Inner, key: &str, len: u64, tag: String) -> S
 }
 
 async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Payload, meter: &Meter) -> Result<String> {
-    let tag = if let Some(pool) = inner.pool() {
+    let tag = if let Some(pool) = inner.storing_pool() {
         payload.travel(pool, plain(inner, key).await?, meter).await?
     } else {
         let request = request(inner, key, &inner.client.sdk().await?);

@@ -4,6 +4,7 @@
 
 mod inside;
 mod proxy;
+mod tls;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 pub use inside::Inside;
 pub(crate) use proxy::split_port;
 pub use proxy::{Proxies, Proxy};
+pub use tls::client_config;
 
 use inside::Allowed;
 

@@ -4,13 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use remotes::site::{Whom, client_config};
 use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Core, Http, tls};
+use super::{Core, Http};
 use crate::peer::Failure;
 use crate::peer::link::{Link, within};
 use crate::proto::http::body::BodyReader;
@@ -61,8 +62,8 @@ impl Connection {
                     let way = tunnel(&mut stream, authority, http.login.as_deref());
                     within(limit, way).await.map_err(|e| failed(&format!("proxy {proxy}"), &e))?;
                 }
-                let config =
-                    http.trust.get_or_try_init(|| tls::config(&shared.settings.site, format!("https://{authority}/")));
+                let url = format!("https://{authority}/");
+                let config = http.trust.get_or_try_init(|| client_config(&shared.settings.site, Whom::Others, url));
                 let config = config.await.map_err(|e| failed("TLS", &e))?;
                 let name = ServerName::try_from(remote.host.clone()).map_err(|e| failed("TLS", &e))?;
                 let greeting = TlsConnector::from(Arc::clone(config)).connect(name, stream);

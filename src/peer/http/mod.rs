@@ -5,7 +5,6 @@ mod get;
 mod lock;
 mod password;
 mod put;
-mod tls;
 
 use std::cell::Cell;
 use std::ops::Deref;

@@ -174,7 +174,7 @@ impl Flow {
 
     async fn connect(&self) -> Result<Way> {
         let (inner, len) = (&self.inner, self.len);
-        let Some(pool) = inner.pool() else {
+        let Some(pool) = inner.storing_pool() else {
             return Ok(Way::Sdk(match &self.target {
                 Target::Object(key) => {
                     SdkUpload::object(inner, single::request(inner, key, &inner.client.sdk().await?), len)

@@ -169,7 +169,7 @@ impl StreamPut {
 #[async_trait(?Send)]
 impl Put for StreamPut {
     fn lane(&self) -> String {
-        let how = if self.inner.pool().is_some() { "stream" } else { "sdk" };
+        let how = if self.inner.storing_pool().is_some() { "stream" } else { "sdk" };
         match &self.form {
             Form::Small { .. } | Form::Single { .. } => format!("{how} single"),
             Form::Parts(parts) => {

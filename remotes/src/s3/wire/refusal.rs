@@ -3,16 +3,15 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
+use super::link::Link;
 use super::{Pool, Response};
 use crate::{Error, Kind, Op, Result};
 
 /// How long the answer may take that explains why the server closed the connection.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What a server says that answers, or closes its end, before it has everything. Nothing but a refusal is believed then.
-pub(super) async fn refusal(op: Op, stream: TcpStream, pool: &Pool, otherwise: io::Error) -> Result<Response> {
-    match Response::read(op, stream, pool, LAST_WORDS).await {
+pub(super) async fn refusal(op: Op, link: Link, pool: &Pool, otherwise: io::Error) -> Result<Response> {
+    match Response::read(op, link, pool, LAST_WORDS).await {
         Ok(response) if response.status() >= 300 => Ok(response),
         Ok(_) => Err(early(op)),
         Err(e) if e.kind() == Kind::Protocol => Err(e),

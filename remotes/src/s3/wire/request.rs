@@ -2,15 +2,17 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::presigning::PresignedRequest;
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
+use super::link::{Link, has_spoken};
 use super::refusal::{refusal, whole};
 use super::{Pool, Response, Upload};
-use crate::pump::lane::{send, sendfile};
+use crate::budget::BLOCK;
+use crate::pump::lane::{FileBlocks, sendfile};
 use crate::pump::{FileSource, Meter};
 use crate::{Error, Kind, Op, Result};
 
@@ -46,13 +48,32 @@ impl Body<'_> {
         }
     }
 
-    async fn send(&self, to: &TcpStream, idle: Duration) -> io::Result<()> {
-        match self {
-            Body::Empty => Ok(()),
-            Body::File(file, meter) => sendfile(file, to, meter, idle).await,
-            Body::Blocks(blocks, meter) => {
+    /// Sends it, but ends with `BrokenPipe` where the server answers before it has all.
+    async fn send(&self, to: &mut Link, pool: &Pool) -> io::Result<()> {
+        let idle = pool.idle_limit();
+        match (self, to) {
+            (Body::Empty, _) => Ok(()),
+            (Body::File(file, meter), Link::Plain(to)) => {
+                tokio::select! {
+                    biased;
+                    sent = sendfile(file, to, meter, idle) => sent,
+                    () = has_spoken(to) => Err(io::ErrorKind::BrokenPipe.into()),
+                }
+            }
+            (Body::File(file, meter), to) => {
+                let budget = pool.context().budget.clone();
+                let lease = Arc::new(budget.lease(BLOCK as u64).await);
+                let mut blocks = FileBlocks::new(file, budget, lease);
+                while let Some(block) = blocks.next().await? {
+                    let n = block.len() as u64;
+                    to.send_unless_refused(block, idle).await?;
+                    meter.add(n);
+                }
+                Ok(())
+            }
+            (Body::Blocks(blocks, meter), to) => {
                 for block in *blocks {
-                    send(block.clone(), to, idle).await?;
+                    to.send_unless_refused(block.clone(), idle).await?;
                     meter.add(block.len() as u64);
                 }
                 Ok(())
@@ -94,11 +115,13 @@ impl Request {
         region: &str,
     ) -> Result<Self> {
         let odd = || Error::new(op, Kind::Other, "a signed request is not a URL");
-        let rest = url.strip_prefix("http://").ok_or_else(odd)?;
+        let schemes = [("http://", ":80"), ("https://", ":443")];
+        let known = schemes.iter().find_map(|(scheme, port)| Some((url.strip_prefix(scheme)?, port)));
+        let (rest, port) = known.ok_or_else(odd)?;
         let slash = rest.find(['/', '?']).ok_or_else(odd)?;
         let (host, target) = rest.split_at(slash);
-        // HTTP's own port is not part of what is signed as the host, and what is sent has to be what is signed.
-        let host = host.strip_suffix(":80").unwrap_or(host);
+        // The scheme's own port is not part of what is signed as the host, and what is sent has to be what is signed.
+        let host = host.strip_suffix(port).unwrap_or(host);
         let root = if target.starts_with('?') { "/" } else { "" };
         let mut lines = String::new();
         for (name, value) in headers {
@@ -123,14 +146,14 @@ impl Request {
     pub(crate) async fn exchange(self, pool: &Pool, body: Body<'_>) -> Result<Response> {
         let op = self.op;
         let head = self.head((!matches!(body, Body::Empty)).then(|| body.len()), pool);
-        if let Some(stream) = pool.used() {
-            match attempt(op, &head, stream, pool, &body).await {
+        if let Some(link) = pool.used() {
+            match attempt(op, &head, link, pool, &body).await {
                 Err(e) if matches!(e.kind(), Kind::Reset | Kind::Truncated) => body.undo(),
                 answer => return answer.map(|response| response.signed_for(&self.signed)),
             }
         }
-        let stream = pool.fresh(op).await?;
-        let answer = attempt(op, &head, stream, pool, &body).await.inspect_err(|_| body.undo());
+        let link = pool.fresh(op, &self.host).await?;
+        let answer = attempt(op, &head, link, pool, &body).await.inspect_err(|_| body.undo());
         answer.map(|response| response.signed_for(&self.signed))
     }
 
@@ -142,22 +165,22 @@ impl Request {
         // Some servers want a length of every PUT.
         let head = self.head((self.method == "PUT").then_some(0), pool);
         let kept = match pool.used() {
-            Some(stream) => match send(head.clone(), &stream, idle).await {
-                Ok(()) => Some(stream),
+            Some(mut link) => match link.send(head.clone(), idle).await {
+                Ok(()) => Some(link),
                 Err(e) if e.kind() == io::ErrorKind::TimedOut => return Err(Error::io(op, "sending", e)),
                 Err(_) => None,
             },
             None => None,
         };
-        let stream = match kept {
-            Some(stream) => stream,
+        let link = match kept {
+            Some(link) => link,
             None => {
-                let stream = pool.fresh(op).await?;
-                send(head, &stream, idle).await.map_err(|e| Error::io(op, "sending", e))?;
-                stream
+                let mut link = pool.fresh(op, &self.host).await?;
+                link.send(head, idle).await.map_err(|e| Error::io(op, "sending", e))?;
+                link
             }
         };
-        Ok(Response::read(op, stream, pool, limit).await?.signed_for(&self.signed))
+        Ok(Response::read(op, link, pool, limit).await?.signed_for(&self.signed))
     }
 
     /// Sends the head of a request whose payload of `len` bytes the caller has still to get. `used`: also on a kept
@@ -165,11 +188,11 @@ impl Request {
     pub(crate) async fn start(self, pool: &Pool, len: u64, used: bool) -> Result<Upload> {
         let head = self.head(Some(len), pool);
         let kept = if used { pool.used() } else { None };
-        let stream = match kept {
-            Some(stream) => stream,
-            None => pool.fresh(self.op).await?,
+        let link = match kept {
+            Some(link) => link,
+            None => pool.fresh(self.op, &self.host).await?,
         };
-        let mut upload = Upload::new(self.op, stream, pool, len, self.signed);
+        let mut upload = Upload::new(self.op, link, pool, len, self.signed);
         upload.send(head).await?;
         Ok(upload)
     }
@@ -196,25 +219,19 @@ fn signed_for(url: &str) -> Option<&str> {
     parts.nth(2)
 }
 
-async fn attempt(op: Op, head: &Bytes, stream: TcpStream, pool: &Pool, body: &Body<'_>) -> Result<Response> {
+async fn attempt(op: Op, head: &Bytes, mut link: Link, pool: &Pool, body: &Body<'_>) -> Result<Response> {
     let idle = pool.idle_limit();
-    let out = async {
-        send(head.clone(), &stream, idle).await?;
-        body.send(&stream, idle).await
-    };
-    let sent = tokio::select! {
-        biased;
-        sent = out => sent,
-        // An answer before the payload is through is a refusal: the rest need not travel.
-        ready = stream.readable(), if !matches!(body, Body::Empty) => ready.and(Err(io::ErrorKind::BrokenPipe.into())),
+    let sent = match link.send(head.clone(), idle).await {
+        Ok(()) => body.send(&mut link, pool).await,
+        Err(e) => Err(e),
     };
     match sent {
-        Ok(()) => whole(op, Response::read(op, stream, pool, idle).await?, !matches!(body, Body::Empty)),
+        Ok(()) => whole(op, Response::read(op, link, pool, idle).await?, !matches!(body, Body::Empty)),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
             Err(Error::new(op, Kind::Corrupt, "the file became shorter while it was sent"))
         }
         Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(Error::io(op, "sending", e)),
-        Err(e) => refusal(op, stream, pool, e).await,
+        Err(e) => refusal(op, link, pool, e).await,
     }
 }
 
@@ -223,14 +240,14 @@ mod tests {
     use super::*;
     use crate::Context;
     use crate::s3::region::Region;
+    use crate::s3::wire::How;
     use crate::site::Proxies;
-    use std::sync::Arc;
 
     fn pool(proxy: Option<&'static str>) -> Pool {
         let site = crate::site::Site::new(&|name| proxy.filter(|_| name == "http_proxy").map(Into::into), None);
         let proxies: &Proxies = site.proxies();
         let proxy = proxies.to(false, "h", 80).expect("makes sense");
-        Pool::new("h".into(), 80, proxy, Arc::new(Region::new("r")), &Context::default())
+        Pool::new("h".into(), 80, How::Plain(proxy), Arc::new(Region::new("r")), &Context::default())
     }
 
     #[test]
@@ -251,12 +268,14 @@ mod tests {
 
     /// The signature holds for the host without it, and servers look at the host that was sent.
     #[test]
-    fn the_port_of_http_is_not_sent_with_the_host() {
+    fn the_port_of_the_scheme_is_not_sent_with_the_host() {
         for (url, expected) in [
             ("http://h:80/k", "Host: h\r\n"),
             ("http://h/k", "Host: h\r\n"),
             ("http://h:8080/k", "Host: h:8080\r\n"),
             ("http://[::1]:80/k", "Host: [::1]\r\n"),
+            ("https://h:443/k", "Host: h\r\n"),
+            ("https://h:80/k", "Host: h:80\r\n"),
         ] {
             let request = Request::to(Op::Get, "GET", url, std::iter::empty()).expect("one");
             let head = String::from_utf8(request.head(None, &pool(None)).to_vec()).expect("text");

@@ -4,17 +4,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
 use super::Pool;
 use super::chunked::Chunked;
 use super::head::{Ends, Head, parse};
-use crate::pump::{Socket, SocketSource};
+use super::link::Link;
+use super::sealed::Sealed;
+use crate::pump::{Socket, SocketSource, Source};
 use crate::s3::answers::ELSEWHERE;
 use crate::s3::errors::refusal;
 use crate::s3::part::ContentRange;
 use crate::s3::xml;
-use crate::{Error, Kind, Op, Result, sys};
+use crate::{Error, Kind, Op, Result};
 
 /// Longest head accepted, in bytes.
 const HEAD_MAX: usize = 64 << 10;
@@ -30,7 +31,7 @@ pub(crate) struct Response {
     op: Op,
     head: Head,
     rest: Bytes,
-    stream: TcpStream,
+    link: Link,
     pool: Pool,
     /// The region that the request was signed for, where that is known.
     signed: Option<Rc<str>>,
@@ -55,11 +56,11 @@ enum End {
 
 impl Response {
     /// Reads a head; a few interim answers (100) are passed over. All of it comes within `limit`.
-    pub(super) async fn read(op: Op, stream: TcpStream, pool: &Pool, limit: Duration) -> Result<Self> {
-        within(op, limit, Self::read_head(op, stream, pool)).await
+    pub(super) async fn read(op: Op, link: Link, pool: &Pool, limit: Duration) -> Result<Self> {
+        within(op, limit, Self::read_head(op, link, pool)).await
     }
 
-    async fn read_head(op: Op, stream: TcpStream, pool: &Pool) -> Result<Self> {
+    async fn read_head(op: Op, mut link: Link, pool: &Pool) -> Result<Self> {
         let mut bytes = Vec::with_capacity(4096);
         let mut interim = 0;
         loop {
@@ -75,12 +76,12 @@ impl Response {
                 }
                 Ok(Some((head, len))) => {
                     let rest = Bytes::from(bytes.split_off(len));
-                    return Ok(Self { op, head, rest, stream, pool: pool.clone(), signed: None });
+                    return Ok(Self { op, head, rest, link, pool: pool.clone(), signed: None });
                 }
                 Ok(None) if bytes.len() < HEAD_MAX => {}
                 _ => return Err(Error::new(op, Kind::Protocol, "the answer is not HTTP")),
             }
-            if more(op, &stream, &mut bytes).await? == 0 {
+            if more(op, &mut link, &mut bytes).await? == 0 {
                 return Err(Error::new(op, Kind::Reset, "the server closed the connection without an answer"));
             }
         }
@@ -121,19 +122,26 @@ impl Response {
 
     /// Whether the server has given it before it had all that was sent.
     pub(super) fn is_early(&self) -> bool {
-        sys::unsent(&self.stream) > 0
+        self.link.unsent() > 0
     }
 
-    /// The payload, still in the socket.
-    pub(crate) fn into_source(self, len: u64) -> SocketSource {
-        let home = (!self.head.close).then(|| self.pool.home());
-        SocketSource { head: self.rest, len, socket: Socket::new(self.stream, home) }
+    /// The payload of `len` bytes: still in the socket, or over TLS in blocks as it comes.
+    pub(crate) fn into_source(self, len: u64) -> Source {
+        match self.link {
+            Link::Plain(stream) => {
+                let home = (!self.head.close).then(|| self.pool.home());
+                Source::Socket(SocketSource { head: self.rest, len, socket: Socket::new(stream, home) })
+            }
+            Link::Tls(tls) => {
+                Source::Stream(Box::new(Sealed::new(self.op, tls, self.rest, len, self.pool, !self.head.close)))
+            }
+        }
     }
 
     /// Done with the answer to a HEAD, which has no payload whatever its head says.
     pub(crate) fn finish_head(self) {
         if !self.head.close && self.rest.is_empty() {
-            Socket::new(self.stream, Some(self.pool.home())).done();
+            self.pool.keep(self.link);
         }
     }
 
@@ -179,7 +187,7 @@ impl Response {
         within(self.op, limit, self.read_document()).await
     }
 
-    async fn read_document(self) -> Result<(String, End)> {
+    async fn read_document(mut self) -> Result<(String, End)> {
         let odd = |detail| Error::new(self.op, Kind::Protocol, detail);
         let ends = self.head.ends().ok_or_else(|| odd("the answer comes in a coding that nobody asked for"))?;
         let (mut text, mut bytes) = (Vec::new(), self.rest.to_vec());
@@ -206,7 +214,7 @@ impl Response {
                 break End::TooLong;
             }
             bytes.clear();
-            if more(self.op, &self.stream, &mut bytes).await? == 0 {
+            if more(self.op, &mut self.link, &mut bytes).await? == 0 {
                 break if ends == Ends::WithConnection { End::Whole } else { End::Cut };
             }
         };
@@ -217,29 +225,18 @@ impl Response {
         }
         // What is behind an answer is nobody's.
         if end == End::Whole && ends != Ends::WithConnection && behind == 0 && !self.head.close {
-            Socket::new(self.stream, Some(self.pool.home())).done();
+            self.pool.keep(self.link);
         }
         Ok((String::from_utf8_lossy(&text).into_owned(), end))
     }
 }
 
 /// Reads what there is, waiting for the first of it.
-async fn more(op: Op, stream: &TcpStream, into: &mut Vec<u8>) -> Result<usize> {
-    let ready = async {
-        loop {
-            stream.readable().await?;
-            let mut buf = [0; 4096];
-            match stream.try_read(&mut buf) {
-                Ok(n) => {
-                    into.extend_from_slice(&buf[..n]);
-                    return Ok(n);
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e),
-            }
-        }
-    };
-    ready.await.map_err(|e| Error::io(op, "reading the answer", e))
+async fn more(op: Op, link: &mut Link, into: &mut Vec<u8>) -> Result<usize> {
+    let mut buf = [0; 4096];
+    let n = link.read(&mut buf).await.map_err(|e| Error::io(op, "reading the answer", e))?;
+    into.extend_from_slice(&buf[..n]);
+    Ok(n)
 }
 
 /// Waits for an answer as a whole: one that comes byte by byte is given up as one that does not come.

@@ -1,28 +1,30 @@
-//! Trust for TLS: the certificates configured in git, or those the computer trusts.
+//! Trust for TLS: the certificates that the site names, or those this computer trusts.
 
 use std::sync::{Arc, OnceLock};
 
-use remotes::site::{Bundle, Site, Whom};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::pool::blocking;
+use super::{Bundle, Site, Whom};
 
-/// The configuration of connections to `url`. Reading the system's certificates takes milliseconds, so that is done once.
+/// The configuration of connections to `url`. Whoever keeps it keeps the sessions of its connections too, and so they are resumed.
+/// The system's certificates take milliseconds to read, so that is done once.
 ///
-/// Errors: no certificate can be read.
-pub(super) async fn config(site: &Arc<Site>, url: String) -> Result<Arc<ClientConfig>, String> {
+/// # Errors
+///
+/// No certificate can be read.
+pub async fn client_config(site: &Arc<Site>, whom: Whom, url: String) -> Result<Arc<ClientConfig>, String> {
     static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     let site = Arc::clone(site);
-    let load = move || match site.bundle(Whom::Others, &url) {
+    let load = move || match site.bundle(whom, &url) {
         Some(bundle) => with(of(&bundle)?),
         None => match SYSTEM.get() {
             Some(config) => Ok(Arc::clone(config)),
             None => with(system()?).map(|config| Arc::clone(SYSTEM.get_or_init(|| config))),
         },
     };
-    blocking(load).await.map_err(|e| e.to_string())?
+    tokio::task::spawn_blocking(load).await.map_err(|e| e.to_string())?
 }
 
 fn of(bundle: &Bundle) -> Result<RootCertStore, String> {
