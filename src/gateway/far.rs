@@ -92,4 +92,9 @@ impl Far {
         ahead.prefetch();
         Some(Takeover { at: from, ahead })
     }
+
+    /// The bytes from `at` to `end`, where the connection it began on broke: by others, of which one that breaks is replaced.
+    pub fn again(self, at: u64, end: u64) -> Ahead {
+        Ahead::between(self.of, at, end, Width::new(1), self.transfer)
+    }
 }

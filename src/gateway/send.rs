@@ -179,6 +179,11 @@ impl Sent {
         is_content
     }
 
+    /// Whether the rest may come from elsewhere, should the source break off.
+    pub fn has_more(&self) -> bool {
+        self.more.is_some()
+    }
+
     /// The source broke off at byte `at`, and `len` bytes are to come: where they come from instead, and how fast. `None` where
     /// nobody gives them, or where it cannot be told whether what came before was the content.
     pub async fn next(

@@ -35,6 +35,27 @@ fn several_connections_bring_the_content() {
     server.stop();
 }
 
+/// The only connection, and those after it.
+#[test]
+fn a_connection_that_breaks_is_replaced() {
+    let place = Place::weed();
+    let line = Trickle::start(place.port(), 16 << 20);
+    let proxy = Proxy::new(Behind::Special(place.through(line.port), Whose::Ours));
+    let server = Gateway::serve(&proxy.repo, &["--wideopen", "--quiet", "--store-connections", "1"]);
+    let body = content(10, 12 << 20);
+    let (uuid, key) = (proxy.uuid(), key_of(&body));
+    for way in [Way::Http(&server), Way::Stdio(&proxy.repo, "30")] {
+        assert_eq!(way.put(&uuid, &key, &body), Outcome::Yes);
+        line.cut(3);
+        assert!(way.get(&uuid, &key) == Outcome::Content(body.clone()), "it is what was put there");
+        assert_eq!(line.uncut(), 0);
+        assert_eq!(way.remove(&uuid, &key), Outcome::Yes);
+    }
+    let free = || server.metric("budget_free_bytes") == server.metric("budget_bytes");
+    eventually("no memory is kept", free);
+    server.stop();
+}
+
 /// Others take their part of what there is, so nobody gets more than one.
 #[test]
 fn nobody_has_more_connections_than_are_allowed() {

@@ -44,6 +44,9 @@ const S3: &[Case] = {
         Case(Get, 3 * MIB, What::Get, Answering(MIB), Stall, 9, Told::Failed),
         Case(Get, 3 * MIB, What::Get, Answering(MIB), Reset, 9, Told::Failed),
         Case(Get, 3 * MIB, What::Get, Answering(3 * MIB - 1), Close, 9, Told::Failed),
+        // Large enough to be read on by another connection where its only one breaks.
+        Case(Get, 9 * MIB, What::Get, Answering(MIB), Reset, 2, Told::Right),
+        Case(Get, 9 * MIB, What::Get, Answering(MIB), Stall, 9, Told::Failed),
         Case(Get, 3 * MIB, What::Get, Sent, Reset, 1, Told::Right),
         Case(Get, 3 * MIB, What::Get, Sent, Close, 99, Told::Failed),
         Case(Get, 3 * MIB, What::Get, Sent, Say(SLOW_DOWN), 2, Told::Right),

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Bytes that are let through at once.
 const CHUNK: usize = 64 << 10;
 
+/// Bytes of content after which a connection is cut that is to be.
+const CUT: usize = 2 << 20;
+
 /// A running relay.
 pub struct Trickle {
     /// Where to connect instead of the store.
@@ -21,6 +24,8 @@ struct Counted {
     /// Which carried content a moment ago.
     now: AtomicUsize,
     most: AtomicUsize,
+    /// How many more are to be cut.
+    cuts: AtomicUsize,
 }
 
 impl Trickle {
@@ -34,13 +39,23 @@ impl Trickle {
             for client in listener.incoming().flatten() {
                 let Ok(store) = TcpStream::connect(("127.0.0.1", target)) else { continue };
                 let clone = |stream: &TcpStream| stream.try_clone().expect("a descriptor");
-                for (from, to) in [(clone(&client), clone(&store)), (store, client)] {
+                for (from, to, may_cut) in [(clone(&client), clone(&store), false), (store, client, true)] {
                     let counts = Arc::clone(&counts);
-                    std::thread::spawn(move || carry(from, to, rate, &counts));
+                    std::thread::spawn(move || carry(from, to, rate, may_cut, &counts));
                 }
             }
         });
         Trickle { port, counted }
+    }
+
+    /// The next `cuts` connections end when they have carried some [`CUT`] bytes of content from the store.
+    pub fn cut(&self, cuts: usize) {
+        self.counted.cuts.store(cuts, Ordering::Relaxed);
+    }
+
+    /// How many of them did not.
+    pub fn uncut(&self) -> usize {
+        self.counted.cuts.load(Ordering::Relaxed)
     }
 
     /// The most connections that carried content at one time since this was asked before.
@@ -49,7 +64,8 @@ impl Trickle {
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, rate: u64, counts: &Counted) {
+fn carry(mut from: TcpStream, mut to: TcpStream, rate: u64, may_cut: bool, counts: &Counted) {
+    let mut carried = 0;
     let mut chunk = vec![0; CHUNK];
     let mut due = Instant::now();
     while let Ok(n @ 1..) = from.read(&mut chunk) {
@@ -65,7 +81,11 @@ fn carry(mut from: TcpStream, mut to: TcpStream, rate: u64, counts: &Counted) {
         if is_content {
             counts.now.fetch_sub(1, Ordering::Relaxed);
         }
-        if !sent {
+        carried += if is_content { n } else { 0 };
+        let is_cut = may_cut
+            && carried >= CUT
+            && counts.cuts.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
+        if !sent || is_cut {
             let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
             return;
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use remotes::Kind;
 use remotes::budget::{BLOCK, Budget};
 use remotes::pump::lane::{self, Broken, Plain, SocketBlocks};
 use remotes::pump::{Blocks, Meter, Needs, SinkKind, SocketSource, Source, SourceKind, plan};
@@ -73,6 +74,14 @@ impl Flow {
         let at = self.end - self.left;
         // What others read already is from further on.
         self.takeover = None;
+        // Another source is sooner there than a store whose connections break.
+        if !self.sent.has_more()
+            && may_pass(&broke)
+            && let Some(far) = self.far.take()
+        {
+            (self.source, self.rest) = (Source::Stream(Box::new(far.again(at, self.end))), Bytes::new());
+            return Ok(());
+        }
         match self.sent.next(at, self.left, &broke).await {
             Some((source, pace, far)) => {
                 (self.source, self.rest, self.pace, self.far) = (source, Bytes::new(), pace, far);
@@ -263,6 +272,15 @@ impl Link {
                 Ok(())
             }
         }
+    }
+}
+
+/// Whether another connection may bring what this one did not. Whoever is sent to has waited long enough for one that was silent.
+fn may_pass(broke: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    match broke.get_ref().and_then(|e| e.downcast_ref::<remotes::Error>()) {
+        Some(e) => e.kind().retry() && e.kind() != Kind::Timeout,
+        None => matches!(broke.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof),
     }
 }
 
