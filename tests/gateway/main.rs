@@ -11,6 +11,7 @@ mod balance_annex;
 mod broken;
 mod cluster_annex;
 mod cluster_faults;
+mod cluster_kills;
 mod cluster_random;
 mod cluster_stores;
 mod crowd;
