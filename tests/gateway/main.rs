@@ -19,6 +19,7 @@ mod far;
 mod faults;
 mod gateways;
 mod held;
+mod networks;
 mod peer_annex;
 mod places;
 mod ranges;
