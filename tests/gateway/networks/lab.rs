@@ -195,6 +195,18 @@ impl Networks {
         self.sites[to].network.ip(&["link", "set", &far, if cut { "down" } else { "up" }]);
     }
 
+    /// Mends the line. git-annex's own p2phttp may lose the thread that served somebody who was cut off ("thread blocked
+    /// indefinitely in an STM transaction"), and fails all uploads of that key from then on: it is started anew.
+    pub fn mend(&mut self, from: usize, to: usize) {
+        self.cut(from, to, false);
+        let site = &mut self.sites[to];
+        if let (By::Http(Whose::Theirs), Some(mut server)) = (site.by, site.server.take()) {
+            let _ = server.kill();
+            let _ = server.wait();
+            site.serve_http();
+        }
+    }
+
     /// Bytes that came to `to` from `from`.
     pub fn came(&self, from: usize, to: usize) -> u64 {
         let pid = self.sites[to].sshd.as_ref().expect("it runs").id();
@@ -397,6 +409,11 @@ impl Site {
         let mut command = self.repo.command(sshd);
         command.args(["-D", "-e", "-f", &config]);
         self.sshd = Some(self.start(&command, 22));
+        self.serve_http();
+    }
+
+    /// Has its p2phttp run, where there is one.
+    fn serve_http(&mut self) {
         let mut command = match self.by {
             By::Ssh(_) => return,
             By::Http(Whose::Ours) => self.repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"))),

@@ -63,8 +63,8 @@ fn begin(all: &Networks, to: usize, key: &str, body: &[u8]) -> (Session, usize) 
 
 /// Two gateways: what holds whoever they are.
 fn two(kinds: [By; 2]) {
-    let Some(all) = Networks::new(&kinds, &[(0, 1)]) else { return };
-    let is_ours = |at: usize| all.sites[at].whose() == Whose::Ours;
+    let Some(mut all) = Networks::new(&kinds, &[(0, 1)]) else { return };
+    let is_ours = all.sites[0].whose() == Whose::Ours;
     let everywhere = ["a0", "a1", "b0", "b1"];
 
     // Put, get, drop; content crosses the line once.
@@ -89,7 +89,7 @@ fn two(kinds: [By; 2]) {
     let answer = session.line().unwrap_or_default();
     session.close();
     session.ended();
-    if is_ours(0) {
+    if is_ours {
         assert_eq!(answer, success(&all, &["a0", "a1"]), "the nodes there are let go, and no more");
         assert_eq!(all.places(&key, &body), ["a0", "a1"]);
         assert_eq!(all.recorded(0, &key), ["a0", "a1"]);
@@ -97,7 +97,7 @@ fn two(kinds: [By; 2]) {
     }
     let there = all.places(&key, &body);
     assert!(!there.contains(&"b0") && !there.contains(&"b1"), "{there:?}");
-    all.cut(0, 1, false);
+    all.mend(0, 1);
     eventually("the next PUT completes", || {
         let done = all.put(0, &[], &key, &body);
         done.starts_with("SUCCESS-PLUS ") || all.places(&key, &body) == everywhere
@@ -124,7 +124,7 @@ fn two(kinds: [By; 2]) {
     assert!(!is_whole && third.starts_with(&came), "{} of {LEN} bytes came over a line that is cut", came.len());
     drop(session);
     // And while it is cut: nothing is said to be gone that could not be asked.
-    if is_ours(0) {
+    if is_ours {
         let unknown = all.ask(0, &format!("CHECKPRESENT {far}"));
         assert!(unknown.starts_with("ERROR "), "{unknown}");
         assert_eq!(all.ask(0, &format!("REMOVE {key}")), format!("FAILURE-PLUS {}", all.falling(&["a0", "a1"])));
@@ -133,7 +133,7 @@ fn two(kinds: [By; 2]) {
         let answer = all.ask(0, &format!("REMOVE {key}"));
         assert!(!answer.starts_with("SUCCESS"), "{answer}");
     }
-    all.cut(0, 1, false);
+    all.mend(0, 1);
     eventually("it is there again", || all.get(0, &far).as_ref() == Some(&third));
     eventually("it is removed", || told(&all, &all.ask(0, &format!("REMOVE {key}"))) == success(&all, &everywhere));
     assert_eq!((all.places(&key, &body), all.places(&far, &third)), (vec![], vec!["b0", "b1"]));
