@@ -18,6 +18,10 @@ STORES ?=
 # How many rounds of them are done side by side.
 WORLDS ?= 6
 
+# How often `make faults` does all of it, and at how many bytes it kills the gateway on each wire.
+RUNS ?= 3
+KILLS ?= 50
+
 # yes: git-annex's testremote whole in every combination, also where that takes minutes each.
 WHOLE ?= no
 
@@ -30,7 +34,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted sizes clusters fuzz clean
+.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted sizes clusters faults fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -93,6 +97,14 @@ sizes: peers ## random changes by this program and git-annex, and both have to c
 clusters: peers ## random commands of three git-annex clients of a cluster, whose copies are counted; OPERATIONS=10000 SEED=1 WORLDS=
 	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),$$RANDOM,$(SEED)) STREAM_TEST_OPERATIONS=$(OPERATIONS) STREAM_TEST_WORLDS=$(WORLDS) \
 	  cargo test --locked --test gateway cluster_random -- --test-threads 1 --nocapture
+
+faults: peers ## nodes of a cluster that fail, RUNS=3 times; then its gateway is killed at KILLS=50 bytes on each wire, from SEED on
+	@for run in $$(seq $(RUNS)); do \
+	  echo "== faults: run $$run of $(RUNS)"; \
+	  $(SERVE) weed rclone-webdav -- cargo test --locked --workspace --test gateway -- cluster_faults:: cluster_stores:: || exit 1; \
+	done
+	@$(SERVE) weed rclone-webdav -- env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),$$RANDOM,$(SEED)) STREAM_TEST_KILLS=$(KILLS) \
+	  STREAM_TEST_TELL=1 cargo test --locked --workspace --test gateway -- cluster_kills:: --nocapture
 
 fuzz: ## each fuzz target for FUZZ_TIME seconds, and nothing else
 	@testdata/run-fuzz.sh $(FUZZ_TIME)

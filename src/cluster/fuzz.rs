@@ -1,6 +1,9 @@
-//! The body of a fuzz target in `testdata/fuzz/`, here so that plain tests can run it too.
+//! Bodies of the fuzz targets in `testdata/fuzz/`, here so that plain tests can run them too.
 //!
-//! It panics when a promise of the module is broken.
+//! They panic when a promise of the module is broken.
+
+mod moves;
+pub(super) mod route;
 
 use std::collections::BTreeSet;
 
@@ -8,6 +11,10 @@ use super::{Candidate, Holder, Pick, Placement, Why, order, place as placed};
 use crate::name::Key;
 use crate::wanted::fuzz::situation;
 use crate::wanted::{Facts, Policy, Repo, Trust};
+#[cfg(test)]
+pub(super) use moves::check as check_moves;
+pub use moves::moves_of as moves;
+pub use route::routes_of as routes;
 
 /// The first byte is numcopies, the next four say how four nodes are; the rest is a situation of `wanted::fuzz`. A placement
 /// does not depend on the order of the candidates, nobody is chosen who may not be, and who places it again adds nobody.

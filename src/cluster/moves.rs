@@ -74,6 +74,8 @@ pub enum Stay {
     ReadOnly,
     /// It cannot be reached.
     Down,
+    /// Nodes would pass it on to each other for ever, as their wishes are.
+    Unsettled,
 }
 
 impl Moves {
@@ -109,9 +111,11 @@ pub fn moves<W: Wishes + ?Sized>(wishes: &W, key: &Key, nodes: &[Node], copies: 
         }
     }
     // Nodes that would pass it on for ever: they get it, and nobody drops it.
-    let mut moves = Moves { to: first.map(|first| first.to).unwrap_or_default(), ..Moves::default() };
-    moves.to.retain(|pick| plan.can_be_had && !plan.has(pick.repo));
-    Ok(moves)
+    let first = first.unwrap_or_else(|| plan.begin());
+    let stays = plan.unsettled(&first)?;
+    let mut to = first.to;
+    to.retain(|pick| plan.can_be_had && !plan.has(pick.repo));
+    Ok(Moves { to, drops: Vec::new(), stays })
 }
 
 struct Plan<'a, W: ?Sized> {
@@ -290,6 +294,19 @@ impl<'a, W: Wishes + ?Sized> Plan<'a, W> {
             () if !self.ranked.iter().any(is_other) => Some(Stay::Last),
             () => None,
         }
+    }
+
+    /// Why drained nodes keep it where nobody drops it.
+    fn unsettled(&self, state: &State) -> Result<Vec<(Repo, Stay)>, Unknown> {
+        let mut stays = Vec::new();
+        for node in self.ranked.iter().filter(|node| node.has && node.is_drained) {
+            let stay = match node.is_up && node.is_writable && !self.lets_go(node, state)? {
+                true => Stay::Required,
+                false => self.stay(node, state).unwrap_or(Stay::Unsettled),
+            };
+            stays.push((node.repo, stay));
+        }
+        Ok(stays)
     }
 
     fn end(&self, state: State) -> Result<Moves, Unknown> {

@@ -4,12 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Leg, Line, Net, Offer, Routes, routes};
+use super::fuzz::route::{Trace, World, line, node, uuid};
+use super::{Leg, Line, Net, Offer, routes};
 use crate::name::Uuid;
-
-fn uuid(name: &str) -> Uuid {
-    Uuid::parse(name.as_bytes()).expect("a uuid")
-}
 
 /// `A: n1 B-n2` a line: what a gateway calls nodes. The node is what stands behind the last dash.
 fn net(text: &str) -> Net {
@@ -23,10 +20,6 @@ fn net(text: &str) -> Net {
         .filter_map(|line| line.split_once(": "))
         .flat_map(|(gateway, names)| names.split(' ').map(|name| offer(gateway.trim(), name)).collect::<Vec<_>>());
     Net::new(&offers.collect::<Vec<_>>())
-}
-
-fn line(gateway: &str, cost: f64) -> Line {
-    Line { gateway: uuid(gateway), cost, is_up: true, answer: None }
 }
 
 fn set(names: &str) -> BTreeSet<Uuid> {
@@ -155,127 +148,6 @@ fn names_with_dashes_are_read_as_far_as_others_have_them() {
     assert_eq!(long, Net::new(&[offer("B", b"x".to_vec()), offer("C", b"y".to_vec())]), "only so many are looked at");
 }
 
-/// Gateways by number, with the lines and nodes that they have.
-#[derive(Debug, Clone)]
-struct World {
-    /// From each gateway: to whom, and what that costs.
-    lines: Vec<BTreeMap<usize, u8>>,
-    nodes: Vec<BTreeSet<usize>>,
-    /// What each tells, by node and name.
-    offers: Vec<Offer>,
-}
-
-fn gateway(at: usize) -> Uuid {
-    uuid(&format!("G{at}"))
-}
-
-fn node(at: usize) -> Uuid {
-    uuid(&format!("n{at}"))
-}
-
-impl World {
-    /// As `updatecluster` records it, when it is run in turn as often as `rounds`.
-    fn new(lines: Vec<BTreeMap<usize, u8>>, nodes: Vec<BTreeSet<usize>>, rounds: usize) -> Self {
-        let mut told: Vec<BTreeSet<(usize, String)>> = vec![BTreeSet::new(); lines.len()];
-        for at in (0..lines.len()).cycle().take(rounds * lines.len()) {
-            let own = nodes[at].iter().map(|node| (*node, format!("n{node}")));
-            let behind = lines[at].keys().flat_map(|to| {
-                let others = told[*to].iter().filter(|(node, name)| !nodes[at].contains(node) && name.len() < 30);
-                others.map(|(node, name)| (*node, format!("G{to}-{name}"))).collect::<Vec<_>>()
-            });
-            told[at] = own.chain(behind).collect();
-        }
-        let offers = told.iter().enumerate().flat_map(|(at, told)| {
-            told.iter().map(move |(of, name)| Offer {
-                gateway: gateway(at),
-                node: node(*of),
-                name: name.clone().into(),
-            })
-        });
-        let offers = offers.collect();
-        Self { lines, nodes, offers }
-    }
-
-    /// The routes from a gateway but for lines that failed, and where the lines lead.
-    fn routes(&self, at: usize, bypass: &[Uuid], failed: &BTreeSet<usize>) -> (Routes, Vec<usize>) {
-        let own = self.nodes[at].iter().map(|at| node(*at)).collect();
-        let usable = self.lines[at].iter().filter(|(to, _)| !failed.contains(to));
-        let lines: Vec<Line> = usable.clone().map(|(to, cost)| line(&format!("G{to}"), f64::from(*cost))).collect();
-        let to = usable.map(|(to, _)| *to).collect();
-        (routes(&Net::new(&self.offers), &gateway(at), &own, &lines, bypass), to)
-    }
-
-    /// An upload at gateway `at` to `picks`, or to all that it reaches, as every gateway does it.
-    fn upload(&self, at: usize, picks: Option<&[Uuid]>, bypass: &[Uuid], trace: &mut Trace) {
-        trace.steps += 1;
-        assert!(trace.steps <= 1000, "it ends");
-        let (routes, to) = self.routes(at, bypass, &BTreeSet::new());
-        let own = self.nodes[at].iter().map(|at| node(*at)).filter(|node| !bypass.contains(node));
-        let far = (0..to.len()).flat_map(|line| routes.nodes(line).cloned().collect::<Vec<_>>());
-        let all: Vec<Uuid> = own.chain(far).collect();
-        let picks = picks.unwrap_or(&all);
-        for leg in routes.legs(picks) {
-            match leg {
-                Leg::Own(node) => assert!(trace.stored.insert(node), "a node gets it twice"),
-                Leg::One { line, node, bypass } => {
-                    assert!(trace.crossed.insert((at, to[line])), "a line carries it twice");
-                    self.upload(to[line], Some(&[node]), &bypass, trace);
-                }
-                Leg::Many { line, bypass, .. } => {
-                    assert!(trace.crossed.insert((at, to[line])), "a line carries it twice");
-                    self.upload(to[line], None, &bypass, trace);
-                }
-            }
-        }
-    }
-
-    /// A question at gateway `at`: who is asked, and whether anybody could not be.
-    fn ask(&self, at: usize, bypass: &[Uuid], cut: &BTreeSet<(usize, usize)>, asked: &mut Trace) -> bool {
-        asked.steps += 1;
-        assert!(asked.steps <= 100_000, "it ends");
-        asked.gateways.insert(at);
-        let (mut failed, mut is_certain) = (BTreeSet::new(), true);
-        loop {
-            let (routes, to) = self.routes(at, bypass, &failed);
-            let before = failed.len();
-            for line in routes.lines() {
-                if cut.contains(&(at, to[line])) {
-                    failed.insert(to[line]);
-                } else {
-                    is_certain &= self.ask(to[line], &routes.bypass_of_question(), cut, asked);
-                }
-            }
-            if failed.len() == before {
-                let lines: Vec<Uuid> = routes.lines().map(|line| gateway(to[line])).collect();
-                let bypass = [bypass, &[gateway(at)]].concat();
-                let is_covered = |to: &usize| Net::new(&self.offers).leads(&lines, &gateway(*to), &bypass);
-                return is_certain && failed.iter().filter(|to| !bypass.contains(&gateway(**to))).all(is_covered);
-            }
-        }
-    }
-
-    /// The gateways that a request at `at` can get to over lines that are not cut.
-    fn reachable(&self, at: usize, cut: &BTreeSet<(usize, usize)>) -> BTreeSet<usize> {
-        let (mut seen, mut waiting) = (BTreeSet::from([at]), vec![at]);
-        while let Some(at) = waiting.pop() {
-            for to in self.lines[at].keys().filter(|to| !cut.contains(&(at, **to))) {
-                if seen.insert(*to) {
-                    waiting.push(*to);
-                }
-            }
-        }
-        seen
-    }
-}
-
-#[derive(Debug, Default)]
-struct Trace {
-    steps: usize,
-    stored: BTreeSet<Uuid>,
-    crossed: BTreeSet<(usize, usize)>,
-    gateways: BTreeSet<usize>,
-}
-
 /// Some gateways, each with lines to some others and nodes of its own, of which some are another's, too.
 fn worlds() -> impl Strategy<Value = World> {
     (2usize..6).prop_flat_map(|many| {
@@ -288,7 +160,7 @@ fn worlds() -> impl Strategy<Value = World> {
                 // One that nobody else has, so that others know of it.
                 nodes.insert(100 + at);
             }
-            World::new(lines, nodes, rounds)
+            World::new(lines, nodes, rounds, 30)
         })
     })
 }
@@ -334,30 +206,14 @@ proptest! {
             prop_assert_eq!(&asked.gateways, &world.reachable(0, &BTreeSet::new()), "nobody is missed");
         }
         prop_assert_eq!(&asked.gateways, &world.reachable(0, &cut));
-        let mut at = 0;
-        world.offers.retain(|_| {
-            at += 1;
-            known >> (at % 64) & 1 == 1
-        });
+        let kept = world.offers.iter().enumerate().filter(|(at, _)| known >> ((at + 1) % 64) & 1 == 1);
+        let kept = kept.map(|(_, offer)| offer.clone()).collect();
+        world.know(kept);
         let mut asked = Trace::default();
         world.ask(0, &[], &cut, &mut asked);
         prop_assert_eq!(&asked.gateways, &world.reachable(0, &cut));
         let mut asked = Trace::default();
         prop_assert!(world.ask(0, &[], &BTreeSet::new(), &mut asked), "no line is cut");
         world.upload_anyhow(0, &[], &mut Trace::default());
-    }
-}
-
-impl World {
-    /// As [`upload`](Self::upload), where logs are old: all that must hold is that it ends.
-    fn upload_anyhow(&self, at: usize, bypass: &[Uuid], trace: &mut Trace) {
-        trace.steps += 1;
-        assert!(trace.steps <= 10_000, "it ends");
-        let (routes, to) = self.routes(at, bypass, &BTreeSet::new());
-        for (line, to) in to.into_iter().enumerate() {
-            if routes.nodes(line).next().is_some() {
-                self.upload_anyhow(to, &routes.bypass_of_upload(line), trace);
-            }
-        }
     }
 }

@@ -220,21 +220,25 @@ fn holders_are_asked_best_first() {
 }
 
 #[test]
-fn the_fuzz_target_survives_its_seeds_and_small_changes() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/fuzz/corpus/cluster_place");
-    let seeds: Vec<_> = std::fs::read_dir(directory).expect("the seeds are part of the source").collect();
-    assert!(seeds.len() >= 4, "seeds are missing");
-    for seed in seeds {
-        let seed = std::fs::read(seed.expect("a readable directory").path()).expect("a readable seed");
-        for at in 0..seed.len() {
-            fuzz::place(&seed[..at]);
-            for byte in *b"\0\x01\x05\x0d\x45\x85\xff )" {
-                let mut input = seed.clone();
-                input[at] = byte;
-                fuzz::place(&input);
+fn the_fuzz_targets_survive_their_seeds_and_small_changes() {
+    let targets =
+        [("cluster_moves", fuzz::moves as fn(&[u8])), ("cluster_place", fuzz::place), ("cluster_routes", fuzz::routes)];
+    for (name, target) in targets {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/fuzz/corpus").join(name);
+        let seeds: Vec<_> = std::fs::read_dir(directory).expect("the seeds are part of the source").collect();
+        assert!(seeds.len() >= 4, "seeds are missing");
+        for seed in seeds {
+            let seed = std::fs::read(seed.expect("a readable directory").path()).expect("a readable seed");
+            for at in 0..seed.len() {
+                target(&seed[..at]);
+                for byte in *b"\0\x01\x05\x0d\x45\x85\xff )" {
+                    let mut input = seed.clone();
+                    input[at] = byte;
+                    target(&input);
+                }
             }
+            target(&seed);
         }
-        fuzz::place(&seed);
     }
 }
 

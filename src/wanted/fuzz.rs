@@ -53,6 +53,11 @@ pub(crate) struct Situation {
 }
 
 impl Situation {
+    /// The same, where these have the content.
+    pub(crate) fn with_holders(self, holders: Vec<Uuid>) -> Self {
+        Self { holders, ..self }
+    }
+
     fn tell<T>(&self, bit: u8, fact: Fact, value: T) -> Result<T, Unknown> {
         if self.broken >> bit & 1 == 0 { Ok(value) } else { Err(Unknown::new(fact, "unreadable")) }
     }

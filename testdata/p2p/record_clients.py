@@ -21,6 +21,8 @@ GATEWAY = "00000000-0000-4000-8000-00000000a001"
 CLIENT = "00000000-0000-4000-8000-00000000c002"
 OTHER = "00000000-0000-4000-8000-00000000b001"
 BEHIND = {"d1": "00000000-0000-4000-8000-00000000d001", "n1": "00000000-0000-4000-8000-00000000b002"}
+CLUSTER = "ac7412cf-5f6b-8d89-beee-e97abd250740"
+NODES = {"n1": OTHER, "n2": BEHIND["n1"], "d1": BEHIND["d1"], "d2": "00000000-0000-4000-8000-00000000d002"}
 HELLO = ("SHA256E-s11--98c43a7d7676766d655b42f239ce26461cb26fb4141421602983cde56b806f77.txt", "hello annex")
 # Longer payloads are told once, at the top of the file.
 LONG = 1000
@@ -142,20 +144,32 @@ class Lab:
     def proxy(self, *names):
         """What is served is a proxy for these, the one whose name begins with n a git repository. They have a.txt."""
         for name in names:
-            path = f"{self.top}/{name}"
-            if name[0] == "n":
-                self.behind[name] = "git"
-                self.repository(name, BEHIND[name])
-                self.run(self.served, "git", "remote", "add", name, path)
-                self.run(self.served, "git", "annex", "sync", "-q", "--no-content", name)
-            else:
-                self.behind[name] = "directory"
-                os.mkdir(path)
-                options = ["type=directory", f"directory={path}", "encryption=none", f"uuid={BEHIND[name]}"]
-                self.run(self.served, "git", "annex", "initremote", "-q", name, *options)
+            self.remote(name, BEHIND[name])
             self.run(self.served, "git", "config", f"remote.{name}.annex-proxy", "true")
             self.run(self.served, "git", "annex", "copy", "-q", "--to", name, "a.txt")
         self.run(self.served, "git", "annex", "updateproxy")
+
+    def cluster(self):
+        """What is served is the gateway to a cluster of two git repositories and two special remotes."""
+        self.run(self.served, "git", "config", "annex.cluster.myc", CLUSTER)
+        for name, uuid in NODES.items():
+            self.remote(name, uuid)
+            self.run(self.served, "git", "config", f"remote.{name}.annex-cluster-node", "myc")
+        self.run(self.served, "git", "annex", "updatecluster")
+
+    def remote(self, name, uuid):
+        """A remote of what is served."""
+        path = f"{self.top}/{name}"
+        if name[0] == "n":
+            self.behind[name] = "git"
+            self.repository(name, uuid)
+            self.run(self.served, "git", "remote", "add", name, path)
+            self.run(self.served, "git", "annex", "sync", "-q", "--no-content", name)
+        else:
+            self.behind[name] = "directory"
+            os.mkdir(path)
+            options = ["type=directory", f"directory={path}", "encryption=none", f"uuid={uuid}"]
+            self.run(self.served, "git", "annex", "initremote", "-q", name, *options)
 
     def add(self, path, name, content):
         with open(f"{path}/{name}", "w") as file:
@@ -312,6 +326,14 @@ def record_testremote_behind(lab):
     lab.annex("testremote", "--fast", "--size=20KB", "origin-d1", fails=True)
 
 
+def record_testremote_cluster(lab):
+    """git-annex's own test of remotes, with a cluster behind the repository."""
+    lab.cluster()
+    lab.prepare()
+    lab.annex("testremote", "--fast", "--size=20KB", "origin-myc", fails=True)
+    lab.behind = {}
+
+
 def record_settings(lab):
     """Settings of the client: another name for git-annex-shell, and how ssh is run."""
     lab.prepare()
@@ -336,7 +358,7 @@ RECORDINGS = {
     "client-locks": record_locks, "client-settings": record_settings, "client-testremote": record_testremote,
     "proxied-client-special": record_behind("d1"), "proxied-client-git": record_behind("n1"),
     "proxied-client-jobs": record_jobs_behind, "proxied-client-locks": record_locks_behind,
-    "proxied-client-testremote": record_testremote_behind,
+    "proxied-client-testremote": record_testremote_behind, "cluster-client-testremote": record_testremote_cluster,
 }
 
 
@@ -357,7 +379,11 @@ def record(name, into):
             file.write(f"name {behind} {BEHIND[behind]}\nbehind {behind} {kind}\nholds {behind} hello {HELLO[1]}\n")
         for number, blob in enumerate(lab.blobs, 1):
             file.write(f"data data{number} {base64.b64encode(blob).decode()}\n")
+        if name.startswith("cluster-"):
+            for node, uuid in {"myc": CLUSTER, **NODES}.items():
+                file.write(f"name {node} {uuid}\n")
         names = {"uuid": GATEWAY, "hello": HELLO[0], **{behind: BEHIND[behind] for behind in lab.behind}}
+        names.update({"myc": CLUSTER, **NODES} if name.startswith("cluster-") else {})
         for line in lab.told:
             for name, value in names.items():
                 line = line.replace(value, "$" + name)

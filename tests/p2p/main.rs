@@ -20,6 +20,8 @@ mod requests;
 mod shell_annex;
 mod stdio_annex;
 mod stdio_cluster;
+mod stdio_cluster_client;
+mod stdio_cluster_versions;
 mod stdio_gateways;
 mod stdio_proxied;
 mod stdio_replay;

@@ -21,11 +21,11 @@ const SPECIAL: [(&str, &str); 2] =
 
 /// A difference: its line in docs/protocols.md; the conversation; what git-annex said there, and what is said here. Names of nodes
 /// stand for their uuids.
-struct Other {
-    name: &'static str,
-    title: &'static str,
-    theirs: &'static [&'static str],
-    ours: &'static [&'static str],
+pub struct Other {
+    pub name: &'static str,
+    pub title: &'static str,
+    pub theirs: &'static [&'static str],
+    pub ours: &'static [&'static str],
 }
 
 const OTHERS: &[Other] = &[
@@ -103,14 +103,15 @@ const OTHERS: &[Other] = &[
     },
 ];
 
-struct Lab {
-    repo: Repo,
+/// The cluster of the recordings.
+pub struct Lab {
+    pub repo: Repo,
     git: Vec<Repo>,
     _places: Vec<Place>,
 }
 
 impl Lab {
-    fn new() -> Lab {
+    pub fn new() -> Lab {
         let repo = Repo::with_uuid(GATEWAY);
         let git: Vec<Repo> = GIT.iter().map(|(_, uuid)| Repo::with_uuid(uuid)).collect();
         let places: Vec<Place> = SPECIAL.iter().map(|_| Place::fs()).collect();
@@ -156,12 +157,13 @@ fn all(items: &[&str]) -> Vec<String> {
     items.iter().map(|item| full(item)).collect()
 }
 
-#[test]
-fn conversations_with_a_cluster_go_as_they_went_or_as_listed() {
-    let (lab, host, file) = (Lab::new(), Host::new(false), File::parse(RECORDED));
+/// Holds the conversations of `file` with the cluster of `lab`, each as it went or as `others` name it.
+#[track_caller]
+pub fn hold(lab: &Lab, file: &File, others: &[Other]) {
+    let host = Host::new(false);
     for section in &file.sections {
         let mut items = section.items.clone();
-        for other in OTHERS.iter().filter(|other| other.title == section.title) {
+        for other in others.iter().filter(|other| other.title == section.title) {
             let (theirs, ours) = (all(other.theirs), all(other.ours));
             let [theirs, ours] = [&theirs, &ours].map(|all| all.iter().map(String::as_str).collect::<Vec<_>>());
             let replaced = replace(&mut items, &theirs, &ours);
@@ -172,10 +174,21 @@ fn conversations_with_a_cluster_go_as_they_went_or_as_listed() {
     }
 }
 
-#[test]
-fn every_difference_of_a_cluster_is_a_line_of_the_documentation() {
+/// Each of `others` is in the table of docs/protocols.md.
+#[track_caller]
+pub fn are_named(others: &[Other]) {
     let page = include_str!("../../docs/protocols.md");
-    for other in OTHERS {
+    for other in others {
         assert!(page.contains(&format!("\n| {} |", other.name)), "docs/protocols.md has no line for {}", other.name);
     }
+}
+
+#[test]
+fn conversations_with_a_cluster_go_as_they_went_or_as_listed() {
+    hold(&Lab::new(), &File::parse(RECORDED), OTHERS);
+}
+
+#[test]
+fn every_difference_of_a_cluster_is_a_line_of_the_documentation() {
+    are_named(OTHERS);
 }

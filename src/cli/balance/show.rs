@@ -182,6 +182,7 @@ fn word(stay: Stay) -> &'static str {
         Stay::Last => "last",
         Stay::ReadOnly => "readonly",
         Stay::Down => "down",
+        Stay::Unsettled => "unsettled",
     }
 }
 
@@ -192,6 +193,7 @@ fn reason(stay: Stay) -> &'static str {
         Stay::Last => "that no other node has",
         Stay::ReadOnly => "where nothing may be removed",
         Stay::Down => "that cannot be reached",
+        Stay::Unsettled => "that nodes would pass on to each other for ever",
     }
 }
 

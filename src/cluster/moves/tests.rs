@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::{Copies, Moves, Node, Stay, moves};
+use crate::cluster::fuzz::check_moves;
 use crate::cluster::{Ledger, Traffic};
 use crate::name::Uuid;
 use crate::wanted::tests::Chance;
 use crate::wanted::tests::world::{World, uuid};
-use crate::wanted::{Assumed, Policy, Repo, Trust};
+use crate::wanted::{Policy, Repo};
 
 fn name(uuid: &Uuid) -> String {
     format!("d{}", uuid.to_string()[33..].parse::<u32>().unwrap_or(0))
@@ -178,15 +179,6 @@ fn a_ledger_counts_what_moves() {
     assert_eq!((ledger.used(&uuid("d1")), ledger.traffic(&uuid("d1")).files_out), (0, 0));
 }
 
-/// Whoever has it after the moves.
-fn carried(nodes: &[Node], found: &Moves) -> Vec<Node> {
-    let after = |node: &Node| {
-        let gets = found.to.iter().any(|pick| pick.repo == node.repo);
-        Node { has: (node.has || gets) && !found.drops.contains(&node.repo), ..*node }
-    };
-    nodes.iter().map(after).collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
@@ -208,37 +200,7 @@ proptest! {
         let question = policy.about(&world);
         let found = moves(&question, &world.key, &all, copies).expect("all is told");
 
-        let trust = |node: &Node| policy.settings(node.repo).trust;
-        let counts = |node: &&Node| node.has && node.is_up && trust(node) > Trust::Untrusted;
-        let after = carried(&all, &found);
-        for (node, now) in all.iter().zip(&after) {
-            let gets = found.to.iter().filter(|pick| pick.repo == node.repo).count();
-            let drops = found.drops.iter().filter(|repo| **repo == node.repo).count();
-            prop_assert!(gets + drops <= 1, "it moves twice");
-            if gets == 1 {
-                prop_assert!(!node.has && node.fits && node.is_up && node.is_writable && !node.is_drained);
-                prop_assert!(trust(node) != Trust::Dead);
-            }
-            if drops == 1 {
-                prop_assert!(node.has && node.is_up && node.is_writable && trust(node) != Trust::Dead);
-                if node.is_drained {
-                    prop_assert!(!question.requires(node.repo, Assumed::NOTHING).expect("told"), "it is required");
-                }
-                let left = after.iter().filter(counts).count() as u64 + elsewhere;
-                prop_assert!(left >= needed, "{left} of {needed} copies are left");
-                prop_assert!(after.iter().any(|node| node.has && node.is_up && trust(node) != Trust::Dead), "nobody has it");
-            }
-            if !node.is_drained && !policy.is_configured(node.repo) {
-                prop_assert!(!node.has || now.has, "it wants all");
-            }
-        }
-        if !found.to.is_empty() {
-            prop_assert!(all.iter().any(|node| node.has && node.is_up && trust(node) != Trust::Dead), "it comes from nowhere");
-        }
-        // Drained nodes are empty, or it is told why not.
-        for node in after.iter().filter(|node| node.is_drained && node.has && trust(node) != Trust::Dead) {
-            prop_assert!(found.stays.iter().any(|(repo, _)| *repo == node.repo), "it stays without a reason");
-        }
+        let after = check_moves(&policy, &question, &all, copies, &found);
 
         // Carried out, and looked at anew.
         let has = |now: &&Node| now.has;
