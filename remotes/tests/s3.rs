@@ -11,10 +11,6 @@ use remotes::pump::{FileSource, Meter};
 use remotes::s3::{KEY_ID, S3, SECRET};
 use remotes::{Context, Error, ObjectName, Store};
 
-#[path = "../../tests/support/servers.rs"]
-#[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
-mod servers;
-
 use servers::Server;
 
 const OWNER: &str = "00000000-0000-0000-0000-0000000000aa";

@@ -14,10 +14,6 @@ use remotes::options::Options;
 use remotes::s3::{KEY_ID, S3, SECRET};
 use remotes::{Context, Error, Kind, ObjectName, Put, Store, put_stream};
 
-#[path = "../../tests/support/servers.rs"]
-#[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
-mod servers;
-
 const OWNER: &str = "00000000-0000-0000-0000-0000000000cc";
 
 fn options(port: u16, bucket: &str) -> Options {

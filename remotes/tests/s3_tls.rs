@@ -18,10 +18,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
-#[path = "../../tests/support/servers.rs"]
-#[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
-mod servers;
-
 const OWNER: &str = "00000000-0000-0000-0000-0000000000dd";
 
 fn on(f: impl Future<Output = ()>) {

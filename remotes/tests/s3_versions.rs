@@ -5,10 +5,6 @@ use remotes::options::Options;
 use remotes::s3::{KEY_ID, S3, SECRET};
 use remotes::{Context, Copies, Kind, ObjectName, Range, Store, Uploads, Versions};
 
-#[path = "../../tests/support/servers.rs"]
-#[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
-mod servers;
-
 const OWNER: &str = "00000000-0000-0000-0000-0000000000aa";
 
 fn options(bucket: &str) -> Options {

@@ -16,9 +16,6 @@ use remotes::retrieve::{self, read_small};
 use remotes::s3::{KEY_ID, SECRET};
 use remotes::{Context, Error, Kind, ObjectName, Store, registry};
 
-#[path = "../../tests/support/servers.rs"]
-#[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
-mod servers;
 #[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
 mod support;
 

@@ -16,10 +16,6 @@ use remotes::s3::{KEY_ID, S3, SECRET};
 use remotes::site::{Settings, Site};
 use remotes::{Context, Error, Kind, ObjectName, Range, Store, Write as Writes, opendal};
 
-#[path = "../../tests/support/servers.rs"]
-#[allow(dead_code, reason = "shared with the other tests, each of which uses a part")]
-mod servers;
-
 const OWNER: &str = "00000000-0000-0000-0000-0000000000cc";
 
 fn on<T>(f: impl Future<Output = T>) -> T {

@@ -1,10 +1,10 @@
 //! Trees on a store that takes names for one: a WebDAV server that folds case and forms of Unicode.
 
-use crate::support::annex::Repo;
-use crate::support::place::{Place, Whose};
-use crate::support::run::Done;
-use crate::support::season::{self, Tree, tree_of};
-use crate::support::tracked::{NAME, SEEN, Tracked, Wire};
+use testbed::annex::Repo;
+use testbed::place::{Place, Whose};
+use testbed::run::Done;
+use testbed::season::{self, Tree, tree_of};
+use testbed::tracked::{NAME, SEEN, Tracked, Wire};
 
 fn tree(files: &[(&str, &str)]) -> Tree {
     files.iter().map(|(name, content)| (name.as_bytes().to_vec(), content.as_bytes().to_vec())).collect()

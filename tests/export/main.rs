@@ -1,8 +1,5 @@
 //! Trees that are exported to remotes: beside the real git-annex, killed at every step, and against a model.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod annex;
 mod fold;
 mod kill;

@@ -1,10 +1,10 @@
 //! Real git-annex clients of remotes that only the gateway can reach, over both wires.
 
-use crate::support::annex::{Repo, content};
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, NAME, Proxy, SEEN};
-use crate::support::ssh::Ssh;
+use testbed::annex::{Repo, content};
+use testbed::gateway::{Gateway, eventually};
+use testbed::place::{Place, Whose};
+use testbed::proxy::{Behind, NAME, Proxy, SEEN};
+use testbed::ssh::Ssh;
 
 /// A test on every kind of remote.
 macro_rules! on_every_remote {

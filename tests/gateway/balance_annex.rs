@@ -1,21 +1,21 @@
 //! `balance` in a cluster of real repositories and stores, while clients upload, and with git-annex looking at what it did.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::annex::{Repo, content};
-use crate::support::cluster::Cluster;
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::Behind;
-use crate::support::run::{Done, run};
-use crate::support::way::{Outcome, Way};
-use crate::support::wire::key_of;
+use testbed::annex::{Repo, content};
+use testbed::cluster::Cluster;
+use testbed::gateway::{Gateway, eventually};
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::proxy::Behind;
+use testbed::run::{Done, run};
+use testbed::way::{Outcome, Way};
+use testbed::wire::key_of;
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -24,7 +24,7 @@ fn directory() -> Behind {
 }
 
 fn command(repo: &Repo, words: &[&str]) -> Command {
-    let mut command = repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+    let mut command = repo.command(product());
     command.args(["balance", "myc"]).args(words);
     command
 }

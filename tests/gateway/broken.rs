@@ -1,13 +1,13 @@
 //! Uploads through the gateway that break: nothing of them is ever seen, and the right content is taken afterwards.
 
-use crate::support::annex::content;
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::http::Client;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, NAME, Proxy};
-use crate::support::rest::annex_dir;
-use crate::support::wire::{Wire, key_of, length};
 use git_annex_remote_stream::annex::unfinished::{Entry, Ledgers};
+use testbed::annex::content;
+use testbed::gateway::{Gateway, eventually};
+use testbed::http::Client;
+use testbed::place::{Place, Whose};
+use testbed::proxy::{Behind, NAME, Proxy};
+use testbed::rest::annex_dir;
+use testbed::wire::{Wire, key_of, length};
 
 const MIB: usize = 1 << 20;
 
@@ -193,7 +193,7 @@ fn killed_gateways_leave_nothing_to_be_seen(place: Place, more: &[&str], part: O
         let at = awaited.map_or(at, |part| at.max(offset).max(part + 1));
         let offset = offset.min(at);
         let path = format!("{}&offset={offset}", lab.wire.path("put", &key));
-        client.send(crate::support::http::post_head(&path, &[&length(LEN - offset)], (LEN - offset) as u64));
+        client.send(testbed::http::post_head(&path, &[&length(LEN - offset)], (LEN - offset) as u64));
         let _ = client.try_send(&body[offset..at]);
         // From "nothing was read yet" to "all that was sent is in the store", by what the gateway does and by no clock.
         match (n % 4, awaited) {
@@ -267,11 +267,11 @@ fn gc_lists_what_is_unfinished_and_leaves_nothing_of_it() {
     let body = content(80, LEN);
     let key = key_of(&body);
     lab.leave_unfinished(&key, &body, 10 * MIB);
-    let listed = crate::support::proxy::stream(&lab.wire.repo, &["gc", "--dry-run", "--all"]).ok();
+    let listed = testbed::proxy::stream(&lab.wire.repo, &["gc", "--dry-run", "--all"]).ok();
     assert!(listed.all().contains(&key) && listed.all().contains(NAME), "{}", listed.all());
-    let kept = crate::support::proxy::stream(&lab.wire.repo, &["gc"]).ok();
+    let kept = testbed::proxy::stream(&lab.wire.repo, &["gc"]).ok();
     assert_eq!(lab.unfinished().len(), 1, "a week has not passed: {}", kept.all());
-    crate::support::proxy::stream(&lab.wire.repo, &["gc", "--all"]).ok();
+    testbed::proxy::stream(&lab.wire.repo, &["gc", "--all"]).ok();
     assert_eq!(lab.unfinished(), [0u64; 0]);
     assert!(!lab.place().uploads().contains("UploadId"), "{}", lab.place().uploads());
     assert_eq!(lab.wire.offset(&key), 0);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::support::annex::{Repo, content};
-use crate::support::cluster::{Cluster, SEEN};
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::Behind;
-use crate::support::ssh::Ssh;
+use testbed::annex::{Repo, content};
+use testbed::cluster::{Cluster, SEEN};
+use testbed::gateway::{Gateway, eventually};
+use testbed::place::{Place, Whose};
+use testbed::proxy::Behind;
+use testbed::ssh::Ssh;
 
 /// A test on clusters of some kinds of nodes.
 macro_rules! on_every_cluster {

@@ -1,14 +1,15 @@
 //! Nodes of a cluster that are gone, lose content or die: what clients are told, and what is recorded.
 
-use crate::support::annex::{Repo, content};
-use crate::support::clients::partial;
-use crate::support::cluster::Cluster;
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::p2p::Session;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::Behind;
-use crate::support::way::{Outcome, Way};
-use crate::support::wire::key_of;
+use testbed::annex::{Repo, content};
+use testbed::clients::partial;
+use testbed::cluster::Cluster;
+use testbed::gateway::{Gateway, eventually};
+use testbed::p2p::Session;
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::proxy::Behind;
+use testbed::way::{Outcome, Way};
+use testbed::wire::key_of;
 
 /// Seconds for which a node may be silent.
 const TIMEOUT: &str = "4";
@@ -36,8 +37,7 @@ impl Lab {
     }
 
     fn session(&self) -> Session {
-        let product = std::path::Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
-        let mut command = self.cluster.repo.command(product);
+        let mut command = self.cluster.repo.command(product());
         command.env("STREAM_TIMEOUT", TIMEOUT);
         Session::greeted(command, &self.cluster.repo.dir(), &self.cluster.uuid)
     }

@@ -7,19 +7,19 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::support::annex::{Repo, content};
-use crate::support::clients::partial;
-use crate::support::cluster::Cluster;
-use crate::support::draw::Draw;
-use crate::support::gateway::{Gateway, eventually, within};
-use crate::support::http::{Client, post_head};
-use crate::support::p2p::Session;
-use crate::support::place::{Place, Whose, files_below};
-use crate::support::proxy::Behind;
-use crate::support::rest::annex_dir;
-use crate::support::way::{Outcome, Way};
-use crate::support::wire::{CLIENT, key_of, length};
 use git_annex_remote_stream::annex::unfinished::{Entry, Ledgers};
+use testbed::annex::{Repo, content};
+use testbed::clients::partial;
+use testbed::cluster::Cluster;
+use testbed::draw::Draw;
+use testbed::gateway::{Gateway, eventually, within};
+use testbed::http::{Client, post_head};
+use testbed::p2p::Session;
+use testbed::place::{Place, Whose, files_below};
+use testbed::proxy::Behind;
+use testbed::rest::annex_dir;
+use testbed::way::{Outcome, Way};
+use testbed::wire::{CLIENT, key_of, length};
 
 const MIB: usize = 1 << 20;
 

@@ -10,13 +10,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::annex::{Repo, content};
-use crate::support::cluster::{Cluster, SEEN};
-use crate::support::draw::Draw;
-use crate::support::gateway::{Gateway, SOON, within};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::Behind;
-use crate::support::ssh::Ssh;
+use testbed::annex::{Repo, content};
+use testbed::cluster::{Cluster, SEEN};
+use testbed::draw::Draw;
+use testbed::gateway::{Gateway, SOON, within};
+use testbed::place::{Place, Whose};
+use testbed::proxy::Behind;
+use testbed::ssh::Ssh;
 
 /// Commands in one cluster, which is then looked at closely, and left.
 const ROUND: usize = 100;

@@ -1,14 +1,14 @@
 //! Nodes of a cluster on servers that stall, ask for a pause or die within a request: the other node does it, doubt is never
 //! "absent", and nothing is recorded that is not so.
 
-use crate::support::annex::content;
-use crate::support::cluster::Cluster;
-use crate::support::faulty::{At, Faulty, How, What};
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::Behind;
-use crate::support::way::{Outcome, Way};
-use crate::support::wire::key_of;
+use testbed::annex::content;
+use testbed::cluster::Cluster;
+use testbed::faulty::{At, Faulty, How, What};
+use testbed::gateway::{Gateway, eventually};
+use testbed::place::{Place, Whose};
+use testbed::proxy::Behind;
+use testbed::way::{Outcome, Way};
+use testbed::wire::key_of;
 
 /// Seconds for which a node may be silent.
 const TIMEOUT: &str = "4";

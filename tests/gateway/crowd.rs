@@ -4,14 +4,14 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::annex::content;
-use crate::support::gateway::{Gateway, Held, eventually};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, Proxy};
-use crate::support::rest::{annex_dir, returns_to};
-use crate::support::way::{Outcome, Way};
-use crate::support::wire::{Wire, key_of};
 use rustix::net::sockopt;
+use testbed::annex::content;
+use testbed::gateway::{Gateway, Held, eventually};
+use testbed::place::{Place, Whose};
+use testbed::proxy::{Behind, Proxy};
+use testbed::rest::{annex_dir, returns_to};
+use testbed::way::{Outcome, Way};
+use testbed::wire::{Wire, key_of};
 
 const MIB: usize = 1 << 20;
 
@@ -180,7 +180,7 @@ fn clients_that_vanish(place: Place, more: &[&str]) {
     returns_to(&lab.wire, before);
     eventually("what is unfinished is known", || lab.unfinished() <= lab.ledgers());
     assert_eq!(lab.objects().len(), 1, "{:?}", lab.objects());
-    crate::support::proxy::stream(&lab.wire.repo, &["gc", "--all"]).ok();
+    testbed::proxy::stream(&lab.wire.repo, &["gc", "--all"]).ok();
     assert_eq!((lab.unfinished(), lab.ledgers()), (0, 0), "nothing is left after gc");
     lab.wire.server.stop();
 }
@@ -241,7 +241,7 @@ fn the_same_at_once(place: Place, more: &[&str]) {
         }
         assert_eq!(lab.way().get(&lab.uuid, &key), Outcome::Content(body));
         assert_eq!(lab.objects().len(), 1, "{:?}", lab.objects());
-        let left = crate::support::proxy::stream(&lab.wire.repo, &["gc", "--dry-run", "--all"]).all();
+        let left = testbed::proxy::stream(&lab.wire.repo, &["gc", "--dry-run", "--all"]).all();
         assert_eq!((lab.unfinished(), lab.ledgers()), (0, 0), "nothing is left over of {len} bytes: {left}");
         assert_eq!(lab.way().remove(&lab.uuid, &key), Outcome::Yes);
     }

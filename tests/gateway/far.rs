@@ -1,12 +1,12 @@
 //! Stores that give each connection little: further connections are opened, and what arrives is the content all the same.
 
-use crate::support::annex::content;
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, Proxy};
-use crate::support::trickle::Trickle;
-use crate::support::way::{Outcome, Way};
-use crate::support::wire::key_of;
+use testbed::annex::content;
+use testbed::gateway::{Gateway, eventually};
+use testbed::place::{Place, Whose};
+use testbed::proxy::{Behind, Proxy};
+use testbed::trickle::Trickle;
+use testbed::way::{Outcome, Way};
+use testbed::wire::key_of;
 
 /// Bytes a second of a connection: so little that all else is fast beside it, and that others may use the store meanwhile.
 const RATE: u64 = 2 << 20;

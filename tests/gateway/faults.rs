@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use crate::support::annex::content;
-use crate::support::faulty::{At, How, What};
-use crate::support::lab::{Ask, Case, LIMIT, Lab, Told, faults_side_by_side};
-use crate::support::place::Place;
-use crate::support::way::Outcome;
-use crate::support::wire::key_of;
+use testbed::annex::content;
+use testbed::faulty::{At, How, What};
+use testbed::lab::{Ask, Case, LIMIT, Lab, Told, faults_side_by_side};
+use testbed::place::Place;
+use testbed::way::Outcome;
+use testbed::wire::key_of;
 
 const MIB: usize = 1 << 20;
 

@@ -1,9 +1,9 @@
 //! Several gateways of one cluster: where content goes and which way, what is answered, lines that are cut and mended, circles.
 
-use crate::support::annex::{Repo, content};
-use crate::support::gateways::{By, Gateways, Nodes};
-use crate::support::place::Whose;
-use crate::support::wire::key_of;
+use testbed::annex::{Repo, content};
+use testbed::gateways::{By, Gateways, Nodes};
+use testbed::place::Whose;
+use testbed::wire::key_of;
 
 const OURS: By = By::Ssh(Whose::Ours);
 const THEIRS: By = By::Ssh(Whose::Theirs);

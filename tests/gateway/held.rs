@@ -1,21 +1,21 @@
 //! Removals and locks behind a gateway: a limit in time holds whatever was waited for, and a lock that is lost is told of.
 
-use std::path::Path;
 use std::time::Duration;
 
-use crate::support::annex::content;
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::p2p::Session;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, NAME, Proxy};
-use crate::support::way::{Outcome, Way};
-use crate::support::wire::{CLIENT, Wire, key_of, length};
 use git_annex_remote_stream::annex::lock::{LockFile, LockKind};
+use testbed::annex::content;
+use testbed::gateway::{Gateway, eventually};
+use testbed::p2p::Session;
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::proxy::{Behind, NAME, Proxy};
+use testbed::way::{Outcome, Way};
+use testbed::wire::{CLIENT, Wire, key_of, length};
 
 const SERVE: [&str; 2] = ["--wideopen", "--quiet"];
 
 fn session(proxy: &Proxy) -> Session {
-    let command = proxy.repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+    let command = proxy.repo.command(product());
     Session::greeted(command, &proxy.repo.dir(), &proxy.uuid())
 }
 
@@ -135,7 +135,7 @@ fn a_key_that_cannot_be_recorded_is_stored_nowhere() {
     let underscores = format!("WORM-s2000-m1--{}", "_".repeat(115));
     for behind in [
         None,
-        Some(Behind::Path(crate::support::annex::Repo::new())),
+        Some(Behind::Path(testbed::annex::Repo::new())),
         Some(Behind::Special(Place::fs(), Whose::Ours)),
         Some(Behind::Special(Place::weed(), Whose::Ours)),
         Some(Behind::http()),
@@ -144,9 +144,7 @@ fn a_key_that_cannot_be_recorded_is_stored_nowhere() {
         let own = behind.is_none();
         let proxy = match behind {
             Some(behind) => Proxy::new(behind),
-            None => {
-                Proxy { repo: crate::support::annex::Repo::new(), behind: Behind::Special(Place::fs(), Whose::Ours) }
-            }
+            None => Proxy { repo: testbed::annex::Repo::new(), behind: Behind::Special(Place::fs(), Whose::Ours) },
         };
         let uuid = if own { proxy.repo.uuid() } else { proxy.uuid() };
         let server = Gateway::serve(&proxy.repo, &SERVE);

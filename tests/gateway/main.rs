@@ -1,8 +1,5 @@
 //! What is behind a repository: proxied remotes, peers, and what goes wrong with them.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 #[macro_use]
 mod everywhere;
 

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use crate::support::annex::{LIMIT, Repo, content};
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::http::post_head;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, NAME, Proxy, stream};
-use crate::support::run::run;
-use crate::support::wire::{CLIENT, key_of, length};
+use testbed::annex::{LIMIT, Repo, content};
+use testbed::gateway::{Gateway, eventually};
+use testbed::http::post_head;
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::proxy::{Behind, NAME, Proxy, stream};
+use testbed::run::run;
+use testbed::wire::{CLIENT, key_of, length};
 
 /// Two repositories that are proxies for one remote are told apart by their path. Without one, neither serves it: which of
 /// their credentials and rights count would be a matter of luck.
@@ -26,7 +27,7 @@ fn a_remote_of_two_repositories_is_served_by_path_only() {
     copy(&one.repo.dir(), "one");
     let body = content(1, 100_000);
     let key = key_of(&body);
-    let mut command = one.repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+    let mut command = one.repo.command(product());
     command.args([
         "p2phttp",
         "--admin",

@@ -1,10 +1,10 @@
 //! What browsers and download tools ask for, of content behind the gateway.
 
-use crate::support::annex::content;
-use crate::support::gateway::Gateway;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, Proxy};
-use crate::support::wire::{Wire, key_of};
+use testbed::annex::content;
+use testbed::gateway::Gateway;
+use testbed::place::{Place, Whose};
+use testbed::proxy::{Behind, Proxy};
+use testbed::wire::{Wire, key_of};
 
 const LEN: usize = 3_000_000;
 

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::place::Place;
-use crate::support::run::run;
-use crate::support::web::Web;
+use testbed::annex::{LIMIT, Repo};
+use testbed::gateway::{Gateway, eventually};
+use testbed::place::Place;
+use testbed::product;
+use testbed::run::run;
+use testbed::web::Web;
 
 const RECIPES: &str = include_str!("../../docs/proxy.md");
 
@@ -49,7 +50,7 @@ impl Site {
             ("/srv/forge/repositories".into(), below("repositories")),
             ("/srv/site".into(), below("site")),
             ("/run/forge".into(), below("run")),
-            ("/usr/local/bin/git-annex-remote-stream".into(), env!("CARGO_BIN_EXE_git-annex-remote-stream").into()),
+            ("/usr/local/bin/git-annex-remote-stream".into(), product().display().to_string()),
             ("/usr/local/bin".into(), below("bin")),
         ];
         for dir in ["annex", "repositories", "site", "run", "bin"] {
@@ -139,7 +140,7 @@ impl Site {
         flags.iter_mut().filter(|flag| **flag == "--authenv").for_each(|flag| *flag = "--authenv-http");
         let who = self.who(name);
         let at = who.at.clone();
-        let mut program = who.home.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        let mut program = who.home.command(product());
         for user in ["alice", "bob", "curator"] {
             if command.contains("--authenv") {
                 program.env(format!("GIT_ANNEX_P2PHTTP_PASSWORD_{user}"), format!("secret-{user}"));
@@ -204,10 +205,7 @@ fn a_forge_with_one_server_for_all_repositories() {
     );
     assert!(site.people["forge"].said.contains("\"present\":false"), "{}", site.people["forge"].said);
     let program = site.root.path().join("bin/git-annex-shell");
-    assert_eq!(
-        std::fs::canonicalize(program).expect("a link"),
-        Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"))
-    );
+    assert_eq!(std::fs::canonicalize(program).expect("a link"), product());
     // A push fills the site.
     let clone = format!("git clone --quiet '{}' photos\ncd photos\ngit annex init --quiet alice", repository.display());
     site.does("alice", &format!("{clone}\necho hello >hello.txt\ngit add .\ngit commit --quiet -m first"));

@@ -6,10 +6,11 @@ use git_annex_remote_stream::name::{Key, Uuid};
 use git_annex_remote_stream::resolve::{Destination, StoreConfig, destination};
 use remotes::{Context, ObjectName, registry, sys};
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::place::{Place, Whose};
-use crate::support::run::run;
-use crate::support::servers::peers;
+use testbed::annex::{LIMIT, Repo};
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::run::run;
+use testbed::servers::peers;
 
 const CLIENT: &str = "00000000-0000-4000-8000-00000000c001";
 
@@ -139,7 +140,7 @@ fn what_nobody_verified_is_used_as_far_as_git_annex_uses_it() {
     };
     let shell = peers().join("git-annex-shell").display().to_string();
     let says = |name: &str, request: &str| asked(&shell, name, request).starts_with("ERROR");
-    let ours = format!("{} shell", env!("CARGO_BIN_EXE_git-annex-remote-stream"));
+    let ours = format!("{} shell", product().display());
     let record = repo.dir().join(".git/annex/verified-remote.log");
     let whole = std::fs::read_to_string(&record).expect("recorded");
     let without: String = whole.split_inclusive('\n').filter(|line| !line.starts_with(&uuid("d1"))).collect();

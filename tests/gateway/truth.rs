@@ -2,20 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::annex::{Repo, content};
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::http::Client;
-use crate::support::p2p::Session;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, NAME, Proxy};
-use crate::support::rest::annex_dir;
-use crate::support::way::{Outcome, Way};
-use crate::support::wire::{CLIENT, Wire, key_of, length};
+use testbed::annex::{Repo, content};
+use testbed::gateway::{Gateway, eventually};
+use testbed::http::Client;
+use testbed::p2p::Session;
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::proxy::{Behind, NAME, Proxy};
+use testbed::rest::annex_dir;
+use testbed::way::{Outcome, Way};
+use testbed::wire::{CLIENT, Wire, key_of, length};
 
 const MIB: usize = 1 << 20;
 
 fn session(proxy: &Proxy) -> Session {
-    let command = proxy.repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+    let command = proxy.repo.command(product());
     Session::greeted(command, &proxy.repo.dir(), &proxy.uuid())
 }
 

@@ -1,9 +1,8 @@
 //! updateproxy, theirs and ours, in twin repositories; and what a client of git-annex's own makes of it.
 
-use std::path::Path;
-
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::run::{Done, run};
+use testbed::annex::{LIMIT, Repo};
+use testbed::product;
+use testbed::run::{Done, run};
 
 /// What is done to git config before each turn, in order.
 const TURNS: &[&[&[&str]]] = &[
@@ -55,8 +54,7 @@ fn twins() -> (Repo, Repo, tempfile::TempDir) {
 }
 
 fn update(repo: &Repo) -> Done {
-    let product = Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
-    run(repo.command(product).arg("updateproxy"), LIMIT)
+    run(repo.command(product()).arg("updateproxy"), LIMIT)
 }
 
 /// proxy.log, the seconds left out.
@@ -142,13 +140,12 @@ fn a_client_finds_the_proxied_remotes_after_a_fetch() {
 #[test]
 fn it_works_from_below_and_says_where_it_does_not() {
     let repo = Repo::new();
-    let product = Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
     let below = repo.dir().join("below");
     std::fs::create_dir(&below).expect("a directory");
-    let done = run(repo.command(product).arg("updateproxy").current_dir(&below), LIMIT).ok();
+    let done = run(repo.command(product()).arg("updateproxy").current_dir(&below), LIMIT).ok();
     assert_eq!(done.stdout, "No proxy changes to record.\n");
     let nowhere = tempfile::tempdir().expect("a directory");
-    let done = run(repo.command(product).arg("updateproxy").current_dir(nowhere.path()), LIMIT).failed();
+    let done = run(repo.command(product()).arg("updateproxy").current_dir(nowhere.path()), LIMIT).failed();
     assert!(done.stderr.contains("not in a git repository"), "{}", done.stderr);
-    run(repo.command(product).args(["updateproxy", "extra"]), LIMIT).failed();
+    run(repo.command(product()).args(["updateproxy", "extra"]), LIMIT).failed();
 }

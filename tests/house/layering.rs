@@ -121,6 +121,12 @@ const RULES: &[Rule] = &[
         why: "the layers below do not know who drives them",
     },
     Rule {
+        under: &["tests/servers/src", "tests/testbed/src"],
+        except: &[],
+        forbids: &["git_annex_remote_stream", "remotes", "annex_types"],
+        why: "the testbed runs the product and has no crate of it, or unit tests would meet a second copy of theirs",
+    },
+    Rule {
         // The bench asks the kernel what its children used, which no safe crate does; it is no part of the product.
         under: &["src", "remotes/src"],
         except: &["remotes/src/sys", "remotes/src/sys.rs"],
@@ -188,7 +194,7 @@ pub(crate) fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
 fn every_arrow_of_the_house_holds() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for dir in ["src", "remotes/src", "bench/src"] {
+    for dir in ["src", "remotes/src", "bench/src", "tests/servers/src", "tests/testbed/src"] {
         rust_files(&top.join(dir), &mut files);
     }
     assert!(files.len() > 5, "only {} files found: is the scan in the right place?", files.len());
@@ -199,6 +205,33 @@ fn every_arrow_of_the_house_holds() {
         all.extend(breaches(name, &source));
     }
     assert!(all.is_empty(), "arrows broken:\n{}", all.join("\n"));
+}
+
+/// A file that several crates compile by its path: nothing in it tells who does, and each compiles it again.
+#[test]
+fn no_file_is_reached_into_by_its_path() {
+    // Cargo runs an example in no other way among the tests.
+    const LEFT: &[&str] = &["remotes/tests/own_store.rs"];
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for dir in ["src", "remotes", "bench", "tests"] {
+        rust_files(&top.join(dir), &mut files);
+    }
+    files.retain(|file| reaches(&std::fs::read_to_string(file).expect("a source file is text")));
+    let mut names: Vec<&Path> = files.iter().map(|file| file.strip_prefix(top).expect("below the top")).collect();
+    names.sort();
+    assert_eq!(names, LEFT.iter().map(Path::new).collect::<Vec<_>>());
+}
+
+/// Whether a module of `source` is a file in another folder.
+fn reaches(source: &str) -> bool {
+    source.lines().filter_map(|line| line.trim_start().strip_prefix("#[path = \"")).any(|path| path.contains('/'))
+}
+
+#[test]
+fn a_path_into_another_folder_is_found() {
+    assert!(reaches("mod a;\n#[path = \"../b/c.rs\"]\nmod c;\n"));
+    assert!(!reaches("#[cfg(test)]\n#[path = \"a_tests.rs\"]\nmod tests;\n"));
 }
 
 #[test]
@@ -237,6 +270,8 @@ fn each_kind_of_breach_is_found() {
         ("src/cluster/place.rs", "use crate::annex::log::LocationLog;"),
         ("src/cluster/order.rs", "use std::time::Instant;"),
         ("src/cluster/place.rs", "async fn f() { tokio::task::yield_now().await }"),
+        ("tests/testbed/src/annex.rs", "use git_annex_remote_stream::name::Key;"),
+        ("tests/servers/src/lib.rs", "fn f() { remotes::sys::start(); }"),
     ] {
         assert!(!breaches(file, source).is_empty(), "not found in {file}: {source}");
     }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::support::annex::{Repo, content};
-use crate::support::gateway::{Gateway, Held, SOON, eventually};
-use crate::support::http::Client;
-use crate::support::rest::{at_rest, leftovers, put_some, returns_to, warm_up};
-use crate::support::wire::{Wire, key_of, length};
+use testbed::annex::{Repo, content};
+use testbed::gateway::{Gateway, Held, SOON, eventually};
+use testbed::http::Client;
+use testbed::rest::{at_rest, leftovers, put_some, returns_to, warm_up};
+use testbed::wire::{Wire, key_of, length};
 
 /// How long another client may have to wait, whatever the others do: not until they are cut off.
 const PROMPT: Duration = Duration::from_secs(10);

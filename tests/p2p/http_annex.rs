@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::support::annex::{Repo, content};
-use crate::support::clients::{client_of, object, remote, write_program};
-use crate::support::gateway::{Gateway, eventually};
+use testbed::annex::{Repo, content};
+use testbed::clients::{client_of, object, remote, write_program};
+use testbed::gateway::{Gateway, eventually};
 
 const MIB: usize = 1 << 20;
 

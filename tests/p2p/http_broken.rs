@@ -1,11 +1,11 @@
 //! Transfers of the real git-annex through p2phttp that break, and go on.
 
-use crate::support::annex::{Repo, content};
-use crate::support::clients::{annexurl, client_of, object, partial};
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::relay::Relay;
-use crate::support::slow::Slow;
 use rustix::process::{Pid, Signal, kill_process};
+use testbed::annex::{Repo, content};
+use testbed::clients::{annexurl, client_of, object, partial};
+use testbed::gateway::{Gateway, eventually};
+use testbed::relay::Relay;
+use testbed::slow::Slow;
 
 const MIB: usize = 1 << 20;
 

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::support::annex::{Repo, content};
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::http::Answer;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, Proxy};
-use crate::support::wire::{Wire, key_of, length};
 use rustix::process::Signal;
+use testbed::annex::{Repo, content};
+use testbed::gateway::{Gateway, eventually};
+use testbed::http::Answer;
+use testbed::place::{Place, Whose};
+use testbed::proxy::{Behind, Proxy};
+use testbed::wire::{Wire, key_of, length};
 
 const STORED: &str = r#"{"plusuuids":[],"stored":true}"#;
 

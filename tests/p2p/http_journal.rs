@@ -4,8 +4,8 @@ use crate::http_transcripts::transcript;
 
 use std::time::{Duration, Instant};
 
-use crate::support::annex::Repo;
-use crate::support::gateway::{Gateway, eventually};
+use testbed::annex::Repo;
+use testbed::gateway::{Gateway, eventually};
 use transcript::{Exchange, Told};
 
 const GATEWAY: &str = "00000000-0000-4000-8000-00000000a001";
@@ -99,11 +99,11 @@ fn counts(state: &str) -> &str {
 #[test]
 fn content_that_is_here_and_not_recorded_is_recorded_when_it_comes_again() {
     let content = b"here already";
-    let key = crate::support::wire::key_of(content);
+    let key = testbed::wire::key_of(content);
     for again in ["put", "putoffset"] {
         let repo = Repo::with_uuid(GATEWAY);
         let server = Gateway::serve(&repo, &["--wideopen"]);
-        let mut wire = crate::support::wire::Wire::of(repo, server);
+        let mut wire = testbed::wire::Wire::of(repo, server);
         let line = format!("1 {GATEWAY}");
         wire.put(&key, content);
         eventually("it is recorded", || recorded(&wire.repo, &key).contains(&line));
@@ -111,7 +111,7 @@ fn content_that_is_here_and_not_recorded_is_recorded_when_it_comes_again() {
         wire.repo.git(&["update-ref", "-d", "refs/heads/git-annex"]).ok();
         assert!(!recorded(&wire.repo, &key).contains(&line), "nobody knows of it");
         let server = Gateway::serve(&wire.repo, &["--wideopen"]);
-        wire = crate::support::wire::Wire::of(wire.repo, server);
+        wire = testbed::wire::Wire::of(wire.repo, server);
         let answer = match again {
             "put" => wire.put(&key, content).text(),
             _ => wire.ask("putoffset", &key),

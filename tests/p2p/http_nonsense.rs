@@ -1,8 +1,8 @@
 //! Bytes that are no requests, or more than one: nothing in them is done that should not be.
 
-use crate::support::annex::{Repo, content};
-use crate::support::rest::{at_rest, returns_to, warm_up};
-use crate::support::wire::{Wire, key_of, length};
+use testbed::annex::{Repo, content};
+use testbed::rest::{at_rest, returns_to, warm_up};
+use testbed::wire::{Wire, key_of, length};
 
 #[test]
 fn nonsense_is_refused_and_nothing_in_it_is_done() {

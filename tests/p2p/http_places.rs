@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::annex::{LIMIT, Repo, content};
-use crate::support::clients::{annexurl, client_of, object, write_program};
-use crate::support::gateway::{Gateway, SOON, eventually};
-use crate::support::run::{Done, run};
-use crate::support::servers::top;
-use crate::support::wire::{CLIENT, key_of, length};
 use rustix::process::Signal;
+use testbed::annex::{LIMIT, Repo, content};
+use testbed::clients::{annexurl, client_of, object, write_program};
+use testbed::gateway::{Gateway, SOON, eventually};
+use testbed::run::{Done, run};
+use testbed::servers::top;
+use testbed::wire::{CLIENT, key_of, length};
 
 /// The certificates that git-annex trusts: it has no setting for that.
 const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";

@@ -4,12 +4,12 @@ use crate::http_transcripts::behind;
 use crate::http_transcripts::replay;
 use crate::http_transcripts::transcript;
 
-use crate::support::annex::Repo;
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::stream;
 use behind::BEHIND;
 use replay::{Manner, ask};
+use testbed::annex::Repo;
+use testbed::gateway::{Gateway, eventually};
+use testbed::place::{Place, Whose};
+use testbed::proxy::stream;
 use transcript::{Answer, Told};
 
 const GATEWAY: &str = "00000000-0000-4000-8000-00000000a001";

@@ -5,11 +5,12 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::annex::{Repo, content};
-use crate::support::gateway::Gateway;
-use crate::support::http::{Answer, Client};
-use crate::support::run::run;
-use crate::support::wire::{CLIENT, Wire, key_of, length};
+use testbed::annex::{Repo, content};
+use testbed::gateway::Gateway;
+use testbed::http::{Answer, Client};
+use testbed::product;
+use testbed::run::run;
+use testbed::wire::{CLIENT, Wire, key_of, length};
 
 const ALICE: &str = "Authorization: Basic YWxpY2U6cHcx";
 
@@ -163,10 +164,8 @@ fn a_setting_without_effect_ends_the_start() {
     let repo = Repo::new();
     let start = |flags: &[&str], variables: &[(&str, &str)]| {
         let mut command = Gateway::command(&repo);
-        let done = run(
-            command.args(["--port", "0"]).args(flags).envs(variables.iter().copied()),
-            crate::support::gateway::SOON,
-        );
+        let done =
+            run(command.args(["--port", "0"]).args(flags).envs(variables.iter().copied()), testbed::gateway::SOON);
         done.failed().stderr
     };
     let users = [("GIT_ANNEX_P2PHTTP_PASSWORD_bob", "x"), ("GIT_ANNEX_P2PHTTP_PERMISSIONS_Bob", "readonly")];
@@ -179,7 +178,7 @@ fn a_setting_without_effect_ends_the_start() {
     for flags in [["--bind", "127.0.0.1"], ["--port", "0"], ["--socket", "/nowhere/s"]] {
         let given = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let mut command = repo.command(Path::new("sh"));
-        command.args(["-c", script, env!("CARGO_BIN_EXE_git-annex-remote-stream")]).args(flags);
+        command.args(["-c", script]).arg(product()).args(flags);
         let mut child = command.stdin(OwnedFd::from(given)).stderr(Stdio::piped()).spawn().expect("started");
         let mut said = String::new();
         child.stderr.take().expect("piped").read_to_string(&mut said).expect("to its end");

@@ -4,11 +4,11 @@ use crate::http_transcripts::differences;
 use crate::http_transcripts::replay;
 use crate::http_transcripts::transcript;
 
-use crate::support::annex::Repo;
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::run::run;
 use differences::DIFFERENCES;
 use replay::{Manner, ask};
+use testbed::annex::Repo;
+use testbed::gateway::{Gateway, eventually};
+use testbed::run::run;
 use transcript::{Answer, Told};
 
 const GATEWAY: &str = "00000000-0000-4000-8000-00000000a001";
@@ -113,7 +113,7 @@ fn start(repo: &Repo, flags: &str) -> Option<Gateway> {
     match REFUSED.iter().find(|(refused, _)| *refused == flags) {
         None => Some(Gateway::start(&mut command)),
         Some((_, words)) => {
-            let done = run(&mut command, crate::support::gateway::SOON).failed();
+            let done = run(&mut command, testbed::gateway::SOON).failed();
             assert!(done.stderr.contains(words) && done.stderr.lines().count() == 1, "{flags:?}: {}", done.stderr);
             None
         }

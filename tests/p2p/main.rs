@@ -1,8 +1,5 @@
 //! The P2P protocol on both wires: as recorded, as clients use it, and as nobody should.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod http_abuse;
 mod http_annex;
 mod http_broken;
@@ -15,7 +12,6 @@ mod http_proxied;
 mod http_strangers;
 mod http_transcripts;
 mod http_wire;
-mod recorded;
 mod requests;
 mod shell_annex;
 mod stdio_annex;

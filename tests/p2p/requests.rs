@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::stdio_replay::product;
-use crate::support::annex::Repo;
-use crate::support::gateway::eventually;
-use crate::support::p2p::{CLIENT, Session};
-use crate::support::wire::{Wire, key_of};
+use testbed::annex::Repo;
+use testbed::gateway::eventually;
+use testbed::p2p::{CLIENT, Session};
+use testbed::wire::{Wire, key_of};
 
 /// A repository of which each file that is stored is warned of.
 fn warned() -> Repo {

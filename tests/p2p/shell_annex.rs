@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::support::annex::Repo;
-use crate::support::run::{Done, run};
-use crate::support::servers::peers;
+use testbed::annex::Repo;
+use testbed::run::{Done, run};
+use testbed::servers::peers;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const OTHER: &str = "00000000-0000-4000-8000-00000000ffff";
@@ -24,6 +24,7 @@ enum Differs {
 }
 
 use Differs::{Ends, No, Says};
+use testbed::product;
 
 /// What is set beside the usual, what is asked, and how we differ. `$D` is the repository, `$U` its uuid, `$P` a
 /// directory that is no repository.
@@ -103,7 +104,7 @@ fn theirs_and_ours_do_the_same() {
             run(&mut command, LIMIT)
         };
         let theirs = ask(&peers().join("git-annex-shell"));
-        let ours = ask(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        let ours = ask(product());
         compare(&format!("{variable} {words:?}"), &theirs, &ours, differs);
     }
 }
@@ -147,7 +148,7 @@ fn theirs_and_ours_initialise_the_same() {
             (done.status.code(), stdout, done.stderr.trim_end().to_string(), uuid.is_empty())
         };
         let theirs = ask(&peers().join("git-annex-shell"), "theirs");
-        let ours = ask(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")), "ours");
+        let ours = ask(product(), "ours");
         assert_eq!(theirs, ours, "{variable} {pushed} {autoinit}");
         assert_eq!(ours.3, variable.contains("READONLY"), "{variable} {pushed} {autoinit}");
     }
@@ -173,7 +174,7 @@ fn compare(what: &str, theirs: &Done, ours: &Done, differs: &Differs) {
 fn changed_refs_are_told_with_their_new_value() {
     let repo = Repo::new();
     repo.git(&["commit", "--allow-empty", "--quiet", "-m", "one"]).ok();
-    for program in [&peers().join("git-annex-shell"), Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"))] {
+    for program in [&peers().join("git-annex-shell"), product()] {
         let mut command: Command = repo.command(program);
         command.arg0("git-annex-shell").arg("notifychanges").arg(repo.dir());
         let mut child =
@@ -210,11 +211,10 @@ fn lines_of(from: impl Read + Send + 'static) -> impl FnMut() -> String {
 #[test]
 fn the_subcommand_is_the_same_program() {
     let repo = Repo::new();
-    let product = Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
     let dir = repo.dir().display().to_string();
-    let as_link = run(repo.command(product).arg0("/usr/bin/git-annex-shell").args(["configlist", &dir]), LIMIT).ok();
+    let as_link = run(repo.command(product()).arg0("/usr/bin/git-annex-shell").args(["configlist", &dir]), LIMIT).ok();
     let words = ["shell", "configlist", &dir, "--", "autoinit=1", "--"];
-    let as_word = run(repo.command(product).args(words), LIMIT).ok();
+    let as_word = run(repo.command(product()).args(words), LIMIT).ok();
     assert_eq!(as_link.stdout, as_word.stdout);
-    run(repo.command(product).args(["shell", "configlist", &dir, "--uuid", OTHER]), LIMIT).failed();
+    run(repo.command(product()).args(["shell", "configlist", &dir, "--uuid", OTHER]), LIMIT).failed();
 }

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::support::annex::{Repo, content};
-use crate::support::gateway::eventually;
-use crate::support::run::run;
-use crate::support::ssh::Ssh;
+use testbed::annex::{Repo, content};
+use testbed::gateway::eventually;
+use testbed::run::run;
+use testbed::ssh::Ssh;
 
 /// A client with these remotes, by way of `ssh`.
 fn client_of(ssh: &Ssh, remotes: &[(&str, &Repo)]) -> Repo {
@@ -129,7 +129,7 @@ fn content_is_dropped_from_one_server_while_it_is_locked_on_another() {
     ssh.forget();
     let mut keeping = client.annex_command(&["drop", "--from", "one", "--quiet"]);
     keeping.env("PRETEND_KEEP", "yes");
-    run(&mut keeping, crate::support::annex::LIMIT).ok();
+    run(&mut keeping, testbed::annex::LIMIT).ok();
     let said = ssh.said();
     let asked = |word: &str| said.lines().filter(|line| line.starts_with(word)).count();
     assert_eq!((asked("LOCKCONTENT "), asked("UNLOCKCONTENT"), asked("REMOVE-BEFORE ")), (1, 1, 1), "{said}");
@@ -195,7 +195,7 @@ fn broken_off(ssh: &Ssh, client: &Repo, words: &[&str], valve: &str, side: Side)
     // Where the server was killed the client itself may go on with a new one; either way it ends.
     eventually("the client ends", || running.try_wait().expect("our child").is_some());
     let mut again = client.annex_command(words);
-    run(again.env("PRETEND_KEEP", "yes").arg("--quiet"), crate::support::annex::LIMIT).ok();
+    run(again.env("PRETEND_KEEP", "yes").arg("--quiet"), testbed::annex::LIMIT).ok();
 }
 
 fn upload_goes_on(side: Side) {
@@ -269,10 +269,10 @@ fn names_and_keys_are_bytes() {
 
 /// `git annex WORDS` in `client`, with what an administrator set on the server. The command comes as sshd hands it over to
 /// a shell that is forced.
-fn with(client: &Repo, setting: &str, words: &[&str]) -> crate::support::run::Done {
+fn with(client: &Repo, setting: &str, words: &[&str]) -> testbed::run::Done {
     let (name, value) = setting.split_once('=').expect("NAME=VALUE");
     let mut command = client.annex_command(words);
-    run(command.env("PRETEND_FORCED", "yes").env(name, value), crate::support::annex::LIMIT)
+    run(command.env("PRETEND_FORCED", "yes").env(name, value), testbed::annex::LIMIT)
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn what_the_administrator_forbids_is_forbidden() {
         let (name, value) = setting.split_once('=').expect("NAME=VALUE");
         let mut push = client.command("git".as_ref());
         push.args(["push", "origin", "git-annex:synced/git-annex"]).env("PRETEND_FORCED", "yes").env(name, value);
-        run(&mut push, crate::support::annex::LIMIT)
+        run(&mut push, testbed::annex::LIMIT)
     };
     let refused = push(LIMITED).failed().all();
     assert!(refused.contains("Action blocked by GIT_ANNEX_SHELL_LIMITED"), "{refused}");

@@ -1,13 +1,13 @@
 //! The P2P protocol over stdio, with the program itself and a cluster behind a real repository: the recorded conversations, and
 //! where ours go otherwise.
 
-use crate::recorded::transcript;
 use crate::stdio_replay;
+use testbed::recorded::transcript;
 
-use crate::support::annex::Repo;
-use crate::support::p2p::Host;
-use crate::support::place::{Place, Whose};
 use stdio_replay::Stage;
+use testbed::annex::Repo;
+use testbed::p2p::Host;
+use testbed::place::{Place, Whose};
 use transcript::{File, replace, unquote};
 
 const RECORDED: &str = include_str!("../../testdata/p2p/cluster.txt");

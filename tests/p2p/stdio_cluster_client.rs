@@ -1,7 +1,7 @@
 //! The real git-annex as a client of a cluster over stdio: the recorded conversations, and where ours go otherwise.
 
-use crate::recorded::transcript::File;
 use crate::stdio_cluster::{Lab, Other, are_named, hold};
+use testbed::recorded::transcript::File;
 
 const RECORDED: &str = include_str!("../../testdata/p2p/cluster-client-testremote.txt");
 

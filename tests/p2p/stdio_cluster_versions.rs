@@ -1,11 +1,11 @@
 //! The P2P protocol over stdio with a cluster, in each version, and what does not belong there: the recorded conversations, and
 //! where ours go otherwise.
 
-use crate::recorded::behind::Behind;
-use crate::recorded::transcript::File;
 use crate::stdio_cluster::{Lab, Other, are_named, hold};
 use crate::stdio_replay::product;
-use crate::support::p2p::Session;
+use testbed::p2p::Session;
+use testbed::recorded::behind::Behind;
+use testbed::recorded::transcript::File;
 
 const RECORDED: &str = include_str!("../../testdata/p2p/cluster-versions.txt");
 

@@ -1,13 +1,13 @@
 //! The P2P protocol over stdio with two gateways of one cluster: the recorded conversations, and where ours go otherwise.
 
-use crate::recorded::transcript::{File, replace};
 use crate::stdio_replay::Stage;
-use crate::support::annex::Repo;
-use crate::support::clients::write_program;
-use crate::support::p2p::Host;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::stream;
-use crate::support::ssh::Ssh;
+use testbed::annex::Repo;
+use testbed::clients::write_program;
+use testbed::p2p::Host;
+use testbed::place::{Place, Whose};
+use testbed::proxy::stream;
+use testbed::recorded::transcript::{File, replace};
+use testbed::ssh::Ssh;
 
 const RECORDED: &str = include_str!("../../testdata/p2p/gateways.txt");
 

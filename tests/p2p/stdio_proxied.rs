@@ -1,19 +1,19 @@
 //! The P2P protocol over stdio, with the program itself and remotes behind a real repository: the recorded conversations.
 
-use crate::recorded::behind;
-use crate::recorded::differences;
-use crate::recorded::transcript;
 use crate::stdio_replay;
+use testbed::recorded::behind;
+use testbed::recorded::differences;
+use testbed::recorded::transcript;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::support::annex::Repo;
-use crate::support::p2p::{Host, Session};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::stream;
 use behind::{BEHIND, Behind};
 use stdio_replay::{Stage, product};
+use testbed::annex::Repo;
+use testbed::p2p::{Host, Session};
+use testbed::place::{Place, Whose};
+use testbed::proxy::stream;
 use transcript::{File, PROXIED, replace, unquote};
 
 /// Where the program differs beyond what its protocol does.

@@ -1,12 +1,11 @@
 //! Recorded conversations over stdio held again with the program itself.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 
-use crate::recorded::transcript::{Section, at_time, quote, unquote};
-use crate::support::annex::Repo;
-use crate::support::p2p::{Host, Session};
+use testbed::annex::Repo;
+use testbed::p2p::{Host, Session};
+use testbed::recorded::transcript::{Section, at_time, quote, unquote};
 
 /// What a special remote says of itself follows, and is not git-annex's.
 const REPORTS: &str = "ERROR proxied special remote reports: ";
@@ -24,7 +23,7 @@ pub struct Stage<'a> {
 
 /// The product as a command in the environment of `repo`.
 pub fn product(repo: &Repo) -> Command {
-    repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")))
+    repo.command(testbed::product())
 }
 
 impl Stage<'_> {

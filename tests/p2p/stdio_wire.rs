@@ -1,18 +1,18 @@
 //! The P2P protocol over stdio, with the program itself on a real repository: the recorded conversations, and clients that
 //! vanish at every byte.
 
-use crate::recorded::differences;
-use crate::recorded::transcript;
 use crate::stdio_replay;
+use testbed::recorded::differences;
+use testbed::recorded::transcript;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::annex::{Repo, content};
-use crate::support::p2p::{Host, Session};
 use differences::DIFFERENCES;
 use sha2::{Digest, Sha256};
 use stdio_replay::{Stage, product};
+use testbed::annex::{Repo, content};
+use testbed::p2p::{Host, Session};
 use transcript::{FILES, File, replace, unquote};
 
 /// Where the program differs beyond what its protocol does, in the same form.

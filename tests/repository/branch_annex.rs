@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::run::run;
 use git_annex_remote_stream::annex::branch::SkipReason;
 use git_annex_remote_stream::annex::log::{LocationLog, LogHashing, Presence, location_file};
 use git_annex_remote_stream::annex::recorder::{Evidence, Recorder, RecorderConfig};
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::name::{Key, Uuid};
+use testbed::annex::{LIMIT, Repo};
+use testbed::run::run;
 
 fn key(name: &str) -> Key {
     Key::parse(format!("WORM-s1-m5--{name}").as_bytes()).expect("a key")

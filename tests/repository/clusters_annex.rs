@@ -1,10 +1,9 @@
 //! initcluster, updatecluster and extendcluster, theirs and ours, in twin repositories.
 
-use std::path::Path;
 use std::process::Command;
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::run::{Done, run};
+use testbed::annex::{LIMIT, Repo};
+use testbed::run::{Done, run};
 
 /// A repository that is a remote called `far`, and what it proxies.
 const FAR: &str = "00000000-0000-4000-8000-0000000000f2";
@@ -44,7 +43,7 @@ fn twins() -> (Repo, Repo, tempfile::TempDir) {
 }
 
 fn product(repo: &Repo, words: &[&str]) -> Done {
-    run(repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"))).args(words), LIMIT)
+    run(repo.command(testbed::product()).args(words), LIMIT)
 }
 
 /// What is recorded and configured of clusters, without what differs from one run to the next: times, and the uuids of clusters.

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
 
-use crate::support::annex::{LIMIT, Repo, content};
-use crate::support::servers::peers;
 use git_annex_remote_stream::annex::backend::Verifier;
 use git_annex_remote_stream::annex::content::{Content, ContentConfig, ContentError, Incoming, Receive, Sharing};
 use git_annex_remote_stream::annex::layout::Hashing;
 use git_annex_remote_stream::name::{Key, Uuid};
+use testbed::annex::{LIMIT, Repo, content};
+use testbed::servers::peers;
 
 /// The content of the repository, as ours.
 fn ours(repo: &Repo) -> Content {
@@ -195,7 +195,7 @@ fn bare_and_tuned_repositories_have_their_own_directories() {
         let hashing = Hashing { bare, one_level, lower };
         let content = Content::new(ContentConfig { hashing, reserve: 0, ..ContentConfig::new(git_dir.clone(), bare) });
         let key = parse(&text);
-        put(&content, &key, &crate::support::annex::content(5, 1000));
+        put(&content, &key, &testbed::annex::content(5, 1000));
         source.git(&["-C", &path, "annex", "fsck", "--key", &text, "--quiet"]).ok();
         let ours = tree(&git_dir.join("annex/objects"));
         source.git(&["-C", &path, "annex", "drop", "--force", "--key", &text, "--quiet"]).ok();

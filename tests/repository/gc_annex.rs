@@ -1,7 +1,5 @@
 //! gc on a real S3 server: an upload that broke off is listed, and nothing is left of it.
 
-use std::path::Path;
-
 use git_annex_remote_stream::annex::remote::remotes_of;
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::annex::unfinished::{Ledgers, Taken};
@@ -9,14 +7,15 @@ use git_annex_remote_stream::name::Key;
 use git_annex_remote_stream::resolve::{Destination, destination};
 use remotes::{Context, ObjectName, registry, sys};
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::place::{Place, Whose};
-use crate::support::run::{Done, run};
+use testbed::annex::{LIMIT, Repo};
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::run::{Done, run};
 
 const LEN: u64 = 64 << 20;
 
 fn gc(repo: &Repo, words: &[&str]) -> Done {
-    run(repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"))).arg("gc").args(words), LIMIT)
+    run(repo.command(product()).arg("gc").args(words), LIMIT)
 }
 
 /// Begins an upload to the remote `s3`, and leaves it with some of its parts stored.

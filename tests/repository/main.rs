@@ -1,8 +1,5 @@
 //! A repository: what the program reads and writes there, beside the real git-annex.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod branch_annex;
 mod clusters_annex;
 mod content_annex;

@@ -1,14 +1,12 @@
 //! `explain CLUSTER` and `info`, of a cluster that git-annex set up.
 
-use std::path::Path;
-
 use serde_json::Value;
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::run::{Done, run};
+use testbed::annex::{LIMIT, Repo};
+use testbed::run::{Done, run};
 
 fn product(repo: &Repo, words: &[&str]) -> Done {
-    run(repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"))).args(words), LIMIT)
+    run(repo.command(testbed::product()).args(words), LIMIT)
 }
 
 fn json(done: &Done) -> Value {

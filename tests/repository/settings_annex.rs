@@ -5,20 +5,21 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::support::annex::{Repo, content};
-use crate::support::clients::{client_of, object};
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::p2p::{CLIENT, Session};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, NAME, Proxy, SEEN};
-use crate::support::servers::peers;
-use crate::support::ssh::Ssh;
-use crate::support::tracked::{self, Tracked, Wire};
+use testbed::annex::{Repo, content};
+use testbed::clients::{client_of, object};
+use testbed::gateway::{Gateway, eventually};
+use testbed::p2p::{CLIENT, Session};
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::proxy::{Behind, NAME, Proxy, SEEN};
+use testbed::servers::peers;
+use testbed::ssh::Ssh;
+use testbed::tracked::{self, Tracked, Wire};
 
 /// git-annex-shell of ours or theirs.
 fn session(whose: Whose, repo: &Repo, uuid: &str) -> Session {
     let mut command = match whose {
-        Whose::Ours => repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"))),
+        Whose::Ours => repo.command(product()),
         Whose::Theirs => repo.command(&peers().join("git-annex-shell")),
     };
     command.arg0("git-annex-shell").arg("p2pstdio").arg(repo.dir()).args([CLIENT, "--uuid", uuid]);
@@ -325,7 +326,7 @@ fn a_tree_follows_a_branch_in_a_repository_of_sha256() {
         let act = |script: &str| {
             let mut command = client.command(Path::new("sh"));
             let script = format!("set -e\n{script}\ngit add -A; git commit -qm x");
-            crate::support::run::run(command.arg("-c").arg(script), crate::support::annex::LIMIT).ok();
+            testbed::run::run(command.arg("-c").arg(script), testbed::annex::LIMIT).ok();
         };
         act(
             "mkdir d; echo a >a; echo b >d/b; git annex add -q .; echo plain >plain; git -c annex.largefiles=nothing add plain",

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -16,12 +15,12 @@ use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::annex::sizes::{Sizes, Usage};
 use git_annex_remote_stream::name::{Key, Uuid};
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::run::{Done, run};
+use testbed::annex::{LIMIT, Repo};
+use testbed::product;
+use testbed::run::{Done, run};
 
 fn ours(repo: &Repo, words: &[&str]) -> Done {
-    let product = Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
-    run(repo.command(product).arg("maxsize").args(words), LIMIT)
+    run(repo.command(product()).arg("maxsize").args(words), LIMIT)
 }
 
 /// maxsize.log, the seconds left out.

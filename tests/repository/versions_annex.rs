@@ -4,17 +4,18 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::gateway::Gateway;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, NAME, Proxy};
-use crate::support::run::{Done, run};
-use crate::support::way::{Outcome, Way};
-use crate::support::wire::key_of;
 use git_annex_remote_stream::annex::branch::Edit;
 use git_annex_remote_stream::annex::log::{LogHashing, meta, remote_meta_file};
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::name::{Key, Uuid};
+use testbed::annex::{LIMIT, Repo};
+use testbed::gateway::Gateway;
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::proxy::{Behind, NAME, Proxy};
+use testbed::run::{Done, run};
+use testbed::way::{Outcome, Way};
+use testbed::wire::key_of;
 
 /// A repository that exports its branch to a bucket with versions, and its gateway.
 struct Lab {
@@ -57,7 +58,7 @@ impl Lab {
 
     #[track_caller]
     fn post_receive(&self) -> Done {
-        let mut command = self.repo().command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        let mut command = self.repo().command(product());
         run(command.arg("post-receive").stdin(Stdio::null()), LIMIT).ok()
     }
 

@@ -5,12 +5,12 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::annex::{Repo, content};
-use crate::support::driver::Driver;
-use crate::support::place::{Place, Whose};
-use crate::support::relay::Relay;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
+use testbed::annex::{Repo, content};
+use testbed::driver::Driver;
+use testbed::place::{Place, Whose};
+use testbed::relay::Relay;
 
 /// Promised is a second; the rest is for a loaded machine.
 const PROMPT: Duration = Duration::from_secs(10);

@@ -4,8 +4,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::support::annex::{Repo, content};
-use crate::support::place::{Place, Whose};
+use testbed::annex::{Repo, content};
+use testbed::place::{Place, Whose};
 
 const FILES: [(&str, u64, usize); 4] =
     [("empty", 1, 0), ("one.dat", 2, 1), ("with space.tar.gz", 3, 70_000), ("big.bin", 4, 9 << 20)];

@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::annex::Repo;
-use crate::support::place::{Place, subject};
+use testbed::annex::Repo;
+use testbed::place::{Place, subject};
 
 /// Longest a whole run may take; on a loaded machine of two cores 200 s were seen for a network store.
 const LIMIT: Duration = Duration::from_secs(900);

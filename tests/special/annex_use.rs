@@ -2,10 +2,10 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::support::annex::{LIMIT, Repo, content};
-use crate::support::place::{Place, Whose, subject};
-use crate::support::run::run;
-use crate::support::servers::{Kind, Server};
+use testbed::annex::{LIMIT, Repo, content};
+use testbed::place::{Place, Whose, subject};
+use testbed::run::run;
+use testbed::servers::{Kind, Server};
 
 /// A new repository with a remote `x` on `place`.
 fn with_remote(place: &Place, options: &[&str]) -> Repo {

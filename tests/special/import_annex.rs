@@ -1,8 +1,8 @@
 //! Trees that others write, imported by the real git-annex: from every kind of place the history is the one that git-annex's
 //! own `directory` remote gives.
 
-use crate::support::annex::Repo;
-use crate::support::place::{Place, Whose, subject};
+use testbed::annex::Repo;
+use testbed::place::{Place, Whose, subject};
 
 /// Files that are written, with their content, and files that are removed.
 type Change = (&'static [(&'static str, &'static str)], &'static [&'static str]);

@@ -1,8 +1,5 @@
 //! The special remote: the protocol as recorded, and the program driven by git-annex and by a pretend one.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod annex_kill;
 mod annex_layout;
 mod annex_testremote;

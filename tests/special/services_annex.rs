@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::support::annex::{Repo, content};
-use crate::support::place::{Place, Whose};
-use crate::support::relay::Relay;
-use crate::support::season::{Tree, same};
-use crate::support::tracked::{SEEN, Tracked, Wire, examine};
+use testbed::annex::{Repo, content};
+use testbed::place::{Place, Whose};
+use testbed::relay::Relay;
+use testbed::season::{Tree, same};
+use testbed::tracked::{SEEN, Tracked, Wire, examine};
 
 const MIB: usize = 1 << 20;
 
@@ -60,7 +60,7 @@ fn expected(tree: &Tree) -> Vec<String> {
 }
 
 #[track_caller]
-fn holds(what: &str, place: &Place, tree: &Tree, said: &crate::support::run::Done) {
+fn holds(what: &str, place: &Place, tree: &Tree, said: &testbed::run::Done) {
     same(what, &place.files(), tree, said);
     if let Place::Fs(_) | Place::Sftp(..) = place {
         assert_eq!(directories(place), expected(tree), "{what}: directories");
@@ -135,7 +135,7 @@ fn behind_a_gateway(place: Option<Place>) {
     commit(&client);
     gateway.push(&client);
     let said = client.annex(&["copy", "--quiet", "--to", SEEN]).ok();
-    crate::support::gateway::eventually("the tree is there", || gateway.tree() == files(false));
+    testbed::gateway::eventually("the tree is there", || gateway.tree() == files(false));
     if let Place::Fs(_) | Place::Sftp(..) = gateway.place {
         let mut shown = directories(&gateway.place);
         // Over sftp directories of content that got its names stay, empty, where no tree can have one.
@@ -145,7 +145,7 @@ fn behind_a_gateway(place: Option<Place>) {
     rename(&client);
     let said = gateway.push(&client);
     let renamed = format!("the tree is renamed by {}", said.all());
-    crate::support::gateway::eventually(&renamed, || gateway.tree() == files(true));
+    testbed::gateway::eventually(&renamed, || gateway.tree() == files(true));
     same("renamed", &gateway.tree(), &files(true), &said);
     examine(&gateway, "main");
     client.annex(&["drop", "--quiet", "--force", "."]).ok();

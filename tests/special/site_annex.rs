@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::annex::{Repo, content};
-use crate::support::gateway::Gateway;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{Behind, Proxy, stream};
-use crate::support::run::Done;
-use crate::support::web::{Web, free};
+use testbed::annex::{Repo, content};
+use testbed::gateway::Gateway;
+use testbed::place::{Place, Whose};
+use testbed::proxy::{Behind, Proxy, stream};
+use testbed::run::Done;
+use testbed::web::{Web, free};
 
 /// A data set: a repository with a bucket of its own, what all may read of it, and the web server that shows that.
 struct DataSet {
@@ -167,12 +167,12 @@ fn peers_are_reached_by_the_proxy() {
     let forward = Forward::to(there.port());
     let mut proxy = Proxy::new(Behind::Path(far));
     let place = format!("localhost:{}", there.port());
-    let name = format!("remote.{}.annexUrl", crate::support::proxy::NAME);
+    let name = format!("remote.{}.annexUrl", testbed::proxy::NAME);
     proxy.repo.git(&["config", &name, &format!("annex+http://{place}/git-annex/")]).ok();
     proxy.repo.set("http_proxy", format!("http://127.0.0.1:{}", forward.port));
     let server = Gateway::serve(&proxy.repo, &["--wideopen", "--quiet"]);
     let client = proxy.client(&server);
-    let seen = crate::support::proxy::SEEN;
+    let seen = testbed::proxy::SEEN;
     let key = client.add("file", 4, 300_000);
     client.annex(&["copy", "--quiet", "--to", seen, "file"]).ok();
     client.annex(&["drop", "--quiet", "file"]).ok();
@@ -205,14 +205,14 @@ fn peers_over_tls_are_tunnelled_to_and_trusted_as_git_trusts_them() {
     let there = Gateway::serve(&far, &flags);
     let forward = Forward::to(there.port());
     let mut proxy = Proxy::new(Behind::Path(far));
-    let name = crate::support::proxy::NAME;
+    let name = testbed::proxy::NAME;
     let url = format!("annex+https://far.corp.test:{}/git-annex/", there.port());
     proxy.repo.git(&["config", &format!("remote.{name}.annexUrl"), &url]).ok();
     proxy.repo.set("https_proxy", format!("http://127.0.0.1:{}", forward.port));
     let get = |proxy: &Proxy| -> Done {
         let server = Gateway::serve(&proxy.repo, &["--wideopen", "--quiet"]);
         let client = proxy.client(&server);
-        let done = client.annex(&["checkpresentkey", &key, crate::support::proxy::SEEN]);
+        let done = client.annex(&["checkpresentkey", &key, testbed::proxy::SEEN]);
         server.stop();
         done
     };

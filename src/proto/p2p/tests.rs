@@ -1,11 +1,8 @@
 //! The server against recorded conversations and against any bytes at all.
 
-mod behind;
-mod differences;
 mod model;
 mod play;
 mod recorded;
-mod transcript;
 
 use proptest::prelude::*;
 
@@ -13,7 +10,8 @@ use super::*;
 use crate::name::{Key, Uuid};
 use model::Repository;
 use play::play;
-use transcript::{FILES, File, PROXIED};
+use testbed::recorded::differences;
+use testbed::recorded::transcript::{FILES, File, PROXIED};
 
 #[test]
 fn recorded_conversations_go_as_they_went() {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::annex::{Repo, content};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::stream;
-use crate::support::run::Done;
-use crate::support::tracked::{NAME, SEEN, Tracked, Wire};
+use testbed::annex::{Repo, content};
+use testbed::place::{Place, Whose};
+use testbed::proxy::stream;
+use testbed::run::Done;
+use testbed::tracked::{NAME, SEEN, Tracked, Wire};
 
 const LEN: usize = 5000;
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::run::run;
+use testbed::annex::{LIMIT, Repo};
+use testbed::run::run;
 
 /// In the directory of a repository on a server: initialised, with a remote `tree` whose files lie in `$1`.
 const SERVE: &str = r#"

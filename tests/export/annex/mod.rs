@@ -9,10 +9,10 @@ mod wishes;
 
 use std::path::Path;
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::place::{Place, Whose};
-use crate::support::run::run;
-use crate::support::season::{self, Theirs};
+use testbed::annex::{LIMIT, Repo};
+use testbed::place::{Place, Whose};
+use testbed::run::run;
+use testbed::season::{self, Theirs};
 
 fn shell(repo: &Repo, script: &str) {
     let mut command = repo.command(Path::new("sh"));
@@ -117,7 +117,7 @@ fn renames_and_duplicates_move_no_content() {
     let files = 40;
     for n in 0..files {
         std::fs::create_dir_all(repo.dir().join("d")).expect("a directory");
-        std::fs::write(repo.dir().join(format!("d/f{n}")), crate::support::annex::content(n, 70_000)).expect("written");
+        std::fs::write(repo.dir().join(format!("d/f{n}")), testbed::annex::content(n, 70_000)).expect("written");
     }
     repo.annex(&["add", "--quiet", "d"]).ok();
     repo.git(&["commit", "--quiet", "-m", "files"]).ok();
@@ -147,7 +147,7 @@ fn renames_and_duplicates_move_no_content() {
     for n in 0..files {
         let moved = if n % 2 == 0 { "e" } else { "d" };
         for name in [format!("twins/deep/t{n}"), format!("{moved}/f{n}")] {
-            assert!(found[name.as_bytes()] == crate::support::annex::content(n, 70_000), "{name}");
+            assert!(found[name.as_bytes()] == testbed::annex::content(n, 70_000), "{name}");
         }
     }
     // A name that now has other content of the same length is not copied from.
@@ -159,6 +159,6 @@ fn renames_and_duplicates_move_no_content() {
     repo.annex(&["export", "--quiet", "main", "--to", "ours"]).ok();
     let found = place.files();
     for (name, n) in [("e/f0", 2), ("e/f2", 0), ("c0", 2), ("c2", 0)] {
-        assert!(found[name.as_bytes()] == crate::support::annex::content(n, 70_000), "{name}");
+        assert!(found[name.as_bytes()] == testbed::annex::content(n, 70_000), "{name}");
     }
 }

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::no_empty_directories;
-use crate::support::annex::Repo;
-use crate::support::gateway::SOON;
-use crate::support::place::{Place, Whose, subject};
-use crate::support::run::Done;
-use crate::support::season::{self, Theirs, Tree};
-use crate::support::tracked::{SEEN, Tracked, Wire, examine};
+use testbed::annex::Repo;
+use testbed::gateway::SOON;
+use testbed::place::{Place, Whose, subject};
+use testbed::run::Done;
+use testbed::season::{self, Theirs, Tree};
+use testbed::tracked::{SEEN, Tracked, Wire, examine};
 
 /// What is sent when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

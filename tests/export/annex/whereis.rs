@@ -1,7 +1,7 @@
 //! `git annex whereis` of content in a tree.
 
-use crate::support::annex::Repo;
-use crate::support::place::{Place, Whose};
+use testbed::annex::Repo;
+use testbed::place::{Place, Whose};
 
 /// What is said of `file` at the remote `ours`; nothing where no place is told.
 fn told(repo: &Repo, words: &[&str]) -> String {

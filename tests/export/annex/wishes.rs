@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::support::annex::Repo;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::stream;
-use crate::support::tracked::{NAME, SEEN, Tracked, Wire};
+use testbed::annex::Repo;
+use testbed::place::{Place, Whose};
+use testbed::proxy::stream;
+use testbed::tracked::{NAME, SEEN, Tracked, Wire};
 
 const LEN: usize = 500;
 
@@ -23,7 +23,7 @@ fn named(files: impl Iterator<Item = Vec<u8>>) -> BTreeSet<String> {
 fn of_git_annex(client: &Repo, store: &Path, wish: &str) -> BTreeSet<String> {
     client.annex(&["wanted", CONTROL, wish]).ok();
     client.annex(&["export", "--quiet", "--to", CONTROL, "HEAD"]).ok();
-    named(crate::support::place::files_below(store).into_keys())
+    named(testbed::place::files_below(store).into_keys())
 }
 
 #[test]

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::process::{Child, ExitStatus};
 
 use super::trees::{File, Season, Tree};
-use crate::support::annex::Repo;
-use crate::support::gateway::Gateway;
-use crate::support::hook;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{NAME, stream};
-use crate::support::trees::import;
-use crate::support::way::{Outcome, Way};
+use testbed::annex::Repo;
+use testbed::gateway::Gateway;
+use testbed::hook;
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::proxy::{NAME, stream};
+use testbed::trees::import;
+use testbed::way::{Outcome, Way};
 
 /// Seconds for which a store may be silent that is only busy.
 pub const PATIENT: &str = "30";
@@ -142,15 +143,15 @@ impl Lab {
 
     /// The same below a shell that runs `script` with the directory and the command, and may mount what it likes.
     fn start_hook_where(&self, script: &str) -> Option<Child> {
-        let unshare = |words: &[&str]| {
+        let unshare = |program: &Path| {
             let mut command = self.repo.command(Path::new("unshare"));
             command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
-            command.arg(self.place.path()).args(words);
+            command.arg(self.place.path()).arg(program);
             command.env("STREAM_TIMEOUT", self.timeout);
             command
         };
-        let able = unshare(&["true"]).status().is_ok_and(|status| status.success());
-        able.then(|| hook::start_as(unshare(&[env!("CARGO_BIN_EXE_git-annex-remote-stream")])))
+        let able = unshare(Path::new("true")).status().is_ok_and(|status| status.success());
+        able.then(|| hook::start_as(unshare(product())))
     }
 
     /// Tells it that the branch was pushed.

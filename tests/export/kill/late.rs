@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::lab::Lab;
 use super::stores::Bucket;
-use crate::support::faulty::What;
+use testbed::faulty::What;
 
 /// Seconds that a store may take, here.
 const LATE: u64 = 10;

@@ -10,10 +10,10 @@ mod stores;
 mod together;
 mod trees;
 
-use crate::support::faulty::At;
-use crate::support::way::Way;
 use lab::Lab;
 use stores::{Bucket, Directory};
+use testbed::faulty::At;
+use testbed::way::Way;
 
 fn whole() -> bool {
     std::env::var("STREAM_TEST_WHOLE").as_deref() == Ok("yes")
@@ -177,7 +177,7 @@ fn strangers_in_the_way_lose_nothing() {
 /// Files of the very length of what belongs there, or none: an upload is taken, and what a removal would rest on is looked at.
 #[test]
 fn strangers_of_equal_length_lose_nothing() {
-    for edit in [None, Some(crate::support::annex::content(9000, 1000))] {
+    for edit in [None, Some(testbed::annex::content(9000, 1000))] {
         let mut directory = Directory::new();
         let lab = &mut directory.lab;
         let change = |lab: &Lab, path: &str| {

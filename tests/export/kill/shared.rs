@@ -5,12 +5,12 @@ use std::process::{Child, ExitStatus};
 use super::lab::{Lab, PATIENT};
 use super::stores::{Bucket, Directory};
 use super::whole;
-use crate::support::annex::{Repo, content};
-use crate::support::hook;
-use crate::support::neighbour::Neighbour;
-use crate::support::proxy::NAME;
-use crate::support::trees::{File, LEN, Tree};
-use crate::support::way::{Outcome, Way};
+use testbed::annex::{Repo, content};
+use testbed::hook;
+use testbed::neighbour::Neighbour;
+use testbed::proxy::NAME;
+use testbed::trees::{File, LEN, Tree};
+use testbed::way::{Outcome, Way};
 
 /// A second server with the remote of the first.
 struct Other(Neighbour);

@@ -4,11 +4,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
 
 use super::lab::Lab;
-use crate::support::faulty::{At, Faulty, How, What};
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::NAME;
-use crate::support::watch::Watch;
-use crate::support::way::{Outcome, Way};
+use testbed::faulty::{At, Faulty, How, What};
+use testbed::place::{Place, Whose};
+use testbed::proxy::NAME;
+use testbed::watch::Watch;
+use testbed::way::{Outcome, Way};
 
 /// A bucket behind a server that counts requests, and kills.
 pub struct Bucket {

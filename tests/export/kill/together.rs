@@ -9,10 +9,10 @@ use super::lab::{HASTY, Lab, PATIENT};
 use super::stores::{Bucket, Directory};
 use super::trees::File;
 use super::{stride, whole};
-use crate::support::annex::content;
-use crate::support::faulty::{At, How};
-use crate::support::proxy::NAME;
-use crate::support::way::{Outcome, Way};
+use testbed::annex::content;
+use testbed::faulty::{At, How};
+use testbed::proxy::NAME;
+use testbed::way::{Outcome, Way};
 
 /// Clients read while names go back and forth. Content that is there is never denied, nor is anything else given for it.
 fn readers_see_nothing_of_it(lab: &mut Lab, turns: usize) {

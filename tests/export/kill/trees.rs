@@ -1,7 +1,7 @@
 //! Two trees that differ in every way that an export has to deal with.
 
-use crate::support::annex::content;
-pub use crate::support::trees::{Contents, File, LEN, Tree};
+use testbed::annex::content;
+pub use testbed::trees::{Contents, File, LEN, Tree};
 
 /// The trees, and keys whose content comes only after the tree.
 pub struct Season {

@@ -6,7 +6,7 @@ use super::drive::{is_mark, learn};
 use super::model::{Class, Model};
 use super::operations::{Ask, GATES, Gate, NODES, Node, Server, Via, What};
 use super::world::World;
-use crate::support::way::Outcome;
+use testbed::way::Outcome;
 
 /// How many ask side by side.
 const ASKERS: usize = 4;

@@ -5,12 +5,12 @@ use super::model::{Class, Model};
 use super::operations::{Ask, Cut, Draw, Gate, Hand, Node, Operation, Server, Via, What};
 use super::trees::{NAMES, changed};
 use super::world::World;
-use crate::support::annex::{LIMIT, content};
-use crate::support::gateway::Gateway;
-use crate::support::http::{Client, post_head};
-use crate::support::trees::LEN;
-use crate::support::way::Outcome;
-use crate::support::wire::{CLIENT, length};
+use testbed::annex::{LIMIT, content};
+use testbed::gateway::Gateway;
+use testbed::http::{Client, post_head};
+use testbed::trees::LEN;
+use testbed::way::Outcome;
+use testbed::wire::{CLIENT, length};
 
 /// Pieces of a large upload.
 const PIECE: usize = 512 << 10;

@@ -21,8 +21,8 @@ mod world;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::servers::unique;
 use operations::Operation;
+use testbed::servers::unique;
 use world::{Kind, LARGE, keys};
 
 /// Operations in one world, which is then left: so no run that is shrunk is longer.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::{Ask, NODES, Node, Server, What};
-use crate::support::way::Outcome;
+use testbed::way::Outcome;
 
 /// What a client was told of a copy last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

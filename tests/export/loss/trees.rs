@@ -1,8 +1,8 @@
 //! The trees that are pushed: each comes of the one before.
 
 use super::operations::{Change, Draw};
-use crate::support::annex::content;
-use crate::support::trees::{File, LEN, Tree};
+use testbed::annex::content;
+use testbed::trees::{File, LEN, Tree};
 
 /// Names, of which some are hard: of directories, with other case, of what staging uses.
 pub const NAMES: &[&str] = &[

@@ -9,18 +9,19 @@ use git_annex_remote_stream::name::Uuid;
 use rustix::process::Signal;
 
 use super::operations::{Ask, Cut, CutAt, Gate, Node, Server, Via, What};
-use crate::support::annex::{Repo, content};
-use crate::support::faulty::{At, Faulty, How};
-use crate::support::gateway::Gateway;
-use crate::support::hook;
-use crate::support::neighbour::Neighbour;
-use crate::support::p2p::Session;
-use crate::support::place::{Place, Whose};
-use crate::support::proxy::{NAME, stream};
-use crate::support::trees::{Contents, Tree, import};
-use crate::support::watch::{Watch, aim};
-use crate::support::way::{Outcome, Way, by_line};
-use crate::support::wire::key_of;
+use testbed::annex::{Repo, content};
+use testbed::faulty::{At, Faulty, How};
+use testbed::gateway::Gateway;
+use testbed::hook;
+use testbed::neighbour::Neighbour;
+use testbed::p2p::Session;
+use testbed::place::{Place, Whose};
+use testbed::product;
+use testbed::proxy::{NAME, stream};
+use testbed::trees::{Contents, Tree, import};
+use testbed::watch::{Watch, aim};
+use testbed::way::{Outcome, Way, by_line};
+use testbed::wire::key_of;
 
 /// Seconds for which a store may be silent.
 const TIMEOUT: &str = "10";
@@ -314,7 +315,7 @@ impl World {
             }
             (Via::Stdio(server), cut) => {
                 let repo = self.repo(server);
-                let mut command = repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+                let mut command = repo.command(product());
                 command.env("STREAM_TIMEOUT", TIMEOUT);
                 let mut session = Session::start(command, &repo.dir(), uuid);
                 match cut {

@@ -17,8 +17,8 @@ use git_annex_remote_stream::annex::log::{LocationLog, LogHashing, Presence, loc
 use git_annex_remote_stream::annex::repository::Repository;
 use git_annex_remote_stream::name::{Key, Uuid};
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::run::run;
+use testbed::annex::{LIMIT, Repo};
+use testbed::run::run;
 
 /// A repository with a season of commits ahead of it.
 pub struct Lab {

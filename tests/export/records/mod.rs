@@ -5,13 +5,13 @@ mod lab;
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::place::Place;
-use crate::support::run::run;
-use crate::support::season::{self, act};
 use git_annex_remote_stream::annex::branch::GitId;
 use git_annex_remote_stream::annex::export::record;
 use lab::Lab;
+use testbed::annex::{LIMIT, Repo};
+use testbed::place::Place;
+use testbed::run::run;
+use testbed::season::{self, act};
 
 /// The season, of which a directory takes all.
 fn season() -> Vec<(&'static str, String)> {

@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::clients::write_program;
-use crate::support::gateway::eventually;
-use crate::support::p2p::{CLIENT, Session};
-use crate::support::place::{Whose, files_below};
-use crate::support::proxy::stream;
-use crate::support::run::{Done, run};
-use crate::support::servers::peers;
+use testbed::annex::{LIMIT, Repo};
+use testbed::clients::write_program;
+use testbed::gateway::eventually;
+use testbed::p2p::{CLIENT, Session};
+use testbed::place::{Whose, files_below};
+use testbed::proxy::stream;
+use testbed::run::{Done, run};
+use testbed::servers::peers;
 
 /// Seconds for which somebody may be silent.
 const TIMEOUT: &str = "12";

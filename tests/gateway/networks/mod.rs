@@ -3,12 +3,12 @@
 
 mod lab;
 
-use crate::support::annex::content;
-use crate::support::gateway::eventually;
-use crate::support::p2p::Session;
-use crate::support::place::Whose;
-use crate::support::wire::key_of;
 use lab::{By, Networks};
+use testbed::annex::content;
+use testbed::gateway::eventually;
+use testbed::p2p::Session;
+use testbed::place::Whose;
+use testbed::wire::key_of;
 
 const MIB: usize = 1 << 20;
 

@@ -13,8 +13,8 @@ use remotes::budget::Budget;
 
 use super::side::{Kind, Side, key, run};
 use super::{MIB, Repo, all, elsewhere, file, offered, send};
-use crate::support::clients::write_program;
-use crate::support::gateway::{Gateway, SOON, eventually};
+use testbed::clients::write_program;
+use testbed::gateway::{Gateway, SOON, eventually};
 
 const UUID: &str = "00000000-0000-4000-8000-00000000fa4e";
 
@@ -344,7 +344,7 @@ fn content_goes_both_ways_over_tls() {
         command.args(["--exact", "peer_annex::fake::over_tls", "--ignored", "--nocapture"]);
         command.env("SSL_CERT_FILE", at(trusted)).env_remove("SSL_CERT_DIR");
         command.env("TEST_URL", &url).env("TEST_UUID", repo.uuid()).env("TEST_KEY", &key).env("TEST_WORD", word);
-        let done = crate::support::run::run(&mut command, SOON);
+        let done = testbed::run::run(&mut command, SOON);
         assert!(done.all().contains("1 passed"), "{}", done.all());
     }
 }

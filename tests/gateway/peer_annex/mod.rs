@@ -4,9 +4,6 @@ mod fake;
 mod side;
 use std::time::Duration;
 
-use crate::support::annex::{Repo, content};
-use crate::support::clients::write_program;
-use crate::support::gateway::SOON;
 use bytes::Bytes;
 use git_annex_remote_stream::gateway::FailureKind;
 use git_annex_remote_stream::name::Key;
@@ -15,6 +12,9 @@ use git_annex_remote_stream::proto::p2p::AssociatedFile;
 use remotes::budget::{BLOCK, Budget};
 use remotes::pump::{Source, lane::SocketBlocks};
 use side::{Kind, Side, key, peer, run, their_http};
+use testbed::annex::{Repo, content};
+use testbed::clients::write_program;
+use testbed::gateway::SOON;
 
 const MIB: usize = 1 << 20;
 

@@ -10,9 +10,10 @@ use git_annex_remote_stream::peer::{Location, Peer, PeerSettings, SshProgram, Ss
 use remotes::budget::Budget;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::annex::Repo;
-use crate::support::clients::write_program;
-use crate::support::gateway::{Gateway, eventually};
+use testbed::annex::Repo;
+use testbed::clients::write_program;
+use testbed::gateway::{Gateway, eventually};
+use testbed::product;
 
 /// What a test talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +71,7 @@ impl Side {
         let mut path = self.repo.get("PATH");
         if ours {
             let shell = self.dir.path().join("git-annex-shell");
-            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_git-annex-remote-stream"), shell).expect("a link");
+            std::os::unix::fs::symlink(product(), shell).expect("a link");
             path = format!("{}:{path}", self.dir.path().display());
         }
         script.push_str(&format!("export PATH='{path}'\n"));

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
 
-use crate::support::annex::{Repo, content};
+use testbed::annex::{Repo, content};
 
 /// For each key and uuid, whether the content was said to be there last.
 #[derive(Default)]

@@ -7,11 +7,11 @@ mod parts;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::annex::Repo;
-use crate::support::gateway::{Gateway, eventually};
-use crate::support::ssh::Ssh;
 use ledger::{Ledger, keyed};
 use parts::{Scene, raw_http, raw_stdio, real_client, real_commands, real_pushes};
+use testbed::annex::Repo;
+use testbed::gateway::{Gateway, eventually};
+use testbed::ssh::Ssh;
 
 /// Whom the clones speak of.
 const CLONES: [&str; 2] = ["00000000-0000-4000-8000-00000000f001", "00000000-0000-4000-8000-00000000f002"];

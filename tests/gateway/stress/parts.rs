@@ -1,13 +1,13 @@
 //! Who works in the repository, and how.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ledger::{Ledger, keyed};
-use crate::support::annex::Repo;
-use crate::support::gateway::Gateway;
-use crate::support::http::Client;
-use crate::support::p2p::{CLIENT, Session};
+use testbed::annex::Repo;
+use testbed::gateway::Gateway;
+use testbed::http::Client;
+use testbed::p2p::{CLIENT, Session};
+use testbed::product;
 
 /// What all parts share.
 pub struct Scene<'a> {
@@ -82,7 +82,7 @@ pub fn raw_http(scene: &Scene<'_>, part: u64) {
 /// Sessions of git-annex-shell, each of which commits at its end.
 pub fn raw_stdio(scene: &Scene<'_>, part: u64) {
     for session in 0..5 {
-        let command = scene.server.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        let command = scene.server.command(product());
         let mut shell = Session::greeted(command, &scene.server.dir(), &scene.uuid);
         for n in session * 10..session * 10 + 10 {
             let (key, bytes) = keyed(part, n, 1000);

@@ -9,7 +9,7 @@ const BEGIN: &str = "<!-- The first lines of the modules. STREAM_TEST_WRITE=1 ca
 const END: &str = "```\n<!-- The end of the map. -->\n";
 
 /// The sources, and how many levels deep their single files are shown; folders are shown at every level.
-const TREES: &[(&str, usize)] = &[("src", 2), ("remotes/src", 1)];
+const TREES: &[(&str, usize)] = &[("src", 2), ("remotes/src", 1), ("tests/servers/src", 1), ("tests/testbed/src", 1)];
 
 /// Where the words begin.
 const COLUMN: usize = 27;
@@ -114,6 +114,9 @@ fn a_map_that_lies_is_found() {
         ("src/b/d/e.rs", "//! Not shown.\n"),
         ("src/b/d.rs", "//! One without mod.rs.\n"),
         ("remotes/src/lib.rs", "//! A library.\n"),
+        ("tests/servers/src/lib.rs", "//! Servers.\n"),
+        ("tests/testbed/src/lib.rs", "//! A testbed.\n"),
+        ("tests/testbed/src/e.rs", "//! Of the testbed.\n"),
     ] {
         let path = dir.path().join(file);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
@@ -128,6 +131,9 @@ fn a_map_that_lies_is_found() {
         "c.rs With a `File`.",
         "d/ One without mod.rs.",
         "remotes/src/ A library.",
+        "tests/servers/src/ Servers.",
+        "tests/testbed/src/ A testbed.",
+        "e.rs Of the testbed.",
     ];
     assert_eq!(words, expected);
     assert_eq!(lies.len(), 1, "{lies:?}");

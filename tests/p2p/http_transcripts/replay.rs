@@ -2,8 +2,8 @@
 
 use super::differences::settle;
 use super::transcript::{Answer, Exchange, Told, escaped};
-use crate::support::gateway::Gateway;
-use crate::support::http::{self, Client};
+use testbed::gateway::Gateway;
+use testbed::http::{self, Client};
 
 /// How the bytes of a request arrive.
 #[derive(Clone, Copy, PartialEq)]

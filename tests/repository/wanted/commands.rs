@@ -1,18 +1,17 @@
 //! `info` and `explain --json`, beside what git-annex prints.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::Value;
 
 use super::chance::Chance;
 use super::lab::Lab;
-use crate::support::annex::LIMIT;
-use crate::support::run::run;
+use testbed::annex::LIMIT;
+use testbed::product;
+use testbed::run::run;
 
 fn ours(lab: &Lab, words: &[&str]) -> Value {
-    let product = Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
-    parsed(&run(lab.repo.command(product).args(words), LIMIT).ok().stdout)
+    parsed(&run(lab.repo.command(product()).args(words), LIMIT).ok().stdout)
 }
 
 fn parsed(text: &str) -> Value {

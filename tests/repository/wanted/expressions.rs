@@ -1,12 +1,11 @@
 //! `matchexpression`, theirs and ours, also with what is malformed.
 
-use std::path::Path;
-
 use super::chance::Chance;
 use super::lab::Lab;
 use super::number;
-use crate::support::annex::LIMIT;
-use crate::support::run::run;
+use testbed::annex::LIMIT;
+use testbed::product;
+use testbed::run::run;
 
 /// Expressions where `STREAM_TEST_WANTED_EXPRESSIONS` says nothing else.
 const EXPRESSIONS: usize = 500;
@@ -54,8 +53,7 @@ fn compare(lab: &Lab, seed: u64) -> usize {
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let theirs = lab.repo.annex(&words);
-    let product = Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
-    let ours = run(lab.repo.command(product).args(&words).arg("--quiet"), LIMIT);
+    let ours = run(lab.repo.command(product()).args(&words).arg("--quiet"), LIMIT);
     assert_eq!(
         ours.status.code(),
         theirs.status.code(),

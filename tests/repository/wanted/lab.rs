@@ -8,7 +8,7 @@ use git_annex_remote_stream::annex::log::{LogHashing, location_file};
 use git_annex_remote_stream::name::Key;
 
 use super::chance::Chance;
-use crate::support::annex::Repo;
+use testbed::annex::Repo;
 
 /// The repository, and what is in it.
 pub struct Lab {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::support::annex::{LIMIT, Repo};
-use crate::support::run::run;
+use testbed::annex::{LIMIT, Repo};
+use testbed::run::run;
 
 const PAGE: &str = include_str!("../../../docs/preferred-content.md");
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
+use testbed::product;
 
 /// No answer of the program takes this long; waiting longer is a failure of the test and not a hang.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,7 +26,7 @@ pub struct Annex {
 impl Annex {
     /// Starts the program in `dir`, with these settings of the remote, and these variables in its environment.
     pub fn start(dir: &Path, configs: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
+        let mut command = Command::new(product());
         for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"] {
             command.env_remove(name);
         }

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use super::transcript::File;
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::{Access, Close, Event, Reply, Request, Server};
+use testbed::recorded::transcript::File;
 
 /// Keys with their content, and what is left of transfers that broke off.
 pub struct Repository {
@@ -169,7 +169,7 @@ impl Connection {
                 self.reply(Reply::Data(bytes.len() as u64));
                 self.write();
                 if !bytes.is_empty() {
-                    self.said.push(format!("<< {}", super::transcript::quote(bytes)));
+                    self.said.push(format!("<< {}", testbed::recorded::transcript::quote(bytes)));
                 }
                 return self.server.sent(content.is_some()).expect("data was said");
             }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::model::{Connection, NOW, Repository};
-use super::transcript::{Section, at_time, unquote};
 use crate::name::Key;
 use crate::proto::p2p::Access;
+use testbed::recorded::transcript::{Section, at_time, unquote};
 
 /// Holds a conversation with one of `repositories`, which is the first where nothing is said: what a client says and does is
 /// taken from `items`, all else is what came of it.

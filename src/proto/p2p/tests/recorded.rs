@@ -1,8 +1,8 @@
 //! The client's side against what git-annex's server said, as far as it says what the recorded clients said.
 
-use super::transcript::{FILES, File, Section, at_time, unquote};
 use crate::name::Uuid;
 use crate::proto::p2p::{Answer, Client, Message, Request};
+use testbed::recorded::transcript::{FILES, File, Section, at_time, unquote};
 
 #[test]
 fn recorded_servers_are_understood() {

@@ -1,5 +1,4 @@
-//! The conversations in `testdata/p2p/`, whose format is told in its README. `tests/p2p/stdio_wire.rs` reads them with this
-//! too, so it needs nothing of the program.
+//! The conversations in `testdata/p2p/`, whose format is told in its README.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -36,30 +35,40 @@ pub const PROXIED: [(&str, &str); 7] = [
 pub struct File {
     names: Vec<(String, String)>,
     data: Vec<(String, Vec<u8>)>,
+    /// Keys in the repository, with their content.
     pub have: Vec<(String, Vec<u8>)>,
+    /// What the repository is a proxy for.
     pub behind: Vec<Behind>,
+    /// The conversations, in their order.
     pub sections: Vec<Section>,
 }
 
 /// A remote that the repository is a proxy for.
 pub struct Behind {
+    /// What the file calls it.
     pub name: String,
+    /// The uuid of the remote.
     pub uuid: String,
     /// Whether it is a special remote, and not a git repository.
     pub special: bool,
+    /// Keys in it, with their content.
     pub holds: Vec<(String, Vec<u8>)>,
 }
 
 /// One conversation. Names are replaced in its items.
 pub struct Section {
+    /// What it is about.
     pub title: String,
+    /// What is set for git-annex-shell.
     pub environment: Vec<(String, String)>,
     /// The uuid that is asked for, where it is not the repository's.
     pub to: Option<String>,
+    /// What is said and heard, and what else happens, a line each.
     pub items: Vec<String>,
 }
 
 impl File {
+    /// Reads a file.
     pub fn parse(text: &str) -> Self {
         let mut file = Self::default();
         for line in text.lines() {
@@ -114,6 +123,7 @@ impl File {
         file
     }
 
+    /// `text` with what the names in it stand for.
     pub fn expand(&self, text: &str) -> String {
         self.names.iter().fold(text.to_string(), |text, (name, value)| text.replace(name, value))
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::product;
 /// Longest wait for a line or for the end of the process.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -23,7 +24,7 @@ pub struct Driver {
 impl Driver {
     /// Start the product in `dir` with the options of initremote and what GETCREDS shall answer.
     pub fn start(dir: &Path, options: &[String], credentials: Option<(String, String)>) -> Driver {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"))
+        let mut process = Command::new(product())
             .current_dir(dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

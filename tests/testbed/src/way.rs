@@ -1,11 +1,10 @@
 //! One request over either wire, and what its client would make of the answer.
 
-use std::path::Path;
-
 use super::annex::Repo;
 use super::gateway::Gateway;
 use super::http::{Client, post_head};
 use super::p2p::Session;
+use super::product;
 use super::wire::{CLIENT, length};
 
 /// How a client gets to what is behind a gateway.
@@ -116,7 +115,7 @@ impl Way<'_> {
     #[track_caller]
     fn session(self, uuid: &str) -> Session {
         let Way::Stdio(repo, timeout) = self else { panic!("a process for each request") };
-        let mut command = repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        let mut command = repo.command(product());
         command.env("STREAM_TIMEOUT", timeout);
         Session::greeted(command, &repo.dir(), uuid)
     }

@@ -8,8 +8,9 @@ use super::clients::write_program;
 use super::gateway::Gateway;
 use super::p2p::{CLIENT, Session};
 use super::place::{Place, Whose};
+use super::product;
 use super::proxy::stream;
-use super::servers::peers;
+use servers::peers;
 
 /// Runs the command at the gateway that is the host, in its environment, and keeps what it is told. Ends as ssh does where the line
 /// is cut.
@@ -40,6 +41,7 @@ pub enum By {
 pub struct Site {
     /// Its name: `a`, `b` and so on.
     pub name: String,
+    /// What it serves.
     pub repo: Repo,
     /// Names, uuids and places of its nodes: two directories, or repositories.
     pub nodes: Vec<(String, String, PathBuf)>,
@@ -54,6 +56,7 @@ pub struct Site {
 pub struct Gateways {
     /// The uuid of the cluster.
     pub uuid: String,
+    /// The gateways, in the order of their names.
     pub sites: Vec<Site>,
     dir: tempfile::TempDir,
     /// Of git-annex's own servers.
@@ -185,7 +188,7 @@ impl Gateways {
             assert!(session.try_greet(), "it is served");
             return session;
         }
-        let mut command = site.repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        let mut command = site.repo.command(product());
         command.env("STREAM_TIMEOUT", "50");
         Session::greeted(command, &dir, uuid)
     }
@@ -324,7 +327,7 @@ impl Site {
             let bin = dir.join(format!("bin-{name}"));
             std::fs::create_dir(&bin).expect("a directory");
             let shell = bin.join("git-annex-shell");
-            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_git-annex-remote-stream"), shell).expect("a link");
+            std::os::unix::fs::symlink(product(), shell).expect("a link");
             path = format!("{}:{path}", bin.display());
         } else {
             path = format!("{}:{path}", peers().display());

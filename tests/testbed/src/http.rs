@@ -23,9 +23,11 @@ enum Socket {
 /// What was answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
+    /// The code, such as 404.
     pub status: u16,
     /// Names in lower case, in the order of the answer.
     pub headers: Vec<(String, String)>,
+    /// As the client has it once the framing is gone.
     pub body: Vec<u8>,
 }
 

@@ -6,8 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::place::{Place, Whose};
+use super::product;
 use super::run::{Done, run};
-use super::servers::peers;
+use servers::peers;
 
 /// Longest any git-annex command of these tests may take.
 pub const LIMIT: Duration = Duration::from_secs(180);
@@ -218,8 +219,7 @@ impl Repo {
         for dir in ["repo", "home"] {
             std::fs::create_dir(root.path().join(dir)).expect("a directory in it");
         }
-        let product = Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
-        let mut path = vec![product.parent().expect("it is in a directory").to_path_buf(), peers()];
+        let mut path = vec![product().parent().expect("it is in a directory").to_path_buf(), peers()];
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let path = std::env::join_paths(path).expect("no colon in these directories");
         let mut repo = Repo { environment: Vec::new(), root };

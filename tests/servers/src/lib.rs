@@ -1,5 +1,6 @@
-//! The real servers: SeaweedFS S3, `rclone serve s3`, `rclone serve webdav`, sshd, Azurite, moto and Swift, all on loopback
-//! and (but for moto) with authentication.
+//! The real servers, all on loopback and (but for moto) with authentication.
+//!
+//! SeaweedFS S3, `rclone serve s3`, `rclone serve webdav`, sshd, Azurite, moto and Swift.
 //!
 //! `testdata/peers/serve.py` starts and stops them. Its stdin is a pipe from here, so they also go away when this
 //! process is killed or a static is never dropped. Under `make test` one set serves every test process, named in the

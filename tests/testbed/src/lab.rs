@@ -19,11 +19,16 @@ pub const TIMEOUT: &str = "4";
 /// machine that has other things to do. Five tries of four seconds each and the pauses between them would be longer.
 pub const LIMIT: Duration = Duration::from_secs(16);
 
+/// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
+    /// CHECKPRESENT.
     Check,
+    /// GET.
     Get,
+    /// PUT.
     Put,
+    /// REMOVE.
     Remove,
 }
 
@@ -44,14 +49,20 @@ pub struct Case(pub Ask, pub usize, pub What, pub At, pub How, pub usize, pub To
 
 /// A store that fails on order, and a gateway that has it for a remote.
 pub struct Lab {
+    /// The repository of the gateway.
     pub proxy: Proxy,
+    /// What stands before the store, and fails.
     pub faulty: Faulty,
+    /// Serves the repository over HTTP.
     pub server: Gateway,
+    /// The store itself.
     pub place: Place,
+    /// The uuid of the remote.
     pub uuid: String,
 }
 
 impl Lab {
+    /// Sets all of it up, with more options for the remote.
     pub fn new(place: Place, more: &[&str]) -> Lab {
         let faulty = Faulty::start(place.port());
         let proxy = Proxy::with(Behind::Special(place.through(faulty.port), Whose::Ours), more);
@@ -60,10 +71,12 @@ impl Lab {
         Lab { proxy, faulty, server, place, uuid }
     }
 
+    /// Both wires.
     pub fn ways(&self) -> [Way<'_>; 2] {
         [Way::Http(&self.server), Way::Stdio(&self.proxy.repo, TIMEOUT)]
     }
 
+    /// Asks for `key`, which `body` is the content of where it is put.
     pub fn ask(&self, way: Way<'_>, ask: Ask, key: &str, body: &[u8]) -> Outcome {
         let begun = Instant::now();
         let outcome = match ask {
@@ -92,6 +105,7 @@ impl Lab {
         self.at_rest()
     }
 
+    /// What the server may hold once nobody is connected.
     pub fn at_rest(&self) -> Held {
         eventually("nobody is connected", || self.server.metric("connections") == 0);
         // Connections to the store are kept for a while, some for each thread and kind of request.
@@ -99,6 +113,7 @@ impl Lab {
         Held { threads: 64, descriptors: held.descriptors + 16, ..held }
     }
 
+    /// Puts `body`, gets it, looks for it and removes it, and each is answered as it should be.
     #[track_caller]
     pub fn all_is_well(&self, way: Way<'_>, body: &[u8]) {
         let (uuid, key) = (&self.uuid, &*key_of(body));

@@ -1,15 +1,15 @@
 //! `post-receive` of ours in a repository.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use super::annex::{LIMIT, Repo};
+use super::product;
 
 /// `post-receive`, which waits for what was pushed, and for stores no longer than so many seconds.
 pub fn start(repo: &Repo, timeout: &str) -> Child {
-    let mut command = repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+    let mut command = repo.command(product());
     command.env("STREAM_TIMEOUT", timeout);
     start_as(command)
 }

@@ -1,7 +1,6 @@
-//! A TCP relay that lets each connection pass a stated number of bytes to a server and then stalls it, so that "in
-//! mid-transfer" is a state a test can wait for and not a guess.
+//! A TCP relay that lets each connection pass a stated number of bytes to a server and then stalls it.
 //!
-//! The count is per connection so that small requests (create, list, abort) still pass while payloads hang.
+//! So "in mid-transfer" is a state a test can wait for and not a guess. The count is per connection so that small requests (create, list, abort) still pass while payloads hang.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

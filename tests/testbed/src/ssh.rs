@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::annex::{LIMIT, Repo};
 use super::gateway::eventually;
 use super::place::Whose;
+use super::product;
 use super::run::run;
 
 /// The last word is the command. `$0` is in the directory where all is kept.
@@ -67,7 +68,7 @@ impl Ssh {
         let shell = dir.path().join("bin/git-annex-shell");
         std::fs::create_dir(dir.path().join("bin")).expect("a directory");
         if whose == Whose::Ours {
-            symlink(env!("CARGO_BIN_EXE_git-annex-remote-stream"), shell).expect("a link");
+            symlink(product(), shell).expect("a link");
         }
         Ssh { dir }
     }

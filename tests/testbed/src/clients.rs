@@ -17,14 +17,14 @@ pub fn client_of(served: &Repo, server: &Gateway) -> Repo {
 
 /// A clone of a gateway, which reaches what is behind it through the server.
 #[track_caller]
-pub fn client_over_http(gateway: &Repo, server: &Gateway) -> Repo {
+pub(crate) fn client_over_http(gateway: &Repo, server: &Gateway) -> Repo {
     let settings = [("remote.origin.annexUrl", &*server.url()), ("remote.origin.annex-uuid", &*gateway.uuid())];
     Repo::clone_with(gateway, &settings, |_| {})
 }
 
 /// The same by way of `ssh`.
 #[track_caller]
-pub fn client_over_ssh(gateway: &Repo, ssh: &Ssh) -> Repo {
+pub(crate) fn client_over_ssh(gateway: &Repo, ssh: &Ssh) -> Repo {
     let settings = [("remote.origin.url", &*Ssh::url(gateway)), ("remote.origin.annex-uuid", &*gateway.uuid())];
     Repo::clone_with(gateway, &settings, |client| ssh.lead(client))
 }

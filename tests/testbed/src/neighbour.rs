@@ -12,11 +12,11 @@ use super::proxy::stream;
 pub struct Neighbour(pub Repo);
 
 impl Neighbour {
-    /// A clone of `first` that is a gateway to these remotes as that is.
+    /// A clone of `first` that is a gateway to what is `behind` the first, by these names.
     #[track_caller]
-    pub fn of(first: &Repo, remotes: &[(&str, &Place)]) -> Neighbour {
+    pub fn of(first: &Repo, behind: &[(&str, &Place)]) -> Neighbour {
         let repo = Repo::clone_of(first);
-        for (name, place) in remotes {
+        for (name, place) in behind {
             let mut options = place.options(Whose::Theirs);
             options.retain(|option| option.starts_with("directory="));
             let options: Vec<&str> = options.iter().map(String::as_str).collect();

@@ -1,5 +1,6 @@
-//! Where a test stores: a directory, a bucket, a WebDAV folder, each nameable to ours and to git-annex's own type; and
-//! services that git-annex has no type for.
+//! Where a test stores: a directory, a bucket, a WebDAV folder, and services that git-annex has no type for.
+//!
+//! Each of the first three can be named to ours and to git-annex's own type.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::run::run;
-use super::servers::{self, Server, unique};
+use servers::{self, Server, unique};
 
 /// Whose special remote is under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,7 +228,7 @@ impl Place {
     }
 
     /// The same but for those below a directory.
-    pub fn files_but(&self, below: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    pub(crate) fn files_but(&self, below: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
         if let Place::Fs(_) | Place::Sftp(..) = self {
             let mut files = files_below(&self.path());
             files.retain(|name, _| below.is_empty() || !name.starts_with(below.as_bytes()));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::annex::Repo;
 use super::clients::write_program;
+use super::product;
 
 /// Longest wait for the server.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -177,8 +178,7 @@ impl Host {
     /// Where users have sh, or where `login` git-annex-shell for their login shell.
     pub fn new(login: bool) -> Host {
         let bin = tempfile::tempdir().expect("a temporary directory");
-        let product = env!("CARGO_BIN_EXE_git-annex-remote-stream");
-        std::os::unix::fs::symlink(product, bin.path().join("git-annex-shell")).expect("a link");
+        std::os::unix::fs::symlink(product(), bin.path().join("git-annex-shell")).expect("a link");
         write_program(&bin.path().join("my-annex-shell"), "#!/bin/sh\nexec git-annex-shell \"$@\"\n");
         Host { bin, login }
     }

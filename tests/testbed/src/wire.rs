@@ -17,7 +17,9 @@ pub fn key_of(content: &[u8]) -> String {
 
 /// A server, and the repository it serves.
 pub struct Wire {
+    /// The repository.
     pub repo: Repo,
+    /// The server.
     pub server: Gateway,
     uuid: String,
 }

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::annex::Repo;
 use super::http::Client;
+use super::product;
 
 /// Longest wait for something that should happen soon, on a loaded machine.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -35,18 +36,25 @@ struct Said {
 /// What a server holds that might leak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
+    /// Open files, sockets and pipes.
     pub descriptors: usize,
+    /// Of the process.
     pub threads: usize,
+    /// Of clients.
     pub connections: u64,
+    /// Under way.
     pub uploads: u64,
+    /// Under way.
     pub downloads: u64,
+    /// Of content, that clients hold.
     pub locks: u64,
+    /// Taken for transfers, in bytes.
     pub memory: u64,
 }
 
 impl Held {
     /// Whether nothing of this is more than in `other`.
-    pub fn no_more_than(&self, other: &Held) -> bool {
+    pub(crate) fn no_more_than(&self, other: &Held) -> bool {
         let all = |held: &Held| {
             let Held { connections, uploads, downloads, locks, memory, .. } = *held;
             [held.descriptors as u64, held.threads as u64, connections, uploads, downloads, locks, memory]
@@ -64,7 +72,7 @@ impl Gateway {
 
     /// The command that serves `repo`, without where it listens.
     pub fn command(repo: &Repo) -> Command {
-        let mut command = repo.command(Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream")));
+        let mut command = repo.command(product());
         command.args(["p2phttp", "--admin", "127.0.0.1:0"]);
         command
     }
@@ -112,7 +120,7 @@ impl Gateway {
             command.status().is_ok_and(|status| status.success())
         };
         let mut command = container(ways.iter().find(is_able)?);
-        command.arg(env!("CARGO_BIN_EXE_git-annex-remote-stream")).args(["p2phttp", "--admin", "127.0.0.1:0"]);
+        command.arg(product()).args(["p2phttp", "--admin", "127.0.0.1:0"]);
         let mut gateway = Gateway::start(command.args(["--bind", "127.0.0.1", "--port", "0"]).args(flags));
         let outer = gateway.process.id();
         let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));

@@ -1,5 +1,6 @@
-//! A server between a store and its clients that passes on HTTP request by request, and fails on order: at a stated place of
-//! stated requests, so that "in mid-transfer" is a state and not a guess.
+//! A server between a store and its clients that passes on HTTP request by request, and fails on order.
+//!
+//! It fails at a stated place of stated requests, so that "in mid-transfer" is a state and not a guess.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};

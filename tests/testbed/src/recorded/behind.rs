@@ -1,11 +1,14 @@
 //! What is done otherwise than git-annex does it, in the recorded conversations with remotes behind a repository.
 
-/// One way in which it differs: what docs/protocols.md calls it, with the reason; the conversations; what git-annex did in
-/// them; what is done here.
+/// One way in which it differs.
 pub struct Behind {
+    /// What docs/protocols.md calls it, with the reason.
     pub name: &'static str,
+    /// The conversations.
     pub titles: &'static [&'static str],
+    /// What git-annex did in them.
     pub theirs: &'static [&'static str],
+    /// What is done here.
     pub ours: &'static [&'static str],
 }
 

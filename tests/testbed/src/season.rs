@@ -6,14 +6,14 @@ use std::path::Path;
 use super::annex::{LIMIT, Repo};
 use super::place::{Place, Whose, files_below};
 use super::run::{Done, run};
-use super::servers::weed;
+use servers::weed;
 
 /// Names of files and their content.
 pub type Tree = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What not every place can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Odd {
+enum Odd {
     /// White space at the ends of names.
     Ends,
     /// Backslashes in names.
@@ -68,7 +68,7 @@ long=$(printf '%0200d' 0)
 "#;
 
 /// The season. Each step leaves another tree than the one before.
-pub const SEASON: &[Step] = &[
+const SEASON: &[Step] = &[
     step(
         "files of all sorts",
         "mkdir -p dir/deep foo d1/d2/d3 docs only/links
@@ -229,7 +229,7 @@ impl Theirs {
 }
 
 /// Without what git-annex's directory remotes leave behind beside a name that is no UTF-8, now and then (10.20261026).
-pub fn without_tmp(tree: Tree) -> Tree {
+pub(crate) fn without_tmp(tree: Tree) -> Tree {
     tree.into_iter().filter(|(name, _)| !name.ends_with(b".tmp")).collect()
 }
 

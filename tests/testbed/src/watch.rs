@@ -27,6 +27,7 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Looks at `roots` and all that is or comes below them.
     pub fn below(roots: &[PathBuf]) -> Watch {
         let queue = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).expect("inotify");
         let mut watch = Watch { queue, dirs: HashMap::new() };

@@ -4,6 +4,7 @@ use super::annex::Repo;
 use super::clients;
 use super::gateway::Gateway;
 use super::place::{Place, Whose};
+use super::product;
 use super::run::Done;
 use super::ssh::Ssh;
 
@@ -115,6 +116,5 @@ impl Proxy {
 /// `git-annex-remote-stream WORDS` in `repo`.
 #[track_caller]
 pub fn stream(repo: &Repo, words: &[&str]) -> Done {
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_git-annex-remote-stream"));
-    super::run::run(repo.command(program).args(words), super::annex::LIMIT)
+    super::run::run(repo.command(product()).args(words), super::annex::LIMIT)
 }
