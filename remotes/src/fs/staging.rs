@@ -151,10 +151,15 @@ fn make_staging(root: &Path, tree: bool) -> io::Result<()> {
     for part in levels(tree) {
         dir.push(part);
         match std::fs::create_dir(&dir) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tree && !is_dir(&dir) => {
-                let what = format!("{} is not a directory, but files are staged below it", dir.display());
-                return Err(io::Error::other(what));
-            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tree => match std::fs::symlink_metadata(&dir) {
+                Ok(meta) if !meta.is_dir() => {
+                    let what = format!("{} is not a directory, but files are staged below it", dir.display());
+                    return Err(io::Error::other(what));
+                }
+                // It was empty, and removed since: whoever asked tries again.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                looked => drop(looked?),
+            },
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             // One above it was removed, being empty: whoever asked tries again.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
