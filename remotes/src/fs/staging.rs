@@ -158,7 +158,8 @@ fn make_staging(root: &Path, tree: bool) -> io::Result<()> {
                 }
                 // It was empty, and removed since: whoever asked tries again.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-                looked => drop(looked?),
+                Ok(_) => {}
+                Err(e) => return Err(e),
             },
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             // One above it was removed, being empty: whoever asked tries again.
