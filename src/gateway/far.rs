@@ -13,7 +13,10 @@ use remotes::retrieve::{Ahead, Ranges, Width};
 const LOOK: (Duration, u64) = (Duration::from_millis(40), 1 << 20);
 
 /// One connection that gives so many bytes a second is enough.
-const NEAR: f64 = 300e6;
+const NEAR: f64 = 150e6;
+
+/// After so many looks in a row that found it slow it is: a store that is near may be slow to begin.
+const SLOW: u32 = 2;
 
 /// What would be over on one connection in so long is left to it.
 const SOON: Duration = Duration::from_millis(200);
@@ -40,6 +43,8 @@ pub struct Far {
     bytes: u64,
     elapsed: Duration,
     waited: Duration,
+    /// How many looks in a row found it slow.
+    slow: u32,
     is_settled: bool,
 }
 
@@ -58,7 +63,7 @@ impl Far {
         let may = len >= LARGE && can.ranges && !can.local && can.width > 1 && of.tag.is_some();
         may.then(|| {
             let transfer = Rc::new(of.context.connections.enter());
-            Self { of, transfer, bytes: 0, elapsed: Duration::ZERO, waited: Duration::ZERO, is_settled: false }
+            Self { of, transfer, bytes: 0, elapsed: Duration::ZERO, waited: Duration::ZERO, slow: 0, is_settled: false }
         })
     }
 
@@ -78,13 +83,14 @@ impl Far {
         }
         let rate = self.bytes as f64 / self.elapsed.as_secs_f64();
         let is_slow = rate < NEAR && self.waited * 2 > self.elapsed;
+        self.slow = if is_slow { self.slow + 1 } else { 0 };
         (self.bytes, self.elapsed, self.waited) = (0, Duration::ZERO, Duration::ZERO);
         let lead = (rate * LEAD.as_secs_f64()) as u64;
         let from = at.saturating_add(lead.max(PIECE));
         let left = end.saturating_sub(from) as f64 / rate;
         let may = self.transfer.is_worth_trying() && self.of.context.budget.is_roomy();
         self.is_settled = !is_slow || left < SOON.as_secs_f64() || !may;
-        if self.is_settled {
+        if self.is_settled || self.slow < SLOW {
             return None;
         }
         let width = Width::after(1, rate, FIRST.min(self.transfer.share()));
