@@ -9,14 +9,15 @@ use std::time::Duration;
 use remotes::connections::Transfer;
 use remotes::retrieve::{Ahead, Ranges, Width};
 
-/// For how long it is looked how fast one connection is, at the least, and how many bytes come.
-const LOOK: (Duration, u64) = (Duration::from_millis(40), 1 << 20);
-
 /// One connection that gives so many bytes a second is enough.
 const NEAR: f64 = 150e6;
 
-/// After so many looks in a row that found it slow it is: a store that is near may be slow to begin.
-const SLOW: u32 = 2;
+/// So many pieces in a row, which take at least so long, have to be slow. A store that is near stalls now and then for as long, but
+/// what comes after that is fast.
+const SLOW: (u32, Duration) = (4, Duration::from_millis(40));
+
+/// After so many pieces in a row that were not, longer ones are passed on.
+const FAST: u32 = 8;
 
 /// What would be over on one connection in so long is left to it.
 const SOON: Duration = Duration::from_millis(200);
@@ -30,21 +31,44 @@ const LEAD: Duration = Duration::from_millis(150);
 /// Shorter content is left to one connection, and counts as no transfer beside others.
 const LARGE: u64 = 4 << 20;
 
-/// Bytes that are passed on between two looks.
+/// Bytes of a piece.
 const PIECE: u64 = 1 << 20;
 
 /// The same while one connection is enough, or no more can be had.
 const LONG_PIECE: u64 = 8 << 20;
 
+/// The pieces in a row that were slow.
+#[derive(Default)]
+struct SlowPieces {
+    count: u32,
+    bytes: u64,
+    elapsed: Duration,
+    /// How many in a row were not.
+    fast: u32,
+}
+
+impl SlowPieces {
+    /// A piece of `bytes` was passed on in `elapsed`, in which it was waited for them for so long. Gives the bytes a second of the
+    /// connection where it is a slow one.
+    fn take(&mut self, bytes: u64, elapsed: Duration, waited: Duration) -> Option<f64> {
+        let is_slow = (bytes as f64) < NEAR * elapsed.as_secs_f64() && waited * 2 > elapsed;
+        if !is_slow {
+            *self = Self { fast: self.fast + 1, ..Self::default() };
+            return None;
+        }
+        (self.count, self.bytes, self.elapsed, self.fast) =
+            (self.count + 1, self.bytes + bytes, self.elapsed + elapsed, 0);
+        let is_enough = self.count >= SLOW.0 && self.elapsed >= SLOW.1;
+        is_enough.then(|| self.bytes as f64 / self.elapsed.as_secs_f64())
+    }
+}
+
 /// How content can be had from elsewhere than the connection it begins on.
 pub struct Far {
     of: Ranges,
     transfer: Rc<Transfer>,
-    bytes: u64,
-    elapsed: Duration,
-    waited: Duration,
-    /// How many looks in a row found it slow.
-    slow: u32,
+    slow: SlowPieces,
+    /// No more can be had.
     is_settled: bool,
 }
 
@@ -63,34 +87,25 @@ impl Far {
         let may = len >= LARGE && can.ranges && !can.local && can.width > 1 && of.tag.is_some();
         may.then(|| {
             let transfer = Rc::new(of.context.connections.enter());
-            Self { of, transfer, bytes: 0, elapsed: Duration::ZERO, waited: Duration::ZERO, slow: 0, is_settled: false }
+            Self { of, transfer, slow: SlowPieces::default(), is_settled: false }
         })
     }
 
     /// How many bytes to pass on before the next [`look`](Self::look).
     pub fn piece(&self) -> u64 {
-        if self.is_settled { LONG_PIECE } else { PIECE }
+        if self.is_settled || self.slow.fast >= FAST { LONG_PIECE } else { PIECE }
     }
 
     /// `bytes` were passed on in `elapsed`, in which it was waited for them for so long; all up to `at` of `end` are. Whether
     /// other connections are to take over.
     pub fn look(&mut self, bytes: u64, elapsed: Duration, waited: Duration, at: u64, end: u64) -> Option<Takeover> {
-        self.bytes += bytes;
-        self.elapsed += elapsed;
-        self.waited += waited;
-        if self.elapsed < LOOK.0 || self.bytes < LOOK.1 {
-            return None;
-        }
-        let rate = self.bytes as f64 / self.elapsed.as_secs_f64();
-        let is_slow = rate < NEAR && self.waited * 2 > self.elapsed;
-        self.slow = if is_slow { self.slow + 1 } else { 0 };
-        (self.bytes, self.elapsed, self.waited) = (0, Duration::ZERO, Duration::ZERO);
+        let rate = self.slow.take(bytes, elapsed, waited)?;
         let lead = (rate * LEAD.as_secs_f64()) as u64;
         let from = at.saturating_add(lead.max(PIECE));
         let left = end.saturating_sub(from) as f64 / rate;
         let may = self.transfer.is_worth_trying() && self.of.context.budget.is_roomy();
-        self.is_settled = !is_slow || left < SOON.as_secs_f64() || !may;
-        if self.is_settled || self.slow < SLOW {
+        self.is_settled = left < SOON.as_secs_f64() || !may;
+        if self.is_settled {
             return None;
         }
         let width = Width::after(1, rate, FIRST.min(self.transfer.share()));
@@ -102,5 +117,31 @@ impl Far {
     /// The bytes from `at` to `end`, where the connection it began on broke: by others, of which one that breaks is replaced.
     pub fn again(self, at: u64, end: u64) -> Ahead {
         Ahead::between(self.of, at, end, Width::new(1), self.transfer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_stalls_now_and_then_is_near_and_one_that_is_always_slow_is_far() {
+        let (near, far, stalled) = ((1, 1), (17, 17), (90, 90));
+        // Whoever takes it is slow, and waits for nothing.
+        let held_up = (17, 0);
+        let after = |pieces: &[(u64, u64)]| {
+            let mut slow = SlowPieces::default();
+            let ms = Duration::from_millis;
+            let mut takes = pieces.iter().map(|(elapsed, waited)| slow.take(PIECE, ms(*elapsed), ms(*waited)));
+            takes.position(|rate| rate.is_some()).map(|at| at + 1)
+        };
+        assert_eq!(after(&[far; 9]), Some(4));
+        // What came before anybody looked is there at once.
+        assert_eq!(after(&[near, near, far, far, far, far]), Some(6));
+        assert_eq!(after(&[stalled, near, stalled, stalled, near, stalled, stalled, stalled, near]), None);
+        assert_eq!(after(&[near; 50]), None);
+        assert_eq!(after(&[held_up; 50]), None);
+        // Four that are hardly slow are too short a time to tell.
+        assert_eq!(after(&[(8, 8); 9]), Some(5));
     }
 }
