@@ -57,7 +57,7 @@ fn options(port: u16, bucket: &str) -> Options {
     options
 }
 
-type Sealed = StreamOwned<ServerConnection, TcpStream>;
+type TlsStream = StreamOwned<ServerConnection, TcpStream>;
 
 /// A server on this computer that calls itself localhost, with a thread for each connection. Counts those that are new, and
 /// those whose session was resumed.
@@ -68,7 +68,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(serve: impl Fn(Sealed) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+    fn start(serve: impl Fn(TlsStream) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let port = listener.local_addr().expect("an address").port();
         let chain = vec![CertificateDer::from_pem_file(certificate("first.pem")).expect("a certificate")];
@@ -131,7 +131,7 @@ fn weed() -> (Server, Options, Context) {
 }
 
 /// Passes everything on, both ways.
-fn relay(stream: Sealed, to: u16) -> std::io::Result<()> {
+fn relay(stream: TlsStream, to: u16) -> std::io::Result<()> {
     let mut plain = TcpStream::connect(("127.0.0.1", to))?;
     let socket = stream.sock.try_clone()?;
     let sealed = Arc::new(Mutex::new(stream));

@@ -151,16 +151,10 @@ fn make_staging(root: &Path, tree: bool) -> io::Result<()> {
     for part in levels(tree) {
         dir.push(part);
         match std::fs::create_dir(&dir) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tree => match std::fs::symlink_metadata(&dir) {
-                Ok(meta) if !meta.is_dir() => {
-                    let what = format!("{} is not a directory, but files are staged below it", dir.display());
-                    return Err(io::Error::other(what));
-                }
-                // It was empty, and removed since: whoever asked tries again.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Ok(_) => {}
-                Err(e) => return Err(e),
-            },
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tree && is_in_the_way(&dir) => {
+                let what = format!("{} is not a directory, but files are staged below it", dir.display());
+                return Err(io::Error::other(what));
+            }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             // One above it was removed, being empty: whoever asked tries again.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -168,6 +162,11 @@ fn make_staging(root: &Path, tree: bool) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether something else than a directory is there; what was removed since is not.
+fn is_in_the_way(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_dir())
 }
 
 fn is_dir(path: &Path) -> bool {

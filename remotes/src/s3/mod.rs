@@ -114,14 +114,14 @@ impl S3 {
         let client = Client::new(&config, options, context)?;
         // By a proxy over TLS, to it or through it, everything goes through the SDK. What is malformed is told when something is
         // asked for.
-        let how = match client.proxy().unwrap_or_default() {
-            None if config.tls => Some(wire::How::Tls),
+        let connector = match client.proxy().unwrap_or_default() {
+            None if config.tls => Some(wire::Connector::Tls),
             Some(proxy) if config.tls || proxy.tls => None,
-            proxy => Some(wire::How::Plain(proxy)),
+            proxy => Some(wire::Connector::Plain(proxy)),
         };
-        let pool = how.filter(|_| pool).map(|how| {
+        let pool = connector.filter(|_| pool).map(|connector| {
             let (host, port) = config.address(&config.region);
-            wire::Pool::new(host, port, how, Arc::clone(client.region()), context)
+            wire::Pool::new(host, port, connector, Arc::clone(client.region()), context)
         });
         let public = config.publicurl.as_deref().and_then(|url| public::open(url, context));
         let (bucket_seen, ignores_ranges) = (Cell::new(None), Cell::new(false));

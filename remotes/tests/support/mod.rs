@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -18,22 +18,11 @@ pub struct Server {
     child: Child,
 }
 
-/// The directory that holds rclone. Panics, naming `make peers`, where it is not installed.
-pub fn peers() -> PathBuf {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    let dir = match std::env::var_os("STREAM_TEST_PEERS") {
-        Some(dir) => top.join(dir),
-        None => top.join("target/peers/bin"),
-    };
-    assert!(dir.join("rclone").exists(), "rclone is not in {}: run `make peers`", dir.display());
-    dir
-}
-
 impl Server {
     /// Serves `dir` as `kind` (`webdav`, `http`), with more arguments.
     pub fn start(kind: &str, dir: &Path, more: &[&str]) -> Self {
         let (user, password) = ("annex", "correct horse");
-        let mut child = Command::new(peers().join("rclone"))
+        let mut child = Command::new(servers::peers().join("rclone"))
             .args(["serve", kind, "--addr", "127.0.0.1:0", "--config", "/dev/null"])
             .args(["--user", user, "--pass", password, "-v"])
             .args(more)

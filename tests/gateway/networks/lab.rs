@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use testbed::annex::{LIMIT, Repo};
 use testbed::clients::write_program;
 use testbed::gateway::eventually;
+use testbed::gateways::begun;
 use testbed::p2p::{CLIENT, Session};
 use testbed::place::{Whose, files_below};
 use testbed::proxy::stream;
@@ -124,18 +125,7 @@ impl Networks {
         for (at, by) in kinds.iter().enumerate() {
             let network = Network::new(NEXT.fetch_add(1, Ordering::Relaxed))?;
             let name = char::from(b'a' + u8::try_from(at).expect("few")).to_string();
-            let repo = match sites.first() {
-                None => {
-                    let repo = Repo::new();
-                    repo.git(&["commit", "--quiet", "--allow-empty", "--message", "start"]).ok();
-                    repo
-                }
-                Some(first) => {
-                    let repo = Repo::clone_of(&first.repo);
-                    repo.git(&["remote", "remove", "origin"]).ok();
-                    repo
-                }
-            };
+            let repo = begun(sites.first().map(|first| &first.repo));
             let mut site = Site { name, repo, nodes: Vec::new(), by: *by, network, sshd: None, server: None };
             site.settle(dir.path());
             sites.push(site);

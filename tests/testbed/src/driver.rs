@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A running product that was told `EXTENSIONS` without ASYNC, so that lines carry no job number.
 pub struct Driver {
     process: Child,
-    stdin: Option<ChildStdin>,
+    stdin: ChildStdin,
     lines: Receiver<String>,
     config: Vec<(String, String)>,
     credentials: Option<(String, String)>,
@@ -41,7 +41,7 @@ impl Driver {
         });
         let split = |option: &String| option.split_once('=').map(|(n, v)| (n.to_string(), v.to_string()));
         let config = options.iter().filter_map(split).collect();
-        let stdin = process.stdin.take();
+        let stdin = process.stdin.take().expect("stdin is piped");
         let mut driver = Driver { process, stdin, lines, config, credentials };
         assert_eq!(driver.line().as_deref(), Some("VERSION 2"), "the first line");
         driver.say("EXTENSIONS INFO GETGITREMOTENAME UNAVAILABLERESPONSE");
@@ -52,8 +52,7 @@ impl Driver {
 
     /// Send one line.
     pub fn say(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().expect("stdin is open");
-        stdin.write_all(format!("{line}\n").as_bytes()).expect("the product reads");
+        self.stdin.write_all(format!("{line}\n").as_bytes()).expect("the product reads");
     }
 
     /// The next line that is not a question of the product about its configuration; those are answered.
@@ -84,12 +83,6 @@ impl Driver {
                 return line;
             }
         }
-    }
-
-    /// Close stdin and wait for the end.
-    pub fn finish(mut self) -> ExitStatus {
-        self.stdin = None;
-        self.ended()
     }
 
     /// Send a signal and wait for the end, at most `limit`; stdin stays open, as it does when git-annex lives on.

@@ -72,6 +72,23 @@ pub enum Nodes {
     Repositories,
 }
 
+/// The repository of a gateway: the first one, with a commit, or another that has its history and no remote.
+#[track_caller]
+pub fn begun(first: Option<&Repo>) -> Repo {
+    match first {
+        None => {
+            let repo = Repo::new();
+            repo.git(&["commit", "--quiet", "--allow-empty", "--message", "start"]).ok();
+            repo
+        }
+        Some(first) => {
+            let repo = Repo::clone_of(first);
+            repo.git(&["remote", "remove", "origin"]).ok();
+            repo
+        }
+    }
+}
+
 impl Gateways {
     /// A gateway for each of `kinds`, with lines as in `lines`: from whom to whom.
     #[track_caller]
@@ -81,18 +98,7 @@ impl Gateways {
         let mut sites: Vec<Site> = Vec::new();
         for (at, by) in kinds.iter().enumerate() {
             let name = char::from(b'a' + u8::try_from(at).expect("few")).to_string();
-            let mut repo = match sites.first() {
-                None => {
-                    let repo = Repo::new();
-                    repo.git(&["commit", "--quiet", "--allow-empty", "--message", "start"]).ok();
-                    repo
-                }
-                Some(first) => {
-                    let repo = Repo::clone_of(&first.repo);
-                    repo.git(&["remote", "remove", "origin"]).ok();
-                    repo
-                }
-            };
+            let mut repo = begun(sites.first().map(|first| &first.repo));
             repo.set("GIT_SSH", dir.path().join("ssh").display().to_string());
             repo.set("GIT_ANNEX_USE_GIT_SSH", "1");
             repo.set("GATEWAY", &*name);
@@ -290,11 +296,6 @@ impl Gateways {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
-    }
-
-    /// The script that stands for ssh.
-    pub fn ssh(&self) -> PathBuf {
-        self.dir.path().join("ssh")
     }
 }
 

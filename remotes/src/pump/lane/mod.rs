@@ -19,7 +19,7 @@ pub use sendfile::sendfile;
 pub use splice::{Broken, relay};
 
 /// Waits for `ready`, but no longer than `idle`.
-async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+pub(crate) async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match tokio::time::timeout(idle, ready).await {
         Ok(result) => result,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing moved for {} s", idle.as_secs()))),

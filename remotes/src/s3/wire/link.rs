@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::pump::lane::send;
+use crate::pump::lane::{send, within};
 use crate::sys;
 
 pub(crate) enum Link {
@@ -24,13 +24,13 @@ pub(crate) enum Link {
 /// A connection over TLS.
 pub(crate) struct Tls {
     stream: TlsStream<TcpStream>,
-    /// What the server said while it was still being sent to.
-    said: Bytes,
+    /// What the server said before it had all that is sent to it.
+    early: Bytes,
 }
 
 impl Link {
     pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self::Tls(Box::new(Tls { stream, said: Bytes::new() }))
+        Self::Tls(Box::new(Tls { stream, early: Bytes::new() }))
     }
 
     /// Sends all of `bytes`. Errors: `TimedOut` where the server takes nothing for `idle`.
@@ -49,7 +49,7 @@ impl Link {
                 tokio::select! {
                     biased;
                     sent = send(bytes, stream, idle) => sent,
-                    () = has_spoken(stream) => Err(io::ErrorKind::BrokenPipe.into()),
+                    () = answered(stream) => Err(io::ErrorKind::BrokenPipe.into()),
                 }
             }
             Self::Tls(tls) => tls.send(bytes, idle, true).await,
@@ -79,10 +79,10 @@ impl Link {
     }
 
     /// Whether nothing came over TLS that nobody has read; of a plain connection [`is_quiet`](Self::is_quiet) tells.
-    pub(super) fn is_at_rest(&mut self) -> bool {
+    pub(super) fn has_nothing_unread(&mut self) -> bool {
         match self {
             Self::Plain(_) => true,
-            Self::Tls(tls) => tls.is_at_rest(),
+            Self::Tls(tls) => tls.has_nothing_unread(),
         }
     }
 
@@ -90,7 +90,7 @@ impl Link {
     pub(super) fn is_quiet(&self) -> bool {
         let stream = match self {
             Self::Plain(stream) => stream,
-            Self::Tls(tls) if !tls.said.is_empty() => return false,
+            Self::Tls(tls) if !tls.early.is_empty() => return false,
             Self::Tls(tls) => tls.stream.get_ref().0,
         };
         let peeked = recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
@@ -99,7 +99,7 @@ impl Link {
 }
 
 /// Waits until there is something to read, or the end.
-pub(super) async fn has_spoken(stream: &TcpStream) {
+pub(super) async fn answered(stream: &TcpStream) {
     let mut byte = [0];
     let peek = || Ok(recv(stream, &mut byte, RecvFlags::PEEK)?.0);
     // Broken connections show when they are written to.
@@ -109,50 +109,50 @@ pub(super) async fn has_spoken(stream: &TcpStream) {
 }
 
 /// Most of what is read while something is sent.
-const SAID: usize = 4096;
+const EARLY: usize = 4096;
 
 impl Tls {
-    /// `heed`: what the server says meanwhile ends it.
-    async fn send(&mut self, mut bytes: Bytes, idle: Duration, heed: bool) -> io::Result<()> {
+    /// `may_refuse`: what the server says meanwhile ends it.
+    async fn send(&mut self, mut bytes: Bytes, idle: Duration, may_refuse: bool) -> io::Result<()> {
         while !bytes.is_empty() {
-            let n = within(idle, poll_fn(|cx| self.poll_send(cx, &bytes, heed))).await?;
+            let n = within(idle, poll_fn(|cx| self.poll_send(cx, &bytes, may_refuse))).await?;
             bytes.advance(n);
         }
-        within(idle, poll_fn(|cx| self.poll_flush(cx, heed))).await
+        within(idle, poll_fn(|cx| self.poll_flush(cx, may_refuse))).await
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8], heed: bool) -> Poll<io::Result<usize>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8], may_refuse: bool) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.stream).poll_write(cx, bytes) {
-            Poll::Pending if heed => self.poll_said(cx).map(Err),
+            Poll::Pending if may_refuse => self.poll_early(cx).map(Err),
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             polled => polled,
         }
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>, heed: bool) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>, may_refuse: bool) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
-            Poll::Pending if heed => self.poll_said(cx).map(Err),
+            Poll::Pending if may_refuse => self.poll_early(cx).map(Err),
             polled => polled,
         }
     }
 
     /// Whether the server has said something, which is kept. What it says to TLS alone is passed over.
-    fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if self.said.is_empty() {
-            let mut said = [0; SAID];
-            let mut buf = ReadBuf::new(&mut said);
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.early.is_empty() {
+            let mut early = [0; EARLY];
+            let mut buf = ReadBuf::new(&mut early);
             // The end, or a broken connection, shows when the answer is read.
             if ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf)).is_ok() {
-                self.said = Bytes::copy_from_slice(buf.filled());
+                self.early = Bytes::copy_from_slice(buf.filled());
             }
         }
         Poll::Ready(io::ErrorKind::BrokenPipe.into())
     }
 
     pub(super) async fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if !self.said.is_empty() {
-            let n = buf.len().min(self.said.len());
-            self.said.copy_to_slice(&mut buf[..n]);
+        if !self.early.is_empty() {
+            let n = buf.len().min(self.early.len());
+            self.early.copy_to_slice(&mut buf[..n]);
             return Ok(n);
         }
         let mut buf = ReadBuf::new(buf);
@@ -179,16 +179,9 @@ impl Tls {
         Ok(if n == 0 { 0 } else { most - buf.remaining_mut() })
     }
 
-    fn is_at_rest(&mut self) -> bool {
+    fn has_nothing_unread(&mut self) -> bool {
         let state = self.stream.get_mut().1.process_new_packets();
-        self.said.is_empty()
+        self.early.is_empty()
             && state.is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
-    }
-}
-
-pub(super) async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match tokio::time::timeout(idle, ready).await {
-        Ok(result) => result,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing moved for {} s", idle.as_secs()))),
     }
 }

@@ -11,12 +11,12 @@ mod pool;
 mod refusal;
 mod request;
 mod response;
-mod sealed;
 #[cfg(test)]
 mod tests;
+mod tls_blocks;
 mod upload;
 
-pub(super) use pool::{How, Pool};
+pub(super) use pool::{Connector, Pool};
 pub(super) use request::{Body, Request};
 pub(super) use response::{Refusal, Response};
 pub(super) use upload::Upload;

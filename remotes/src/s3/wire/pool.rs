@@ -35,8 +35,8 @@ struct Inner {
     idle: Idle<Link>,
 }
 
-/// How the server is reached.
-pub(crate) enum How {
+/// Connector the server is reached.
+pub(crate) enum Connector {
     /// Over plain TCP, or by a plain proxy that is connected to instead.
     Plain(Option<Proxy>),
     /// Over TLS, and by no proxy.
@@ -44,10 +44,10 @@ pub(crate) enum How {
 }
 
 impl Pool {
-    pub(crate) fn new(host: String, port: u16, how: How, region: Arc<Region>, context: &Context) -> Self {
-        let (proxy, tls) = match how {
-            How::Plain(proxy) => (proxy, None),
-            How::Tls => (None, Some(OnceCell::new())),
+    pub(crate) fn new(host: String, port: u16, connector: Connector, region: Arc<Region>, context: &Context) -> Self {
+        let (proxy, tls) = match connector {
+            Connector::Plain(proxy) => (proxy, None),
+            Connector::Tls => (None, Some(OnceCell::new())),
         };
         let idle = Idle::new(MOST_KEPT, KEEP);
         Self(Rc::new(Inner { host, port, proxy, region, context: context.clone(), tls, idle }))
@@ -89,7 +89,7 @@ impl Pool {
 
     /// Takes back a connection on which nothing is outstanding. What was not read of it is nobody's, so then it is closed.
     pub(super) fn keep(&self, mut link: Link) {
-        if link.is_at_rest() {
+        if link.has_nothing_unread() {
             self.0.idle.put(link);
         }
     }

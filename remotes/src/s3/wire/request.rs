@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_s3::presigning::PresignedRequest;
 use bytes::Bytes;
 
-use super::link::{Link, has_spoken};
+use super::link::{Link, answered};
 use super::refusal::{refusal, whole};
 use super::{Pool, Response, Upload};
 use crate::budget::BLOCK;
@@ -57,7 +57,7 @@ impl Body<'_> {
                 tokio::select! {
                     biased;
                     sent = sendfile(file, to, meter, idle) => sent,
-                    () = has_spoken(to) => Err(io::ErrorKind::BrokenPipe.into()),
+                    () = answered(to) => Err(io::ErrorKind::BrokenPipe.into()),
                 }
             }
             (Body::File(file, meter), to) => {
@@ -240,14 +240,14 @@ mod tests {
     use super::*;
     use crate::Context;
     use crate::s3::region::Region;
-    use crate::s3::wire::How;
+    use crate::s3::wire::Connector;
     use crate::site::Proxies;
 
     fn pool(proxy: Option<&'static str>) -> Pool {
         let site = crate::site::Site::new(&|name| proxy.filter(|_| name == "http_proxy").map(Into::into), None);
         let proxies: &Proxies = site.proxies();
         let proxy = proxies.to(false, "h", 80).expect("makes sense");
-        Pool::new("h".into(), 80, How::Plain(proxy), Arc::new(Region::new("r")), &Context::default())
+        Pool::new("h".into(), 80, Connector::Plain(proxy), Arc::new(Region::new("r")), &Context::default())
     }
 
     #[test]

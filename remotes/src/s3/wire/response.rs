@@ -9,7 +9,7 @@ use super::Pool;
 use super::chunked::Chunked;
 use super::head::{Ends, Head, parse};
 use super::link::Link;
-use super::sealed::Sealed;
+use super::tls_blocks::TlsBlocks;
 use crate::pump::{Socket, SocketSource, Source};
 use crate::s3::answers::ELSEWHERE;
 use crate::s3::errors::refusal;
@@ -133,7 +133,7 @@ impl Response {
                 Source::Socket(SocketSource { head: self.rest, len, socket: Socket::new(stream, home) })
             }
             Link::Tls(tls) => {
-                Source::Stream(Box::new(Sealed::new(self.op, tls, self.rest, len, self.pool, !self.head.close)))
+                Source::Stream(Box::new(TlsBlocks::new(self.op, tls, self.rest, len, self.pool, !self.head.close)))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{Body, How, Pool, Request, Response};
+use super::{Body, Connector, Pool, Request, Response};
 use crate::s3::region::Region;
 use crate::{Context, Kind, Op, Result};
 
@@ -46,7 +46,7 @@ fn server(answers: &'static [&'static str]) -> (Pool, Arc<Seen>) {
         }
     });
     let context = Context { idle: LIMIT, connect: LIMIT, ..Context::default() };
-    (Pool::new("127.0.0.1".into(), port, How::Plain(None), Arc::new(Region::new("r")), &context), seen)
+    (Pool::new("127.0.0.1".into(), port, Connector::Plain(None), Arc::new(Region::new("r")), &context), seen)
 }
 
 fn request(method: &str) -> Request {

@@ -4,15 +4,16 @@ use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::Pool;
-use super::link::{Link, Tls, within};
+use super::link::{Link, Tls};
 use crate::pump::Blocks;
+use crate::pump::lane::within;
 use crate::{Error, Kind, Op, Result};
 
 /// Bytes of a block: what a connection brings between two looks where it is fast. They are not counted in the budget.
 const BLOCK: usize = 128 << 10;
 
 /// So many bytes of a connection, which goes back to its pool with the last of them.
-pub(super) struct Sealed {
+pub(super) struct TlsBlocks {
     op: Op,
     /// Gone once all was read.
     tls: Option<Box<Tls>>,
@@ -25,7 +26,7 @@ pub(super) struct Sealed {
     buf: BytesMut,
 }
 
-impl Sealed {
+impl TlsBlocks {
     pub(super) fn new(op: Op, tls: Box<Tls>, head: Bytes, len: u64, pool: Pool, may_return: bool) -> Self {
         let mut blocks = Self { op, tls: Some(tls), head, left: len, pool, may_return, buf: BytesMut::new() };
         blocks.give_back();
@@ -44,7 +45,7 @@ impl Sealed {
 }
 
 #[async_trait(?Send)]
-impl Blocks for Sealed {
+impl Blocks for TlsBlocks {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
         let (Some(tls), 1..) = (&mut self.tls, most) else { return Ok(None) };
