@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub enum Remote {
     /// Our program with `scheme=s3`.
     OursS3,
+    /// The same, over TLS.
+    OursS3Tls,
     /// git-annex's own `type=S3`.
     AnnexS3,
     /// git-annex's `type=rclone`, which runs `rclone gitannex`.
@@ -31,7 +33,7 @@ impl Remote {
     /// Name in the result tables.
     pub fn subject(self) -> &'static str {
         match self {
-            Self::OursS3 => "ours s3",
+            Self::OursS3 | Self::OursS3Tls => "ours s3",
             Self::AnnexS3 => "git-annex S3",
             Self::Rclone => "rclone",
             Self::OursFs => "ours fs",
@@ -48,7 +50,13 @@ impl Remote {
     fn parameters(self, lab: &Lab, port: u16, place: &str) -> io::Result<Vec<String>> {
         let s3 = |mut first: Vec<String>| {
             let port = format!("port={port}");
-            let rest = ["host=127.0.0.1", &port, "protocol=http", "requeststyle=path"].map(String::from);
+            // The certificate is for this name.
+            let where_to = if self == Self::OursS3Tls {
+                ["host=localhost", "protocol=https"]
+            } else {
+                ["host=127.0.0.1", "protocol=http"]
+            };
+            let rest = [where_to[0], where_to[1], &port, "requeststyle=path"].map(String::from);
             first.extend(rest);
             first.extend([format!("bucket={BUCKET}"), format!("fileprefix={place}/")]);
             first
@@ -59,7 +67,7 @@ impl Remote {
             fs::create_dir_all(&path).map(|()| format!("directory={}", path.display()))
         };
         Ok(match self {
-            Self::OursS3 => s3(words("type=external externaltype=stream scheme=s3")),
+            Self::OursS3 | Self::OursS3Tls => s3(words("type=external externaltype=stream scheme=s3")),
             Self::AnnexS3 => s3(words("type=S3")),
             Self::Rclone => {
                 let mut all = words("type=rclone rcloneremotename=bench rclonelayout=nodir");

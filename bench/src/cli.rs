@@ -70,6 +70,8 @@ pub enum Group {
     ProxyGet,
     /// Proxy: contents through the gateway to a store.
     ProxyPut,
+    /// Proxy: the same from and to a store that speaks TLS.
+    ProxyTls,
     /// Proxy: what the gateway itself costs, with a store that costs nothing.
     ProxyNull,
     /// Proxy: memory, threads and descriptors under many transfers, and after clients that vanish.

@@ -87,6 +87,6 @@ fn signed(lab: &Lab) -> io::Result<Command> {
     let text = format!("user = \"{KEY}:{SECRET}\"\naws-sigv4 = \"aws:amz:us-east-1:s3\"\n{unsigned_body}\n");
     fs::write(&rc, text)?;
     let mut command = lab.command("curl");
-    command.args(["-q", "-sS", "--fail", "-K"]).arg(rc);
+    command.args(["-q", "-sS", "--fail", "-k", "--http1.1", "-K"]).arg(rc);
     Ok(command)
 }

@@ -1,7 +1,7 @@
 //! Servers of a git-annex repository over HTTP: ours, and git-annex's own.
 
 use crate::http::Client;
-use crate::lab::Lab;
+use crate::lab::{Lab, certificate};
 use crate::servers::mortal;
 use crate::usage;
 use crate::{curl, proc};
@@ -215,12 +215,6 @@ pub fn content_target(uuid: &str, key: &str) -> String {
 pub fn expect(answer: &[u8], words: &str) -> io::Result<()> {
     let text = String::from_utf8_lossy(answer);
     if text.contains(words) { Ok(()) } else { Err(io::Error::other(format!("the answer is {text}"))) }
-}
-
-/// Certificate and key for localhost, of value to nobody.
-pub fn certificate() -> (PathBuf, PathBuf) {
-    let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/tls");
-    (tls.join("first.pem"), tls.join("first.key"))
 }
 
 /// A port that is free now.

@@ -13,6 +13,7 @@ pub mod proxy_get;
 pub mod proxy_memory;
 pub mod proxy_null;
 pub mod proxy_put;
+pub mod proxy_tls;
 pub mod serve_check;
 pub mod serve_get;
 pub mod serve_put;

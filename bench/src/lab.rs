@@ -91,6 +91,8 @@ impl Lab {
         command.env("TMPDIR", self.at("tmp")).env("GIT_CONFIG_NOSYSTEM", "1").current_dir(self.dir());
         command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET);
         command.env("AWS_EC2_METADATA_DISABLED", "true");
+        // Of the servers that speak TLS here.
+        command.env("AWS_CA_BUNDLE", certificate().0);
         command
     }
 
@@ -144,6 +146,12 @@ impl Lab {
     fn find(&self, program: &str) -> Option<PathBuf> {
         self.path.split(':').map(|d| Path::new(d).join(program)).find(|p| p.exists())
     }
+}
+
+/// Certificate and key for localhost, of value to nobody.
+pub fn certificate() -> (PathBuf, PathBuf) {
+    let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/tls");
+    (tls.join("first.pem"), tls.join("first.key"))
 }
 
 /// Writes `len` bytes that do not compress; the same `seed` gives the same bytes.

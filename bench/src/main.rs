@@ -34,8 +34,8 @@ use clap::Parser;
 use cli::{Args, Group};
 use groups::{
     annex as through_annex, balance, cluster, far, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory,
-    proxy_null, proxy_put, serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small, start, trees,
-    wanted,
+    proxy_null, proxy_put, proxy_tls, serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small,
+    start, trees, wanted,
 };
 use lab::Lab;
 use report::Report;
@@ -65,6 +65,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Sizes, "sizes", sizes::count),
     (Group::ProxyGet, "proxy-get", proxy_get::s3),
     (Group::ProxyPut, "proxy-put", proxy_put::s3),
+    (Group::ProxyTls, "proxy-tls", proxy_tls::s3),
     (Group::ProxyNull, "proxy-null", proxy_null::cost),
     (Group::ProxyMemory, "proxy-memory", proxy_memory::many),
     (Group::ProxyMemory, "proxy-memory vanishing", proxy_memory::vanishing),

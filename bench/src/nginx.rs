@@ -1,7 +1,7 @@
-//! nginx, as a rival for sending one file.
+//! nginx: as a rival for sending one file, and with a certificate in front of a store.
 
-use crate::gateway::{certificate, free_port};
-use crate::lab::Lab;
+use crate::gateway::free_port;
+use crate::lab::{Lab, certificate};
 use crate::servers::mortal;
 use crate::{curl, proc, usage};
 use std::fs;
@@ -14,6 +14,8 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// A running nginx; it is killed when this is dropped.
 pub struct Nginx {
+    /// Port on 127.0.0.1.
+    pub port: u16,
     url: String,
     child: Child,
 }
@@ -24,6 +26,23 @@ impl Nginx {
     /// One process, so that its CPU time is all of it. tcp_nopush is what distributions ship.
     /// Errors: it is not installed, or does not answer.
     pub fn start(lab: &Lab, file: &Path, tls: bool) -> io::Result<Self> {
+        let place = format!("location = /content {{ alias {}; }}", file.display());
+        Self::serve(lab, tls, &place, "/content")
+    }
+
+    /// Speaks TLS and hands everything on to the server at `port`, keeping nothing of it.
+    ///
+    /// Errors: as for [`start`](Self::start).
+    pub fn before(lab: &Lab, port: u16) -> io::Result<Self> {
+        let place = format!(
+            "client_max_body_size 0; location / {{ proxy_pass http://127.0.0.1:{port}; proxy_http_version 1.1;
+             proxy_set_header Host $http_host; proxy_set_header Connection ''; proxy_buffering off;
+             proxy_request_buffering off; }} location = /ready {{ return 204; }}"
+        );
+        Self::serve(lab, true, &place, "/ready")
+    }
+
+    fn serve(lab: &Lab, tls: bool, place: &str, path: &str) -> io::Result<Self> {
         lab.optional("nginx")?;
         let port = free_port()?;
         let dir = lab.at(&format!("nginx-{port}"));
@@ -36,11 +55,10 @@ impl Nginx {
             temporary.iter().map(|name| format!("{name}_temp_path {}/{name};\n", dir.display())).collect();
         let text = format!(
             "daemon off; master_process off; worker_processes 1; pid {0}/pid; error_log {0}/error.log;
-             events {{ worker_connections 64; }}
+             events {{ worker_connections 256; }}
              http {{ access_log off; sendfile on; tcp_nopush on; {temporary}
-             server {{ listen 127.0.0.1:{port}{word}; {secure} location = /content {{ alias {1}; }} }} }}\n",
+             server {{ listen 127.0.0.1:{port}{word}; {secure} {place} }} }}\n",
             dir.display(),
-            file.display()
         );
         let config = dir.join("nginx.conf");
         fs::write(&config, text)?;
@@ -50,7 +68,7 @@ impl Nginx {
         command.arg("-c").arg(&config).arg("-p").arg(&dir);
         let child = command.stdin(Stdio::null()).stdout(sink.try_clone()?).stderr(sink).spawn()?;
         let scheme = if tls { "https" } else { "http" };
-        let mut nginx = Self { url: format!("{scheme}://127.0.0.1:{port}/content"), child };
+        let mut nginx = Self { port, url: format!("{scheme}://127.0.0.1:{port}{path}"), child };
         let begin = Instant::now();
         while let Err(error) = curl::ask(lab, &["-I", &nginx.url]) {
             if nginx.child.try_wait()?.is_some() || begin.elapsed() > READY_WITHIN {

@@ -22,9 +22,21 @@ pub struct Proxied<'a> {
 impl<'a> Proxied<'a> {
     /// Sets it up on the S3 server at `port`, for ours or for git-annex with its own type; `further` are parameters.
     pub fn create(lab: &'a Lab, kind: Kind, port: u16, name: &str, further: &[&str]) -> io::Result<Self> {
+        let remote = if kind == Kind::GitAnnex { Remote::AnnexS3 } else { Remote::OursS3 };
+        Self::create_as(lab, kind, remote, port, name, further)
+    }
+
+    /// The same for any kind of remote.
+    pub fn create_as(
+        lab: &'a Lab,
+        kind: Kind,
+        remote: Remote,
+        port: u16,
+        name: &str,
+        further: &[&str],
+    ) -> io::Result<Self> {
         let repo = Repo::plain(lab, name)?;
         repo.run("git", &["commit", "-q", "--allow-empty", "-m", "start"])?;
-        let remote = if kind == Kind::GitAnnex { Remote::AnnexS3 } else { Remote::OursS3 };
         repo.init_remote_with(remote, port, NAME, name, further)?;
         repo.run("git", &["config", &format!("remote.{NAME}.annex-proxy"), "true"])?;
         match kind {

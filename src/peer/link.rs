@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use remotes::sys::ReadAhead;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -16,7 +17,7 @@ pub(super) enum Link {
     /// Plain TCP.
     Tcp(TcpStream),
     /// TLS over TCP.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<ReadAhead<TcpStream>>>),
     /// ssh, or what takes its place.
     Process(Process),
 }
@@ -99,7 +100,7 @@ impl Link {
     pub(super) fn unsent(&self) -> usize {
         match self {
             Link::Tcp(stream) => remotes::sys::unsent(stream),
-            Link::Tls(stream) => remotes::sys::unsent(stream.get_ref().0),
+            Link::Tls(stream) => remotes::sys::unsent(stream.get_ref().0.inner()),
             Link::Process(_) => 0,
         }
     }
@@ -108,7 +109,8 @@ impl Link {
     pub(super) fn is_quiet(&self) -> bool {
         let fd = match self {
             Link::Tcp(stream) => stream.as_fd(),
-            Link::Tls(stream) => stream.get_ref().0.as_fd(),
+            Link::Tls(stream) if !stream.get_ref().0.is_drained() => return false,
+            Link::Tls(stream) => stream.get_ref().0.inner().as_fd(),
             Link::Process(process) => process.output().as_fd(),
         };
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };

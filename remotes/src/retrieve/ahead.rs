@@ -24,6 +24,10 @@ use crate::{Context, Error, Get, Kind, ObjectName, Op, Range, Result, Store};
 /// that a window of them fits beside many other transfers.
 const RANGE: u64 = 8 << 20;
 
+/// The same of a store that is far away. What is read lies in memory for as long as its range takes, and all together may have
+/// half of the budget: shorter ranges make more of it, and a connection then waits for an answer more often.
+const FAR_RANGE: u64 = 4 << 20;
+
 /// Ranges for which half of the budget has room, at the least.
 const MANY: u64 = 16;
 
@@ -73,14 +77,15 @@ impl Ahead {
     /// An object of which the first range is open: `first`, from byte `from` on. `width` ranges are read side by side.
     pub(super) fn begun(of: Ranges, first: Get, from: u64, width: usize, transfer: Rc<Transfer>) -> Self {
         let end = first.total;
-        Self { first: Some(first), ..Self::between(of, from, end, Width::new(width), transfer) }
+        let range = range(&of.context);
+        Self { first: Some(first), range, ..Self::between(of, from, end, Width::new(width), transfer) }
     }
 
     /// The bytes from `from` to `end`, of which nothing is open yet: by so many ranges as `width` says, and never more than
     /// `transfer` may have.
     pub fn between(of: Ranges, from: u64, end: u64, width: Width, transfer: Rc<Transfer>) -> Self {
         let refused = Rc::new(Cell::new(0));
-        let (readers, range) = (VecDeque::new(), range(&of.context));
+        let (readers, range) = (VecDeque::new(), range(&of.context).min(FAR_RANGE));
         Self {
             of,
             first: None,

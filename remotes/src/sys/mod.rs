@@ -5,6 +5,7 @@ mod engine;
 mod file;
 mod idle;
 mod pipe;
+mod read_ahead;
 #[allow(unsafe_code)]
 mod unsent;
 #[allow(unsafe_code)]
@@ -16,6 +17,7 @@ pub use engine::{Engine, run};
 pub use file::DataFile;
 pub use idle::Idle;
 pub use pipe::Pipe;
+pub use read_ahead::ReadAhead;
 pub use unsent::unsent;
 pub use watch::watch;
 pub use watchdog::{Watched, named, watched};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remotes::site::{Whom, client_config};
+use remotes::sys::ReadAhead;
 use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,7 +67,7 @@ impl Connection {
                 let config = http.trust.get_or_try_init(|| client_config(&shared.settings.site, Whom::Others, url));
                 let config = config.await.map_err(|e| failed("TLS", &e))?;
                 let name = ServerName::try_from(remote.host.clone()).map_err(|e| failed("TLS", &e))?;
-                let greeting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+                let greeting = TlsConnector::from(Arc::clone(config)).connect(name, ReadAhead::new(stream));
                 let stream = within(limit, greeting).await.map_err(|e| failed("cannot greet over TLS", &e))?;
                 Link::Tls(Box::new(stream))
             } else {

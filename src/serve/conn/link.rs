@@ -10,6 +10,7 @@ use std::time::Duration;
 use remotes::budget::{BLOCK, Budget};
 use remotes::pump::lane::{self, FileBlocks, Plain};
 use remotes::pump::{FileSource, Meter};
+use remotes::sys::ReadAhead;
 use rustix::fs::OFlags;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -23,7 +24,7 @@ pub(crate) enum Link {
     /// A unix domain socket.
     Unix(UnixStream),
     /// TLS over TCP: the bytes pass through memory.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<ReadAhead<TcpStream>>>),
     /// Two pipes, such as stdin and stdout.
     Pipes { input: AsyncFd<OwnedFd>, output: AsyncFd<OwnedFd> },
 }
@@ -95,7 +96,7 @@ impl Link {
     pub(crate) fn is_loopback(&self) -> bool {
         let stream = match self {
             Link::Tcp(stream) => stream,
-            Link::Tls(stream) => stream.get_ref().0,
+            Link::Tls(stream) => stream.get_ref().0.inner(),
             Link::Unix(_) | Link::Pipes { .. } => return false,
         };
         // Who is gone already needs no answer.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remotes::budget::Budget;
+use remotes::sys::ReadAhead;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -292,7 +293,7 @@ async fn one(shared: Arc<Shared>, link: Link, stop: watch::Receiver<bool>) {
     let _open = Open(&shared);
     let link = match (link, &shared.tls) {
         (Link::Tcp(stream), Some(tls)) => {
-            let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+            let handshake = TlsAcceptor::from(tls.config()).accept(ReadAhead::new(stream));
             let stream = tokio::select! {
                 stream = within(HANDSHAKE, handshake) => stream,
                 () = seat.lost() => return,

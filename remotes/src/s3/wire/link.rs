@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::pump::lane::{send, within};
-use crate::sys;
+use crate::sys::{self, ReadAhead};
 
 pub(crate) enum Link {
     Plain(TcpStream),
@@ -23,13 +23,13 @@ pub(crate) enum Link {
 
 /// A connection over TLS.
 pub(crate) struct Tls {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<ReadAhead<TcpStream>>,
     /// What the server said before it had all that is sent to it.
     early: Bytes,
 }
 
 impl Link {
-    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
+    pub(super) fn tls(stream: TlsStream<ReadAhead<TcpStream>>) -> Self {
         Self::Tls(Box::new(Tls { stream, early: Bytes::new() }))
     }
 
@@ -74,7 +74,7 @@ impl Link {
     pub(super) fn unsent(&self) -> usize {
         match self {
             Self::Plain(stream) => sys::unsent(stream),
-            Self::Tls(tls) => sys::unsent(tls.stream.get_ref().0),
+            Self::Tls(tls) => sys::unsent(tls.stream.get_ref().0.inner()),
         }
     }
 
@@ -90,8 +90,8 @@ impl Link {
     pub(super) fn is_quiet(&self) -> bool {
         let stream = match self {
             Self::Plain(stream) => stream,
-            Self::Tls(tls) if !tls.early.is_empty() => return false,
-            Self::Tls(tls) => tls.stream.get_ref().0,
+            Self::Tls(tls) if !tls.early.is_empty() || !tls.stream.get_ref().0.is_drained() => return false,
+            Self::Tls(tls) => tls.stream.get_ref().0.inner(),
         };
         let peeked = recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         matches!(peeked, Err(rustix::io::Errno::AGAIN))

@@ -16,7 +16,7 @@ use crate::context::{KEEP, MOST_KEPT};
 use crate::pump::Home;
 use crate::s3::region::Region;
 use crate::site::{self, Proxy, Whom};
-use crate::sys::Idle;
+use crate::sys::{Idle, ReadAhead};
 use crate::{Context, Error, Kind, Op, Result};
 
 /// A pool of connections, all plain or all over TLS. Clones share it.
@@ -111,7 +111,7 @@ impl Pool {
         let url = format!("https://{}:{}/", self.0.host, self.0.port);
         let config = config.get_or_try_init(|| site::client_config(&self.0.context.site, Whom::Aws, url));
         let config = Arc::clone(config.await.map_err(bad)?);
-        let greeting = TlsConnector::from(config).connect(name, stream);
+        let greeting = TlsConnector::from(config).connect(name, ReadAhead::new(stream));
         match tokio::time::timeout(self.0.context.connect, greeting).await {
             Ok(Ok(stream)) => Ok(Link::tls(stream)),
             // The server closed the connection, which it may do for want of room.
