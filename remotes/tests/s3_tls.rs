@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use remotes::conformance::{examine, pattern};
 use remotes::options::Options;
-use remotes::pump::{FileSource, Meter};
+use remotes::pump::{FileSource, Meter, Source};
 use remotes::s3::{KEY_ID, S3, SECRET};
 use remotes::site::Site;
 use remotes::{Context, Error, Kind, ObjectName, Range, Store, retrieve};
@@ -338,4 +338,43 @@ fn a_connection_with_more_on_it_serves_no_more() {
         }
     });
     assert_eq!(server.connections.load(Ordering::SeqCst), 6, "each served once");
+}
+
+/// A whole block is waited for where many are to come, but a server that is slow is not one that is silent.
+#[test]
+fn what_a_slow_server_brings_is_taken_before_it_is_given_up() {
+    const FIRST: usize = 512 << 10;
+    const FEW: usize = 1000;
+    const WHOLE: usize = 2 << 20;
+    let (more, told) = std::sync::mpsc::channel::<()>();
+    let told = Mutex::new(told);
+    let server = Server::start(move |mut stream| {
+        let mut head = [0; 4096];
+        let _ = stream.read(&mut head)?;
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {WHOLE}\r\nETag: \"x\"\r\n\r\n")?;
+        stream.write_all(&[b'x'; FIRST])?;
+        // A few only once all before them has arrived, and the rest once those have.
+        for len in [FEW, WHOLE - FIRST - FEW] {
+            stream.flush()?;
+            told.lock().expect("no panic").recv().expect("it is told");
+            stream.write_all(&vec![b'x'; len])?;
+        }
+        stream.flush()
+    });
+    let context = Context { idle: Duration::from_secs(3), ..trusting("first.pem") };
+    let options = options(server.port, "bucket");
+    on(async {
+        let store = open(&options, &context);
+        let opened = store.get(&name("k"), Range::default()).await.expect("it begins");
+        let Source::Stream(mut blocks) = opened.source else { panic!("over TLS it is a stream") };
+        let mut got = 0;
+        while let Some(block) = blocks.next().await.expect("it goes on") {
+            let before = got;
+            got += block.len();
+            for _ in [FIRST, FIRST + FEW].iter().filter(|mark| before < **mark && got >= **mark) {
+                more.send(()).expect("the server waits");
+            }
+        }
+        assert_eq!(got, WHOLE);
+    });
 }

@@ -4,6 +4,8 @@ mod chance;
 mod engine;
 mod file;
 mod idle;
+#[allow(unsafe_code)]
+mod low_water;
 mod pipe;
 mod read_ahead;
 #[allow(unsafe_code)]
@@ -16,6 +18,7 @@ pub use chance::{chance, fraction};
 pub use engine::{Engine, run};
 pub use file::DataFile;
 pub use idle::Idle;
+pub use low_water::wake_for;
 pub use pipe::Pipe;
 pub use read_ahead::ReadAhead;
 pub use unsent::unsent;

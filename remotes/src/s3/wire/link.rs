@@ -179,6 +179,11 @@ impl Tls {
         Ok(if n == 0 { 0 } else { most - buf.remaining_mut() })
     }
 
+    /// Wakes whoever reads for so many bytes on the wire, and nothing less but the end.
+    pub(super) fn wake_for(&self, bytes: u32) {
+        sys::wake_for(self.stream.get_ref().0.inner(), bytes);
+    }
+
     fn has_nothing_unread(&mut self) -> bool {
         let state = self.stream.get_mut().1.process_new_packets();
         self.early.is_empty()
