@@ -247,3 +247,50 @@ fn three_of_ours_in_circles_over_ssh() {
 fn three_of_ours_in_circles_over_http() {
     three([OUR_HTTP; 3]);
 }
+
+/// The same with git-annex as one of them, whose answers name other repositories: content comes
+/// everywhere and leaves everywhere, by way of each, and a line that is cut loses nothing.
+fn three_with_git_annex(kinds: [By; 3]) {
+    let Some(all) = Networks::new(&kinds, &[(0, 1), (0, 2), (1, 2)]) else { return };
+    let everywhere = ["a0", "a1", "b0", "b1", "c0", "c1"];
+    for at in 0..3 {
+        let (key, body) = some(21 + at as u64, MIB);
+        eventually("it is everywhere", || {
+            all.put(at, &[], &key, &body);
+            all.places(&key, &body) == everywhere
+        });
+        agree(&all, &key, &body);
+        (0..3).for_each(|from| assert_eq!(all.get(from, &key).as_ref(), Some(&body), "at {from}, put at {at}"));
+        eventually("it is gone", || {
+            all.ask((at + 1) % 3, &format!("REMOVE {key}"));
+            all.places(&key, &body).is_empty()
+        });
+        agree(&all, &key, &body);
+    }
+    let (key, body) = some(24, MIB);
+    all.cut(0, 2, true);
+    all.put(0, &[], &key, &body);
+    let there = all.places(&key, &body);
+    all.cut(0, 2, false);
+    assert!(all.places(&key, &body).starts_with(&there), "what was stored stays");
+    eventually("the next PUT brings it everywhere", || {
+        all.put(0, &[], &key, &body);
+        all.places(&key, &body) == everywhere
+    });
+    agree(&all, &key, &body);
+}
+
+#[test]
+fn git_annex_first_of_three_over_http() {
+    three_with_git_annex([THEIR_HTTP, OUR_HTTP, OUR_HTTP]);
+}
+
+#[test]
+fn git_annex_second_of_three_over_ssh() {
+    three_with_git_annex([OUR_SSH, THEIR_SSH, OUR_SSH]);
+}
+
+#[test]
+fn git_annex_last_of_three_over_http() {
+    three_with_git_annex([OUR_HTTP, OUR_HTTP, THEIR_HTTP]);
+}

@@ -101,6 +101,10 @@ impl Parts {
         (index as u64 + 1).saturating_mul(self.size).min(self.len)
     }
 
+    fn len_of(&self, index: usize) -> u64 {
+        self.end(index) - index as u64 * self.size
+    }
+
     /// Takes no more than the object has left.
     pub(super) async fn write(&mut self, mut block: Bytes) -> Result<()> {
         while let Some(done) = self.answers.try_join_next() {
@@ -126,7 +130,6 @@ impl Parts {
                     tokio::task::yield_now().await;
                 }
             }
-            self.seen.add(n);
             if n < left {
                 self.open = Some((filling, left - n));
                 return Ok(());
@@ -140,7 +143,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Chooses anew how many parts are on their way side by side, once as many were taken.
+    /// Chooses anew how many parts are on their way side by side, once as many are stored.
     fn choose(&mut self) {
         if self.seen.bytes() < self.size * self.side_by_side() as u64 {
             return;
@@ -172,7 +175,7 @@ impl Parts {
         }
         self.seen.wait(waits.elapsed());
         let index = self.begun;
-        let len = self.end(index) - index as u64 * self.size;
+        let len = self.len_of(index);
         let kept = Kept::new(self.inner.context.budget.is_roomy());
         self.kept.retain(|kept| !kept.is_mine_alone());
         self.kept.push(kept.clone());
@@ -202,6 +205,8 @@ impl Parts {
     fn took(&mut self, done: std::result::Result<(usize, Result<String>), JoinError>) -> Result<()> {
         let (index, tag) = done.map_err(|_| Error::new(Op::Put, Kind::Other, "a part's task died"))?;
         self.tags[index] = tag.map_err(|e| self.of(index, e))?;
+        // Not when they were taken: a part that begins is taken by memory, as fast as it comes.
+        self.seen.add(self.len_of(index));
         Ok(())
     }
 
