@@ -8,6 +8,9 @@ fn main() -> ExitCode {
     if cli::is_shell() {
         return cli::shell(std::env::args_os().skip(1).collect());
     }
+    if cli::is_hook() {
+        return serve::unite::main();
+    }
     if std::env::args_os().len() < 2 {
         return serve::special::main();
     }

@@ -182,9 +182,16 @@ pub fn command() -> clap::Command {
 
 /// Whether this was started under the name git-annex-shell.
 pub fn is_shell() -> bool {
-    std::env::args_os()
-        .next()
-        .is_some_and(|own| Path::new(&own).file_name().is_some_and(|name| name == "git-annex-shell"))
+    is_called("git-annex-shell")
+}
+
+/// Whether git started this as a hook of a push that may only add.
+pub fn is_hook() -> bool {
+    is_called(crate::serve::http::UNITES)
+}
+
+fn is_called(name: &str) -> bool {
+    std::env::args_os().next().is_some_and(|own| Path::new(&own).file_name().is_some_and(|own| own == name))
 }
 
 /// Runs as git-annex-shell with these arguments.

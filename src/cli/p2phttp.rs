@@ -11,9 +11,10 @@ use clap::Args;
 use remotes::connections;
 
 use crate::gateway::Roots;
+use crate::proto::git::config::PublicUrl;
 use crate::proto::http::settings::{Flags, access};
 use crate::serve::conn::tls::TlsFiles;
-use crate::serve::http::{self, Bind, LogFormat, Options};
+use crate::serve::http::{self, Bind, GitOptions, LogFormat, Options};
 
 pub(super) const EXAMPLES: &str = "\
 Serve the repository in the current directory to everyone on this computer, to try it out:
@@ -98,6 +99,18 @@ pub(super) struct P2pHttp {
     /// Anyone may do everything.
     #[arg(long)]
     wideopen: bool,
+    /// Serve git, too: clients clone, fetch and push with the same address and password. Needs git on this computer.
+    ///
+    /// Who may read may fetch; who may store may push. Who may not remove cannot delete or rewrite branches and tags.
+    #[arg(long)]
+    git: bool,
+    /// The url that clients have in front of the path of a repository, such as https://annex.example.org. By default what each
+    /// client says that it asked for.
+    #[arg(long, value_name = "URL", requires = "git", value_parser = PublicUrl::parse)]
+    public_url: Option<PublicUrl>,
+    /// The most programs of git at a time; others wait a little, and are answered with 503.
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "git")]
+    git_processes: usize,
     /// Where /healthz and /metrics are, such as 127.0.0.1:9418; nowhere by default.
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
@@ -177,6 +190,7 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         quiet: args.quiet,
         uring: std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"),
         drain: Duration::from_secs(args.drain),
+        git: args.git.then_some(GitOptions { processes: args.git_processes, public: args.public_url }),
     })
 }
 

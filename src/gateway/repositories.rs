@@ -106,6 +106,37 @@ impl Repositories {
         self.within(&catalogue, name.as_deref(), uuid, limits, asker).await?.ok_or(Unserved::Unknown)
     }
 
+    /// The repository at `prefix`, which is as for [`find`](Self::find).
+    pub async fn named(self: &Arc<Self>, prefix: &[u8]) -> Result<Arc<LocalRepository>, Unserved> {
+        let asked = Instant::now();
+        let served = match &self.roots {
+            Roots::Repository(path) if prefix.is_empty() => self.known(path),
+            Roots::Repository(_) => None,
+            Roots::Directories(_) => {
+                let name = name_of(prefix).ok_or(Unserved::Unknown)?;
+                let known = self.rounds.last().and_then(|catalogue| catalogue.named(&name).cloned());
+                let served = match known {
+                    Some(listed) => self.at(&listed).await?,
+                    None => None,
+                };
+                match served {
+                    Some(served) => Some(served),
+                    None => {
+                        let catalogue = self.rounds.since(asked, |catalogue| catalogue.named(&name).is_some()).await;
+                        let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
+                        match catalogue.ok_or_else(busy)?.named(&name) {
+                            Some(listed) => self.at(listed).await?,
+                            None => None,
+                        }
+                    }
+                }
+            }
+        };
+        let served = served.ok_or(Unserved::Unknown)?;
+        served.touch();
+        Ok(served)
+    }
+
     /// Looks through the directories, so that the first to ask need not wait for it.
     pub async fn explore(&self) {
         if let Roots::Directories(_) = &self.roots {

@@ -29,5 +29,5 @@ pub mod settings;
 pub mod words;
 
 mod params;
-mod query;
-mod reject;
+pub(in crate::proto) mod query;
+pub(in crate::proto) mod reject;

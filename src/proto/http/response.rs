@@ -1,7 +1,7 @@
 //! Heads of answers.
 //!
-//! Every answer has a Content-Length, where git-annex's own server sends chunks: the length is always known, and what is
-//! sent after it can then be moved by the kernel alone.
+//! Every answer but git's has a Content-Length, where git-annex's own server sends chunks: the length is always known, and what
+//! is sent after it can then be moved by the kernel alone.
 
 use std::io::Write;
 
@@ -22,6 +22,20 @@ pub enum Media {
     Content,
     /// `text/plain; charset=utf-8`: something went wrong here.
     Text,
+    /// One of git's own, of which nothing is to be kept: it is another one after each push.
+    Git(&'static str),
+}
+
+/// How the end of an answer is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// By Content-Length.
+    #[default]
+    Length,
+    /// It comes in chunks.
+    Chunked,
+    /// By the end of the connection, for a client of HTTP/1.0.
+    Close,
 }
 
 /// Part of a content, or that the part asked for is not in it.
@@ -75,6 +89,8 @@ pub struct Response {
     pub media: Option<Media>,
     /// Content-Length, in bytes. To a HEAD it is what a GET would bring.
     pub length: u64,
+    /// Whether it is that length by which the end is known.
+    pub framing: Framing,
     /// X-git-annex-data-length, in bytes.
     pub data_length: Option<u64>,
     /// Content-Range.
@@ -96,6 +112,7 @@ impl Response {
             status,
             media: None,
             length: 0,
+            framing: Framing::Length,
             data_length: None,
             part: None,
             ranges: false,
@@ -143,10 +160,20 @@ impl Response {
                 b"\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff".as_slice()
             }
             Some(Media::Text) => b"\r\nContent-Type: text/plain; charset=utf-8",
+            Some(Media::Git(_)) => b"\r\nCache-Control: no-cache, no-store, must-revalidate\r\nContent-Type: ",
             None => b"",
         });
-        out.extend_from_slice(b"\r\nContent-Length: ");
-        number(self.length, out);
+        if let Some(Media::Git(name)) = self.media {
+            out.extend_from_slice(name.as_bytes());
+        }
+        match self.framing {
+            Framing::Length => {
+                out.extend_from_slice(b"\r\nContent-Length: ");
+                number(self.length, out);
+            }
+            Framing::Chunked => out.extend_from_slice(b"\r\nTransfer-Encoding: chunked"),
+            Framing::Close => {}
+        }
         if let Some(length) = self.data_length {
             out.extend_from_slice(b"\r\nX-git-annex-data-length: ");
             number(length, out);
@@ -206,8 +233,10 @@ fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         502 => "Bad Gateway",
@@ -257,6 +286,19 @@ mod tests {
              X-Content-Type-Options: nosniff\r\nContent-Length: 3\r\nX-git-annex-data-length: 3\r\nContent-Range: bytes 2-4/11\r\nAccept-Ranges: bytes\r\n\
              Retry-After: 30\r\nConnection: close\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn what_git_says_comes_in_chunks_and_is_not_kept() {
+        let media = Some(Media::Git("application/x-git-upload-pack-result"));
+        let said = written(Response { media, framing: Framing::Chunked, ..Response::of(200) });
+        assert!(said.ends_with(
+            "\r\nCache-Control: no-cache, no-store, must-revalidate\r\nContent-Type: application/x-git-upload-pack-result\r\n\
+             Transfer-Encoding: chunked\r\n\r\n"
+        ));
+        let said =
+            written(Response { media, framing: Framing::Close, connection: Connection::Close, ..Response::of(200) });
+        assert!(!said.contains("Length") && !said.contains("chunked") && said.ends_with("Connection: close\r\n\r\n"));
     }
 
     #[test]

@@ -14,18 +14,20 @@ use remotes::sys::named;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
+use super::git::GitAsk;
 use super::room::Seat;
 use super::shared::{Shared, date};
 use crate::gateway::{Asker, Failure, FailureKind, Node, Unserved};
 use crate::name::Uuid;
-use crate::proto::http::access::{Open, Verdict, Who};
+use crate::proto::git::route::{self as git, GitOp};
+use crate::proto::http::access::{Action, Open, Verdict, Who};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::body::BodyReader;
 use crate::proto::http::head::{self, Head, Method, Version};
 use crate::proto::http::json;
 use crate::proto::http::origin::Guard;
 use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response};
-use crate::proto::http::route::{Api, Op, route};
+use crate::proto::http::route::{Api, Op, Reject, credentials_of, route};
 use crate::request;
 use crate::serve::conn::link::{Link, within};
 
@@ -56,7 +58,7 @@ pub(super) struct Connection {
 /// What the head of a request said, without its bytes.
 pub(super) struct Asked {
     pub(super) method: Method,
-    version: Version,
+    pub(super) version: Version,
     pub(super) keep: bool,
     expect: bool,
     pub(super) body: BodyReader,
@@ -87,9 +89,34 @@ pub(super) struct Announced {
 struct Call {
     asked: Asked,
     prefix: Vec<u8>,
-    uuid: Uuid,
-    op: Op,
+    what: What,
     credentials: Option<Credentials>,
+}
+
+/// What is to be done.
+enum What {
+    /// Something of git-annex's.
+    Annex { uuid: Uuid, op: Op },
+    /// Something of git's.
+    Git(GitAsk),
+}
+
+impl What {
+    /// What has to be permitted.
+    fn action(&self) -> Action {
+        match self {
+            Self::Annex { op, .. } => op.action(),
+            Self::Git(ask) => ask.op.action(),
+        }
+    }
+
+    /// Its name in logs and metrics.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Annex { op, .. } => name(op),
+            Self::Git(ask) => ask.op.name(),
+        }
+    }
 }
 
 /// What to read next.
@@ -114,7 +141,7 @@ impl Connection {
         loop {
             match self.next().await {
                 Ok(Next::Call(call)) => {
-                    match named(name(&call.op), self.serve(*call)).instrument(request::begin()).await {
+                    match named(call.what.name(), self.serve(*call)).instrument(request::begin()).await {
                         Ok(true) if !*self.stop.borrow() => self.seat.rest(),
                         Ok(_) => break self.linger().await,
                         Err(_) => break,
@@ -139,17 +166,7 @@ impl Connection {
                             self.turn_away(foreign).instrument(request::begin()).await?;
                             return Ok(Next::Close);
                         }
-                        let asked = asked(&head);
-                        let call = match route(&head) {
-                            Ok(call) => Ok(Call {
-                                asked: Asked { api: call.api, client: call.client, bypass: call.bypass, ..asked },
-                                prefix: call.prefix.to_vec(),
-                                uuid: call.uuid,
-                                op: call.op,
-                                credentials: call.credentials,
-                            }),
-                            Err(reject) => Err((asked, reject)),
-                        };
+                        let call = understood(&head, self.shared.git.is_some());
                         self.early.drain(..length);
                         return match call {
                             Ok(call) => Ok(Next::Call(Box::new(call))),
@@ -203,14 +220,16 @@ impl Connection {
 
     /// Does one request and answers it; says whether the connection may be used again.
     async fn serve(&mut self, call: Call) -> io::Result<bool> {
-        let Call { mut asked, prefix, uuid, op, credentials } = call;
-        self.shared.metrics.request(name(&op));
-        request::of(&uuid);
-        if let Some(key) = op.key() {
-            request::about(key);
+        let Call { mut asked, prefix, what, credentials } = call;
+        self.shared.metrics.request(what.name());
+        if let What::Annex { uuid, op } = &what {
+            request::of(uuid);
+            if let Some(key) = op.key() {
+                request::about(key);
+            }
         }
         let who = self.shared.access.identify(credentials.as_ref(), self.link.is_secure());
-        let refused = match self.shared.access.decide(who, op.action()) {
+        let refused = match self.shared.access.decide(who, what.action()) {
             Verdict::Allow => None,
             Verdict::Authenticate => Some(401),
             Verdict::Forbid => Some(403),
@@ -221,29 +240,45 @@ impl Connection {
             return said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         }
         self.take_room(matches!(who, Who::Known(_))).await?;
-        // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
-        let node = match self.shared.repositories.find(&prefix, &uuid, &self.shared.limits, &asked.asker()).await {
-            Ok(node) => node,
-            Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
-            Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,
-        };
         if let (Who::Known(_), Some(credentials)) = (who, credentials) {
             asked.user = Some(credentials.name);
         }
+        // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
+        match what {
+            What::Git(mut ask) => {
+                ask.may_remove = self.shared.access.decide(who, Action::Remove) == Verdict::Allow;
+                match self.shared.repositories.named(&prefix).await {
+                    Ok(served) => self.git(asked, ask, &served, &prefix).await,
+                    Err(Unserved::Unknown) => self.answer(asked, Response::of(404), b"").await,
+                    Err(Unserved::Broken(failure)) => self.fail(asked, &failure).await,
+                }
+            }
+            What::Annex { uuid, op } => {
+                match self.shared.repositories.find(&prefix, &uuid, &self.shared.limits, &asked.asker()).await {
+                    Ok(node) => self.annex(asked, &*node, op).await,
+                    Err(Unserved::Unknown) => self.answer(asked, Response::of(404), b"").await,
+                    Err(Unserved::Broken(failure)) => self.fail(asked, &failure).await,
+                }
+            }
+        }
+    }
+
+    /// Does what git-annex asks for, of one who may.
+    async fn annex(&mut self, asked: Asked, node: &dyn Node, op: Op) -> io::Result<bool> {
         match op {
             Op::CheckPresent { key } => {
                 let found = node.check(&key).await;
                 self.outcome(asked, found, json::present).await
             }
-            Op::Get { key, file, offset } => self.get(asked, &*node, &key, file, offset).await,
+            Op::Get { key, file, offset } => self.get(asked, node, &key, file, offset).await,
             Op::Put { key, file, offset, len, data_present } => {
-                self.put(asked, &*node, &key, file, Announced { offset, len, data_present }).await
+                self.put(asked, node, &key, file, Announced { offset, len, data_present }).await
             }
-            Op::PutOffset { key } => self.put_offset(asked, &*node, &key).await,
-            Op::Remove { key } => self.remove(asked, &*node, &key, None).await,
+            Op::PutOffset { key } => self.put_offset(asked, node, &key).await,
+            Op::Remove { key } => self.remove(asked, node, &key, None).await,
             Op::RemoveBefore { key, timestamp } => {
                 let before = i64::try_from(timestamp).unwrap_or(i64::MAX);
-                self.remove(asked, &*node, &key, Some(before)).await
+                self.remove(asked, node, &key, Some(before)).await
             }
             Op::Timestamp => {
                 let now = match node.timestamp().await {
@@ -254,7 +289,7 @@ impl Connection {
                 json::timestamp(now, &mut body);
                 self.answer(asked, Response::json(body.len()), &body).await
             }
-            Op::Lock { key } => self.lock(asked, &*node, &key).await,
+            Op::Lock { key } => self.lock(asked, node, &key).await,
             Op::KeepLocked { lockid } => self.keep_locked(asked, &lockid).await,
         }
     }
@@ -311,6 +346,12 @@ impl Connection {
         }
     }
 
+    /// Whether the connection may stay, if nothing is left of the request.
+    pub(super) fn keeps(&self, asked: &Asked) -> bool {
+        // A client that waits for 100-continue has not sent its body and, told something else, will not.
+        asked.keep && !asked.expect && !*self.stop.borrow()
+    }
+
     /// Sends an answer with all of its body, once the request's body is out of the way; says whether the connection stays.
     pub(super) async fn answer(&mut self, asked: Asked, response: Response, body: &[u8]) -> io::Result<bool> {
         self.answer_saying("", asked, response, body).await
@@ -324,9 +365,7 @@ impl Connection {
         response: Response,
         body: &[u8],
     ) -> io::Result<bool> {
-        // A client that waits for 100-continue has not sent its body and, told something else, will not.
-        let stays = asked.keep && !asked.expect && !*self.stop.borrow();
-        let kept = stays && self.skip(&mut asked.body).await?;
+        let kept = self.keeps(&asked) && self.skip(&mut asked.body).await?;
         let connection = Kept::of(asked.version, kept);
         let length = if response.length == 0 { body.len() as u64 } else { response.length };
         // The head tells of it; a body after it would be taken for the next answer.
@@ -360,6 +399,40 @@ impl Connection {
             self.link.write(CONTINUE, self.shared.limits.idle).await?;
         }
         Ok(())
+    }
+}
+
+/// What a head asks for; or the answer that says why it is nothing that is served here.
+fn understood(head: &Head<'_>, serves_git: bool) -> Result<Call, (Asked, Reject)> {
+    let asked = asked(head);
+    match route(head) {
+        Ok(call) => Ok(Call {
+            asked: Asked { api: call.api, client: call.client, bypass: call.bypass, ..asked },
+            prefix: call.prefix.to_vec(),
+            what: What::Annex { uuid: call.uuid, op: call.op },
+            credentials: call.credentials,
+        }),
+        Err(reject) if reject != Reject::NOT_FOUND || !serves_git => Err((asked, reject)),
+        Err(not_found) => match git::route(head) {
+            // git-annex 10.20261026 repeats what it reads in a url, where it shows `...` for the password.
+            Ok(Some(call)) => match credentials_of(head, call.op == GitOp::Config) {
+                Ok(credentials) => Ok(Call {
+                    asked,
+                    prefix: call.prefix.to_vec(),
+                    what: What::Git(GitAsk {
+                        op: call.op,
+                        protocol: call.protocol.map(str::to_string),
+                        gzip: call.gzip,
+                        host: head.origins.host.map(<[u8]>::to_vec),
+                        may_remove: false,
+                    }),
+                    credentials,
+                }),
+                Err(reject) => Err((asked, reject)),
+            },
+            Ok(None) => Err((asked, not_found)),
+            Err(reject) => Err((asked, reject)),
+        },
     }
 }
 

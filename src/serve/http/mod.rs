@@ -7,6 +7,7 @@ mod admin;
 mod connection;
 mod fail;
 mod get;
+mod git;
 mod listen;
 mod locks;
 mod log;
@@ -17,6 +18,7 @@ mod shared;
 mod skip;
 mod upkeep;
 
+pub use git::{GitOptions, UNITES};
 pub use listen::{Bind, ListenError};
 pub use log::LogFormat;
 pub use server::{Options, StartError, main};

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::admin;
 use super::connection::{Connection, stopped};
+use super::git::{Git, GitOptions};
 use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
 use super::room::{Room, affordable};
@@ -61,6 +62,8 @@ pub struct Options {
     pub uring: bool,
     /// How long running transfers may take to end after SIGTERM.
     pub drain: Duration,
+    /// `--git`: serves git, too.
+    pub git: Option<GitOptions>,
 }
 
 /// Why the server could not start.
@@ -74,6 +77,8 @@ pub enum StartError {
     Tls(TlsError),
     /// The sockets of systemd cannot be used.
     Activation(ActivationError),
+    /// git cannot be served.
+    Git(String),
     /// The system refused something else.
     Io(io::Error),
 }
@@ -85,6 +90,7 @@ impl fmt::Display for StartError {
             StartError::Listen(e) => e.fmt(f),
             StartError::Tls(e) => e.fmt(f),
             StartError::Activation(e) => e.fmt(f),
+            StartError::Git(e) => e.fmt(f),
             StartError::Io(e) => e.fmt(f),
         }
     }
@@ -115,6 +121,7 @@ pub fn main(options: Options) -> ExitCode {
 fn serve(options: Options) -> Result<(), StartError> {
     let repositories = Arc::new(Repositories::open(options.place).map_err(StartError::Open)?);
     let tls = options.tls.map(Tls::new).transpose().map_err(StartError::Tls)?;
+    let git = options.git.map(Git::new).transpose().map_err(StartError::Git)?;
     let environment = |name: &str| std::env::var_os(name);
     let given = crate::serve::conn::systemd::sockets(
         environment("LISTEN_PID").as_deref(),
@@ -155,6 +162,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         log,
         tls,
         room: Room::new(room, logins),
+        git,
     });
     let (stop, stopping) = watch::channel(false);
     let threads = (1..options.threads.max(1)).map(|number| {

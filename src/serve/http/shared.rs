@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::git::Git;
 use super::log::Log;
 use super::room::Room;
 use crate::gateway::{ClientLocks, Limits, Metrics, Repositories};
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     pub(super) log: Log,
     pub(super) tls: Option<Tls>,
     pub(super) room: Arc<Room>,
+    /// None where git is not served.
+    pub(super) git: Option<Git>,
 }
 
 /// The time as HTTP writes it. Made once a second on each thread.
