@@ -110,6 +110,11 @@ impl Process {
         self.in_a_hurry = true;
     }
 
+    /// Whether it is to end at once when dropped.
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.in_a_hurry
+    }
+
     /// What it says.
     pub(crate) fn output(&self) -> &AsyncFd<OwnedFd> {
         &self.stdout

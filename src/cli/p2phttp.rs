@@ -14,7 +14,7 @@ use crate::gateway::Roots;
 use crate::proto::git::config::PublicUrl;
 use crate::proto::http::settings::{Flags, access};
 use crate::serve::conn::tls::TlsFiles;
-use crate::serve::http::{self, Bind, GitOptions, LogFormat, Options};
+use crate::serve::http::{self, Bind, GitOptions, LogFormat, Options, UsersFrom};
 
 pub(super) const EXAMPLES: &str = "\
 Serve the repository in the current directory to everyone on this computer, to try it out:
@@ -87,6 +87,17 @@ pub(super) struct P2pHttp {
     /// Let the users in the environment log in, over plain HTTP too, where others may read their passwords.
     #[arg(long)]
     authenv_http: bool,
+    /// A file of users, tokens and rights in each repository; see git-annex-remote-stream users. Read anew when it changes.
+    ///
+    /// Users log in over HTTPS only.
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
+    /// A file with more [rights]. Read anew when it changes.
+    #[arg(long, value_name = "FILE", requires = "users")]
+    rights: Option<PathBuf>,
+    /// Let users of --users log in over plain HTTP too, where others may read their passwords.
+    #[arg(long, requires = "users")]
+    auth_http: bool,
     /// Anyone may read, and lock content.
     #[arg(long)]
     unauth_readonly: bool,
@@ -157,9 +168,22 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         unauth_appendonly: args.unauth_appendonly,
         unauth_nolocking: args.unauth_nolocking,
         wideopen: args.wideopen,
+        users: args.users.is_some(),
+        auth_http: args.auth_http,
         tls: args.certfile.is_some(),
     };
-    let access = access(flags, variables).map_err(|e| e.to_string())?;
+    let mut access = access(flags, variables).map_err(|e| e.to_string())?;
+    let users = args.users.map(|users| UsersFrom { users, rights: args.rights });
+    if let Some(from) = &users {
+        let file = from.read()?;
+        if file.is_idle() {
+            let path = from.users.display();
+            return Err(format!(
+                "{path} gives nobody any rights: git-annex-remote-stream users add {path} NAME --rights full"
+            ));
+        }
+        access.file = Some(file);
+    }
     let place = if args.directory.is_empty() {
         Roots::Repository(std::env::current_dir().map_err(|e| format!("the current directory: {e}"))?)
     } else {
@@ -179,6 +203,7 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         },
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key, chain: args.chainfile }),
         access,
+        users,
         locks: args.lockedfiles,
         threads: args.cpus.unwrap_or(cores).clamp(1, 64),
         connections: args.connections,

@@ -35,6 +35,14 @@ pub enum Unserved {
     Broken(Failure),
 }
 
+/// What was found, and what the repository is called by which its rights are looked up.
+pub struct Named<T> {
+    /// The name, which is empty where one repository alone is served.
+    pub name: Arc<[u8]>,
+    /// What was found.
+    pub found: T,
+}
+
 /// All repositories that are served. Opened as they are asked for, and closed when nobody has asked for a while.
 pub struct Repositories {
     roots: Roots,
@@ -73,6 +81,22 @@ impl Repositories {
         Ok(Self { roots, rounds: Rounds::new(directories), open: Mutex::new(open) })
     }
 
+    /// What the repository is called, by which its rights are looked up, as far as that is known without a walk: at `prefix`, or the
+    /// one that `uuid` is reached through. The name of what is not known is the one it would have; of an unknown uuid nothing.
+    pub fn called(&self, prefix: &[u8], uuid: Option<&Uuid>) -> Arc<[u8]> {
+        let catalogue = self.rounds.last();
+        let known = match (prefix, uuid) {
+            (b"", Some(uuid)) => catalogue.and_then(|it| it.known(uuid)?.entry().map(|entry| Arc::clone(&entry.name))),
+            (b"", None) => None,
+            (prefix, _) => {
+                let name = name_of(prefix).unwrap_or_default();
+                let known = catalogue.and_then(|it| it.named(&name).map(|entry| Arc::clone(&entry.name)));
+                Some(known.unwrap_or_else(|| name.into()))
+            }
+        };
+        known.unwrap_or_default()
+    }
+
     /// What is known as `uuid` at `prefix`, which is empty or begins with a slash: a repository, or what it is a proxy for.
     ///
     /// What is not known is looked for before it is said not to be there.
@@ -82,12 +106,13 @@ impl Repositories {
         uuid: &Uuid,
         limits: &Limits,
         asker: &Asker,
-    ) -> Result<Box<dyn Node>, Unserved> {
+    ) -> Result<Named<Box<dyn Node>>, Unserved> {
         let asked = Instant::now();
         if let Roots::Repository(path) = &self.roots {
             let served = if prefix.is_empty() { self.known(path) } else { None };
             let served = served.ok_or(Unserved::Unknown)?;
-            return node(&served, uuid, limits, asker).await?.ok_or(Unserved::Unknown);
+            let found = node(&served, uuid, limits, asker).await?.ok_or(Unserved::Unknown)?;
+            return Ok(Named { name: Arc::default(), found });
         }
         let name = if prefix.is_empty() { None } else { Some(name_of(prefix).ok_or(Unserved::Unknown)?) };
         if let Some(catalogue) = self.rounds.last()
@@ -107,34 +132,26 @@ impl Repositories {
     }
 
     /// The repository at `prefix`, which is as for [`find`](Self::find).
-    pub async fn named(self: &Arc<Self>, prefix: &[u8]) -> Result<Arc<LocalRepository>, Unserved> {
+    pub async fn named(self: &Arc<Self>, prefix: &[u8]) -> Result<Named<Arc<LocalRepository>>, Unserved> {
         let asked = Instant::now();
-        let served = match &self.roots {
-            Roots::Repository(path) if prefix.is_empty() => self.known(path),
-            Roots::Repository(_) => None,
-            Roots::Directories(_) => {
-                let name = name_of(prefix).ok_or(Unserved::Unknown)?;
-                let known = self.rounds.last().and_then(|catalogue| catalogue.named(&name).cloned());
-                let served = match known {
-                    Some(listed) => self.at(&listed).await?,
-                    None => None,
-                };
-                match served {
-                    Some(served) => Some(served),
-                    None => {
-                        let catalogue = self.rounds.since(asked, |catalogue| catalogue.named(&name).is_some()).await;
-                        let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
-                        match catalogue.ok_or_else(busy)?.named(&name) {
-                            Some(listed) => self.at(listed).await?,
-                            None => None,
-                        }
-                    }
-                }
-            }
-        };
-        let served = served.ok_or(Unserved::Unknown)?;
-        served.touch();
-        Ok(served)
+        if let Roots::Repository(path) = &self.roots {
+            let served = if prefix.is_empty() { self.known(path) } else { None };
+            return served.map(|found| Named { name: Arc::default(), found }).ok_or(Unserved::Unknown);
+        }
+        let name = name_of(prefix).ok_or(Unserved::Unknown)?;
+        let last = self.rounds.last().and_then(|catalogue| catalogue.named(&name).cloned());
+        if let Some(listed) = last
+            && let Some(found) = self.at(&listed).await?
+        {
+            found.touch();
+            return Ok(Named { name: Arc::clone(&listed.name), found });
+        }
+        let catalogue = self.rounds.since(asked, |catalogue| catalogue.named(&name).is_some()).await;
+        let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
+        let listed = catalogue.ok_or_else(busy)?.named(&name).cloned().ok_or(Unserved::Unknown)?;
+        let found = self.at(&listed).await?.ok_or(Unserved::Unknown)?;
+        found.touch();
+        Ok(Named { name: Arc::clone(&listed.name), found })
     }
 
     /// Looks through the directories, so that the first to ask need not wait for it.
@@ -203,7 +220,7 @@ impl Repositories {
         uuid: &Uuid,
         limits: &Limits,
         asker: &Asker,
-    ) -> Result<Option<Box<dyn Node>>, Unserved> {
+    ) -> Result<Option<Named<Box<dyn Node>>>, Unserved> {
         let listed = match name {
             Some(name) => catalogue.named(name),
             None => {
@@ -219,10 +236,9 @@ impl Repositories {
             }
         };
         let Some(listed) = listed else { return Ok(None) };
-        match self.at(listed).await? {
-            Some(served) => node(&served, uuid, limits, asker).await,
-            None => Ok(None),
-        }
+        let Some(served) = self.at(listed).await? else { return Ok(None) };
+        let found = node(&served, uuid, limits, asker).await?;
+        Ok(found.map(|found| Named { name: Arc::clone(&listed.name), found }))
     }
 
     /// What is listed, open; none where it is no longer what was found.

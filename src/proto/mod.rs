@@ -8,3 +8,4 @@ pub mod http;
 pub mod line;
 pub mod p2p;
 pub mod special;
+pub mod users;

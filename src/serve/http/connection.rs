@@ -15,12 +15,13 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::git::GitAsk;
+use super::logins::Untold;
 use super::room::Seat;
 use super::shared::{Shared, date};
-use crate::gateway::{Asker, Failure, FailureKind, Node, Unserved};
+use crate::gateway::{Asker, Failure, FailureKind, Named, Node, Unserved};
 use crate::name::Uuid;
 use crate::proto::git::route::{self as git, GitOp};
-use crate::proto::http::access::{Action, Open, Verdict, Who};
+use crate::proto::http::access::{Action, Verdict};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::body::BodyReader;
 use crate::proto::http::head::{self, Head, Method, Version};
@@ -131,7 +132,7 @@ impl Connection {
     pub(super) fn new(shared: Arc<Shared>, link: Link, seat: Seat, stop: watch::Receiver<bool>) -> Self {
         let secure = link.is_secure();
         // A page cannot have a certificate for a name that is not its own.
-        let loopback_names = shared.access.open == Open::Full && !secure && link.is_loopback();
+        let loopback_names = shared.logins.access().is_wide_open() && !secure && link.is_loopback();
         let guard = Guard { secure, loopback_names };
         Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, stop }
     }
@@ -228,39 +229,66 @@ impl Connection {
                 request::about(key);
             }
         }
-        let who = self.shared.access.identify(credentials.as_ref(), self.link.is_secure());
-        let refused = match self.shared.access.decide(who, what.action()) {
-            Verdict::Allow => None,
-            Verdict::Authenticate => Some(401),
-            Verdict::Forbid => Some(403),
+        let access = self.shared.logins.access();
+        let (secure, address) = (self.link.is_secure(), self.link.peer());
+        let caller = match self.shared.logins.identify(&access, credentials.as_ref(), secure, address).await {
+            Ok(caller) => caller,
+            Err(untold) => return self.untold(asked, untold).await,
         };
-        if let Some(status) = refused {
+        let uuid = match &what {
+            What::Annex { uuid, .. } => Some(uuid),
+            What::Git(_) => None,
+        };
+        let action = what.action();
+        let name = self.shared.repositories.called(&prefix, uuid);
+        if let Some(status) = refusal(access.judge(&caller, action, &name)) {
             // Needs no room, so that whoever logs in after the first 401 finds out also when strangers have taken all of theirs.
             let said = tokio::time::timeout(REFUSAL, self.answer(asked, Response::of(status), b"")).await;
             return said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         }
-        self.take_room(matches!(who, Who::Known(_))).await?;
-        if let (Who::Known(_), Some(credentials)) = (who, credentials) {
-            asked.user = Some(credentials.name);
-        }
-        // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
+        self.take_room(caller.is_known()).await?;
+        asked.user.clone_from(&caller.name);
+        // Who has no permission does not learn what is served, nor makes the disk look for it. What is found is looked at once more: it
+        // may be called otherwise than what was asked for.
         match what {
-            What::Git(mut ask) => {
-                ask.may_remove = self.shared.access.decide(who, Action::Remove) == Verdict::Allow;
-                match self.shared.repositories.named(&prefix).await {
-                    Ok(served) => self.git(asked, ask, &served, &prefix).await,
-                    Err(Unserved::Unknown) => self.answer(asked, Response::of(404), b"").await,
-                    Err(Unserved::Broken(failure)) => self.fail(asked, &failure).await,
-                }
-            }
+            What::Git(mut ask) => match self.shared.repositories.named(&prefix).await {
+                Ok(Named { name, found }) => match refusal(access.judge(&caller, action, &name)) {
+                    Some(status) => self.answer(asked, Response::of(status), b"").await,
+                    None => {
+                        ask.may_remove = access.judge(&caller, Action::Remove, &name) == Verdict::Allow;
+                        self.git(asked, ask, &found, &prefix).await
+                    }
+                },
+                Err(unserved) => self.unserved(asked, unserved).await,
+            },
             What::Annex { uuid, op } => {
                 match self.shared.repositories.find(&prefix, &uuid, &self.shared.limits, &asked.asker()).await {
-                    Ok(node) => self.annex(asked, &*node, op).await,
-                    Err(Unserved::Unknown) => self.answer(asked, Response::of(404), b"").await,
-                    Err(Unserved::Broken(failure)) => self.fail(asked, &failure).await,
+                    Ok(Named { name, found }) => match refusal(access.judge(&caller, action, &name)) {
+                        Some(status) => self.answer(asked, Response::of(status), b"").await,
+                        None => self.annex(asked, &*found, op).await,
+                    },
+                    Err(unserved) => self.unserved(asked, unserved).await,
                 }
             }
         }
+    }
+
+    async fn unserved(&mut self, asked: Asked, unserved: Unserved) -> io::Result<bool> {
+        match unserved {
+            Unserved::Unknown => self.answer(asked, Response::of(404), b"").await,
+            Unserved::Broken(failure) => self.fail(asked, &failure).await,
+        }
+    }
+
+    /// Answers that nobody looks at this password now.
+    async fn untold(&mut self, asked: Asked, untold: Untold) -> io::Result<bool> {
+        let (status, words, seconds) = match untold {
+            Untold::TooMany => (429, "too many wrong passwords came from there: wait a minute", 60),
+            Untold::Busy => (503, "too many passwords are being verified: try again later", 5),
+        };
+        let response = Response { media: Some(Media::Text), retry_after: Some(seconds), ..Response::of(status) };
+        let said = tokio::time::timeout(REFUSAL, self.answer_saying(words, asked, response, words.as_bytes())).await;
+        said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Does what git-annex asks for, of one who may.
@@ -399,6 +427,15 @@ impl Connection {
             self.link.write(CONTINUE, self.shared.limits.idle).await?;
         }
         Ok(())
+    }
+}
+
+/// The status of a refusal.
+fn refusal(verdict: Verdict) -> Option<u16> {
+    match verdict {
+        Verdict::Allow => None,
+        Verdict::Authenticate => Some(401),
+        Verdict::Forbid => Some(403),
     }
 }
 

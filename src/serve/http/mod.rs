@@ -4,6 +4,7 @@
 //! and counters are shared by all.
 
 mod admin;
+mod attempts;
 mod connection;
 mod fail;
 mod get;
@@ -11,6 +12,7 @@ mod git;
 mod listen;
 mod locks;
 mod log;
+mod logins;
 mod put;
 mod room;
 mod server;
@@ -21,4 +23,5 @@ mod upkeep;
 pub use git::{GitOptions, UNITES};
 pub use listen::{Bind, ListenError};
 pub use log::LogFormat;
+pub use logins::UsersFrom;
 pub use server::{Options, StartError, main};

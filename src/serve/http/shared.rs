@@ -6,15 +6,15 @@ use std::time::SystemTime;
 
 use super::git::Git;
 use super::log::Log;
+use super::logins::Logins;
 use super::room::Room;
 use crate::gateway::{ClientLocks, Limits, Metrics, Repositories};
-use crate::proto::http::access::Access;
 use crate::serve::conn::tls::Tls;
 
 /// What all threads and connections share.
 pub(super) struct Shared {
     pub(super) repositories: Arc<Repositories>,
-    pub(super) access: Access,
+    pub(super) logins: Logins,
     pub(super) leases: ClientLocks,
     pub(super) metrics: Metrics,
     pub(super) limits: Limits,

@@ -22,6 +22,9 @@ const PIECE: usize = 64 << 10;
 /// Most bytes of git's answer that are held while the request is still coming. git that says more has to wait.
 const HELD: usize = 1 << 20;
 
+/// How long a push may go on that its client has left.
+const LEAVE: Duration = Duration::from_secs(10);
+
 /// How often it is looked whether git has ended and left its output to something that goes on.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -258,6 +261,17 @@ impl Connection {
     /// The request ends here, and git with it. What git said of it is part of the error.
     async fn given_up(&mut self, mut process: Process, what: &str, error: io::Error) -> io::Error {
         process.close_input();
+        if process.ended().is_none() && !process.is_hurried() {
+            // A push that is not told to the end is undone by git itself, which must be heard for that.
+            tokio::task::spawn_local(async move {
+                let mut buf = vec![0; READ];
+                let end = async { while process.read(&mut buf).await.is_ok_and(|n| n > 0) {} };
+                if tokio::time::timeout(LEAVE, end).await.is_err() {
+                    process.hurry();
+                }
+            });
+            return io::Error::new(error.kind(), format!("{what}: {error}"));
+        }
         let words = if process.ended().is_some() { process.last_words().await } else { String::new() };
         let words = if words.is_empty() { words } else { format!(" ({words})") };
         io::Error::new(error.kind(), format!("{what}: {error}{words}"))
