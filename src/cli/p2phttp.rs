@@ -12,7 +12,9 @@ use remotes::connections;
 
 use crate::gateway::Roots;
 use crate::proto::git::config::PublicUrl;
+use crate::proto::http::response::{REALM, realm};
 use crate::proto::http::settings::{Flags, access};
+use crate::proto::users::rights::Pattern;
 use crate::serve::conn::tls::TlsFiles;
 use crate::serve::http::{self, Bind, GitOptions, LogFormat, Options, UsersFrom};
 
@@ -98,6 +100,9 @@ pub(super) struct P2pHttp {
     /// Let users of --users log in over plain HTTP too, where others may read their passwords.
     #[arg(long, requires = "users")]
     auth_http: bool,
+    /// What clients are told that name and password are for; some credential helpers look for the name of a forge.
+    #[arg(long, value_name = "TEXT", default_value = REALM, value_parser = realm)]
+    realm: &'static str,
     /// Anyone may read, and lock content.
     #[arg(long)]
     unauth_readonly: bool,
@@ -119,6 +124,12 @@ pub(super) struct P2pHttp {
     /// client says that it asked for.
     #[arg(long, value_name = "URL", requires = "git", value_parser = PublicUrl::parse)]
     public_url: Option<PublicUrl>,
+    /// A push by a user who may do everything makes a bare repository at a path that fits, such as * or org/. May be repeated.
+    #[arg(long, value_name = "PATTERN", requires = "git", requires = "directory", value_parser = pattern)]
+    create_on_push: Vec<Pattern>,
+    /// With --create-on-push: the most repositories that are served.
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "create_on_push")]
+    create_limit: usize,
     /// The most programs of git at a time; others wait a little, and are answered with 503.
     #[arg(long, value_name = "N", default_value_t = 16, requires = "git")]
     git_processes: usize,
@@ -215,8 +226,18 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         quiet: args.quiet,
         uring: std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"),
         drain: Duration::from_secs(args.drain),
-        git: args.git.then_some(GitOptions { processes: args.git_processes, public: args.public_url }),
+        realm: args.realm,
+        git: args.git.then_some(GitOptions {
+            processes: args.git_processes,
+            public: args.public_url,
+            create: args.create_on_push,
+            create_limit: args.create_limit,
+        }),
     })
+}
+
+fn pattern(text: &str) -> Result<Pattern, &'static str> {
+    Pattern::parse(text)
 }
 
 fn size(text: &str) -> Result<u64, String> {

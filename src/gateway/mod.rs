@@ -6,6 +6,7 @@
 pub mod balance;
 mod catalogue;
 mod commands;
+mod create;
 pub mod far;
 mod held;
 mod locks;

@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::catalogue::{Catalogue, CatalogueEntry, ReachedThrough};
+use super::create;
 use super::node::find;
 use super::rounds::Rounds;
 use super::walk::is_repository;
@@ -49,6 +51,8 @@ pub struct Repositories {
     /// Those below directories.
     rounds: Arc<Rounds>,
     open: Mutex<HashMap<PathBuf, Open>>,
+    /// Held while a repository is made.
+    making: tokio::sync::Mutex<()>,
 }
 
 /// A repository that is open.
@@ -78,7 +82,12 @@ impl Repositories {
             }
             Roots::Directories(paths) => directories.clone_from(paths),
         }
-        Ok(Self { roots, rounds: Rounds::new(directories), open: Mutex::new(open) })
+        Ok(Self {
+            roots,
+            rounds: Rounds::new(directories),
+            open: Mutex::new(open),
+            making: tokio::sync::Mutex::default(),
+        })
     }
 
     /// What the repository is called, by which its rights are looked up, as far as that is known without a walk: at `prefix`, or the
@@ -152,6 +161,28 @@ impl Repositories {
         let found = self.at(&listed).await?.ok_or(Unserved::Unknown)?;
         found.touch();
         Ok(Named { name: Arc::clone(&listed.name), found })
+    }
+
+    /// Makes the repository at `prefix`, where no more than `most` are served, by `git`, a command with a clean environment.
+    ///
+    /// # Errors
+    ///
+    /// Why not: it cannot be called that, there are too many, or it could not be made.
+    pub async fn make(self: &Arc<Self>, prefix: &[u8], most: usize, git: Command) -> Result<(), Failure> {
+        let refused = |why: &str| Failure::refused(format!("no repository is made here: {why}"));
+        let Roots::Directories(directories) = &self.roots else { return Err(refused("one alone is served")) };
+        let path = name_of(prefix).and_then(|name| create::path_of(&name));
+        let path = path.ok_or_else(|| refused("its name may have letters, digits, dots, - and _"))?;
+        if self.rounds.last().is_some_and(|catalogue| catalogue.paths().len() >= most) {
+            return Err(refused("there are as many as there may be"));
+        }
+        let root = directories.first().cloned().unwrap_or_default();
+        // One after the other: each is counted before the next.
+        let _alone = self.making.lock().await;
+        let asked = Instant::now();
+        blocking(move || create::make(&root, &path, git)).await?.map_err(|why| refused(&why))?;
+        let _ = self.rounds.since(asked, |_| false).await;
+        Ok(())
     }
 
     /// Looks through the directories, so that the first to ask need not wait for it.

@@ -9,90 +9,9 @@ use testbed::place::{Place, Whose};
 use testbed::tracked::{Tracked, Wire};
 use testbed::wire::CLIENT;
 
+use crate::site::Site;
+
 const NOBODY: &str = "0000000000000000000000000000000000000000";
-
-/// A server of repositories in a directory, with some users.
-struct Site {
-    root: tempfile::TempDir,
-    home: Repo,
-    server: Option<Gateway>,
-}
-
-impl Site {
-    fn new() -> Site {
-        let mut home = Repo::homeless();
-        for name in ["alice", "bob", "robot"] {
-            home.set(&format!("GIT_ANNEX_P2PHTTP_PASSWORD_{name}"), format!("pw of {name}"));
-        }
-        home.set("GIT_ANNEX_P2PHTTP_PERMISSIONS_bob", "readonly");
-        home.set("GIT_ANNEX_P2PHTTP_PERMISSIONS_robot", "appendonly");
-        Site { root: tempfile::tempdir().expect("a directory"), home, server: None }
-    }
-
-    /// The same without users.
-    fn open(flags: &[&str]) -> Site {
-        let mut site = Site { home: Repo::homeless(), ..Site::new() };
-        site.make("photos.git");
-        site.start(flags);
-        site
-    }
-
-    /// Serves a new repository without a work tree, and perhaps others.
-    fn serving(flags: &[&str]) -> Site {
-        let mut site = Site::new();
-        site.make("photos.git");
-        site.start(flags);
-        site
-    }
-
-    fn make(&self, name: &str) {
-        let at = self.at(name).display().to_string();
-        self.home.git(&["init", "--quiet", "--bare", "--initial-branch=main", &at]).ok();
-        self.home.git(&["-C", &at, "annex", "init", "--quiet", "the server"]).ok();
-    }
-
-    #[track_caller]
-    fn start(&mut self, flags: &[&str]) {
-        let root = self.root.path().display().to_string();
-        let mut command = Gateway::command(&self.home);
-        command.args(["--git", "--bind", "127.0.0.1", "--port", "0", "--directory", &root]).args(flags);
-        self.server = Some(Gateway::start(&mut command));
-    }
-
-    fn server(&self) -> &Gateway {
-        self.server.as_ref().expect("it runs")
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
-    }
-
-    /// `git WORDS` in a repository on the server.
-    #[track_caller]
-    fn git(&self, name: &str, words: &[&str]) -> String {
-        let at = self.at(name).display().to_string();
-        self.home.git(&[&["-C", &at], words].concat()).ok().stdout.trim().to_string()
-    }
-
-    fn url(&self, user: &str, name: &str) -> String {
-        let who = if user.is_empty() { String::new() } else { format!("{user}:pw%20of%20{user}@") };
-        format!("http://{who}{}/{name}", self.server().address)
-    }
-
-    /// A clone by `user`, who has no other setting than the url.
-    #[track_caller]
-    fn clone(&self, user: &str, name: &str) -> Repo {
-        let mut clone = Repo::homeless();
-        clone.set("GIT_TERMINAL_PROMPT", "0");
-        clone.set("GIT_CONFIG_GLOBAL", format!("{}/.gitconfig", clone.get("HOME")));
-        clone.git(&["config", "--global", "credential.helper", "store"]).ok();
-        // Only since these tests are on loopback.
-        clone.git(&["config", "--global", "annex.security.allowed-ip-addresses", "127.0.0.1"]).ok();
-        clone.git(&["clone", "--quiet", &self.url(user, name), "."]).ok();
-        clone.annex(&["init", "--quiet", &format!("clone of {user}")]).ok();
-        clone
-    }
-}
 
 #[test]
 fn a_clone_needs_no_setting() {
@@ -552,4 +471,65 @@ fn trees_follow_their_branch_without_a_hook_file() {
     assert!(pushed.stderr.contains("1 renamed"), "{}", pushed.stderr);
     assert_eq!(tracked.tree().get(&b"renamed"[..]), Some(&content(1, 1000)));
     server.stop();
+}
+
+#[test]
+fn a_push_makes_a_repository_for_who_may() {
+    let mut site = Site::new();
+    site.make("photos.git");
+    site.start(&["--authenv-http", "--unauth-readonly", "--create-on-push", "new/", "--create-limit", "3"]);
+    let work = Repo::new();
+    work.git(&["config", "annex.security.allowed-ip-addresses", "127.0.0.1"]).ok();
+    work.add("one", 1, 1000);
+    work.git(&["commit", "--quiet", "-m", "one"]).ok();
+    let push = |user: &str, name: &str| work.git(&["push", &site.url(user, name), "main"]);
+    for (user, name) in [
+        ("bob", "new/a"),
+        ("robot", "new/a"),
+        ("", "new/a"),
+        ("alice", "other/a"),
+        ("alice", "new/.hidden"),
+        ("alice", "photos.git/a"),
+        ("alice", "new/../a"),
+    ] {
+        push(user, name).failed();
+    }
+    assert!(!site.at("new").exists());
+    work.git(&["clone", "--quiet", &site.url("alice", "new/a"), "elsewhere"]).failed();
+    assert!(!site.at("new").exists(), "only a push makes one");
+    push("alice", "new/a").ok();
+    assert_eq!(site.git("new/a.git", &["rev-parse", "HEAD"]), work.git(&["rev-parse", "main"]).ok().stdout.trim());
+    assert!(site.git("new/a.git", &["show", "git-annex:uuid.log"]).contains("new/a.git timestamp="));
+    // And all the rest goes there as if it had always been there.
+    work.git(&["remote", "add", "origin", &site.url("alice", "new/a")]).ok();
+    work.annex(&["push"]).ok();
+    let clone = site.clone("", "new/a");
+    clone.annex(&["get", "--quiet", "one"]).ok();
+    assert_eq!(clone.read("one"), Some(content(1, 1000)));
+    push("alice", "new/b/c.git").ok();
+    let refused = push("alice", "new/d").failed();
+    assert!(!site.at("new/d.git").exists(), "{}", refused.stderr);
+    site.server().wait_for(|line| line.contains("as many as there may be").then_some(()));
+    push("alice", "new/a").ok();
+}
+
+/// As a forge starts it: `git annex p2phttp` is ours, and `git annex version` is not.
+#[test]
+fn under_the_name_git_annex_all_but_the_server_is_handed_over() {
+    let mut served = Repo::new();
+    let bin = served.dir().join(".git/bin");
+    std::fs::create_dir(&bin).expect("a directory");
+    std::os::unix::fs::symlink(testbed::product(), bin.join("git-annex")).expect("a link");
+    served.set("PATH", format!("{}:{}", bin.display(), served.get("PATH")));
+    let version = served.git(&["annex", "version"]).ok();
+    assert!(version.stdout.starts_with("git-annex version: "), "{}", version.all());
+    let mut command = served.command(Path::new("git"));
+    command.args(["annex", "p2phttp", "--admin", "127.0.0.1:0", "--bind", "127.0.0.1", "--port", "0"]);
+    let flags = ["--unauth-readonly", "--authenv-http", "--realm", "Gitea"];
+    command.args(flags).env("GIT_ANNEX_P2PHTTP_PASSWORD_alice", "x");
+    let server = Gateway::start(&mut command);
+    let path = format!("/git-annex/{}/v4/remove?clientuuid={CLIENT}&key=SHA256-s1--x", served.uuid());
+    let refused = server.connect().post(&path, &[], b"");
+    assert_eq!(refused.header("www-authenticate"), Some("Basic realm=\"Gitea\", charset=\"UTF-8\""));
+    server.kill();
 }

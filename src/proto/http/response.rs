@@ -10,6 +10,23 @@ use super::head::Version;
 /// Tells a client that waits with its body to send it.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// What a name and a password are asked for, as git-annex has it.
+pub const REALM: &str = "git-annex";
+
+/// Reads another realm.
+///
+/// # Errors
+///
+/// It cannot stand in a header.
+pub fn realm(text: &str) -> Result<&'static str, String> {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\\');
+    if text.is_empty() || text.len() > 100 || !text.bytes().all(plain) {
+        return Err("give 1 to 100 printable characters of ASCII, without quotes and backslashes".into());
+    }
+    // There is one for as long as the server runs.
+    Ok(Box::leak(text.to_string().into_boxed_str()))
+}
+
 /// Most bytes of words in the line of the status.
 const MOST_WORDS: usize = 300;
 
@@ -99,6 +116,8 @@ pub struct Response {
     pub ranges: bool,
     /// Asks for a name and a password.
     pub authenticate: bool,
+    /// Of what, as clients show it: [`REALM`], or another one, without quotes.
+    pub realm: &'static str,
     /// Retry-After, in seconds.
     pub retry_after: Option<u32>,
     /// Whether the connection is kept.
@@ -117,6 +136,7 @@ impl Response {
             part: None,
             ranges: false,
             authenticate: status == 401,
+            realm: REALM,
             retry_after: None,
             connection: Connection::Plain,
         }
@@ -191,7 +211,9 @@ impl Response {
             out.extend_from_slice(b"\r\nAccept-Ranges: bytes");
         }
         if self.authenticate {
-            out.extend_from_slice(b"\r\nWWW-Authenticate: Basic realm=\"git-annex\", charset=\"UTF-8\"");
+            out.extend_from_slice(b"\r\nWWW-Authenticate: Basic realm=\"");
+            out.extend_from_slice(self.realm.as_bytes());
+            out.extend_from_slice(b"\", charset=\"UTF-8\"");
         }
         if let Some(seconds) = self.retry_after {
             out.extend_from_slice(b"\r\nRetry-After: ");
@@ -308,6 +330,15 @@ mod tests {
         assert!(!asks(403));
         let unsatisfied = Response { part: Some(Part::Unsatisfied { total: 5 }), ..Response::of(416) };
         assert!(written(unsatisfied).contains("\r\nContent-Range: bytes */5\r\n"));
+    }
+
+    #[test]
+    fn a_realm_stays_within_its_quotes() {
+        let said = written(Response { realm: realm("Gitea").expect("it is plain"), ..Response::of(401) });
+        assert!(said.contains("WWW-Authenticate: Basic realm=\"Gitea\", charset=\"UTF-8\"\r\n"), "{said}");
+        for bad in ["", "a\"b", "a\\b", "a\r\nb", "\u{e4}", &"x".repeat(101)] {
+            assert!(realm(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl fmt::Debug for Hash {
 mod tests {
     use super::*;
 
-    /// Made by crypt(3) of libxcrypt, and the one of argon2's own documentation.
+    /// Made by crypt(3) of libxcrypt, and one of the tests of argon2's own implementation.
     const KNOWN: &[(&str, &str)] = &[
         (
             "pw1",
@@ -142,7 +142,7 @@ mod tests {
         ("pw1", "$5$saltsalt$FX9o.c.Ebp63AMveewHJIthA8pC7P7L/gi3LBLh8MK7"),
         ("pw1", "$2b$04$abcdefghijklmnopqrstuu8HU3pu3uDNsZeZ4Putj36gAGMqThibC"),
         ("pw1", "$2y$05$abcdefghijklmnopqrstuuUO0ia.DNRpY0c0bDasaKMC9101OqwdW"),
-        ("password", "$argon2i$v=19$m=65536,t=2,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b9dWRWJTmaaJObG"),
+        ("password", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"),
     ];
 
     #[test]

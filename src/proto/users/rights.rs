@@ -49,6 +49,15 @@ impl Pattern {
     }
 }
 
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Below(name) | Self::One(name) => f.write_str(&String::from_utf8_lossy(name)),
+        }
+    }
+}
+
 fn without_git(name: &[u8]) -> &[u8] {
     name.strip_suffix(b".git").filter(|rest| !rest.is_empty() && !rest.ends_with(b"/")).unwrap_or(name)
 }

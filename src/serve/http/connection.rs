@@ -18,10 +18,10 @@ use super::git::GitAsk;
 use super::logins::Untold;
 use super::room::Seat;
 use super::shared::{Shared, date};
-use crate::gateway::{Asker, Failure, FailureKind, Named, Node, Unserved};
+use crate::gateway::{Asker, Failure, FailureKind, LocalRepository, Named, Node, Unserved};
 use crate::name::Uuid;
 use crate::proto::git::route::{self as git, GitOp};
-use crate::proto::http::access::{Action, Verdict};
+use crate::proto::http::access::{Access, Action, Caller, Verdict};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::body::BodyReader;
 use crate::proto::http::head::{self, Head, Method, Version};
@@ -251,7 +251,7 @@ impl Connection {
         // Who has no permission does not learn what is served, nor makes the disk look for it. What is found is looked at once more: it
         // may be called otherwise than what was asked for.
         match what {
-            What::Git(mut ask) => match self.shared.repositories.named(&prefix).await {
+            What::Git(mut ask) => match self.named_or_new(&access, &caller, &ask, &prefix).await {
                 Ok(Named { name, found }) => match refusal(access.judge(&caller, action, &name)) {
                     Some(status) => self.answer(asked, Response::of(status), b"").await,
                     None => {
@@ -271,6 +271,32 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// The repository at `prefix`; a new one, where somebody pushes who may do everything there, and may make it.
+    async fn named_or_new(
+        &self,
+        access: &Access,
+        caller: &Caller,
+        ask: &GitAsk,
+        prefix: &[u8],
+    ) -> Result<Named<Arc<LocalRepository>>, Unserved> {
+        let repositories = &self.shared.repositories;
+        let found = repositories.named(prefix).await;
+        let (Err(Unserved::Unknown), Some(git)) = (&found, &self.shared.git) else { return found };
+        let name = repositories.called(prefix, None);
+        let is_allowed = caller.is_known() && access.judge(caller, Action::Remove, &name) == Verdict::Allow;
+        if ask.op != GitOp::Refs(git::Service::ReceivePack) || !git.creates(&name) || !is_allowed {
+            return found;
+        }
+        git.make(repositories, prefix).await.map_err(Unserved::Broken)?;
+        self.shared
+            .log
+            .line("created")
+            .bytes("repository", prefix)
+            .bytes("user", caller.name.as_deref().unwrap_or_default())
+            .warn();
+        repositories.named(prefix).await
     }
 
     async fn unserved(&mut self, asked: Asked, unserved: Unserved) -> io::Result<bool> {
@@ -410,6 +436,7 @@ impl Connection {
     pub(super) async fn say_words(&mut self, words: &str, response: Response, body: &[u8]) -> io::Result<()> {
         self.shared.metrics.status(response.status);
         self.out.clear();
+        let response = Response { realm: self.shared.realm, ..response };
         response.write_saying(words, &date(), &mut self.out);
         self.out.extend_from_slice(body);
         self.link.write(&self.out, self.shared.limits.idle).await

@@ -65,6 +65,8 @@ pub struct Options {
     pub uring: bool,
     /// How long running transfers may take to end after SIGTERM.
     pub drain: Duration,
+    /// `--realm`: what names and passwords are asked for.
+    pub realm: &'static str,
     /// `--git`: serves git, too.
     pub git: Option<GitOptions>,
 }
@@ -168,6 +170,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         log,
         tls,
         room: Room::new(room, logins),
+        realm: options.realm,
         git,
     });
     let (stop, stopping) = watch::channel(false);

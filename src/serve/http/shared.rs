@@ -21,6 +21,8 @@ pub(super) struct Shared {
     pub(super) log: Log,
     pub(super) tls: Option<Tls>,
     pub(super) room: Arc<Room>,
+    /// What names and passwords are asked for.
+    pub(super) realm: &'static str,
     /// None where git is not served.
     pub(super) git: Option<Git>,
 }

@@ -27,12 +27,13 @@ pub(super) use program::Program;
 pub(super) use slots::Slots;
 
 use super::connection::{Asked, Connection};
-use crate::gateway::{Failure, LocalRepository, blocking};
+use crate::gateway::{Failure, LocalRepository, Repositories, blocking};
 use crate::process::Process;
 use crate::proto::git::config::{PublicUrl, url_below, url_of, write};
 use crate::proto::git::push::{BadPush, Commands, MOST, Restricted};
 use crate::proto::git::route::{GitOp, Service};
 use crate::proto::http::response::{Media, Response};
+use crate::proto::users::rights::Pattern;
 
 /// Longest time in which git does nothing but say that it is at work: hooks, and the deltas of a large push.
 const SILENT_WORK: Duration = Duration::from_secs(3600);
@@ -44,6 +45,10 @@ pub struct GitOptions {
     pub processes: usize,
     /// What clients have in front of the path of a repository; what they say they asked for, otherwise.
     pub public: Option<PublicUrl>,
+    /// Where a push makes a repository that is not there.
+    pub create: Vec<Pattern>,
+    /// Most repositories that are served, for that.
+    pub create_limit: usize,
 }
 
 /// What is needed to serve git.
@@ -51,6 +56,8 @@ pub(super) struct Git {
     pub(super) program: Program,
     pub(super) slots: Arc<Slots>,
     pub(super) public: Option<PublicUrl>,
+    create: Vec<Pattern>,
+    create_limit: usize,
 }
 
 /// A request of git's.
@@ -72,7 +79,18 @@ impl Git {
     ///
     /// There is none that can serve.
     pub(super) fn new(options: GitOptions) -> Result<Self, String> {
-        Ok(Self { program: Program::find()?, slots: Slots::new(options.processes), public: options.public })
+        let GitOptions { processes, public, create, create_limit } = options;
+        Ok(Self { program: Program::find()?, slots: Slots::new(processes), public, create, create_limit })
+    }
+
+    /// Whether a push may make a repository that is called `name`.
+    pub(super) fn creates(&self, name: &[u8]) -> bool {
+        self.create.iter().any(|pattern| pattern.fits(name).is_some())
+    }
+
+    /// Makes the repository at `prefix`.
+    pub(super) async fn make(&self, repositories: &Arc<Repositories>, prefix: &[u8]) -> Result<(), Failure> {
+        repositories.make(prefix, self.create_limit, self.program.plain()).await
     }
 }
 

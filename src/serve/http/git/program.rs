@@ -80,17 +80,23 @@ impl Program {
         Ok(Self { path, this, passed })
     }
 
+    /// git, knowing nothing.
+    pub(in crate::serve::http) fn plain(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.env_clear().envs(self.passed.iter().map(|(name, value)| (name, value))).env("LC_ALL", "C.UTF-8");
+        command
+    }
+
     /// The command that answers a request.
     pub(super) fn command(&self, backend: &Backend<'_>) -> Command {
-        let mut command = Command::new(&self.path);
-        command.arg("http-backend").current_dir(backend.git_dir).env_clear();
-        command.envs(self.passed.iter().map(|(name, value)| (name, value)));
+        let mut command = self.plain();
+        command.arg("http-backend").current_dir(backend.git_dir);
         let (method, path, query, media) = match backend.op {
             GitOp::Config => ("GET", "/config".to_string(), String::new(), ""),
             GitOp::Refs(service) => ("GET", "/info/refs".to_string(), format!("service={}", service.name()), ""),
             GitOp::Pack(service) => ("POST", format!("/{}", service.name()), String::new(), service.request_type()),
         };
-        command.env("LC_ALL", "C.UTF-8").env("GATEWAY_INTERFACE", "CGI/1.1").env("GIT_HTTP_EXPORT_ALL", "1");
+        command.env("GATEWAY_INTERFACE", "CGI/1.1").env("GIT_HTTP_EXPORT_ALL", "1");
         command.env("GIT_PROJECT_ROOT", backend.git_dir).env("PATH_INFO", path).env("QUERY_STRING", query);
         command.env("REQUEST_METHOD", method).env("CONTENT_TYPE", media);
         // Nobody is there who could answer a question; nothing is fetched from elsewhere because a client asks for it; and a commit
