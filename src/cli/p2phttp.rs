@@ -16,7 +16,7 @@ use crate::proto::http::response::{REALM, realm};
 use crate::proto::http::settings::{Flags, access};
 use crate::proto::users::rights::Pattern;
 use crate::serve::conn::tls::TlsFiles;
-use crate::serve::http::{self, Bind, GitOptions, LogFormat, Options, UsersFrom};
+use crate::serve::http::{self, AuthHeader, Bind, ForwardTo, GitOptions, LogFormat, Options, UsersFrom};
 
 pub(super) const EXAMPLES: &str = "\
 Serve the repository in the current directory to everyone on this computer, to try it out:
@@ -97,9 +97,24 @@ pub(super) struct P2pHttp {
     /// A file with more [rights]. Read anew when it changes.
     #[arg(long, value_name = "FILE", requires = "users")]
     rights: Option<PathBuf>,
-    /// Let users of --users log in over plain HTTP too, where others may read their passwords.
-    #[arg(long, requires = "users")]
+    /// Let users of --users and --auth-url log in over plain HTTP too, where others may read their passwords.
+    #[arg(long)]
     auth_http: bool,
+    /// Ask this server who may do what that is not allowed here, such as http://127.0.0.1:3000/auth: 200, 401 or 403.
+    ///
+    /// It gets the client's Authorization, X-Original-Method, X-Original-URI, X-Repository, and X-Action: read, lock, store or remove; and
+    /// may answer with X-Forwarded-User. Anything else than these answers, or none within 10 s, is 503 for the client.
+    #[arg(long, value_name = "URL", value_parser = ForwardTo::parse)]
+    auth_url: Option<ForwardTo>,
+    /// For how many seconds an answer of --auth-url is good; 300 at the most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "auth_url", value_parser = clap::value_parser!(u64).range(..=300))]
+    auth_cache: u64,
+    /// A header in which a web server in front names the user, who has rights in --users or --rights. Needs --auth-from.
+    #[arg(long, value_name = "NAME", requires = "users", requires = "auth_from", value_parser = header)]
+    auth_header: Option<String>,
+    /// An address from which --auth-header is believed, or "socket" for --socket. May be repeated. From elsewhere it is ignored.
+    #[arg(long, value_name = "ADDRESS", requires = "auth_header")]
+    auth_from: Vec<String>,
     /// What clients are told that name and password are for; some credential helpers look for the name of a forge.
     #[arg(long, value_name = "TEXT", default_value = REALM, value_parser = realm)]
     realm: &'static str,
@@ -179,7 +194,7 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         unauth_appendonly: args.unauth_appendonly,
         unauth_nolocking: args.unauth_nolocking,
         wideopen: args.wideopen,
-        users: args.users.is_some(),
+        users: args.users.is_some() || args.auth_url.is_some(),
         auth_http: args.auth_http,
         tls: args.certfile.is_some(),
     };
@@ -187,13 +202,19 @@ fn options(args: P2pHttp) -> Result<Options, String> {
     let users = args.users.map(|users| UsersFrom { users, rights: args.rights });
     if let Some(from) = &users {
         let file = from.read()?;
-        if file.is_idle() {
+        let named_by_front = args.auth_header.is_some() && !file.rights.0.is_empty();
+        if file.is_idle() && !named_by_front {
             let path = from.users.display();
             return Err(format!(
                 "{path} gives nobody any rights: git-annex-remote-stream users add {path} NAME --rights full"
             ));
         }
         access.file = Some(file);
+    }
+    let forward = args.auth_url.map(|to| to.keeping(Duration::from_secs(args.auth_cache)));
+    let header = args.auth_header.map(|name| auth_header(name, &args.auth_from)).transpose()?;
+    if args.auth_http && users.is_none() && forward.is_none() {
+        return Err("--auth-http changes nothing without --users or --auth-url: leave it out".into());
     }
     let place = if args.directory.is_empty() {
         Roots::Repository(std::env::current_dir().map_err(|e| format!("the current directory: {e}"))?)
@@ -226,6 +247,8 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         quiet: args.quiet,
         uring: std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"),
         drain: Duration::from_secs(args.drain),
+        forward,
+        header,
         realm: args.realm,
         git: args.git.then_some(GitOptions {
             processes: args.git_processes,
@@ -234,6 +257,26 @@ fn options(args: P2pHttp) -> Result<Options, String> {
             create_limit: args.create_limit,
         }),
     })
+}
+
+fn header(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_name = !text.is_empty() && text.bytes().all(plain) && !text.eq_ignore_ascii_case("authorization");
+    is_name.then(|| text.to_string()).ok_or_else(|| "give the name of a header, such as X-Remote-User".to_string())
+}
+
+fn auth_header(name: String, from: &[String]) -> Result<AuthHeader, String> {
+    let mut header = AuthHeader { name, from: Vec::new(), from_socket: false };
+    for address in from {
+        match address.as_str() {
+            "socket" => header.from_socket = true,
+            address => {
+                let wrong = |_| format!("--auth-from {address}: give the address of a web server, or \"socket\"");
+                header.from.push(address.parse::<std::net::IpAddr>().map_err(wrong)?.to_canonical());
+            }
+        }
+    }
+    Ok(header)
 }
 
 fn pattern(text: &str) -> Result<Pattern, &'static str> {

@@ -523,8 +523,8 @@ fn under_the_name_git_annex_all_but_the_server_is_handed_over() {
     served.set("PATH", format!("{}:{}", bin.display(), served.get("PATH")));
     let version = served.git(&["annex", "version"]).ok();
     assert!(version.stdout.starts_with("git-annex version: "), "{}", version.all());
-    let mut command = served.command(Path::new("git"));
-    command.args(["annex", "p2phttp", "--admin", "127.0.0.1:0", "--bind", "127.0.0.1", "--port", "0"]);
+    let mut command = served.command(&bin.join("git-annex"));
+    command.args(["p2phttp", "--admin", "127.0.0.1:0", "--bind", "127.0.0.1", "--port", "0"]);
     let flags = ["--unauth-readonly", "--authenv-http", "--realm", "Gitea"];
     command.args(flags).env("GIT_ANNEX_P2PHTTP_PASSWORD_alice", "x");
     let server = Gateway::start(&mut command);

@@ -1,9 +1,11 @@
 //! Users, tokens and rights in a file: every role against every request in two repositories, and changes while the server runs.
 
-use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use base64_of::basic;
 use rustix::process::Signal;
@@ -153,10 +155,7 @@ anonymous readonly public/
 
 #[test]
 fn each_role_may_do_in_each_repository_what_the_file_says() {
-    let lines: String = ["alice", "bob", "carol", "dave"].iter().fold(String::new(), |mut all, name| {
-        writeln!(all, "{name}:{PW1}").expect("a String takes all");
-        all
-    });
+    let lines = ["alice", "bob", "carol", "dave"].map(|name| format!("{name}:{PW1}\n")).concat();
     let digest = |text: &str| {
         let done = run(
             Repo::homeless().command(std::path::Path::new("sh")).args(["-c", &format!("printf %s {text} | sha256sum")]),
@@ -319,4 +318,106 @@ fn what_makes_no_sense_keeps_the_server_from_starting() {
         let said = start(text, flags);
         assert!(said.contains(says) && !said.contains("secret"), "{text} {flags:?}: {said}");
     }
+}
+
+/// A web server in front names the user; nobody else does.
+#[test]
+fn a_header_is_believed_from_named_addresses_only() {
+    let users = "[rights]\nalice full *\nbob readonly *\nanonymous readonly public/\n";
+    let ask = |server: &Gateway, path: &str, headers: &str| {
+        server.connect().ask(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n{headers}\r\n")).status
+    };
+    let push = "/org/photos/info/refs?service=git-receive-pack";
+    let lab = Lab::new(users, &["--auth-header", "X-Remote-User", "--auth-from", "127.0.0.1"]);
+    for (headers, config, pushes) in [
+        ("X-Remote-User: alice\r\n", 200, 200),
+        ("x-remote-user:  bob \r\n", 200, 403),
+        ("X-Remote-User: eve\r\n", 403, 403),
+        ("X-Remote-User: \r\n", 401, 401),
+        ("", 401, 401),
+        ("X-Remote-User: bob\r\nX-Remote-User: alice\r\n", 400, 400),
+    ] {
+        let got = (ask(lab.server(), "/org/photos/config", headers), ask(lab.server(), push, headers));
+        assert_eq!(got, (config, pushes), "{headers}");
+    }
+    let users = format!("alice:{PW1}\n{users}");
+    let elsewhere = Lab::new(&users, &["--auth-header", "X-Remote-User", "--auth-from", "192.0.2.1"]);
+    assert_eq!(ask(elsewhere.server(), "/org/photos/config", "X-Remote-User: alice\r\n"), 401);
+    assert_eq!(ask(elsewhere.server(), "/public/papers/config", "X-Remote-User: alice\r\n"), 200);
+}
+
+/// A forge that decides: by what is asked for, where, and by whom. It may also stall, die and lie.
+#[test]
+fn another_server_may_decide() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/auth", listener.local_addr().expect("an address"));
+    let mood = Arc::new(Mutex::new("honest"));
+    let forge = Arc::clone(&mood);
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { continue };
+            let mut text = String::new();
+            let mut buf = [0; 4096];
+            while !text.ends_with("\r\n\r\n") {
+                match stream.read(&mut buf) {
+                    Ok(n) if n > 0 => text += &String::from_utf8_lossy(&buf[..n]),
+                    _ => break,
+                }
+            }
+            let has = |line: &str| text.contains(&format!("{line}\r\n"));
+            let is_alice = has(&basic("alice", "forge"));
+            let answer = match *forge.lock().expect("nobody panics") {
+                "honest" if is_alice && has("X-Repository: org/photos.git") && !has("X-Action: remove") => {
+                    "HTTP/1.1 200 OK\r\nX-Forwarded-User: Alice\r\nContent-Length: 0\r\n\r\n"
+                }
+                "honest" if is_alice => "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+                "honest" => "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+                "lies" => "HTTP/1.1 200 OK\r\nX-Forwarded-User: a\r\nX-Forwarded-User: b\r\nContent-Length: 0\r\n\r\n",
+                "moved" => "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n",
+                "stalls" => {
+                    kept.push(stream);
+                    continue;
+                }
+                _ => "",
+            };
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let lab = Lab::new(&format!("bob:{PW1}\n[rights]\nbob readonly *\n"), &["--auth-url", &url, "--auth-cache", "0"]);
+    let config = |login: &str, name: &str| {
+        let login = if login.is_empty() { String::new() } else { format!("{login}\r\n") };
+        let head = format!("GET /{name}/config HTTP/1.1\r\nHost: h\r\n{login}\r\n");
+        lab.server().connect().ask(&head)
+    };
+    let (alice, bob) = (basic("alice", "forge"), basic("bob", "pw1"));
+    for (login, name, status) in [
+        (&*alice, "org/photos", 200),
+        (&alice, "public/papers", 403),
+        (&basic("alice", "wrong"), "org/photos", 401),
+        ("", "org/photos", 401),
+        (&bob, "org/photos", 200),
+    ] {
+        assert_eq!(config(login, name).status, status, "{login} {name}");
+    }
+    // git and git-annex with it, by one password; and who may not remove rewrites nothing.
+    let clone = lab.site.clone_as("alice:forge", "org/photos.git");
+    clone.add("one", 1, 1000);
+    clone.git(&["commit", "--quiet", "-m", "one"]).ok();
+    clone.annex(&["push"]).ok();
+    clone.git(&["commit", "--quiet", "--amend", "-m", "other"]).ok();
+    clone.git(&["push", "--force", "origin", "main"]).failed();
+    lab.server().wait_for(|line| (line.starts_with("git ") && line.contains("user=Alice")).then_some(()));
+    // Who cannot be told is not let in, and those whom nobody has to ask about are.
+    for now in ["lies", "moved", "dies"] {
+        *mood.lock().expect("nobody panics") = now;
+        let answer = config(&alice, "org/photos");
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{now}");
+        assert!(answer.text().contains("--auth-url"), "{now}: {}", answer.text());
+        assert_eq!(config(&bob, "org/photos").status, 200, "{now}");
+    }
+    *mood.lock().expect("nobody panics") = "honest";
+    assert_eq!(config(&alice, "org/photos").status, 200);
+    let log = lab.server().log();
+    assert!(!log.contains("forge\"") && !log.contains("YWxpY2U6"), "{log}");
 }

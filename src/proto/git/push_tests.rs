@@ -39,7 +39,7 @@ fn commands_are_read_whole_or_not_at_all() {
         format!("{A}{A}aaaaaaaaaaaaaaaaaaaaaaaa {B} refs/heads/x"),
         "hello".to_string(),
     ] {
-        assert_eq!(Commands::parse(&push(&[line.clone()])), Err(BadPush::Malformed), "{line}");
+        assert_eq!(Commands::parse(&push(std::slice::from_ref(&line))), Err(BadPush::Malformed), "{line}");
     }
     assert_eq!(Commands::parse(b"0001"), Err(BadPush::Malformed));
     let many: Vec<_> = (0..20_000).map(|n| format!("{A} {B} refs/heads/{n}")).collect();

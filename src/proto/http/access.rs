@@ -155,6 +155,11 @@ impl Caller {
         Self { name: Some(name), rights: Origin::Table }
     }
 
+    /// One whom another server lets in, request by request.
+    pub fn forwarded(name: Option<Vec<u8>>) -> Self {
+        Self { name, rights: Origin::Everywhere(Who::Guest) }
+    }
+
     /// Whether somebody logged in.
     pub fn is_known(&self) -> bool {
         !matches!(self.rights, Origin::Everywhere(Who::Nobody | Who::Stranger))
@@ -176,11 +181,7 @@ impl Access {
     /// Whose `credentials` these are; `secure` says that they came over TLS.
     pub fn identify(&self, credentials: Option<&Credentials>, secure: bool) -> Who {
         let Some(credentials) = credentials else { return Who::Nobody };
-        let usable = match self.logins {
-            Logins::No => false,
-            Logins::Secure => secure,
-            Logins::Anyhow => true,
-        };
+        let usable = self.is_usable(secure);
         // Every user is looked at, so that time does not tell which names exist.
         let mut who = Who::Stranger;
         for user in &self.users {
@@ -192,16 +193,21 @@ impl Access {
         who
     }
 
+    /// Whether names and passwords are looked at over a connection.
+    pub fn is_usable(&self, secure: bool) -> bool {
+        match self.logins {
+            Logins::No => false,
+            Logins::Secure => secure,
+            Logins::Anyhow => true,
+        }
+    }
+
     /// Who sent `credentials`, at `now`, in seconds since 1970, as far as that is known without long work.
     pub fn look_up(&self, credentials: Option<&Credentials>, secure: bool, now: u64) -> Identity {
         let who = self.identify(credentials, secure);
         let everywhere = |name| Identity::Known(Caller::everywhere(name, who));
         let Some(credentials) = credentials else { return everywhere(None) };
-        let usable = match self.logins {
-            Logins::No => false,
-            Logins::Secure => secure,
-            Logins::Anyhow => true,
-        };
+        let usable = self.is_usable(secure);
         let file = match (&self.file, who) {
             (Some(file), Who::Stranger) if usable => file,
             (_, Who::Known(_)) => return everywhere(Some(credentials.name.clone())),

@@ -177,6 +177,24 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Refusal> {
     }
 }
 
+/// The value of the header `name` in `bytes`, which are a whole head; none where it is not there.
+///
+/// # Errors
+///
+/// It is there more than once: who reads it could take either.
+pub fn value_of<'a>(bytes: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, Refusal> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    if !matches!(request.parse(bytes), Ok(httparse::Status::Complete(_))) {
+        return Err(Refusal::Bad("malformed head"));
+    }
+    let mut value = None;
+    for header in request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name)) {
+        once(&mut value, header.value.trim_ascii(), "repeated name of a user")?;
+    }
+    Ok(value)
+}
+
 /// As [`parse`], for bytes of which the first `seen` were already found to be no whole head.
 ///
 /// A client that sends its head byte by byte would otherwise have every byte of it read as often as it has bytes; here

@@ -199,7 +199,7 @@ impl fmt::Display for Misfit {
                  that speaks HTTPS for this one, --authenv-http",
             ),
             Self::PlainUsers => f.write_str(
-                "--users lets users log in over HTTPS only: give --certfile and --privatekeyfile, or, behind a server that \
+                "--users and --auth-url let users log in over HTTPS only: give --certfile and --privatekeyfile, or, behind a server that \
                  speaks HTTPS for this one, --auth-http",
             ),
             Self::NoUsers => write!(f, "--authenv needs users: set {PASSWORD}name in the environment"),

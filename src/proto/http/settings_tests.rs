@@ -41,7 +41,7 @@ fn what_changes_nothing_ends_the_start() {
         ("--users --certfile --unauth-readonly --unauth-nolocking", "", ""),
         ("--users --authenv-http", "PASSWORD_bob=x", ""),
         // Flags.
-        ("--users", "", "--users lets users log in over HTTPS only"),
+        ("--users", "", "let users log in over HTTPS only"),
         ("--users --certfile --wideopen", "", "--users changes nothing beside --wideopen"),
         ("--users --certfile", "PASSWORD_bob=x", "nobody can log in"),
         ("--users --authenv-http", "", "--authenv needs users"),

@@ -14,6 +14,7 @@ use remotes::sys::named;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
+use super::forward::{Decision, Question};
 use super::git::GitAsk;
 use super::logins::Untold;
 use super::room::Seat;
@@ -92,6 +93,8 @@ struct Call {
     prefix: Vec<u8>,
     what: What,
     credentials: Option<Credentials>,
+    /// Whom somebody in front names.
+    named: Option<Vec<u8>>,
 }
 
 /// What is to be done.
@@ -167,11 +170,20 @@ impl Connection {
                             self.turn_away(foreign).instrument(request::begin()).await?;
                             return Ok(Next::Close);
                         }
-                        let call = understood(&head, self.shared.git.is_some());
+                        let named = match self.named_by_front(&self.early[..length]) {
+                            Ok(named) => named,
+                            Err(refusal) => {
+                                self.say(Response { connection: Kept::Close, ..Response::of(refusal.status()) }, b"")
+                                    .await?;
+                                return Ok(Next::Close);
+                            }
+                        };
+                        let call = understood(&head, self.shared.git.is_some()).map(|call| Call { named, ..call });
                         self.early.drain(..length);
                         return match call {
                             Ok(call) => Ok(Next::Call(Box::new(call))),
-                            Err((asked, reject)) => {
+                            Err(answered) => {
+                                let (asked, reject) = *answered;
                                 self.shared.metrics.request("other");
                                 self.take_room(false).await?;
                                 let response = Response::of(reject.status);
@@ -221,7 +233,7 @@ impl Connection {
 
     /// Does one request and answers it; says whether the connection may be used again.
     async fn serve(&mut self, call: Call) -> io::Result<bool> {
-        let Call { mut asked, prefix, what, credentials } = call;
+        let Call { mut asked, prefix, what, credentials, named } = call;
         self.shared.metrics.request(what.name());
         if let What::Annex { uuid, op } = &what {
             request::of(uuid);
@@ -231,31 +243,47 @@ impl Connection {
         }
         let access = self.shared.logins.access();
         let (secure, address) = (self.link.is_secure(), self.link.peer());
-        let caller = match self.shared.logins.identify(&access, credentials.as_ref(), secure, address).await {
+        let others_know = self.shared.forward.is_some();
+        let identified = match named {
+            Some(name) => Ok(Caller::of_table(name)),
+            None => self.shared.logins.identify(&access, credentials.as_ref(), secure, address, others_know).await,
+        };
+        let caller = match identified {
             Ok(caller) => caller,
             Err(untold) => return self.untold(asked, untold).await,
         };
+        let method = if asked.method == Method::Post { "POST" } else { "GET" };
+        let credentials = credentials.filter(|_| access.is_usable(secure));
+        let mut judge =
+            Judge { shared: Arc::clone(&self.shared), access, caller, credentials, method, is_forwarded: false };
         let uuid = match &what {
             What::Annex { uuid, .. } => Some(uuid),
             What::Git(_) => None,
         };
         let action = what.action();
         let name = self.shared.repositories.called(&prefix, uuid);
-        if let Some(status) = refusal(access.judge(&caller, action, &name)) {
+        let verdict = match judge.judge(action, &name).await {
+            Ok(verdict) => verdict,
+            Err(failure) => return self.fail(asked, &failure).await,
+        };
+        if let Some(status) = refusal(verdict) {
             // Needs no room, so that whoever logs in after the first 401 finds out also when strangers have taken all of theirs.
             let said = tokio::time::timeout(REFUSAL, self.answer(asked, Response::of(status), b"")).await;
             return said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         }
-        self.take_room(caller.is_known()).await?;
-        asked.user.clone_from(&caller.name);
+        self.take_room(judge.caller.is_known()).await?;
+        asked.user.clone_from(&judge.caller.name);
         // Who has no permission does not learn what is served, nor makes the disk look for it. What is found is looked at once more: it
         // may be called otherwise than what was asked for.
         match what {
-            What::Git(mut ask) => match self.named_or_new(&access, &caller, &ask, &prefix).await {
-                Ok(Named { name, found }) => match refusal(access.judge(&caller, action, &name)) {
-                    Some(status) => self.answer(asked, Response::of(status), b"").await,
-                    None => {
-                        ask.may_remove = access.judge(&caller, Action::Remove, &name) == Verdict::Allow;
+            What::Git(mut ask) => match self.named_or_new(&mut judge, &ask, &prefix).await {
+                Ok(Named { name, found }) => match judge.judge(action, &name).await.map(refusal) {
+                    Err(failure) => self.fail(asked, &failure).await,
+                    Ok(Some(status)) => self.answer(asked, Response::of(status), b"").await,
+                    Ok(None) => {
+                        // Where that cannot be told, nothing is taken away.
+                        let pushes = ask.op == GitOp::Pack(git::Service::ReceivePack);
+                        ask.may_remove = pushes && judge.may(Action::Remove, &name).await;
                         self.git(asked, ask, &found, &prefix).await
                     }
                 },
@@ -263,9 +291,10 @@ impl Connection {
             },
             What::Annex { uuid, op } => {
                 match self.shared.repositories.find(&prefix, &uuid, &self.shared.limits, &asked.asker()).await {
-                    Ok(Named { name, found }) => match refusal(access.judge(&caller, action, &name)) {
-                        Some(status) => self.answer(asked, Response::of(status), b"").await,
-                        None => self.annex(asked, &*found, op).await,
+                    Ok(Named { name, found }) => match judge.judge(action, &name).await.map(refusal) {
+                        Err(failure) => self.fail(asked, &failure).await,
+                        Ok(Some(status)) => self.answer(asked, Response::of(status), b"").await,
+                        Ok(None) => self.annex(asked, &*found, op).await,
                     },
                     Err(unserved) => self.unserved(asked, unserved).await,
                 }
@@ -276,8 +305,7 @@ impl Connection {
     /// The repository at `prefix`; a new one, where somebody pushes who may do everything there, and may make it.
     async fn named_or_new(
         &self,
-        access: &Access,
-        caller: &Caller,
+        judge: &mut Judge,
         ask: &GitAsk,
         prefix: &[u8],
     ) -> Result<Named<Arc<LocalRepository>>, Unserved> {
@@ -285,10 +313,11 @@ impl Connection {
         let found = repositories.named(prefix).await;
         let (Err(Unserved::Unknown), Some(git)) = (&found, &self.shared.git) else { return found };
         let name = repositories.called(prefix, None);
-        let is_allowed = caller.is_known() && access.judge(caller, Action::Remove, &name) == Verdict::Allow;
-        if ask.op != GitOp::Refs(git::Service::ReceivePack) || !git.creates(&name) || !is_allowed {
+        let is_first = ask.op == GitOp::Refs(git::Service::ReceivePack) && git.creates(&name);
+        if !is_first || !judge.caller.is_known() || !judge.may(Action::Remove, &name).await {
             return found;
         }
+        let caller = &judge.caller;
         git.make(repositories, prefix).await.map_err(Unserved::Broken)?;
         self.shared
             .log
@@ -297,6 +326,16 @@ impl Connection {
             .bytes("user", caller.name.as_deref().unwrap_or_default())
             .warn();
         repositories.named(prefix).await
+    }
+
+    /// Whom somebody in front names, who is believed.
+    fn named_by_front(&self, head: &[u8]) -> Result<Option<Vec<u8>>, head::Refusal> {
+        let Some(header) = &self.shared.header else { return Ok(None) };
+        if !header.believes(self.link.peer()) {
+            return Ok(None);
+        }
+        let named = head::value_of(head, &header.name)?;
+        Ok(named.filter(|name| !name.is_empty()).map(<[u8]>::to_vec))
     }
 
     async fn unserved(&mut self, asked: Asked, unserved: Unserved) -> io::Result<bool> {
@@ -457,6 +496,49 @@ impl Connection {
     }
 }
 
+/// Who asks, and who knows what they may do. All requests are judged here.
+struct Judge {
+    shared: Arc<Shared>,
+    access: Arc<Access>,
+    caller: Caller,
+    credentials: Option<Credentials>,
+    method: &'static str,
+    /// The other server said who the caller is.
+    is_forwarded: bool,
+}
+
+impl Judge {
+    /// Whether the caller may do `action` in the repository that is called `name`: by our own rules, or else by those of another
+    /// server, where one is asked. Then it also says who the caller is.
+    ///
+    /// # Errors
+    ///
+    /// It could not be told.
+    async fn judge(&mut self, action: Action, name: &[u8]) -> Result<Verdict, Failure> {
+        let own = self.access.judge(&self.caller, action, name);
+        // The password of who is known here is nothing to others.
+        let asks = own != Verdict::Allow && (self.is_forwarded || !self.caller.is_known());
+        let Some(forward) = self.shared.forward.as_ref().filter(|_| asks) else { return Ok(own) };
+        let credentials = self.credentials.as_ref();
+        let question = Question { credentials, method: self.method, action, name };
+        Ok(match forward.ask(question).await? {
+            Decision::Allowed(user) => {
+                if user.is_some() || credentials.is_some() {
+                    (self.caller, self.is_forwarded) = (Caller::forwarded(user), true);
+                }
+                Verdict::Allow
+            }
+            Decision::Authenticate => Verdict::Authenticate,
+            Decision::Forbidden => Verdict::Forbid,
+        })
+    }
+
+    /// The same, where what cannot be told is no leave.
+    async fn may(&mut self, action: Action, name: &[u8]) -> bool {
+        matches!(self.judge(action, name).await, Ok(Verdict::Allow))
+    }
+}
+
 /// The status of a refusal.
 fn refusal(verdict: Verdict) -> Option<u16> {
     match verdict {
@@ -467,7 +549,7 @@ fn refusal(verdict: Verdict) -> Option<u16> {
 }
 
 /// What a head asks for; or the answer that says why it is nothing that is served here.
-fn understood(head: &Head<'_>, serves_git: bool) -> Result<Call, (Asked, Reject)> {
+fn understood(head: &Head<'_>, serves_git: bool) -> Result<Call, Box<(Asked, Reject)>> {
     let asked = asked(head);
     match route(head) {
         Ok(call) => Ok(Call {
@@ -475,8 +557,9 @@ fn understood(head: &Head<'_>, serves_git: bool) -> Result<Call, (Asked, Reject)
             prefix: call.prefix.to_vec(),
             what: What::Annex { uuid: call.uuid, op: call.op },
             credentials: call.credentials,
+            named: None,
         }),
-        Err(reject) if reject != Reject::NOT_FOUND || !serves_git => Err((asked, reject)),
+        Err(reject) if reject != Reject::NOT_FOUND || !serves_git => Err(Box::new((asked, reject))),
         Err(not_found) => match git::route(head) {
             // git-annex 10.20261026 repeats what it reads in a url, where it shows `...` for the password.
             Ok(Some(call)) => match credentials_of(head, call.op == GitOp::Config) {
@@ -491,11 +574,12 @@ fn understood(head: &Head<'_>, serves_git: bool) -> Result<Call, (Asked, Reject)
                         may_remove: false,
                     }),
                     credentials,
+                    named: None,
                 }),
-                Err(reject) => Err((asked, reject)),
+                Err(reject) => Err(Box::new((asked, reject))),
             },
-            Ok(None) => Err((asked, not_found)),
-            Err(reject) => Err((asked, reject)),
+            Ok(None) => Err(Box::new((asked, not_found))),
+            Err(reject) => Err(Box::new((asked, reject))),
         },
     }
 }

@@ -33,6 +33,24 @@ pub struct UsersFrom {
     pub rights: Option<PathBuf>,
 }
 
+/// A header in which a web server in front names the user, and who is believed.
+#[derive(Debug, Clone)]
+pub struct AuthHeader {
+    /// The name of the header.
+    pub name: String,
+    /// Addresses of such web servers.
+    pub from: Vec<IpAddr>,
+    /// One that comes over the socket file is such.
+    pub from_socket: bool,
+}
+
+impl AuthHeader {
+    /// Whether what comes from `address`, or over a socket file, is believed.
+    pub(super) fn believes(&self, address: Option<IpAddr>) -> bool {
+        address.map_or(self.from_socket, |address| self.from.contains(&address))
+    }
+}
+
 /// Why nobody is told whether a password is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Untold {
@@ -130,7 +148,7 @@ impl Logins {
         Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Who sent `credentials` from `address`.
+    /// Who sent `credentials` from `address`. Names that are not known here are no guesses where `others_know` more.
     ///
     /// # Errors
     ///
@@ -141,6 +159,7 @@ impl Logins {
         credentials: Option<&Credentials>,
         secure: bool,
         address: Option<IpAddr>,
+        others_know: bool,
     ) -> Result<Caller, Untold> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (hash, caller) = match access.look_up(credentials, secure, now) {
@@ -155,6 +174,9 @@ impl Logins {
             return Ok(caller.clone());
         }
         let stranger = Caller::everywhere(None, Who::Stranger);
+        if caller.is_none() && others_know {
+            return Ok(stranger);
+        }
         if !whole(&self.attempts).begin(address, &credentials.name, Instant::now()) {
             return Err(Untold::TooMany);
         }
@@ -257,12 +279,12 @@ mod tests {
         let logins = logins(dir.path(), ALICE);
         let access = logins.access();
         let (right, wrong) = (sent("Basic YWxpY2U6cHcx"), sent("Basic YWxpY2U6eA=="));
-        let caller = logins.identify(&access, right.as_ref(), false, None).await.expect("told");
+        let caller = logins.identify(&access, right.as_ref(), false, None, false).await.expect("told");
         assert_eq!((caller.name.as_deref(), caller.is_known()), (Some(&b"alice"[..]), true));
         assert_eq!(whole(&logins.proven).len(), 1);
         let mut told = 0;
         for _ in 0..20 {
-            match logins.identify(&access, wrong.as_ref(), false, None).await {
+            match logins.identify(&access, wrong.as_ref(), false, None, false).await {
                 Ok(caller) => {
                     assert!(!caller.is_known());
                     told += 1;
@@ -271,11 +293,25 @@ mod tests {
             }
         }
         assert_eq!(told, 10);
-        assert_eq!(logins.identify(&access, right.as_ref(), false, None).await, Ok(caller), "who is known is let in");
+        assert_eq!(
+            logins.identify(&access, right.as_ref(), false, None, false).await,
+            Ok(caller),
+            "who is known is let in"
+        );
         // Of a name that nobody has as much is looked at.
         let nobody = sent("Basic bm9ib2R5OnB3MQ==");
-        assert!(!logins.identify(&access, nobody.as_ref(), false, None).await.expect("told").is_known());
+        assert!(!logins.identify(&access, nobody.as_ref(), false, None, false).await.expect("told").is_known());
         assert_eq!(whole(&logins.proven).len(), 1);
+    }
+
+    #[test]
+    fn only_named_addresses_are_believed() {
+        let address = |text: &str| Some(text.parse().expect("an address"));
+        let header = AuthHeader { name: "x".into(), from: vec!["192.0.2.1".parse().expect("one")], from_socket: false };
+        assert!(
+            header.believes(address("192.0.2.1")) && !header.believes(address("192.0.2.2")) && !header.believes(None)
+        );
+        assert!(AuthHeader { from_socket: true, ..header }.believes(None));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod admin;
 mod attempts;
 mod connection;
 mod fail;
+mod forward;
 mod get;
 mod git;
 mod listen;
@@ -20,8 +21,9 @@ mod shared;
 mod skip;
 mod upkeep;
 
+pub use forward::ForwardTo;
 pub use git::{GitOptions, UNITES};
 pub use listen::{Bind, ListenError};
 pub use log::LogFormat;
-pub use logins::UsersFrom;
+pub use logins::{AuthHeader, UsersFrom};
 pub use server::{Options, StartError, main};

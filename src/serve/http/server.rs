@@ -14,10 +14,11 @@ use tokio_rustls::TlsAcceptor;
 
 use super::admin;
 use super::connection::{Connection, stopped};
+use super::forward::{Forward, ForwardTo};
 use super::git::{Git, GitOptions};
 use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
-use super::logins::{Logins, UsersFrom};
+use super::logins::{AuthHeader, Logins, UsersFrom};
 use super::room::{Room, affordable};
 use super::shared::{Shared, date};
 use crate::annex::repository::OpenError;
@@ -65,6 +66,10 @@ pub struct Options {
     pub uring: bool,
     /// How long running transfers may take to end after SIGTERM.
     pub drain: Duration,
+    /// `--auth-url`: who is asked who may do what.
+    pub forward: Option<ForwardTo>,
+    /// `--auth-header`: where somebody in front names the user.
+    pub header: Option<AuthHeader>,
     /// `--realm`: what names and passwords are asked for.
     pub realm: &'static str,
     /// `--git`: serves git, too.
@@ -170,6 +175,8 @@ fn serve(options: Options) -> Result<(), StartError> {
         log,
         tls,
         room: Room::new(room, logins),
+        forward: options.forward.map(Forward::new).transpose().map_err(StartError::Io)?,
+        header: options.header,
         realm: options.realm,
         git,
     });

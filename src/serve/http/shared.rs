@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::forward::Forward;
 use super::git::Git;
 use super::log::Log;
-use super::logins::Logins;
+use super::logins::{AuthHeader, Logins};
 use super::room::Room;
 use crate::gateway::{ClientLocks, Limits, Metrics, Repositories};
 use crate::serve::conn::tls::Tls;
@@ -21,6 +22,10 @@ pub(super) struct Shared {
     pub(super) log: Log,
     pub(super) tls: Option<Tls>,
     pub(super) room: Arc<Room>,
+    /// Another server that knows who may do what.
+    pub(super) forward: Option<Forward>,
+    /// The header in which somebody in front names the user.
+    pub(super) header: Option<AuthHeader>,
     /// What names and passwords are asked for.
     pub(super) realm: &'static str,
     /// None where git is not served.
