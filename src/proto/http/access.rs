@@ -18,6 +18,7 @@
 use super::auth::{Credentials, Password};
 use crate::proto::users::file::UsersFile;
 use crate::proto::users::hash::Hash;
+pub use crate::proto::users::rights::Rights;
 use crate::proto::users::rights::{ANONYMOUS, Pattern, Rule};
 use crate::proto::users::token::{self, PREFIX};
 
@@ -32,17 +33,6 @@ pub enum Action {
     Store,
     /// remove, remove-before.
     Remove,
-}
-
-/// What a user may do. Each allows all that those before it do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rights {
-    /// Read.
-    ReadOnly,
-    /// Read, lock, store.
-    AppendOnly,
-    /// All.
-    Full,
 }
 
 /// One user, from the environment.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::proto::http::access::Rights;
+use crate::proto::users::rights::Rights;
 
 const WHOLE: &str = "\
 # who may come

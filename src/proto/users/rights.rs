@@ -1,7 +1,17 @@
 //! What who may do in which repository: lines of a name, rights, and a pattern. The line with the longest pattern that fits counts.
 
-use crate::proto::http::access::Rights;
-use crate::proto::http::query::decode;
+use crate::proto::percent::decode;
+
+/// What a user may do. Each allows all that those before it do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rights {
+    /// Read.
+    ReadOnly,
+    /// Read, lock, store.
+    AppendOnly,
+    /// All.
+    Full,
+}
 
 /// Whom lines without a user are about.
 pub const ANONYMOUS: &str = "anonymous";

@@ -4,8 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::rights::Pattern;
-use crate::proto::http::access::Rights;
+use super::rights::{Pattern, Rights};
 
 /// What every token begins with.
 pub const PREFIX: &[u8] = b"gat_";

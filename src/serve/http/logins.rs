@@ -143,6 +143,11 @@ impl Logins {
         })
     }
 
+    /// Whether there are files that may change.
+    pub(super) fn has_files(&self) -> bool {
+        self.from.is_some()
+    }
+
     /// What is allowed now.
     pub(super) fn access(&self) -> Arc<Access> {
         Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))

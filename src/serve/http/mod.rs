@@ -19,6 +19,7 @@ mod room;
 mod server;
 mod shared;
 mod skip;
+mod smart;
 mod upkeep;
 
 pub use forward::ForwardTo;

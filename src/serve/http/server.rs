@@ -403,6 +403,9 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
 
 /// Takes over the files of users and rights when they change.
 async fn follow_users(shared: Arc<Shared>) {
+    if !shared.logins.has_files() {
+        return;
+    }
     let mut ticks = tokio::time::interval(GLANCE);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -17,7 +17,7 @@ const OTHERS: [&str; 6] =
     ["pre-receive", "update", "post-receive", "post-update", "reference-transaction", "push-to-checkout"];
 
 /// A directory of hooks for one push, which is removed when dropped.
-pub(super) struct Hooks(PathBuf);
+pub(in crate::serve::http) struct Hooks(PathBuf);
 
 impl Hooks {
     /// Makes it. Blocks.
@@ -25,7 +25,7 @@ impl Hooks {
     /// # Errors
     ///
     /// It cannot be made, or the repository has a `proc-receive` of its own.
-    pub(super) fn make(served: &LocalRepository, this: &Path) -> io::Result<Self> {
+    pub(in crate::serve::http) fn make(served: &LocalRepository, this: &Path) -> io::Result<Self> {
         let own = served.repository().hooks_dir();
         if is_program(&own.join(UNITES)) {
             return Err(io::Error::other(
@@ -45,7 +45,7 @@ impl Hooks {
         Ok(hooks)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::serve::http) fn path(&self) -> &Path {
         &self.0
     }
 

@@ -34,22 +34,22 @@ const OLDEST: (u32, u32) = (2, 29);
 pub(in crate::serve::http) struct Program {
     path: PathBuf,
     /// This program, which is a hook of some pushes.
-    pub(super) this: PathBuf,
+    pub(in crate::serve::http) this: PathBuf,
     passed: Vec<(&'static str, OsString)>,
 }
 
 /// One request that git is to answer.
-pub(super) struct Backend<'a> {
-    pub(super) git_dir: &'a Path,
-    pub(super) op: GitOp,
-    pub(super) protocol: Option<&'a str>,
-    pub(super) gzip: bool,
+pub(in crate::serve::http) struct Backend<'a> {
+    pub(in crate::serve::http) git_dir: &'a Path,
+    pub(in crate::serve::http) op: GitOp,
+    pub(in crate::serve::http) protocol: Option<&'a str>,
+    pub(in crate::serve::http) gzip: bool,
     /// The name of the user, where there is one.
-    pub(super) user: Option<&'a [u8]>,
+    pub(in crate::serve::http) user: Option<&'a [u8]>,
     /// Where the request is from.
-    pub(super) address: Option<String>,
+    pub(in crate::serve::http) address: Option<String>,
     /// What keeps it to appending, and where the hooks for that are.
-    pub(super) restricted: Option<(&'a Restricted, &'a Path)>,
+    pub(in crate::serve::http) restricted: Option<(&'a Restricted, &'a Path)>,
 }
 
 impl Program {
@@ -88,7 +88,7 @@ impl Program {
     }
 
     /// The command that answers a request.
-    pub(super) fn command(&self, backend: &Backend<'_>) -> Command {
+    pub(in crate::serve::http) fn command(&self, backend: &Backend<'_>) -> Command {
         let mut command = self.plain();
         command.arg("http-backend").current_dir(backend.git_dir);
         let (method, path, query, media) = match backend.op {
@@ -154,7 +154,7 @@ fn settings(backend: &Backend<'_>) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Where a program is. By its whole path it is started without copying the tables of this process.
-pub(super) fn in_path(name: &OsStr) -> Option<PathBuf> {
+pub(in crate::serve::http) fn in_path(name: &OsStr) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let is_program = |path: &PathBuf| path.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0);
     std::env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(is_program)

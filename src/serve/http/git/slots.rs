@@ -20,7 +20,7 @@ pub(in crate::serve::http) struct Slots {
 }
 
 /// Leave to run one program, given back when dropped.
-pub(super) struct Slot {
+pub(in crate::serve::http) struct Slot {
     slots: Arc<Slots>,
     who: Option<Vec<u8>>,
 }
@@ -31,7 +31,7 @@ impl Slots {
     }
 
     /// For the user `who`, or for a stranger. None where there was no room for too long.
-    pub(super) async fn take(self: &Arc<Self>, who: Option<&[u8]>) -> Option<Slot> {
+    pub(in crate::serve::http) async fn take(self: &Arc<Self>, who: Option<&[u8]>) -> Option<Slot> {
         let wait = async {
             loop {
                 // Registered before looking, so that nothing is missed between the two.

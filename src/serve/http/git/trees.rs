@@ -15,19 +15,19 @@ use crate::proto::git::packet::write_words;
 use crate::proto::git::push::Commands;
 
 /// How often the pusher is told that something goes on.
-pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(5);
+pub(in crate::serve::http) const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// What the process is not to know.
 const PREFIXES: [&[u8]; 3] = [b"GIT_ANNEX_P2PHTTP_", b"LISTEN_", b"NOTIFY_"];
 
 /// What there is to do once git has answered.
-pub(super) struct After {
-    pub(super) served: Arc<LocalRepository>,
-    pub(super) commands: Commands,
+pub(in crate::serve::http) struct After {
+    pub(in crate::serve::http) served: Arc<LocalRepository>,
+    pub(in crate::serve::http) commands: Commands,
 }
 
 /// Whether trees follow branches of the repository.
-pub(super) fn has_trees(served: &LocalRepository) -> bool {
+pub(in crate::serve::http) fn has_trees(served: &LocalRepository) -> bool {
     let settings = served.repository().settings();
     let follows =
         |name: &Vec<u8>| settings.value_in("remote", name, "annex-tracking-branch").is_some_and(|set| !set.is_empty());
@@ -35,7 +35,7 @@ pub(super) fn has_trees(served: &LocalRepository) -> bool {
 }
 
 /// Starts what brings them up to date, and tells it what was pushed.
-pub(super) async fn start(after: &After) -> Result<Process, Failure> {
+pub(in crate::serve::http) async fn start(after: &After) -> Result<Process, Failure> {
     let failed = |e| Failure::io("bring the trees up to date", &e);
     let mut command = Command::new(std::env::current_exe().map_err(failed)?);
     command.arg("post-receive").current_dir(after.served.repository().git_dir());
@@ -60,7 +60,7 @@ pub(super) async fn start(after: &After) -> Result<Process, Failure> {
 }
 
 /// A packet that shows `text` to whoever pushed.
-pub(super) fn words(text: &str) -> Vec<u8> {
+pub(in crate::serve::http) fn words(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     write_words(text.as_bytes(), &mut out);
     out

@@ -4,8 +4,7 @@ use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use super::trees::{self, After};
-use super::{GitAsk, SILENT_WORK};
+use super::SILENT_WORK;
 use crate::process::Process;
 use crate::proto::git::cgi::{self, CgiHead};
 use crate::proto::git::packet::{BeforeTheEnd, FLUSH};
@@ -15,6 +14,8 @@ use crate::proto::http::head::Version;
 use crate::proto::http::response::{Connection as Kept, Framing, Media, Response};
 use crate::serve::conn::link::{Link, within};
 use crate::serve::http::connection::{Asked, Connection, READ};
+use crate::serve::http::git::GitAsk;
+use crate::serve::http::git::trees::{self, After};
 
 /// Bytes that are moved at once.
 const PIECE: usize = 64 << 10;
