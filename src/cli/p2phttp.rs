@@ -148,6 +148,10 @@ pub(super) struct P2pHttp {
     /// The most programs of git at a time; others wait a little, and are answered with 503.
     #[arg(long, value_name = "N", default_value_t = 16, requires = "git")]
     git_processes: usize,
+    /// Append a JSON object for each change to this file: who stored, removed, locked or pushed what, where, from where, and what came
+    /// of it.
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
     /// Where /healthz and /metrics are, such as 127.0.0.1:9418; nowhere by default.
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
@@ -247,6 +251,7 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         quiet: args.quiet,
         uring: std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"),
         drain: Duration::from_secs(args.drain),
+        audit: args.audit,
         forward,
         header,
         realm: args.realm,

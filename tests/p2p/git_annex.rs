@@ -533,3 +533,33 @@ fn under_the_name_git_annex_all_but_the_server_is_handed_over() {
     assert_eq!(refused.header("www-authenticate"), Some("Basic realm=\"Gitea\", charset=\"UTF-8\""));
     server.kill();
 }
+
+#[test]
+fn changes_are_written_down() {
+    let mut site = Site::new();
+    site.make("photos.git");
+    let file = site.home.dir().join("audit");
+    site.start(&["--authenv-http", "--unauth-readonly", "--quiet", "--audit", &file.display().to_string()]);
+    let clone = site.clone("alice", "photos.git");
+    let key = clone.add("one", 1, 1000);
+    clone.git(&["commit", "--quiet", "-m", "one"]).ok();
+    clone.annex(&["push"]).ok();
+    clone.annex(&["drop", "--quiet", "--from", "origin", "one"]).ok();
+    let lines = || std::fs::read_to_string(&file).unwrap_or_default();
+    eventually("the last is written", || lines().contains("\"event\":\"remove\""));
+    let all = lines();
+    for (event, more) in [("put", &*key), ("remove", &key), ("push", "")] {
+        let is_it = |line: &&str| line.contains(&format!("\"event\":\"{event}\"")) && line.contains(more);
+        let line = all.lines().find(is_it).unwrap_or_else(|| panic!("{event}: {all}"));
+        for part in [
+            "\"user\":\"alice\"",
+            "\"address\":\"127.0.0.1\"",
+            "\"repository\":\"photos.git\"",
+            "\"status\":200",
+            "\"agent\":\"git",
+        ] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+    assert!(!all.contains("checkpresent") && !all.contains("pw of"), "{all}");
+}

@@ -14,6 +14,7 @@ use remotes::sys::named;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
+use super::audit::Change;
 use super::forward::{Decision, Question};
 use super::git::GitAsk;
 use super::logins::Untold;
@@ -54,6 +55,8 @@ pub(super) struct Connection {
     out: Vec<u8>,
     guard: Guard,
     pub(super) seat: Seat,
+    /// The status of the last answer, and whether what was asked for was done, where it says so.
+    told: (u16, Option<bool>),
     stop: watch::Receiver<bool>,
 }
 
@@ -69,6 +72,8 @@ pub(super) struct Asked {
     pub(super) client: Option<Uuid>,
     bypass: Vec<Uuid>,
     pub(super) user: Option<Vec<u8>>,
+    /// The User-Agent.
+    agent: Option<Vec<u8>>,
 }
 
 impl Asked {
@@ -137,7 +142,7 @@ impl Connection {
         // A page cannot have a certificate for a name that is not its own.
         let loopback_names = shared.logins.access().is_wide_open() && !secure && link.is_loopback();
         let guard = Guard { secure, loopback_names };
-        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, stop }
+        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, told: (0, None), stop }
     }
 
     /// Serves until the connection ends. What ends it in the middle of something is nobody's business but the log's.
@@ -273,14 +278,18 @@ impl Connection {
         }
         self.take_room(judge.caller.is_known()).await?;
         asked.user.clone_from(&judge.caller.name);
+        let change = self.change(&what, &asked);
+        self.told = (0, None);
         // Who has no permission does not learn what is served, nor makes the disk look for it. What is found is looked at once more: it
         // may be called otherwise than what was asked for.
-        match what {
+        let mut called = name;
+        let done = match what {
             What::Git(mut ask) => match self.named_or_new(&mut judge, &ask, &prefix).await {
                 Ok(Named { name, found }) => match judge.judge(action, &name).await.map(refusal) {
                     Err(failure) => self.fail(asked, &failure).await,
                     Ok(Some(status)) => self.answer(asked, Response::of(status), b"").await,
                     Ok(None) => {
+                        called.clone_from(&name);
                         // Where that cannot be told, nothing is taken away.
                         let pushes = ask.op == GitOp::Pack(git::Service::ReceivePack);
                         ask.may_remove = pushes && judge.may(Action::Remove, &name).await;
@@ -294,11 +303,42 @@ impl Connection {
                     Ok(Named { name, found }) => match judge.judge(action, &name).await.map(refusal) {
                         Err(failure) => self.fail(asked, &failure).await,
                         Ok(Some(status)) => self.answer(asked, Response::of(status), b"").await,
-                        Ok(None) => self.annex(asked, &*found, op).await,
+                        Ok(None) => {
+                            called.clone_from(&name);
+                            self.annex(asked, &*found, op).await
+                        }
                     },
                     Err(unserved) => self.unserved(asked, unserved).await,
                 }
             }
+        };
+        if let (Some(audit), Some(change)) = (&self.shared.audit, change)
+            && !audit.tell(Change { repository: called.to_vec(), ..change }, self.told.0, self.told.1)
+        {
+            self.shared.log.line("failed").with("error", "changes are not written down in the file of --audit").warn();
+        }
+        done
+    }
+
+    /// What is to be written down of a request that is permitted; none where nothing is, or it changes nothing.
+    fn change(&self, what: &What, asked: &Asked) -> Option<Change> {
+        self.shared.audit.as_ref()?;
+        let change = Change {
+            what: what.name(),
+            user: asked.user.clone(),
+            address: self.link.peer(),
+            agent: asked.agent.clone(),
+            req: request::current(),
+            ..Change::default()
+        };
+        match what {
+            What::Git(ask) => (ask.op == GitOp::Pack(git::Service::ReceivePack)).then_some(change),
+            What::Annex { uuid, op } => match op {
+                Op::Put { key, .. } | Op::Remove { key } | Op::RemoveBefore { key, .. } | Op::Lock { key } => {
+                    Some(Change { uuid: Some(uuid.to_string()), key: Some(key.as_bytes().to_vec()), ..change })
+                }
+                _ => None,
+            },
         }
     }
 
@@ -431,6 +471,7 @@ impl Connection {
     ) -> io::Result<bool> {
         match outcome {
             Ok(answer) => {
+                self.told.1 = Some(answer);
                 let mut body = Vec::with_capacity(64);
                 write(answer, &mut body);
                 self.answer(asked, Response::json(body.len()), &body).await
@@ -474,6 +515,7 @@ impl Connection {
 
     pub(super) async fn say_words(&mut self, words: &str, response: Response, body: &[u8]) -> io::Result<()> {
         self.shared.metrics.status(response.status);
+        self.told.0 = response.status;
         self.out.clear();
         let response = Response { realm: self.shared.realm, ..response };
         response.write_saying(words, &date(), &mut self.out);
@@ -596,6 +638,7 @@ fn asked(head: &Head<'_>) -> Asked {
         client: None,
         bypass: Vec::new(),
         user: None,
+        agent: head.user_agent.map(<[u8]>::to_vec),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod admin;
 mod attempts;
+mod audit;
 mod connection;
 mod fail;
 mod forward;

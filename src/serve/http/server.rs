@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admin;
+use super::audit::Audit;
 use super::connection::{Connection, stopped};
 use super::forward::{Forward, ForwardTo};
 use super::git::{Git, GitOptions};
@@ -66,6 +68,8 @@ pub struct Options {
     pub uring: bool,
     /// How long running transfers may take to end after SIGTERM.
     pub drain: Duration,
+    /// `--audit`: a file in which changes are written down.
+    pub audit: Option<PathBuf>,
     /// `--auth-url`: who is asked who may do what.
     pub forward: Option<ForwardTo>,
     /// `--auth-header`: where somebody in front names the user.
@@ -87,7 +91,7 @@ pub enum StartError {
     Tls(TlsError),
     /// The sockets of systemd cannot be used.
     Activation(ActivationError),
-    /// git cannot be served.
+    /// git cannot be served, or changes cannot be written down.
     Git(String),
     /// The system refused something else.
     Io(io::Error),
@@ -175,6 +179,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         log,
         tls,
         room: Room::new(room, logins),
+        audit: options.audit.as_deref().map(Audit::open).transpose().map_err(StartError::Git)?,
         forward: options.forward.map(Forward::new).transpose().map_err(StartError::Io)?,
         header: options.header,
         realm: options.realm,

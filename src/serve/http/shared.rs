@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::audit::Audit;
 use super::forward::Forward;
 use super::git::Git;
 use super::log::Log;
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub(super) log: Log,
     pub(super) tls: Option<Tls>,
     pub(super) room: Arc<Room>,
+    /// Where changes are written down.
+    pub(super) audit: Option<Audit>,
     /// Another server that knows who may do what.
     pub(super) forward: Option<Forward>,
     /// The header in which somebody in front names the user.
