@@ -44,6 +44,7 @@ pub mod gateway;
 pub mod name;
 pub mod peer;
 mod pool;
+mod process;
 pub mod proto;
 mod request;
 pub mod resolve;

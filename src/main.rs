@@ -8,6 +8,12 @@ fn main() -> ExitCode {
     if cli::is_shell() {
         return cli::shell(std::env::args_os().skip(1).collect());
     }
+    if cli::is_git_annex() {
+        return cli::git_annex(std::env::args_os().skip(1).collect());
+    }
+    if cli::is_hook() {
+        return serve::unite::main();
+    }
     if std::env::args_os().len() < 2 {
         return serve::special::main();
     }

@@ -1,6 +1,7 @@
 //! The command line for people. git-annex itself gives no arguments and never comes here.
 
 mod balance;
+mod beside;
 mod doctor;
 mod explain;
 mod extendcluster;
@@ -18,6 +19,7 @@ mod subject;
 mod told;
 mod updatecluster;
 mod updateproxy;
+mod users;
 
 use std::ffi::OsString;
 use std::io;
@@ -163,6 +165,9 @@ enum Command {
     /// needs what was not given.
     #[command(name = "matchexpression", after_help = matchexpression::EXAMPLES)]
     Matchexpression(matchexpression::MatchExpression),
+    /// Edits a file of users, tokens and rights, for p2phttp --users.
+    #[command(after_help = users::EXAMPLES)]
+    Users(users::Users),
     /// Prints a completion script for a shell.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -182,9 +187,33 @@ pub fn command() -> clap::Command {
 
 /// Whether this was started under the name git-annex-shell.
 pub fn is_shell() -> bool {
-    std::env::args_os()
-        .next()
-        .is_some_and(|own| Path::new(&own).file_name().is_some_and(|name| name == "git-annex-shell"))
+    is_called("git-annex-shell")
+}
+
+/// Whether git started this as a hook of a push that may only add.
+pub fn is_hook() -> bool {
+    is_called(crate::serve::http::UNITES)
+}
+
+/// Whether this was started under the name git-annex.
+pub fn is_git_annex() -> bool {
+    is_called("git-annex")
+}
+
+/// Serves where these arguments of git-annex say so, and else becomes the real git-annex.
+pub fn git_annex(arguments: Vec<OsString>) -> ExitCode {
+    if !beside::is_ours(&arguments) {
+        return beside::hand_over(arguments);
+    }
+    let arguments = std::iter::once(OsString::from("git-annex-remote-stream")).chain(arguments);
+    match Arguments::parse_from(arguments).command {
+        Command::P2phttp(args) => p2phttp::main(*args),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn is_called(name: &str) -> bool {
+    std::env::args_os().next().is_some_and(|own| Path::new(&own).file_name().is_some_and(|own| own == name))
 }
 
 /// Runs as git-annex-shell with these arguments.
@@ -214,6 +243,7 @@ pub fn main() -> ExitCode {
         Command::Updatecluster { quiet: _ } => return updatecluster::main(),
         Command::Extendcluster(args) => return extendcluster::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
+        Command::Users(args) => users::main(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "git-annex-remote-stream", &mut io::stdout());
             Ok(())

@@ -11,9 +11,12 @@ use clap::Args;
 use remotes::connections;
 
 use crate::gateway::Roots;
+use crate::proto::git::config::PublicUrl;
+use crate::proto::http::response::{REALM, realm};
 use crate::proto::http::settings::{Flags, access};
+use crate::proto::users::rights::Pattern;
 use crate::serve::conn::tls::TlsFiles;
-use crate::serve::http::{self, Bind, LogFormat, Options};
+use crate::serve::http::{self, AuthHeader, Bind, ForwardTo, GitOptions, LogFormat, Options, UsersFrom};
 
 pub(super) const EXAMPLES: &str = "\
 Serve the repository in the current directory to everyone on this computer, to try it out:
@@ -86,6 +89,35 @@ pub(super) struct P2pHttp {
     /// Let the users in the environment log in, over plain HTTP too, where others may read their passwords.
     #[arg(long)]
     authenv_http: bool,
+    /// A file of users, tokens and rights in each repository; see git-annex-remote-stream users. Read anew when it changes.
+    ///
+    /// Users log in over HTTPS only.
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
+    /// A file with more [rights]. Read anew when it changes.
+    #[arg(long, value_name = "FILE", requires = "users")]
+    rights: Option<PathBuf>,
+    /// Let users of --users and --auth-url log in over plain HTTP too, where others may read their passwords.
+    #[arg(long)]
+    auth_http: bool,
+    /// Ask this server who may do what that is not allowed here, such as http://127.0.0.1:3000/auth: 200, 401 or 403.
+    ///
+    /// It gets the client's Authorization, X-Original-Method, X-Original-URI, X-Repository, and X-Action: read, lock, store or remove; and
+    /// may answer with X-Forwarded-User. Anything else than these answers, or none within 10 s, is 503 for the client.
+    #[arg(long, value_name = "URL", value_parser = ForwardTo::parse)]
+    auth_url: Option<ForwardTo>,
+    /// For how many seconds an answer of --auth-url is good; 300 at the most.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "auth_url", value_parser = clap::value_parser!(u64).range(..=300))]
+    auth_cache: u64,
+    /// A header in which a web server in front names the user, who has rights in --users or --rights. Needs --auth-from.
+    #[arg(long, value_name = "NAME", requires = "users", requires = "auth_from", value_parser = header)]
+    auth_header: Option<String>,
+    /// An address from which --auth-header is believed, or "socket" for --socket. May be repeated. From elsewhere it is ignored.
+    #[arg(long, value_name = "ADDRESS", requires = "auth_header")]
+    auth_from: Vec<String>,
+    /// What clients are told that name and password are for; some credential helpers look for the name of a forge.
+    #[arg(long, value_name = "TEXT", default_value = REALM, value_parser = realm)]
+    realm: &'static str,
     /// Anyone may read, and lock content.
     #[arg(long)]
     unauth_readonly: bool,
@@ -98,6 +130,28 @@ pub(super) struct P2pHttp {
     /// Anyone may do everything.
     #[arg(long)]
     wideopen: bool,
+    /// Serve git, too: clients clone, fetch and push with the same address and password. Needs git on this computer.
+    ///
+    /// Who may read may fetch; who may store may push. Who may not remove cannot delete or rewrite branches and tags.
+    #[arg(long)]
+    git: bool,
+    /// The url that clients have in front of the path of a repository, such as https://annex.example.org. By default what each
+    /// client says that it asked for.
+    #[arg(long, value_name = "URL", requires = "git", value_parser = PublicUrl::parse)]
+    public_url: Option<PublicUrl>,
+    /// A push by a user who may do everything makes a bare repository at a path that fits, such as * or org/. May be repeated.
+    #[arg(long, value_name = "PATTERN", requires = "git", requires = "directory", value_parser = pattern)]
+    create_on_push: Vec<Pattern>,
+    /// With --create-on-push: the most repositories that are served.
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "create_on_push")]
+    create_limit: usize,
+    /// The most programs of git at a time; others wait a little, and are answered with 503.
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "git")]
+    git_processes: usize,
+    /// Append a JSON object for each change to this file: who stored, removed, locked or pushed what, where, from where, and what came
+    /// of it.
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
     /// Where /healthz and /metrics are, such as 127.0.0.1:9418; nowhere by default.
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<String>,
@@ -144,9 +198,28 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         unauth_appendonly: args.unauth_appendonly,
         unauth_nolocking: args.unauth_nolocking,
         wideopen: args.wideopen,
+        users: args.users.is_some() || args.auth_url.is_some(),
+        auth_http: args.auth_http,
         tls: args.certfile.is_some(),
     };
-    let access = access(flags, variables).map_err(|e| e.to_string())?;
+    let mut access = access(flags, variables).map_err(|e| e.to_string())?;
+    let users = args.users.map(|users| UsersFrom { users, rights: args.rights });
+    if let Some(from) = &users {
+        let file = from.read()?;
+        let named_by_front = args.auth_header.is_some() && !file.rights.0.is_empty();
+        if file.is_idle() && !named_by_front {
+            let path = from.users.display();
+            return Err(format!(
+                "{path} gives nobody any rights: git-annex-remote-stream users add {path} NAME --rights full"
+            ));
+        }
+        access.file = Some(file);
+    }
+    let forward = args.auth_url.map(|to| to.keeping(Duration::from_secs(args.auth_cache)));
+    let header = args.auth_header.map(|name| auth_header(name, &args.auth_from)).transpose()?;
+    if args.auth_http && users.is_none() && forward.is_none() {
+        return Err("--auth-http changes nothing without --users or --auth-url: leave it out".into());
+    }
     let place = if args.directory.is_empty() {
         Roots::Repository(std::env::current_dir().map_err(|e| format!("the current directory: {e}"))?)
     } else {
@@ -166,6 +239,7 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         },
         tls: tls.map(|(certificate, key)| TlsFiles { certificate, key, chain: args.chainfile }),
         access,
+        users,
         locks: args.lockedfiles,
         threads: args.cpus.unwrap_or(cores).clamp(1, 64),
         connections: args.connections,
@@ -177,7 +251,41 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         quiet: args.quiet,
         uring: std::env::var_os("STREAM_URING").is_none_or(|value| value != "no"),
         drain: Duration::from_secs(args.drain),
+        audit: args.audit,
+        forward,
+        header,
+        realm: args.realm,
+        git: args.git.then_some(GitOptions {
+            processes: args.git_processes,
+            public: args.public_url,
+            create: args.create_on_push,
+            create_limit: args.create_limit,
+        }),
     })
+}
+
+fn header(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_name = !text.is_empty() && text.bytes().all(plain) && !text.eq_ignore_ascii_case("authorization");
+    is_name.then(|| text.to_string()).ok_or_else(|| "give the name of a header, such as X-Remote-User".to_string())
+}
+
+fn auth_header(name: String, from: &[String]) -> Result<AuthHeader, String> {
+    let mut header = AuthHeader { name, from: Vec::new(), from_socket: false };
+    for address in from {
+        match address.as_str() {
+            "socket" => header.from_socket = true,
+            address => {
+                let wrong = |_| format!("--auth-from {address}: give the address of a web server, or \"socket\"");
+                header.from.push(address.parse::<std::net::IpAddr>().map_err(wrong)?.to_canonical());
+            }
+        }
+    }
+    Ok(header)
+}
+
+fn pattern(text: &str) -> Result<Pattern, &'static str> {
+    Pattern::parse(text)
 }
 
 fn size(text: &str) -> Result<u64, String> {

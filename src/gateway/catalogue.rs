@@ -28,6 +28,8 @@ pub(super) struct Catalogue {
 pub(super) struct CatalogueEntry {
     /// Its path without links.
     pub(super) path: PathBuf,
+    /// What it is called where rights are looked up: one name, whichever of its names a request has.
+    pub(super) name: Arc<[u8]>,
     /// What it was when it was found; none where it could not be opened.
     identity: Option<Identity>,
 }
@@ -62,6 +64,7 @@ impl Catalogue {
             opened.entry(path.clone()).or_insert_with(|| LocalRepository::open(path).ok());
         }
         let grounds = Grounds::of(&opened);
+        let called = Called::of(&sightings, &opened);
         let mut catalogue = Self::default();
         let (mut learnt, mut proxies) = (HashSet::new(), Vec::new());
         for sightings in sightings {
@@ -80,7 +83,9 @@ impl Catalogue {
                     }
                     continue;
                 }
-                let listed = Arc::new(CatalogueEntry { path: real.path, identity: served.map(Identity::of) });
+                let name_of_it = called.name(&real.path, served);
+                let listed =
+                    Arc::new(CatalogueEntry { path: real.path, name: name_of_it, identity: served.map(Identity::of) });
                 if let Some(served) = served
                     && learnt.insert(served.repository().git_dir().to_path_buf())
                 {
@@ -133,6 +138,32 @@ impl Catalogue {
     pub(super) fn paths(&self) -> HashSet<&Path> {
         self.names.iter().flat_map(HashMap::values).map(|listed| listed.path.as_path()).collect()
     }
+}
+
+/// The names of repositories where rights are looked up: the first that no link is part of, or the first of all. Two work trees of
+/// one repository are that one.
+struct Called(HashMap<PathBuf, Arc<[u8]>>);
+
+impl Called {
+    fn of(sightings: &[Vec<Sighting>], opened: &HashMap<PathBuf, Option<LocalRepository>>) -> Self {
+        let mut called = HashMap::new();
+        for direct in [true, false] {
+            for sighting in sightings.iter().flatten().filter(|sighting| sighting.real.links.is_empty() == direct) {
+                let served = opened.get(&sighting.real.path).and_then(Option::as_ref);
+                let place = place_of(&sighting.real.path, served).to_path_buf();
+                called.entry(place).or_insert_with(|| Arc::from(&sighting.name[..]));
+            }
+        }
+        Self(called)
+    }
+
+    fn name(&self, path: &Path, served: Option<&LocalRepository>) -> Arc<[u8]> {
+        self.0.get(place_of(path, served)).cloned().unwrap_or_default()
+    }
+}
+
+fn place_of<'a>(path: &'a Path, served: Option<&'a LocalRepository>) -> &'a Path {
+    served.map_or(path, |served| served.repository().git_dir())
 }
 
 impl ReachedThrough {
@@ -282,6 +313,25 @@ mod tests {
         let names = ["photos/pushed-link", "to-pushed", "through-pushed", "alias", "alias/x", "same"];
         assert_eq!(lab.served(&names), [false, false, false, true, false, true]);
         assert!(!lab.knows("u-evil") && !lab.knows("u-else"));
+    }
+
+    /// Rights are looked up by one name, so that a link to a repository is no way around them.
+    #[test]
+    fn a_repository_has_one_name_for_its_rights() {
+        let lab = Lab::new();
+        lab.make("srv/z/secret.git", "u-1", &["--bare"]);
+        lab.make("disk/far", "u-2", &[]);
+        lab.link("z/secret.git", "srv/a-public");
+        lab.link("../disk/far", "srv/c-link");
+        lab.link("../disk/far", "srv/b-link");
+        let catalogue = Catalogue::of(&[lab.at("srv")], None, |_| {});
+        let name =
+            |name: &str| String::from_utf8_lossy(&catalogue.named(name.as_bytes()).expect(name).name).into_owned();
+        assert_eq!((name("a-public"), name("z/secret")), ("z/secret.git".into(), "z/secret.git".into()));
+        assert_eq!((name("c-link"), name("b-link")), ("b-link".into(), "b-link".into()));
+        let uuid = Uuid::parse(b"u-1").expect("a uuid");
+        let by_uuid = catalogue.known(&uuid).and_then(ReachedThrough::entry).expect("it is known");
+        assert_eq!(&*by_uuid.name, b"z/secret.git");
     }
 
     #[test]

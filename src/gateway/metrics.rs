@@ -55,8 +55,22 @@ pub struct Metrics {
 }
 
 /// The names requests are counted under.
-pub const OPS: [&str; 9] =
-    ["checkpresent", "lockcontent", "keeplocked", "remove", "gettimestamp", "put", "putoffset", "get", "other"];
+pub const OPS: [&str; 14] = [
+    "checkpresent",
+    "lockcontent",
+    "keeplocked",
+    "remove",
+    "gettimestamp",
+    "put",
+    "putoffset",
+    "get",
+    "config",
+    "fetch-refs",
+    "fetch",
+    "push-refs",
+    "push",
+    "other",
+];
 
 impl Metrics {
     /// Counts a request that is called `op`.

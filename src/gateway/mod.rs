@@ -6,6 +6,7 @@
 pub mod balance;
 mod catalogue;
 mod commands;
+mod create;
 pub mod far;
 mod held;
 mod locks;
@@ -30,7 +31,7 @@ pub use metrics::{Counter, Metrics};
 pub use node::{Asker, Limits, Node, Offset, PeerNode, Removal, StoreNode};
 pub use pace::Pace;
 pub use receive::{Body, End, Offer, Piece, Settled, Unsettled, Upload};
-pub use repositories::{Repositories, Roots, Unserved};
+pub use repositories::{Named, Repositories, Roots, Unserved};
 pub use repository::{LocalRepository, Proxied};
 pub use send::{Outgoing, Part, Sent};
 pub use tree::{Damage, Damaged, Exported, Progress, Repaired};

@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::catalogue::{Catalogue, CatalogueEntry, ReachedThrough};
+use super::create;
 use super::node::find;
 use super::rounds::Rounds;
 use super::walk::is_repository;
@@ -35,12 +37,22 @@ pub enum Unserved {
     Broken(Failure),
 }
 
+/// What was found, and what the repository is called by which its rights are looked up.
+pub struct Named<T> {
+    /// The name, which is empty where one repository alone is served.
+    pub name: Arc<[u8]>,
+    /// What was found.
+    pub found: T,
+}
+
 /// All repositories that are served. Opened as they are asked for, and closed when nobody has asked for a while.
 pub struct Repositories {
     roots: Roots,
     /// Those below directories.
     rounds: Arc<Rounds>,
     open: Mutex<HashMap<PathBuf, Open>>,
+    /// Held while a repository is made.
+    making: tokio::sync::Mutex<()>,
 }
 
 /// A repository that is open.
@@ -70,7 +82,28 @@ impl Repositories {
             }
             Roots::Directories(paths) => directories.clone_from(paths),
         }
-        Ok(Self { roots, rounds: Rounds::new(directories), open: Mutex::new(open) })
+        Ok(Self {
+            roots,
+            rounds: Rounds::new(directories),
+            open: Mutex::new(open),
+            making: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// What the repository is called, by which its rights are looked up, as far as that is known without a walk: at `prefix`, or the
+    /// one that `uuid` is reached through. The name of what is not known is the one it would have; of an unknown uuid nothing.
+    pub fn called(&self, prefix: &[u8], uuid: Option<&Uuid>) -> Arc<[u8]> {
+        let catalogue = self.rounds.last();
+        let known = match (prefix, uuid) {
+            (b"", Some(uuid)) => catalogue.and_then(|it| it.known(uuid)?.entry().map(|entry| Arc::clone(&entry.name))),
+            (b"", None) => None,
+            (prefix, _) => {
+                let name = name_of(prefix).unwrap_or_default();
+                let known = catalogue.and_then(|it| it.named(&name).map(|entry| Arc::clone(&entry.name)));
+                Some(known.unwrap_or_else(|| name.into()))
+            }
+        };
+        known.unwrap_or_default()
     }
 
     /// What is known as `uuid` at `prefix`, which is empty or begins with a slash: a repository, or what it is a proxy for.
@@ -82,12 +115,13 @@ impl Repositories {
         uuid: &Uuid,
         limits: &Limits,
         asker: &Asker,
-    ) -> Result<Box<dyn Node>, Unserved> {
+    ) -> Result<Named<Box<dyn Node>>, Unserved> {
         let asked = Instant::now();
         if let Roots::Repository(path) = &self.roots {
             let served = if prefix.is_empty() { self.known(path) } else { None };
             let served = served.ok_or(Unserved::Unknown)?;
-            return node(&served, uuid, limits, asker).await?.ok_or(Unserved::Unknown);
+            let found = node(&served, uuid, limits, asker).await?.ok_or(Unserved::Unknown)?;
+            return Ok(Named { name: Arc::default(), found });
         }
         let name = if prefix.is_empty() { None } else { Some(name_of(prefix).ok_or(Unserved::Unknown)?) };
         if let Some(catalogue) = self.rounds.last()
@@ -104,6 +138,51 @@ impl Repositories {
         let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
         let catalogue = catalogue.ok_or_else(busy)?;
         self.within(&catalogue, name.as_deref(), uuid, limits, asker).await?.ok_or(Unserved::Unknown)
+    }
+
+    /// The repository at `prefix`, which is as for [`find`](Self::find).
+    pub async fn named(self: &Arc<Self>, prefix: &[u8]) -> Result<Named<Arc<LocalRepository>>, Unserved> {
+        let asked = Instant::now();
+        if let Roots::Repository(path) = &self.roots {
+            let served = if prefix.is_empty() { self.known(path) } else { None };
+            return served.map(|found| Named { name: Arc::default(), found }).ok_or(Unserved::Unknown);
+        }
+        let name = name_of(prefix).ok_or(Unserved::Unknown)?;
+        let last = self.rounds.last().and_then(|catalogue| catalogue.named(&name).cloned());
+        if let Some(listed) = last
+            && let Some(found) = self.at(&listed).await?
+        {
+            found.touch();
+            return Ok(Named { name: Arc::clone(&listed.name), found });
+        }
+        let catalogue = self.rounds.since(asked, |catalogue| catalogue.named(&name).is_some()).await;
+        let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
+        let listed = catalogue.ok_or_else(busy)?.named(&name).cloned().ok_or(Unserved::Unknown)?;
+        let found = self.at(&listed).await?.ok_or(Unserved::Unknown)?;
+        found.touch();
+        Ok(Named { name: Arc::clone(&listed.name), found })
+    }
+
+    /// Makes the repository at `prefix`, where no more than `most` are served, by `git`, a command with a clean environment.
+    ///
+    /// # Errors
+    ///
+    /// Why not: it cannot be called that, there are too many, or it could not be made.
+    pub async fn make(self: &Arc<Self>, prefix: &[u8], most: usize, git: Command) -> Result<(), Failure> {
+        let refused = |why: &str| Failure::refused(format!("no repository is made here: {why}"));
+        let Roots::Directories(directories) = &self.roots else { return Err(refused("one alone is served")) };
+        let path = name_of(prefix).and_then(|name| create::path_of(&name));
+        let path = path.ok_or_else(|| refused("its name may have letters, digits, dots, - and _"))?;
+        if self.rounds.last().is_some_and(|catalogue| catalogue.paths().len() >= most) {
+            return Err(refused("there are as many as there may be"));
+        }
+        let root = directories.first().cloned().unwrap_or_default();
+        // One after the other: each is counted before the next.
+        let _alone = self.making.lock().await;
+        let asked = Instant::now();
+        blocking(move || create::make(&root, &path, git)).await?.map_err(|why| refused(&why))?;
+        let _ = self.rounds.since(asked, |_| false).await;
+        Ok(())
     }
 
     /// Looks through the directories, so that the first to ask need not wait for it.
@@ -172,7 +251,7 @@ impl Repositories {
         uuid: &Uuid,
         limits: &Limits,
         asker: &Asker,
-    ) -> Result<Option<Box<dyn Node>>, Unserved> {
+    ) -> Result<Option<Named<Box<dyn Node>>>, Unserved> {
         let listed = match name {
             Some(name) => catalogue.named(name),
             None => {
@@ -188,10 +267,9 @@ impl Repositories {
             }
         };
         let Some(listed) = listed else { return Ok(None) };
-        match self.at(listed).await? {
-            Some(served) => node(&served, uuid, limits, asker).await,
-            None => Ok(None),
-        }
+        let Some(served) = self.at(listed).await? else { return Ok(None) };
+        let found = node(&served, uuid, limits, asker).await?;
+        Ok(found.map(|found| Named { name: Arc::clone(&listed.name), found }))
     }
 
     /// What is listed, open; none where it is no longer what was found.

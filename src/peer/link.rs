@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::process::Process;
+use crate::process::Process;
 
 pub(super) enum Link {
     /// Plain TCP.

@@ -16,7 +16,6 @@
 mod http;
 mod link;
 mod location;
-mod process;
 mod ssh;
 mod transfer;
 

@@ -6,4 +6,5 @@ pub mod post_receive;
 pub mod shell;
 pub mod special;
 pub mod stdio;
+pub mod unite;
 pub(crate) mod warnings;

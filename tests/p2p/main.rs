@@ -1,5 +1,6 @@
 //! The P2P protocol on both wires: as recorded, as clients use it, and as nobody should.
 
+mod git_annex;
 mod http_abuse;
 mod http_annex;
 mod http_broken;
@@ -14,6 +15,7 @@ mod http_transcripts;
 mod http_wire;
 mod requests;
 mod shell_annex;
+mod site;
 mod stdio_annex;
 mod stdio_cluster;
 mod stdio_cluster_client;
@@ -22,3 +24,4 @@ mod stdio_gateways;
 mod stdio_proxied;
 mod stdio_replay;
 mod stdio_wire;
+mod users_annex;

@@ -52,7 +52,7 @@ pub(super) struct Arrivals {
 
 /// What a commit was found to be.
 #[derive(Clone)]
-struct Judged {
+pub(super) struct Judged {
     transitions: Arc<BTreeSet<Vec<u8>>>,
     tunings: Arc<Tunings>,
     /// Why it is not merged, and until when that is not tried again.
@@ -223,7 +223,11 @@ impl Branch {
         tracing::warn!(annex = %self.journal.annex_dir().display(), "{name} ({commit}) is not merged: {words}; {advice}");
     }
 
-    fn transitions(&self, git: &gix::Repository, at: Option<ObjectId>) -> Result<BTreeSet<Vec<u8>>, BranchError> {
+    pub(super) fn transitions(
+        &self,
+        git: &gix::Repository,
+        at: Option<ObjectId>,
+    ) -> Result<BTreeSet<Vec<u8>>, BranchError> {
         Ok(lines(&self.own(git, at, TRANSITIONS_LOG)?))
     }
 }
@@ -271,7 +275,7 @@ impl Arrivals {
 }
 
 impl Judged {
-    fn of(git: &gix::Repository, commit: ObjectId) -> Self {
+    pub(super) fn of(git: &gix::Repository, commit: ObjectId) -> Self {
         let read = |file| Ok(tip::file_in(git, commit, file)?.unwrap_or_default());
         match read(TRANSITIONS_LOG).and_then(|log| Ok((lines(&log), Tunings::parse(&read(DIFFERENCE_LOG)?)))) {
             Ok((transitions, tunings)) => {
@@ -297,7 +301,7 @@ impl Judged {
         self.refused.is_none_or(|(_, until)| Instant::now() < until)
     }
 
-    fn skip(&self, ours: &BTreeSet<Vec<u8>>, tuned: &Tunings) -> Option<SkipReason> {
+    pub(super) fn skip(&self, ours: &BTreeSet<Vec<u8>>, tuned: &Tunings) -> Option<SkipReason> {
         if let Some((why, _)) = self.refused {
             return Some(why);
         }

@@ -184,7 +184,7 @@ impl Branch {
         Ok(United { tree, merged, forward: None })
     }
 
-    fn alone(&self) -> Result<(MutexGuard<'_, ()>, JournalLock), BranchError> {
+    pub(super) fn alone(&self) -> Result<(MutexGuard<'_, ()>, JournalLock), BranchError> {
         Ok((self.writing(), self.journal.lock()?))
     }
 

@@ -13,6 +13,7 @@ mod graft;
 mod journal;
 mod locations;
 mod merge;
+mod pushed;
 mod stale;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use followed::FollowedTree;
 pub use journal::fits;
 pub use locations::{FileVersion, LocationChange, Side, WaitingLocation, Walked};
 pub use merge::MergeReport;
+pub use pushed::Added;
 
 use super::git::config::CurrentConfig;
 use super::git::open::open_with;

@@ -48,6 +48,15 @@ impl Repository {
     ///
     /// It has no uuid then, and the next try begins anew.
     pub fn initialise(path: &Path) -> Result<Self, SetupError> {
+        Self::initialise_as(path, &path.canonicalize().unwrap_or_else(|_| path.to_path_buf()))
+    }
+
+    /// The same of one that is to be at `shown` in the end.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`initialise`](Self::initialise).
+    pub fn initialise_as(path: &Path, shown: &Path) -> Result<Self, SetupError> {
         let safe = open_git(path).map_err(SetupError::Open)?;
         let git_dir = safe.to_thread_local().common_dir().to_path_buf();
         let git_dir = git_dir.canonicalize().unwrap_or(git_dir);
@@ -65,7 +74,6 @@ impl Repository {
         }
         let uuid = fresh::uuid().map_err(|e| SetupError::Io(annex_dir.clone(), e))?;
         let file = git_dir.join("config");
-        let shown = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let private = config.bool("annex.private") == Some(true);
         let branch = Branch::new(safe, annex_dir, Arc::new(CurrentConfig::new(config)));
         let tuned = branch.tunings_of_all().map_err(SetupError::Branch)?;
@@ -74,7 +82,7 @@ impl Repository {
             set(&file, setting, "true")?;
         }
         set(&file, "annex.version", VERSION)?;
-        let mut edits = vec![line(UUID_LOG, &uuid, describe(&shown).as_bytes())];
+        let mut edits = vec![line(UUID_LOG, &uuid, describe(shown).as_bytes())];
         if !tuned.is_empty() {
             edits.push(line(DIFFERENCE_LOG, &uuid, &tuned.to_value()));
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::peer::HttpRemote;
-use crate::peer::process::Process;
+use crate::process::Process;
 use crate::proto::http::auth::{Credentials, Password};
 
 /// Most that a helper may say, in bytes.

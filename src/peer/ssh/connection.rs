@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::command;
 use crate::name::Uuid;
 use crate::peer::link::{Link, within};
-use crate::peer::process::Process;
 use crate::peer::{Failure, FailureKind, Shared, SshRemote};
+use crate::process::Process;
 use crate::proto::p2p::{Answer, Broken, Client};
 
 /// Bytes that are read at once while lines are expected.

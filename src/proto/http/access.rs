@@ -10,10 +10,17 @@
 //! | anyone, `--unauth-readonly` | yes | yes, unless `--unauth-nolocking` | no | no |
 //! | anyone, otherwise | no: 401 |||
 //!
+//! Users of a file have rights of their own in each repository, and so has anyone there; who has none may do what anyone may.
+//!
 //! "No" is 401 to who sent no credentials and could have; else 403. Wrong credentials leave what anyone may do.
 //! Source: git-annex-p2phttp(1), and the server of git-annex 10.20261026 asked about every field.
 
 use super::auth::{Credentials, Password};
+use crate::proto::users::file::UsersFile;
+use crate::proto::users::hash::Hash;
+pub use crate::proto::users::rights::Rights;
+use crate::proto::users::rights::{ANONYMOUS, Pattern, Rule};
+use crate::proto::users::token::{self, PREFIX};
 
 /// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +33,6 @@ pub enum Action {
     Store,
     /// remove, remove-before.
     Remove,
-}
-
-/// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rights {
-    /// Read.
-    ReadOnly,
-    /// Read, lock, store.
-    AppendOnly,
-    /// All.
-    Full,
 }
 
 /// One user, from the environment.
@@ -87,6 +83,8 @@ pub struct Access {
     pub open: Open,
     /// `--unauth-nolocking`
     pub nolocking: bool,
+    /// `--users` and `--rights`: users with rights of their own in each repository.
+    pub file: Option<UsersFile>,
 }
 
 /// Who asks.
@@ -96,8 +94,66 @@ pub enum Who {
     Nobody,
     /// Credentials were sent that are wrong, or of no use over this connection.
     Stranger,
+    /// A user who has no rights of their own here: may do what anyone may.
+    Guest,
     /// A user with these rights.
     Known(Rights),
+}
+
+/// Who asks, before it is known where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The name, for logs and hooks; none where nobody logged in.
+    pub name: Option<Vec<u8>>,
+    rights: Origin,
+}
+
+/// Where the rights of a caller are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Origin {
+    /// The same everywhere.
+    Everywhere(Who),
+    /// The table has them.
+    Table,
+    /// The table has them, and a token allows no more than this, and only here.
+    Token(Option<String>, Rights, Pattern),
+}
+
+/// What is to be done to find out who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// Nothing.
+    Known(Caller),
+    /// To see whether the password is that of the hash, which takes long. There may be no such user: then nobody is let in,
+    /// whatever comes of it.
+    Hashed {
+        /// The hash.
+        hash: Hash,
+        /// Who it is, if the password is right.
+        caller: Option<Caller>,
+    },
+}
+
+impl Caller {
+    /// One with the same rights everywhere, or nobody.
+    pub fn everywhere(name: Option<Vec<u8>>, who: Who) -> Self {
+        Self { name, rights: Origin::Everywhere(who) }
+    }
+
+    /// One whose rights are in the table.
+    pub fn of_table(name: Vec<u8>) -> Self {
+        Self { name: Some(name), rights: Origin::Table }
+    }
+
+    /// One whom another server lets in, request by request.
+    pub fn forwarded(name: Option<Vec<u8>>) -> Self {
+        Self { name, rights: Origin::Everywhere(Who::Guest) }
+    }
+
+    /// Whether somebody logged in.
+    pub fn is_known(&self) -> bool {
+        !matches!(self.rights, Origin::Everywhere(Who::Nobody | Who::Stranger))
+    }
 }
 
 /// What to do with the request.
@@ -115,11 +171,7 @@ impl Access {
     /// Whose `credentials` these are; `secure` says that they came over TLS.
     pub fn identify(&self, credentials: Option<&Credentials>, secure: bool) -> Who {
         let Some(credentials) = credentials else { return Who::Nobody };
-        let usable = match self.logins {
-            Logins::No => false,
-            Logins::Secure => secure,
-            Logins::Anyhow => true,
-        };
+        let usable = self.is_usable(secure);
         // Every user is looked at, so that time does not tell which names exist.
         let mut who = Who::Stranger;
         for user in &self.users {
@@ -131,14 +183,100 @@ impl Access {
         who
     }
 
-    /// Whether `who` may do `action`.
+    /// Whether names and passwords are looked at over a connection.
+    pub fn is_usable(&self, secure: bool) -> bool {
+        match self.logins {
+            Logins::No => false,
+            Logins::Secure => secure,
+            Logins::Anyhow => true,
+        }
+    }
+
+    /// Who sent `credentials`, at `now`, in seconds since 1970, as far as that is known without long work.
+    pub fn look_up(&self, credentials: Option<&Credentials>, secure: bool, now: u64) -> Identity {
+        let who = self.identify(credentials, secure);
+        let everywhere = |name| Identity::Known(Caller::everywhere(name, who));
+        let Some(credentials) = credentials else { return everywhere(None) };
+        let usable = self.is_usable(secure);
+        let file = match (&self.file, who) {
+            (Some(file), Who::Stranger) if usable => file,
+            (_, Who::Known(_)) => return everywhere(Some(credentials.name.clone())),
+            _ => return everywhere(None),
+        };
+        let password = credentials.password.reveal();
+        // What git-annex 10.20261026 makes of a url that has a password in it, before it asks for one.
+        if password.is_empty() || password == b"..." {
+            return everywhere(None);
+        }
+        if password.starts_with(PREFIX) {
+            let sent = token::digest(password);
+            let found = file.tokens.iter().fold(None, |found, token| {
+                // Digests tell nothing of the token, but all are looked at in any case.
+                let differ = token.digest.iter().zip(sent).fold(0, |differ, (a, b)| differ | (a ^ b));
+                if differ == 0 { Some(token) } else { found }
+            });
+            let fits = |name: &str| name.as_bytes() == credentials.name;
+            let found = found.filter(|token| token.is_valid(now) && fits(token.user.as_ref().unwrap_or(&token.name)));
+            return match found {
+                Some(token) => Identity::Known(Caller {
+                    name: Some(credentials.name.clone()),
+                    rights: Origin::Token(token.user.clone(), token.rights, token.repositories.clone()),
+                }),
+                None => everywhere(None),
+            };
+        }
+        let login = file.logins.iter().find(|login| login.name.as_bytes() == credentials.name);
+        // Without a user it takes as long as with one.
+        match login.or(file.logins.iter().find(|login| !login.hash.is_nothing())) {
+            Some(any) => Identity::Hashed {
+                hash: any.hash.clone(),
+                caller: login.map(|login| Caller::of_table(login.name.clone().into_bytes())),
+            },
+            None => everywhere(None),
+        }
+    }
+
+    /// Whether `caller` may do `action` in the repository that is called `name`. All requests come by here.
+    pub fn judge(&self, caller: &Caller, action: Action, name: &[u8]) -> Verdict {
+        let of = |who: &[u8]| self.file.as_ref().and_then(|file| file.rights.of(who, name));
+        let open = match of(ANONYMOUS.as_bytes()) {
+            None => self.open,
+            Some(None) => Open::Closed,
+            Some(Some(Rights::ReadOnly)) => Open::ReadOnly,
+            Some(Some(Rights::AppendOnly)) => Open::AppendOnly,
+            Some(Some(Rights::Full)) => Open::Full,
+        };
+        let known = |rights: Option<Rights>| rights.map_or(Who::Guest, Who::Known);
+        let who = match &caller.rights {
+            Origin::Everywhere(who) => *who,
+            Origin::Table => known(caller.name.as_deref().and_then(of).flatten()),
+            Origin::Token(_, _, pattern) if pattern.fits(name).is_none() => Who::Guest,
+            Origin::Token(None, rights, _) => Who::Known(*rights),
+            Origin::Token(Some(user), most, _) => known(of(user.as_bytes()).flatten().map(|rights| rights.min(*most))),
+        };
+        self.decide_with(open, who, action)
+    }
+
+    /// Whether anyone may do everything, at least somewhere.
+    pub fn is_wide_open(&self) -> bool {
+        let rules = self.file.iter().flat_map(|file| &file.rights.0);
+        let is_full = |rule: &Rule| rule.who == ANONYMOUS && rule.rights == Some(Rights::Full);
+        self.open == Open::Full || rules.into_iter().any(is_full)
+    }
+
+    /// Whether `who` may do `action`, wherever.
     pub fn decide(&self, who: Who, action: Action) -> Verdict {
+        self.decide_with(self.open, who, action)
+    }
+
+    fn decide_with(&self, open: Open, who: Who, action: Action) -> Verdict {
         let open_lock = !self.nolocking;
         let allowed = match (who, action) {
             (Who::Known(Rights::Full), _) | (Who::Known(_), Action::Read) => true,
             (Who::Known(Rights::AppendOnly), action) => action != Action::Remove,
             (Who::Known(Rights::ReadOnly), _) => false,
-            (Who::Nobody | Who::Stranger, action) => match self.open {
+            (Who::Nobody | Who::Stranger | Who::Guest, action) => match open {
+                Open::Closed if who == Who::Guest => false,
                 Open::Closed => return Verdict::Authenticate,
                 Open::Full => true,
                 Open::AppendOnly => match action {

@@ -48,7 +48,7 @@ impl Credentials {
 
 impl Credentials {
     /// What follows `Basic ` in an Authorization header. Not for any log.
-    pub(super) fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         STANDARD.encode([&self.name, &b":"[..], &self.password.0].concat())
     }
 }

@@ -31,14 +31,22 @@ pub struct Head<'a> {
     pub expect_continue: bool,
     /// Value of Range; absent when If-Range is there, since nothing served here has a validator.
     pub range: Option<&'a [u8]>,
-    /// Value of Authorization. Holds a password: not for any log.
+    /// Value of the first Authorization. Holds a password: not for any log.
     pub authorization: Option<Private<'a>>,
+    /// There are more of them.
+    pub authorization_repeated: bool,
     /// Value of the first Accept.
     pub accept: Option<&'a [u8]>,
     /// Value of X-git-annex-data-length.
     pub data_length: Option<&'a [u8]>,
     /// Value of User-Agent, for logs.
     pub user_agent: Option<&'a [u8]>,
+    /// Value of Content-Type.
+    pub content_type: Option<&'a [u8]>,
+    /// Value of Content-Encoding.
+    pub content_encoding: Option<&'a [u8]>,
+    /// Value of Git-Protocol.
+    pub git_protocol: Option<&'a [u8]>,
     /// Whom it is for, and which web page asks.
     pub origins: Origins<'a>,
 }
@@ -169,6 +177,24 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Refusal> {
     }
 }
 
+/// The value of the header `name` in `bytes`, which are a whole head; none where it is not there.
+///
+/// # Errors
+///
+/// It is there more than once: who reads it could take either.
+pub fn value_of<'a>(bytes: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, Refusal> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    if !matches!(request.parse(bytes), Ok(httparse::Status::Complete(_))) {
+        return Err(Refusal::Bad("malformed head"));
+    }
+    let mut value = None;
+    for header in request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name)) {
+        once(&mut value, header.value.trim_ascii(), "repeated name of a user")?;
+    }
+    Ok(value)
+}
+
 /// As [`parse`], for bytes of which the first `seen` were already found to be no whole head.
 ///
 /// A client that sends its head byte by byte would otherwise have every byte of it read as often as it has bytes; here
@@ -261,9 +287,13 @@ struct Fields<'a> {
     if_range: bool,
     range: Option<&'a [u8]>,
     authorization: Option<&'a [u8]>,
+    authorization_repeated: bool,
     accept: Option<&'a [u8]>,
     data_length: Option<&'a [u8]>,
     user_agent: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
+    content_encoding: Option<&'a [u8]>,
+    git_protocol: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -289,12 +319,16 @@ impl<'a> Fields<'a> {
                 }
             }
             10 if is("user-agent") => self.user_agent = Some(value),
-            13 if is("authorization") => once(&mut self.authorization, value, "repeated Authorization")?,
+            12 if is("content-type") => once(&mut self.content_type, value, "repeated Content-Type")?,
+            12 if is("git-protocol") => self.git_protocol = self.git_protocol.or(Some(value)),
+            13 if is("authorization") && self.authorization.is_some() => self.authorization_repeated = true,
+            13 if is("authorization") => self.authorization = Some(value),
             14 if is("sec-fetch-site") => once(&mut self.fetch_site, value, "repeated Sec-Fetch-Site")?,
             14 if is("content-length") => {
                 let length = parse_number(value).ok_or(Refusal::Bad("malformed Content-Length"))?;
                 once(&mut self.length, length, "repeated Content-Length")?;
             }
+            16 if is("content-encoding") => once(&mut self.content_encoding, value, "repeated Content-Encoding")?,
             16 if is("x-forwarded-host") => self.forwarded_host = self.forwarded_host.or(Some(value)),
             17 if is("transfer-encoding") => {
                 if !value.eq_ignore_ascii_case(b"chunked") {
@@ -342,9 +376,13 @@ impl<'a> Fields<'a> {
             body,
             range: self.range.filter(|_| !self.if_range),
             authorization: self.authorization.map(Private),
+            authorization_repeated: self.authorization_repeated,
             accept: self.accept,
             data_length: self.data_length,
             user_agent: self.user_agent,
+            content_type: self.content_type,
+            content_encoding: self.content_encoding,
+            git_protocol: self.git_protocol,
             origins: Origins {
                 host,
                 forwarded_host: self.forwarded_host,

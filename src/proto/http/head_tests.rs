@@ -52,9 +52,13 @@ fn a_request_of_git_annex_is_read() {
             expect_continue: false,
             range: None,
             authorization: Some(Private(b"Basic YWxpY2U6cHcx")),
+            authorization_repeated: false,
             accept: Some(b"application/json;charset=utf-8,application/json"),
             data_length: Some(b"18"),
             user_agent: Some(b"git-annex/10.20261026"),
+            content_type: Some(b"application/octet-stream"),
+            content_encoding: None,
+            git_protocol: None,
             origins: Origins { host: Some(b"127.0.0.1:9511"), ..Origins::default() },
         }
     );
@@ -218,8 +222,11 @@ fn ranges_count_only_without_a_condition() {
 
 #[test]
 fn headers_that_decide_something_come_once() {
-    for name in ["Authorization", "X-git-annex-data-length", "Range"] {
+    for name in ["X-git-annex-data-length", "Range", "Content-Type", "Content-Encoding"] {
         let text = format!("GET / HTTP/1.1\r\nHost: x\r\n{name}: a\r\n{name}: a\r\n\r\n");
         assert!(matches!(refusal(&text), Refusal::Bad(_)), "{name}");
     }
+    // Which of them counts is for whoever reads it.
+    let twice = head("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n");
+    assert_eq!((twice.authorization, twice.authorization_repeated), (Some(Private(b"a")), true));
 }

@@ -3,7 +3,7 @@
 //! A request is read in this order, and the first thing that is wrong decides the answer:
 //!
 //! ```text
-//! bytes -> head::parse -> origin::Guard -> route::route -> access::decide -> (is the uuid served?) -> work -> json + response
+//! bytes -> head::parse -> origin::Guard -> route::route -> Access::judge -> (is the uuid served?) -> work -> json + response
 //!            400 414 431      403 close      400 404          401 403              404
 //!            417 505 close
 //! ```
@@ -29,5 +29,5 @@ pub mod settings;
 pub mod words;
 
 mod params;
-mod query;
-mod reject;
+pub(in crate::proto) mod query;
+pub(in crate::proto) mod reject;

@@ -1,10 +1,12 @@
-//! Percent-decoding, parameters of a query, and the `[base64url]` form of names.
+//! Parameters of a query, and the `[base64url]` form of names.
 
 use std::borrow::Cow;
 
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+pub use crate::proto::percent::decode;
 
 const FORGIVING: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
@@ -16,30 +18,6 @@ const FORGIVING: GeneralPurpose = GeneralPurpose::new(
 /// A value in brackets is not base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotBase64;
-
-/// Decodes `%41` once; where `plus`, a `+` is a space, as it is in queries and not in paths.
-///
-/// A `%` that no two hex digits follow stands for itself, as it does with git-annex.
-pub fn decode(raw: &[u8], plus: bool) -> Cow<'_, [u8]> {
-    if !raw.iter().any(|byte| *byte == b'%' || (plus && *byte == b'+')) {
-        return Cow::Borrowed(raw);
-    }
-    let mut out = Vec::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        let hex = |at: usize| after.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        match (byte, hex(0), hex(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(u8::try_from(high << 4 | low).expect("two hex digits"));
-                rest = &after[2..];
-            }
-            (b'+', _, _) if plus => out.push(b' '),
-            _ => out.push(*byte),
-        }
-    }
-    Cow::Owned(out)
-}
 
 /// Takes a value out of its brackets: `[Zm9v]` is `foo`; anything not in brackets is itself.
 ///

@@ -16,7 +16,7 @@ impl Reject {
     pub const NOT_FOUND: Self = Self::new(404, "");
     pub(super) const BAD_VERSION: Self = Self::new(400, "bad version");
 
-    pub(super) const fn new(status: u16, body: &'static str) -> Self {
+    pub(in crate::proto) const fn new(status: u16, body: &'static str) -> Self {
         Self { status, body: Cow::Borrowed(body) }
     }
 

@@ -1,7 +1,7 @@
 //! Heads of answers.
 //!
-//! Every answer has a Content-Length, where git-annex's own server sends chunks: the length is always known, and what is
-//! sent after it can then be moved by the kernel alone.
+//! Every answer but git's has a Content-Length, where git-annex's own server sends chunks: the length is always known, and what
+//! is sent after it can then be moved by the kernel alone.
 
 use std::io::Write;
 
@@ -9,6 +9,23 @@ use super::head::Version;
 
 /// Tells a client that waits with its body to send it.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What a name and a password are asked for, as git-annex has it.
+pub const REALM: &str = "git-annex";
+
+/// Reads another realm.
+///
+/// # Errors
+///
+/// It cannot stand in a header.
+pub fn realm(text: &str) -> Result<&'static str, String> {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\\');
+    if text.is_empty() || text.len() > 100 || !text.bytes().all(plain) {
+        return Err("give 1 to 100 printable characters of ASCII, without quotes and backslashes".into());
+    }
+    // There is one for as long as the server runs.
+    Ok(Box::leak(text.to_string().into_boxed_str()))
+}
 
 /// Most bytes of words in the line of the status.
 const MOST_WORDS: usize = 300;
@@ -22,6 +39,20 @@ pub enum Media {
     Content,
     /// `text/plain; charset=utf-8`: something went wrong here.
     Text,
+    /// One of git's own, of which nothing is to be kept: it is another one after each push.
+    Git(&'static str),
+}
+
+/// How the end of an answer is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// By Content-Length.
+    #[default]
+    Length,
+    /// It comes in chunks.
+    Chunked,
+    /// By the end of the connection, for a client of HTTP/1.0.
+    Close,
 }
 
 /// Part of a content, or that the part asked for is not in it.
@@ -75,6 +106,8 @@ pub struct Response {
     pub media: Option<Media>,
     /// Content-Length, in bytes. To a HEAD it is what a GET would bring.
     pub length: u64,
+    /// Whether it is that length by which the end is known.
+    pub framing: Framing,
     /// X-git-annex-data-length, in bytes.
     pub data_length: Option<u64>,
     /// Content-Range.
@@ -83,6 +116,8 @@ pub struct Response {
     pub ranges: bool,
     /// Asks for a name and a password.
     pub authenticate: bool,
+    /// Of what, as clients show it: [`REALM`], or another one, without quotes.
+    pub realm: &'static str,
     /// Retry-After, in seconds.
     pub retry_after: Option<u32>,
     /// Whether the connection is kept.
@@ -96,10 +131,12 @@ impl Response {
             status,
             media: None,
             length: 0,
+            framing: Framing::Length,
             data_length: None,
             part: None,
             ranges: false,
             authenticate: status == 401,
+            realm: REALM,
             retry_after: None,
             connection: Connection::Plain,
         }
@@ -143,10 +180,20 @@ impl Response {
                 b"\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff".as_slice()
             }
             Some(Media::Text) => b"\r\nContent-Type: text/plain; charset=utf-8",
+            Some(Media::Git(_)) => b"\r\nCache-Control: no-cache, no-store, must-revalidate\r\nContent-Type: ",
             None => b"",
         });
-        out.extend_from_slice(b"\r\nContent-Length: ");
-        number(self.length, out);
+        if let Some(Media::Git(name)) = self.media {
+            out.extend_from_slice(name.as_bytes());
+        }
+        match self.framing {
+            Framing::Length => {
+                out.extend_from_slice(b"\r\nContent-Length: ");
+                number(self.length, out);
+            }
+            Framing::Chunked => out.extend_from_slice(b"\r\nTransfer-Encoding: chunked"),
+            Framing::Close => {}
+        }
         if let Some(length) = self.data_length {
             out.extend_from_slice(b"\r\nX-git-annex-data-length: ");
             number(length, out);
@@ -164,7 +211,9 @@ impl Response {
             out.extend_from_slice(b"\r\nAccept-Ranges: bytes");
         }
         if self.authenticate {
-            out.extend_from_slice(b"\r\nWWW-Authenticate: Basic realm=\"git-annex\", charset=\"UTF-8\"");
+            out.extend_from_slice(b"\r\nWWW-Authenticate: Basic realm=\"");
+            out.extend_from_slice(self.realm.as_bytes());
+            out.extend_from_slice(b"\", charset=\"UTF-8\"");
         }
         if let Some(seconds) = self.retry_after {
             out.extend_from_slice(b"\r\nRetry-After: ");
@@ -206,8 +255,10 @@ fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         502 => "Bad Gateway",
@@ -260,12 +311,34 @@ mod tests {
     }
 
     #[test]
+    fn what_git_says_comes_in_chunks_and_is_not_kept() {
+        let media = Some(Media::Git("application/x-git-upload-pack-result"));
+        let said = written(Response { media, framing: Framing::Chunked, ..Response::of(200) });
+        assert!(said.ends_with(
+            "\r\nCache-Control: no-cache, no-store, must-revalidate\r\nContent-Type: application/x-git-upload-pack-result\r\n\
+             Transfer-Encoding: chunked\r\n\r\n"
+        ));
+        let said =
+            written(Response { media, framing: Framing::Close, connection: Connection::Close, ..Response::of(200) });
+        assert!(!said.contains("Length") && !said.contains("chunked") && said.ends_with("Connection: close\r\n\r\n"));
+    }
+
+    #[test]
     fn only_401_asks_for_a_password() {
         let asks = |status| written(Response::of(status)).contains("WWW-Authenticate: Basic realm=\"git-annex\"");
         assert!(asks(401));
         assert!(!asks(403));
         let unsatisfied = Response { part: Some(Part::Unsatisfied { total: 5 }), ..Response::of(416) };
         assert!(written(unsatisfied).contains("\r\nContent-Range: bytes */5\r\n"));
+    }
+
+    #[test]
+    fn a_realm_stays_within_its_quotes() {
+        let said = written(Response { realm: realm("Gitea").expect("it is plain"), ..Response::of(401) });
+        assert!(said.contains("WWW-Authenticate: Basic realm=\"Gitea\", charset=\"UTF-8\"\r\n"), "{said}");
+        for bad in ["", "a\"b", "a\\b", "a\r\nb", "\u{e4}", &"x".repeat(101)] {
+            assert!(realm(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

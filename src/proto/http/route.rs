@@ -179,14 +179,22 @@ pub fn route<'a>(head: &Head<'a>) -> Result<Call<'a>, Reject> {
     };
     // The bypass was checked where its turn was; it is rare, so it is read again rather than kept.
     let bypass = params.bypass()?;
-    let credentials = match head.authorization {
-        None => None,
-        Some(value) => Some(
-            Credentials::parse(value.0)
-                .map_err(|_| Reject::bad("Error parsing header Authorization failed: invalid basic auth header"))?,
-        ),
-    };
+    let credentials = credentials_of(head, false)?;
     Ok(Call { prefix: path.prefix, uuid, api: path.api, op, client, bypass, credentials })
+}
+
+/// With which name and password a request comes, if any; the first, where they `may_repeat`.
+///
+/// # Errors
+///
+/// [`Reject`], where they are malformed.
+pub fn credentials_of(head: &Head<'_>, may_repeat: bool) -> Result<Option<Credentials>, Reject> {
+    if head.authorization_repeated && !may_repeat {
+        return Err(Reject::bad("repeated Authorization"));
+    }
+    let Some(value) = head.authorization else { return Ok(None) };
+    let malformed = |_| Reject::bad("Error parsing header Authorization failed: invalid basic auth header");
+    Credentials::parse(value.0).map(Some).map_err(malformed)
 }
 
 fn get(api: Api, key: Key, params: &Params<'_>) -> Result<(Op, Option<Uuid>), Reject> {
@@ -299,11 +307,15 @@ impl<'a> Path<'a> {
             _ => (rest, third, api(second)?, Word::parse(&decode(last, false))?, None),
         };
         let (prefix, word) = cut(rest)?;
-        let plain = !prefix.windows(2).any(|pair| pair == b"//") && !prefix.ends_with(b"/");
-        let climbs =
-            prefix.split(|byte| *byte == b'/').any(|part| matches!(decode(part, false).as_ref(), b"." | b".."));
-        (is_annex(word) && plain && !climbs).then_some(Self { prefix, uuid, api, op, key })
+        (is_annex(word) && is_plain(prefix)).then_some(Self { prefix, uuid, api, op, key })
     }
+}
+
+/// Whether a path, as sent, could be that of a repository: nothing in it is empty or leads up.
+pub fn is_plain(prefix: &[u8]) -> bool {
+    let plain = !prefix.windows(2).any(|pair| pair == b"//") && !prefix.ends_with(b"/");
+    let climbs = prefix.split(|byte| *byte == b'/').any(|part| matches!(decode(part, false).as_ref(), b"." | b".."));
+    plain && !climbs
 }
 
 fn is_annex(word: &[u8]) -> bool {

@@ -24,6 +24,10 @@ pub struct Flags {
     pub unauth_nolocking: bool,
     /// `--wideopen`
     pub wideopen: bool,
+    /// `--users`
+    pub users: bool,
+    /// `--auth-http`
+    pub auth_http: bool,
     /// There is a certificate, so that clients come over TLS.
     pub tls: bool,
 }
@@ -44,6 +48,8 @@ pub enum Misfit {
     NoLocking,
     /// `--authenv` without a certificate.
     Plain,
+    /// `--users` without a certificate.
+    PlainUsers,
     /// Users may log in, and there are none.
     NoUsers,
     /// This variable configures a user, and nobody can log in.
@@ -80,14 +86,15 @@ pub fn access<N: AsRef<[u8]>, V: AsRef<[u8]>>(
 ) -> Result<Access, Misfit> {
     let open = open(flags)?;
     let logins = logins(flags, open)?;
-    if flags.unauth_nolocking && open == Open::Closed {
+    if flags.unauth_nolocking && open == Open::Closed && !flags.users {
         return Err(Misfit::NoLocking);
     }
     let (users, first) = users(variables)?;
     match (logins, first) {
         (Logins::No, Some(variable)) => Err(Misfit::NoLogins(variable)),
-        (Logins::Secure | Logins::Anyhow, _) if users.is_empty() => Err(Misfit::NoUsers),
-        _ => Ok(Access { users, logins, open, nolocking: flags.unauth_nolocking }),
+        (_, Some(variable)) if !flags.authenv && !flags.authenv_http => Err(Misfit::NoLogins(variable)),
+        _ if users.is_empty() && (flags.authenv || flags.authenv_http) => Err(Misfit::NoUsers),
+        _ => Ok(Access { users, logins, open, nolocking: flags.unauth_nolocking, file: None }),
     }
 }
 
@@ -111,10 +118,14 @@ fn logins(flags: Flags, open: Open) -> Result<Logins, Misfit> {
         // Limits of users mean nothing where they need only not log in.
         (true, _) if open == Open::Full => idle("--authenv", "--wideopen"),
         (_, true) if open == Open::Full => idle("--authenv-http", "--wideopen"),
+        _ if flags.users && open == Open::Full => idle("--users", "--wideopen"),
         (true, true) => idle("--authenv", "--authenv-http"),
         (true, false) if !flags.tls => Err(Misfit::Plain),
         (true, false) => Ok(Logins::Secure),
         (false, true) => Ok(Logins::Anyhow),
+        (false, false) if flags.users && flags.auth_http => Ok(Logins::Anyhow),
+        (false, false) if flags.users && flags.tls => Ok(Logins::Secure),
+        (false, false) if flags.users => Err(Misfit::PlainUsers),
         (false, false) if open == Open::Closed => Err(Misfit::Nobody),
         (false, false) => Ok(Logins::No),
     }
@@ -176,8 +187,8 @@ impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nobody => f.write_str(
-                "nobody could do anything: give --authenv, --authenv-http, --unauth-readonly, --unauth-appendonly or \
-                 --wideopen",
+                "nobody could do anything: give --users, --authenv, --authenv-http, --unauth-readonly, --unauth-appendonly \
+                 or --wideopen",
             ),
             Self::Idle { flag, beside } => write!(f, "{flag} changes nothing beside {beside}: leave one of them out"),
             Self::NoLocking => f.write_str(
@@ -186,6 +197,10 @@ impl fmt::Display for Misfit {
             Self::Plain => f.write_str(
                 "--authenv lets users log in over HTTPS only: give --certfile and --privatekeyfile, or, behind a server \
                  that speaks HTTPS for this one, --authenv-http",
+            ),
+            Self::PlainUsers => f.write_str(
+                "--users and --auth-url let users log in over HTTPS only: give --certfile and --privatekeyfile, or, behind a server that \
+                 speaks HTTPS for this one, --auth-http",
             ),
             Self::NoUsers => write!(f, "--authenv needs users: set {PASSWORD}name in the environment"),
             Self::NoLogins(variable) => write!(

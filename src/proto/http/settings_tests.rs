@@ -10,6 +10,8 @@ fn said(flags: &str, variables: &str) -> String {
         unauth_appendonly: given("--unauth-appendonly"),
         unauth_nolocking: given("--unauth-nolocking"),
         wideopen: given("--wideopen"),
+        users: given("--users"),
+        auth_http: given("--auth-http"),
         tls: given("--certfile"),
     };
     let variables = variables.split_whitespace().map(|one| {
@@ -34,7 +36,15 @@ fn what_changes_nothing_ends_the_start() {
         ("--authenv-http --unauth-readonly --unauth-nolocking", "PASSWORD_bob=x PERMISSIONS_bob=appendonly", ""),
         ("--authenv --certfile", "PASSWORD_bob=x", ""),
         ("--authenv --certfile --unauth-readonly", "PASSWORD_bob=x PASSWORD_eve=x", ""),
+        ("--users --auth-http", "", ""),
+        ("--users --certfile", "", ""),
+        ("--users --certfile --unauth-readonly --unauth-nolocking", "", ""),
+        ("--users --authenv-http", "PASSWORD_bob=x", ""),
         // Flags.
+        ("--users", "", "let users log in over HTTPS only"),
+        ("--users --certfile --wideopen", "", "--users changes nothing beside --wideopen"),
+        ("--users --certfile", "PASSWORD_bob=x", "nobody can log in"),
+        ("--users --authenv-http", "", "--authenv needs users"),
         ("", "", "nobody could do anything"),
         ("--certfile", "PASSWORD_bob=x", "nobody could do anything"),
         ("--unauth-nolocking", "", "nobody could do anything"),

@@ -103,6 +103,16 @@ impl Link {
         stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
     }
 
+    /// The address of the other side; none where it came over a socket file.
+    pub(crate) fn peer(&self) -> Option<std::net::IpAddr> {
+        let stream = match self {
+            Link::Tcp(stream) => stream,
+            Link::Tls(stream) => stream.get_ref().0.inner(),
+            Link::Unix(_) | Link::Pipes { .. } => return None,
+        };
+        stream.peer_addr().ok().map(|address| address.ip().to_canonical())
+    }
+
     /// Tells the other side that no more comes; what it still sends can be read.
     pub(crate) async fn finish(&mut self) {
         // It may be gone already, which is all that is wanted.

@@ -94,12 +94,14 @@ fn page(method: Method, path: &[u8], shared: &Shared) -> (u16, String) {
             let budget = &shared.limits.budget;
             let opened = shared.repositories.opened();
             let down = opened.iter().map(|served| served.nodes_down() as u64).sum();
+            let git = shared.git.as_ref().map_or(0, |git| git.slots.taken());
             let text = shared.metrics.render(&[
                 ("locks", "Content locks held by clients.", shared.leases.len() as u64),
                 ("repositories", "Repositories that are open.", opened.len() as u64),
                 ("nodes_down", "Nodes of clusters that are down.", down),
                 ("budget_bytes", "Bytes of content that may be in memory.", budget.total()),
                 ("budget_free_bytes", "Bytes of it that are free.", budget.free()),
+                ("git_processes", "Programs of git that fetch and push for clients.", git as u64),
             ]);
             (200, text)
         }

@@ -14,18 +14,23 @@ use remotes::sys::named;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
+use super::audit::Change;
+use super::forward::{Decision, Question};
+use super::git::GitAsk;
+use super::logins::Untold;
 use super::room::Seat;
 use super::shared::{Shared, date};
-use crate::gateway::{Asker, Failure, FailureKind, Node, Unserved};
+use crate::gateway::{Asker, Failure, FailureKind, LocalRepository, Named, Node, Unserved};
 use crate::name::Uuid;
-use crate::proto::http::access::{Open, Verdict, Who};
+use crate::proto::git::route::{self as git, GitOp};
+use crate::proto::http::access::{Access, Action, Caller, Verdict};
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::body::BodyReader;
 use crate::proto::http::head::{self, Head, Method, Version};
 use crate::proto::http::json;
 use crate::proto::http::origin::Guard;
 use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response};
-use crate::proto::http::route::{Api, Op, route};
+use crate::proto::http::route::{Api, Op, Reject, credentials_of, route};
 use crate::request;
 use crate::serve::conn::link::{Link, within};
 
@@ -50,13 +55,15 @@ pub(super) struct Connection {
     out: Vec<u8>,
     guard: Guard,
     pub(super) seat: Seat,
+    /// The status of the last answer, and whether what was asked for was done, where it says so.
+    told: (u16, Option<bool>),
     stop: watch::Receiver<bool>,
 }
 
 /// What the head of a request said, without its bytes.
 pub(super) struct Asked {
     pub(super) method: Method,
-    version: Version,
+    pub(super) version: Version,
     pub(super) keep: bool,
     expect: bool,
     pub(super) body: BodyReader,
@@ -65,6 +72,8 @@ pub(super) struct Asked {
     pub(super) client: Option<Uuid>,
     bypass: Vec<Uuid>,
     pub(super) user: Option<Vec<u8>>,
+    /// The User-Agent.
+    agent: Option<Vec<u8>>,
 }
 
 impl Asked {
@@ -87,9 +96,36 @@ pub(super) struct Announced {
 struct Call {
     asked: Asked,
     prefix: Vec<u8>,
-    uuid: Uuid,
-    op: Op,
+    what: What,
     credentials: Option<Credentials>,
+    /// Whom somebody in front names.
+    named: Option<Vec<u8>>,
+}
+
+/// What is to be done.
+enum What {
+    /// Something of git-annex's.
+    Annex { uuid: Uuid, op: Op },
+    /// Something of git's.
+    Git(GitAsk),
+}
+
+impl What {
+    /// What has to be permitted.
+    fn action(&self) -> Action {
+        match self {
+            Self::Annex { op, .. } => op.action(),
+            Self::Git(ask) => ask.op.action(),
+        }
+    }
+
+    /// Its name in logs and metrics.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Annex { op, .. } => name(op),
+            Self::Git(ask) => ask.op.name(),
+        }
+    }
 }
 
 /// What to read next.
@@ -104,9 +140,9 @@ impl Connection {
     pub(super) fn new(shared: Arc<Shared>, link: Link, seat: Seat, stop: watch::Receiver<bool>) -> Self {
         let secure = link.is_secure();
         // A page cannot have a certificate for a name that is not its own.
-        let loopback_names = shared.access.open == Open::Full && !secure && link.is_loopback();
+        let loopback_names = shared.logins.access().is_wide_open() && !secure && link.is_loopback();
         let guard = Guard { secure, loopback_names };
-        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, stop }
+        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, told: (0, None), stop }
     }
 
     /// Serves until the connection ends. What ends it in the middle of something is nobody's business but the log's.
@@ -114,7 +150,7 @@ impl Connection {
         loop {
             match self.next().await {
                 Ok(Next::Call(call)) => {
-                    match named(name(&call.op), self.serve(*call)).instrument(request::begin()).await {
+                    match named(call.what.name(), self.serve(*call)).instrument(request::begin()).await {
                         Ok(true) if !*self.stop.borrow() => self.seat.rest(),
                         Ok(_) => break self.linger().await,
                         Err(_) => break,
@@ -139,21 +175,20 @@ impl Connection {
                             self.turn_away(foreign).instrument(request::begin()).await?;
                             return Ok(Next::Close);
                         }
-                        let asked = asked(&head);
-                        let call = match route(&head) {
-                            Ok(call) => Ok(Call {
-                                asked: Asked { api: call.api, client: call.client, bypass: call.bypass, ..asked },
-                                prefix: call.prefix.to_vec(),
-                                uuid: call.uuid,
-                                op: call.op,
-                                credentials: call.credentials,
-                            }),
-                            Err(reject) => Err((asked, reject)),
+                        let named = match self.named_by_front(&self.early[..length]) {
+                            Ok(named) => named,
+                            Err(refusal) => {
+                                self.say(Response { connection: Kept::Close, ..Response::of(refusal.status()) }, b"")
+                                    .await?;
+                                return Ok(Next::Close);
+                            }
                         };
+                        let call = understood(&head, self.shared.git.is_some()).map(|call| Call { named, ..call });
                         self.early.drain(..length);
                         return match call {
                             Ok(call) => Ok(Next::Call(Box::new(call))),
-                            Err((asked, reject)) => {
+                            Err(answered) => {
+                                let (asked, reject) = *answered;
                                 self.shared.metrics.request("other");
                                 self.take_room(false).await?;
                                 let response = Response::of(reject.status);
@@ -203,47 +238,180 @@ impl Connection {
 
     /// Does one request and answers it; says whether the connection may be used again.
     async fn serve(&mut self, call: Call) -> io::Result<bool> {
-        let Call { mut asked, prefix, uuid, op, credentials } = call;
-        self.shared.metrics.request(name(&op));
-        request::of(&uuid);
-        if let Some(key) = op.key() {
-            request::about(key);
+        let Call { mut asked, prefix, what, credentials, named } = call;
+        self.shared.metrics.request(what.name());
+        if let What::Annex { uuid, op } = &what {
+            request::of(uuid);
+            if let Some(key) = op.key() {
+                request::about(key);
+            }
         }
-        let who = self.shared.access.identify(credentials.as_ref(), self.link.is_secure());
-        let refused = match self.shared.access.decide(who, op.action()) {
-            Verdict::Allow => None,
-            Verdict::Authenticate => Some(401),
-            Verdict::Forbid => Some(403),
+        let access = self.shared.logins.access();
+        let (secure, address) = (self.link.is_secure(), self.link.peer());
+        let others_know = self.shared.forward.is_some();
+        let identified = match named {
+            Some(name) => Ok(Caller::of_table(name)),
+            None => self.shared.logins.identify(&access, credentials.as_ref(), secure, address, others_know).await,
         };
-        if let Some(status) = refused {
+        let caller = match identified {
+            Ok(caller) => caller,
+            Err(untold) => return self.untold(asked, untold).await,
+        };
+        let method = if asked.method == Method::Post { "POST" } else { "GET" };
+        let credentials = credentials.filter(|_| access.is_usable(secure));
+        let mut judge =
+            Judge { shared: Arc::clone(&self.shared), access, caller, credentials, method, is_forwarded: false };
+        let uuid = match &what {
+            What::Annex { uuid, .. } => Some(uuid),
+            What::Git(_) => None,
+        };
+        let action = what.action();
+        let name = self.shared.repositories.called(&prefix, uuid);
+        let verdict = match judge.judge(action, &name).await {
+            Ok(verdict) => verdict,
+            Err(failure) => return self.fail(asked, &failure).await,
+        };
+        if let Some(status) = refusal(verdict) {
             // Needs no room, so that whoever logs in after the first 401 finds out also when strangers have taken all of theirs.
             let said = tokio::time::timeout(REFUSAL, self.answer(asked, Response::of(status), b"")).await;
             return said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         }
-        self.take_room(matches!(who, Who::Known(_))).await?;
-        // Permissions hold for all that is served. Who has none does not learn what is, nor makes the disk look for it.
-        let node = match self.shared.repositories.find(&prefix, &uuid, &self.shared.limits, &asked.asker()).await {
-            Ok(node) => node,
-            Err(Unserved::Unknown) => return self.answer(asked, Response::of(404), b"").await,
-            Err(Unserved::Broken(failure)) => return self.fail(asked, &failure).await,
+        self.take_room(judge.caller.is_known()).await?;
+        asked.user.clone_from(&judge.caller.name);
+        let change = self.change(&what, &asked);
+        self.told = (0, None);
+        // Who has no permission does not learn what is served, nor makes the disk look for it. What is found is looked at once more: it
+        // may be called otherwise than what was asked for.
+        let mut called = name;
+        let done = match what {
+            What::Git(mut ask) => match self.named_or_new(&mut judge, &ask, &prefix).await {
+                Ok(Named { name, found }) => match judge.judge(action, &name).await.map(refusal) {
+                    Err(failure) => self.fail(asked, &failure).await,
+                    Ok(Some(status)) => self.answer(asked, Response::of(status), b"").await,
+                    Ok(None) => {
+                        called.clone_from(&name);
+                        // Where that cannot be told, nothing is taken away.
+                        let pushes = ask.op == GitOp::Pack(git::Service::ReceivePack);
+                        ask.may_remove = pushes && judge.may(Action::Remove, &name).await;
+                        self.git(asked, ask, &found, &prefix).await
+                    }
+                },
+                Err(unserved) => self.unserved(asked, unserved).await,
+            },
+            What::Annex { uuid, op } => {
+                match self.shared.repositories.find(&prefix, &uuid, &self.shared.limits, &asked.asker()).await {
+                    Ok(Named { name, found }) => match judge.judge(action, &name).await.map(refusal) {
+                        Err(failure) => self.fail(asked, &failure).await,
+                        Ok(Some(status)) => self.answer(asked, Response::of(status), b"").await,
+                        Ok(None) => {
+                            called.clone_from(&name);
+                            self.annex(asked, &*found, op).await
+                        }
+                    },
+                    Err(unserved) => self.unserved(asked, unserved).await,
+                }
+            }
         };
-        if let (Who::Known(_), Some(credentials)) = (who, credentials) {
-            asked.user = Some(credentials.name);
+        if let (Some(audit), Some(change)) = (&self.shared.audit, change)
+            && !audit.tell(Change { repository: called.to_vec(), ..change }, self.told.0, self.told.1)
+        {
+            self.shared.log.line("failed").with("error", "changes are not written down in the file of --audit").warn();
         }
+        done
+    }
+
+    /// What is to be written down of a request that is permitted; none where nothing is, or it changes nothing.
+    fn change(&self, what: &What, asked: &Asked) -> Option<Change> {
+        self.shared.audit.as_ref()?;
+        let change = Change {
+            what: what.name(),
+            user: asked.user.clone(),
+            address: self.link.peer(),
+            agent: asked.agent.clone(),
+            req: request::current(),
+            ..Change::default()
+        };
+        match what {
+            What::Git(ask) => (ask.op == GitOp::Pack(git::Service::ReceivePack)).then_some(change),
+            What::Annex { uuid, op } => match op {
+                Op::Put { key, .. } | Op::Remove { key } | Op::RemoveBefore { key, .. } | Op::Lock { key } => {
+                    Some(Change { uuid: Some(uuid.to_string()), key: Some(key.as_bytes().to_vec()), ..change })
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// The repository at `prefix`; a new one, where somebody pushes who may do everything there, and may make it.
+    async fn named_or_new(
+        &self,
+        judge: &mut Judge,
+        ask: &GitAsk,
+        prefix: &[u8],
+    ) -> Result<Named<Arc<LocalRepository>>, Unserved> {
+        let repositories = &self.shared.repositories;
+        let found = repositories.named(prefix).await;
+        let (Err(Unserved::Unknown), Some(git)) = (&found, &self.shared.git) else { return found };
+        let name = repositories.called(prefix, None);
+        let is_first = ask.op == GitOp::Refs(git::Service::ReceivePack) && git.creates(&name);
+        if !is_first || !judge.caller.is_known() || !judge.may(Action::Remove, &name).await {
+            return found;
+        }
+        let caller = &judge.caller;
+        git.make(repositories, prefix).await.map_err(Unserved::Broken)?;
+        self.shared
+            .log
+            .line("created")
+            .bytes("repository", prefix)
+            .bytes("user", caller.name.as_deref().unwrap_or_default())
+            .warn();
+        repositories.named(prefix).await
+    }
+
+    /// Whom somebody in front names, who is believed.
+    fn named_by_front(&self, head: &[u8]) -> Result<Option<Vec<u8>>, head::Refusal> {
+        let Some(header) = &self.shared.header else { return Ok(None) };
+        if !header.believes(self.link.peer()) {
+            return Ok(None);
+        }
+        let named = head::value_of(head, &header.name)?;
+        Ok(named.filter(|name| !name.is_empty()).map(<[u8]>::to_vec))
+    }
+
+    async fn unserved(&mut self, asked: Asked, unserved: Unserved) -> io::Result<bool> {
+        match unserved {
+            Unserved::Unknown => self.answer(asked, Response::of(404), b"").await,
+            Unserved::Broken(failure) => self.fail(asked, &failure).await,
+        }
+    }
+
+    /// Answers that nobody looks at this password now.
+    async fn untold(&mut self, asked: Asked, untold: Untold) -> io::Result<bool> {
+        let (status, words, seconds) = match untold {
+            Untold::TooMany => (429, "too many wrong passwords came from there: wait a minute", 60),
+            Untold::Busy => (503, "too many passwords are being verified: try again later", 5),
+        };
+        let response = Response { media: Some(Media::Text), retry_after: Some(seconds), ..Response::of(status) };
+        let said = tokio::time::timeout(REFUSAL, self.answer_saying(words, asked, response, words.as_bytes())).await;
+        said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Does what git-annex asks for, of one who may.
+    async fn annex(&mut self, asked: Asked, node: &dyn Node, op: Op) -> io::Result<bool> {
         match op {
             Op::CheckPresent { key } => {
                 let found = node.check(&key).await;
                 self.outcome(asked, found, json::present).await
             }
-            Op::Get { key, file, offset } => self.get(asked, &*node, &key, file, offset).await,
+            Op::Get { key, file, offset } => self.get(asked, node, &key, file, offset).await,
             Op::Put { key, file, offset, len, data_present } => {
-                self.put(asked, &*node, &key, file, Announced { offset, len, data_present }).await
+                self.put(asked, node, &key, file, Announced { offset, len, data_present }).await
             }
-            Op::PutOffset { key } => self.put_offset(asked, &*node, &key).await,
-            Op::Remove { key } => self.remove(asked, &*node, &key, None).await,
+            Op::PutOffset { key } => self.put_offset(asked, node, &key).await,
+            Op::Remove { key } => self.remove(asked, node, &key, None).await,
             Op::RemoveBefore { key, timestamp } => {
                 let before = i64::try_from(timestamp).unwrap_or(i64::MAX);
-                self.remove(asked, &*node, &key, Some(before)).await
+                self.remove(asked, node, &key, Some(before)).await
             }
             Op::Timestamp => {
                 let now = match node.timestamp().await {
@@ -254,7 +422,7 @@ impl Connection {
                 json::timestamp(now, &mut body);
                 self.answer(asked, Response::json(body.len()), &body).await
             }
-            Op::Lock { key } => self.lock(asked, &*node, &key).await,
+            Op::Lock { key } => self.lock(asked, node, &key).await,
             Op::KeepLocked { lockid } => self.keep_locked(asked, &lockid).await,
         }
     }
@@ -303,12 +471,19 @@ impl Connection {
     ) -> io::Result<bool> {
         match outcome {
             Ok(answer) => {
+                self.told.1 = Some(answer);
                 let mut body = Vec::with_capacity(64);
                 write(answer, &mut body);
                 self.answer(asked, Response::json(body.len()), &body).await
             }
             Err(failure) => self.fail(asked, &failure).await,
         }
+    }
+
+    /// Whether the connection may stay, if nothing is left of the request.
+    pub(super) fn keeps(&self, asked: &Asked) -> bool {
+        // A client that waits for 100-continue has not sent its body and, told something else, will not.
+        asked.keep && !asked.expect && !*self.stop.borrow()
     }
 
     /// Sends an answer with all of its body, once the request's body is out of the way; says whether the connection stays.
@@ -324,9 +499,7 @@ impl Connection {
         response: Response,
         body: &[u8],
     ) -> io::Result<bool> {
-        // A client that waits for 100-continue has not sent its body and, told something else, will not.
-        let stays = asked.keep && !asked.expect && !*self.stop.borrow();
-        let kept = stays && self.skip(&mut asked.body).await?;
+        let kept = self.keeps(&asked) && self.skip(&mut asked.body).await?;
         let connection = Kept::of(asked.version, kept);
         let length = if response.length == 0 { body.len() as u64 } else { response.length };
         // The head tells of it; a body after it would be taken for the next answer.
@@ -342,7 +515,9 @@ impl Connection {
 
     pub(super) async fn say_words(&mut self, words: &str, response: Response, body: &[u8]) -> io::Result<()> {
         self.shared.metrics.status(response.status);
+        self.told.0 = response.status;
         self.out.clear();
+        let response = Response { realm: self.shared.realm, ..response };
         response.write_saying(words, &date(), &mut self.out);
         self.out.extend_from_slice(body);
         self.link.write(&self.out, self.shared.limits.idle).await
@@ -363,6 +538,94 @@ impl Connection {
     }
 }
 
+/// Who asks, and who knows what they may do. All requests are judged here.
+struct Judge {
+    shared: Arc<Shared>,
+    access: Arc<Access>,
+    caller: Caller,
+    credentials: Option<Credentials>,
+    method: &'static str,
+    /// The other server said who the caller is.
+    is_forwarded: bool,
+}
+
+impl Judge {
+    /// Whether the caller may do `action` in the repository that is called `name`: by our own rules, or else by those of another
+    /// server, where one is asked. Then it also says who the caller is.
+    ///
+    /// # Errors
+    ///
+    /// It could not be told.
+    async fn judge(&mut self, action: Action, name: &[u8]) -> Result<Verdict, Failure> {
+        let own = self.access.judge(&self.caller, action, name);
+        // The password of who is known here is nothing to others.
+        let asks = own != Verdict::Allow && (self.is_forwarded || !self.caller.is_known());
+        let Some(forward) = self.shared.forward.as_ref().filter(|_| asks) else { return Ok(own) };
+        let credentials = self.credentials.as_ref();
+        let question = Question { credentials, method: self.method, action, name };
+        Ok(match forward.ask(question).await? {
+            Decision::Allowed(user) => {
+                if user.is_some() || credentials.is_some() {
+                    (self.caller, self.is_forwarded) = (Caller::forwarded(user), true);
+                }
+                Verdict::Allow
+            }
+            Decision::Authenticate => Verdict::Authenticate,
+            Decision::Forbidden => Verdict::Forbid,
+        })
+    }
+
+    /// The same, where what cannot be told is no leave.
+    async fn may(&mut self, action: Action, name: &[u8]) -> bool {
+        matches!(self.judge(action, name).await, Ok(Verdict::Allow))
+    }
+}
+
+/// The status of a refusal.
+fn refusal(verdict: Verdict) -> Option<u16> {
+    match verdict {
+        Verdict::Allow => None,
+        Verdict::Authenticate => Some(401),
+        Verdict::Forbid => Some(403),
+    }
+}
+
+/// What a head asks for; or the answer that says why it is nothing that is served here.
+fn understood(head: &Head<'_>, serves_git: bool) -> Result<Call, Box<(Asked, Reject)>> {
+    let asked = asked(head);
+    match route(head) {
+        Ok(call) => Ok(Call {
+            asked: Asked { api: call.api, client: call.client, bypass: call.bypass, ..asked },
+            prefix: call.prefix.to_vec(),
+            what: What::Annex { uuid: call.uuid, op: call.op },
+            credentials: call.credentials,
+            named: None,
+        }),
+        Err(reject) if reject != Reject::NOT_FOUND || !serves_git => Err(Box::new((asked, reject))),
+        Err(not_found) => match git::route(head) {
+            // git-annex 10.20261026 repeats what it reads in a url, where it shows `...` for the password.
+            Ok(Some(call)) => match credentials_of(head, call.op == GitOp::Config) {
+                Ok(credentials) => Ok(Call {
+                    asked,
+                    prefix: call.prefix.to_vec(),
+                    what: What::Git(GitAsk {
+                        op: call.op,
+                        protocol: call.protocol.map(str::to_string),
+                        gzip: call.gzip,
+                        host: head.origins.host.map(<[u8]>::to_vec),
+                        may_remove: false,
+                    }),
+                    credentials,
+                    named: None,
+                }),
+                Err(reject) => Err(Box::new((asked, reject))),
+            },
+            Ok(None) => Err(Box::new((asked, not_found))),
+            Err(reject) => Err(Box::new((asked, reject))),
+        },
+    }
+}
+
 fn asked(head: &Head<'_>) -> Asked {
     Asked {
         method: head.method,
@@ -375,6 +638,7 @@ fn asked(head: &Head<'_>) -> Asked {
         client: None,
         bypass: Vec::new(),
         user: None,
+        agent: head.user_agent.map(<[u8]>::to_vec),
     }
 }
 

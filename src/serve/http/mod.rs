@@ -4,19 +4,28 @@
 //! and counters are shared by all.
 
 mod admin;
+mod attempts;
+mod audit;
 mod connection;
 mod fail;
+mod forward;
 mod get;
+mod git;
 mod listen;
 mod locks;
 mod log;
+mod logins;
 mod put;
 mod room;
 mod server;
 mod shared;
 mod skip;
+mod smart;
 mod upkeep;
 
+pub use forward::ForwardTo;
+pub use git::{GitOptions, UNITES};
 pub use listen::{Bind, ListenError};
 pub use log::LogFormat;
+pub use logins::{AuthHeader, UsersFrom};
 pub use server::{Options, StartError, main};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +15,18 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admin;
+use super::audit::Audit;
 use super::connection::{Connection, stopped};
+use super::forward::{Forward, ForwardTo};
+use super::git::{Git, GitOptions};
 use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
+use super::logins::{AuthHeader, Logins, UsersFrom};
 use super::room::{Room, affordable};
 use super::shared::{Shared, date};
 use crate::annex::repository::OpenError;
 use crate::gateway::{ClientLocks, Limits, Metrics, Repositories, Roots, blocking};
-use crate::proto::http::access::{Access, Logins};
+use crate::proto::http::access::{self, Access};
 use crate::proto::http::response::{Connection as Kept, Response};
 use crate::serve::conn::link::{Link, within};
 use crate::serve::conn::systemd::{ActivationError, Notifier};
@@ -40,6 +45,8 @@ pub struct Options {
     pub tls: Option<TlsFiles>,
     /// Who may do what.
     pub access: Access,
+    /// Where `access` has users and rights from, beside the environment.
+    pub users: Option<UsersFrom>,
     /// `--lockedfiles`: most locks that clients hold at a time.
     pub locks: usize,
     /// Data threads.
@@ -62,6 +69,16 @@ pub struct Options {
     pub uring: bool,
     /// How long running transfers may take to end after SIGTERM.
     pub drain: Duration,
+    /// `--audit`: a file in which changes are written down.
+    pub audit: Option<PathBuf>,
+    /// `--auth-url`: who is asked who may do what.
+    pub forward: Option<ForwardTo>,
+    /// `--auth-header`: where somebody in front names the user.
+    pub header: Option<AuthHeader>,
+    /// `--realm`: what names and passwords are asked for.
+    pub realm: &'static str,
+    /// `--git`: serves git, too.
+    pub git: Option<GitOptions>,
 }
 
 /// Why the server could not start.
@@ -75,6 +92,8 @@ pub enum StartError {
     Tls(TlsError),
     /// The sockets of systemd cannot be used.
     Activation(ActivationError),
+    /// git cannot be served, or changes cannot be written down.
+    Git(String),
     /// The system refused something else.
     Io(io::Error),
 }
@@ -86,6 +105,7 @@ impl fmt::Display for StartError {
             StartError::Listen(e) => e.fmt(f),
             StartError::Tls(e) => e.fmt(f),
             StartError::Activation(e) => e.fmt(f),
+            StartError::Git(e) => e.fmt(f),
             StartError::Io(e) => e.fmt(f),
         }
     }
@@ -98,6 +118,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How often locks that lapsed and repositories nobody asks for are looked for.
 const TIDY: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether users or rights changed. They are taken over at the second look.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// Pause after a connection could not be accepted for want of something, mostly of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
@@ -116,6 +139,7 @@ pub fn main(options: Options) -> ExitCode {
 fn serve(options: Options) -> Result<(), StartError> {
     let repositories = Arc::new(Repositories::open(options.place).map_err(StartError::Open)?);
     let tls = options.tls.map(Tls::new).transpose().map_err(StartError::Tls)?;
+    let git = options.git.map(Git::new).transpose().map_err(StartError::Git)?;
     let environment = |name: &str| std::env::var_os(name);
     let given = crate::serve::conn::systemd::sockets(
         environment("LISTEN_PID").as_deref(),
@@ -142,10 +166,10 @@ fn serve(options: Options) -> Result<(), StartError> {
             .with("note", "the limit of open files allows no more (ulimit -n, LimitNOFILE=)")
             .warn();
     }
-    let logins = options.access.logins != Logins::No && !options.access.users.is_empty();
+    let logins = options.access.logins != access::Logins::No;
     let shared = Arc::new(Shared {
         repositories,
-        access: options.access,
+        logins: Logins::new(options.access, options.users, options.threads).map_err(StartError::Io)?,
         leases: ClientLocks::new(options.locks),
         metrics: Metrics::default(),
         limits: Limits {
@@ -156,6 +180,11 @@ fn serve(options: Options) -> Result<(), StartError> {
         log,
         tls,
         room: Room::new(room, logins),
+        audit: options.audit.as_deref().map(Audit::open).transpose().map_err(StartError::Git)?,
+        forward: options.forward.map(Forward::new).transpose().map_err(StartError::Io)?,
+        header: options.header,
+        realm: options.realm,
+        git,
     });
     let (stop, stopping) = watch::channel(false);
     let threads = (1..options.threads.max(1)).map(|number| {
@@ -184,6 +213,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         }
         let signals = tokio::task::spawn_local(obey(signals, Arc::clone(&shared), stop, notifier));
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
+        let users = tokio::task::spawn_local(follow_users(Arc::clone(&shared)));
         let repositories = Arc::clone(&shared.repositories);
         tokio::task::spawn_local(async move { repositories.explore().await });
         let upkeep = tokio::task::spawn_local(super::upkeep::run(Arc::clone(&shared)));
@@ -197,7 +227,7 @@ fn serve(options: Options) -> Result<(), StartError> {
             None => None,
         };
         accept(&shared, sockets, stopping.clone(), options.drain).await?;
-        for task in [Some(signals), Some(tidy), Some(upkeep), admin].into_iter().flatten() {
+        for task in [Some(signals), Some(tidy), Some(users), Some(upkeep), admin].into_iter().flatten() {
             task.abort();
         }
         Ok(())
@@ -362,8 +392,9 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
     let again = Arc::clone(shared);
     let reloaded = blocking(move || {
         let certificate = again.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(|e| e.to_string());
-        // One that fails must not keep the other from being read.
-        certificate.and(again.repositories.reopen().map_err(|e| e.to_string()))
+        // One that fails must not keep the others from being read.
+        let users = again.logins.look(true).unwrap_or(Ok(()));
+        certificate.and(again.repositories.reopen().map_err(|e| e.to_string())).and(users)
     });
     let line = shared.log.line("reloaded");
     match reloaded.await {
@@ -374,6 +405,26 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
     let repositories = Arc::clone(&shared.repositories);
     tokio::task::spawn_local(async move { repositories.explore().await });
     let _ = notifier.ready();
+}
+
+/// Takes over the files of users and rights when they change.
+async fn follow_users(shared: Arc<Shared>) {
+    if !shared.logins.has_files() {
+        return;
+    }
+    let mut ticks = tokio::time::interval(GLANCE);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let again = Arc::clone(&shared);
+        match blocking(move || again.logins.look(false)).await {
+            Ok(Some(Ok(()))) => shared.log.line("reloaded").with("what", "users").warn(),
+            Ok(Some(Err(e))) => {
+                shared.log.line("failed").with("error", e).with("note", "the old users stay in force").warn();
+            }
+            Ok(None) | Err(_) => {}
+        }
+    }
 }
 
 async fn tidy(shared: Arc<Shared>) {

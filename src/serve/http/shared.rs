@@ -4,22 +4,35 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::audit::Audit;
+use super::forward::Forward;
+use super::git::Git;
 use super::log::Log;
+use super::logins::{AuthHeader, Logins};
 use super::room::Room;
 use crate::gateway::{ClientLocks, Limits, Metrics, Repositories};
-use crate::proto::http::access::Access;
 use crate::serve::conn::tls::Tls;
 
 /// What all threads and connections share.
 pub(super) struct Shared {
     pub(super) repositories: Arc<Repositories>,
-    pub(super) access: Access,
+    pub(super) logins: Logins,
     pub(super) leases: ClientLocks,
     pub(super) metrics: Metrics,
     pub(super) limits: Limits,
     pub(super) log: Log,
     pub(super) tls: Option<Tls>,
     pub(super) room: Arc<Room>,
+    /// Where changes are written down.
+    pub(super) audit: Option<Audit>,
+    /// Another server that knows who may do what.
+    pub(super) forward: Option<Forward>,
+    /// The header in which somebody in front names the user.
+    pub(super) header: Option<AuthHeader>,
+    /// What names and passwords are asked for.
+    pub(super) realm: &'static str,
+    /// None where git is not served.
+    pub(super) git: Option<Git>,
 }
 
 /// The time as HTTP writes it. Made once a second on each thread.

@@ -53,8 +53,10 @@ impl Flags {
     fn of(command: &clap::Command) -> Flags {
         let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
         let long = shown.filter_map(|argument| argument.get_long()).map(|long| format!("--{long}"));
+        // What a verb of a subcommand takes is told of by the subcommand.
+        let verbs = command.get_subcommands().flat_map(|verb| Flags::of(verb).names);
         Flags {
-            names: long.collect(),
+            names: if command.get_name() == NAME { long.collect() } else { long.chain(verbs).collect() },
             any: command.get_arguments().any(clap::Arg::is_trailing_var_arg_set),
             hidden: command.is_hide_set(),
         }

@@ -78,6 +78,7 @@ impl Model {
                 () => Open::Closed,
             },
             nolocking: given("--unauth-nolocking"),
+            file: None,
         };
     }
 

@@ -24,6 +24,8 @@ pub struct ResponseHead {
     pub data_length: Option<u64>,
     /// Values of WWW-Authenticate, which git's credential helpers want to see.
     pub authenticate: Vec<Vec<u8>>,
+    /// Value of X-Forwarded-User: who it is, as a server says that was asked for that.
+    pub user: Option<Vec<u8>>,
 }
 
 /// These bytes are no answer, or the end of its body cannot be told.
@@ -54,6 +56,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, BadHead> {
         keep_alive: response.version == Some(1),
         data_length: None,
         authenticate: Vec::new(),
+        user: None,
     };
     let (mut length, mut chunked) = (None, false);
     for header in response.headers.iter() {
@@ -82,6 +85,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, BadHead> {
             head.data_length = Some(parse_number(value).ok_or(BadHead("its data length is not a number"))?);
         } else if is("www-authenticate") {
             head.authenticate.push(value.to_vec());
+        } else if is("x-forwarded-user") && head.user.replace(value.to_vec()).is_some() {
+            return Err(BadHead("it names two users"));
         }
     }
     head.body = match (length, chunked) {
@@ -113,6 +118,7 @@ mod tests {
             keep_alive: true,
             data_length: Some(11),
             authenticate: vec![b"Basic realm=\"git-annex\", charset=\"UTF-8\"".to_vec()],
+            user: None,
         };
         assert_eq!(parse(text), Ok(Some((head, end))));
     }

@@ -1,4 +1,4 @@
-//! A program, such as ssh, connected by two pipes and driven from a data thread.
+//! A program, such as ssh or git, connected by two pipes and driven from a data thread.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,6 +21,10 @@ use crate::pool::blocking;
 /// How long a program may go on after its pipes were closed. git-annex-shell commits what it recorded in that time.
 const LEAVE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
+/// How long it may go on after it was asked to end. git removes its lock files in that time: one that is left behind keeps everybody
+/// else from pushing.
+const TIDY: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
 /// How long its last words are waited for, once it has closed its other end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -29,25 +33,36 @@ const MOST_WORDS: usize = 2000;
 
 /// A running program. Dropping it closes its pipes, and kills it where it does not end by itself soon; it is waited for in
 /// any case.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Option<Child>,
     stdin: Option<AsyncFd<OwnedFd>>,
     stdout: AsyncFd<OwnedFd>,
     words: Arc<Mutex<Vec<u8>>>,
     listener: JoinHandle<()>,
+    /// Dropped once it is gone.
+    guard: Option<Guard>,
+    in_a_hurry: bool,
 }
+
+/// What lasts as long as a program.
+type Guard = Box<dyn Send + Sync>;
 
 impl Process {
     /// Starts `command` in a process group of its own, so that all it started can be killed with it.
-    pub(super) async fn start(mut command: Command) -> Result<Self, Failure> {
+    pub(crate) async fn start(command: Command) -> Result<Self, Failure> {
+        Self::start_with(command, None).await
+    }
+
+    /// The same; `guard` is dropped once the program is gone, which may be some time after this is dropped.
+    pub(crate) async fn start_with(mut command: Command, guard: Option<Guard>) -> Result<Self, Failure> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let name = command.get_program().to_string_lossy().into_owned();
         let failed = |e: &io::Error| Failure::io(&format!("run {name}"), e);
         let child = blocking(move || command.spawn()).await?.map_err(|e| failed(&e))?;
-        Self::adopt(child).map_err(|e| failed(&e))
+        Self::adopt(child, guard).map_err(|e| failed(&e))
     }
 
-    fn adopt(mut child: Child) -> io::Result<Self> {
+    fn adopt(mut child: Child, guard: Option<Guard>) -> io::Result<Self> {
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let watched = (|| {
             let (Some(stdin), Some(stdout), Some(stderr)) = pipes else { return Err(io::ErrorKind::BrokenPipe.into()) };
@@ -60,22 +75,22 @@ impl Process {
         let (stdin, stdout, stderr) = match watched {
             Ok(watched) => watched,
             Err(e) => {
-                leave(child);
+                leave(child, guard, false);
                 return Err(e);
             }
         };
         let words = Arc::new(Mutex::new(Vec::new()));
         let listener = tokio::spawn(listen(stderr, Arc::clone(&words)));
-        Ok(Self { child: Some(child), stdin: Some(stdin), stdout, words, listener })
+        Ok(Self { child: Some(child), stdin: Some(stdin), stdout, words, listener, guard, in_a_hurry: false })
     }
 
     /// The next bytes it says; none at the end.
-    pub(super) async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         read(&self.stdout, buf).await
     }
 
     /// Writes what can be written now, at least one byte.
-    pub(super) async fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) async fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
         let stdin = self.stdin.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         loop {
             match stdin.when(Interest::WRITABLE, || Ok(rustix::io::write(stdin, bytes)?)).await {
@@ -86,17 +101,27 @@ impl Process {
     }
 
     /// Closes what it reads from.
-    pub(super) fn close_input(&mut self) {
+    pub(crate) fn close_input(&mut self) {
         self.stdin = None;
     }
 
+    /// From now on dropping it asks it to end at once.
+    pub(crate) fn hurry(&mut self) {
+        self.in_a_hurry = true;
+    }
+
+    /// Whether it is to end at once when dropped.
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.in_a_hurry
+    }
+
     /// What it says.
-    pub(super) fn output(&self) -> &AsyncFd<OwnedFd> {
+    pub(crate) fn output(&self) -> &AsyncFd<OwnedFd> {
         &self.stdout
     }
 
     /// What it said to people, on one line; for when it is about to end, or should have.
-    pub(super) async fn last_words(&mut self) -> String {
+    pub(crate) async fn last_words(&mut self) -> String {
         let _ = tokio::time::timeout(LAST_WORDS, &mut self.listener).await;
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&words);
@@ -106,13 +131,18 @@ impl Process {
 }
 
 impl Process {
-    /// Whether it has ended of itself after it had begun, and not as ssh ends that reaches nobody or loses who it talked to.
-    pub(super) fn was_answered(&self) -> bool {
-        let Some(child) = &self.child else { return false };
+    /// How it ended, if it has: `Some(None)` is by a signal.
+    pub(crate) fn ended(&self) -> Option<Option<i32>> {
+        let child = self.child.as_ref()?;
         // Left to be waited for: its number is not given to another until then.
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let status = waitid(WaitId::Pid(Pid::from_child(child)), look).ok().flatten();
-        let code = status.and_then(|status| status.exit_status());
+        let status = waitid(WaitId::Pid(Pid::from_child(child)), look).ok().flatten()?;
+        Some(status.exit_status())
+    }
+
+    /// Whether it has ended of itself after it had begun, and not as ssh ends that reaches nobody or loses who it talked to.
+    pub(crate) fn was_answered(&self) -> bool {
+        let code = self.ended().flatten();
         // A shell says 126 and 127 of what it cannot run.
         code.is_some_and(|code| !matches!(code, 126 | 127 | 255))
     }
@@ -123,23 +153,29 @@ impl Drop for Process {
         // A program that it left running may keep this pipe open for ever.
         self.listener.abort();
         if let Some(child) = self.child.take() {
-            leave(child);
+            leave(child, self.guard.take(), self.in_a_hurry);
         }
     }
 }
 
-/// Waits for `child` on a thread of its own, which lasts no longer than [`LEAVE`].
-fn leave(mut child: Child) {
+/// Waits for `child` on a thread of its own, which lasts no longer than [`LEAVE`] and [`TIDY`].
+fn leave(mut child: Child, guard: Option<Guard>, in_a_hurry: bool) {
     let end = move || {
         let pid = Pid::from_child(&child);
-        let ended = pidfd_open(pid, PidfdFlags::empty())
-            .and_then(|fd| poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&LEAVE)))
-            .is_ok_and(|ready| ready > 0);
-        if !ended {
-            let _ = kill_process_group(pid, Signal::KILL);
-            let _ = child.kill();
+        let ends_within = |limit: &Timespec| {
+            pidfd_open(pid, PidfdFlags::empty())
+                .and_then(|fd| poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(limit)))
+                .is_ok_and(|ready| ready > 0)
+        };
+        if in_a_hurry || !ends_within(&LEAVE) {
+            let _ = kill_process_group(pid, Signal::TERM);
+            if !ends_within(&TIDY) {
+                let _ = kill_process_group(pid, Signal::KILL);
+                let _ = child.kill();
+            }
         }
         let _ = child.wait();
+        drop(guard);
     };
     if let Err(e) = std::thread::Builder::new().name("peer-end".into()).spawn(end) {
         tracing::warn!("cannot start a thread that waits for a program to end: {e}");

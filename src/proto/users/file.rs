@@ -1,0 +1,220 @@
+//! A file of users, read.
+
+use std::fmt;
+
+use super::hash::Hash;
+use super::rights::{ANONYMOUS, Pattern, Rule, Table, rights};
+use super::token::{Token, end_of};
+
+/// Longest file that is taken, in bytes.
+pub const LONGEST: usize = 16 << 20;
+
+/// One who logs in by a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub hash: Hash,
+}
+
+/// All that a file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsersFile {
+    /// Those with a password.
+    pub logins: Vec<Login>,
+    /// Those with a token.
+    pub tokens: Vec<Token>,
+    /// What they may do.
+    pub rights: Table,
+}
+
+/// What is wrong with a file, and in which line. Shows no hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadFile {
+    /// Counted from 1; 0 where it is about all of it.
+    pub line: usize,
+    /// Why.
+    pub why: String,
+}
+
+impl fmt::Display for BadFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 { f.write_str(&self.why) } else { write!(f, "line {}: {}", self.line, self.why) }
+    }
+}
+
+impl std::error::Error for BadFile {}
+
+/// Where in a file a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Logins,
+    Tokens,
+    Rights,
+}
+
+impl Section {
+    /// What a line of `[name]` begins; none where it is none.
+    pub(super) fn of(line: &str) -> Option<Result<Self, &'static str>> {
+        if !line.starts_with('[') {
+            return None;
+        }
+        Some(match line {
+            "[users]" => Ok(Self::Logins),
+            "[tokens]" => Ok(Self::Tokens),
+            "[rights]" => Ok(Self::Rights),
+            _ => Err("there are the sections [users], [tokens] and [rights]"),
+        })
+    }
+}
+
+impl UsersFile {
+    /// Reads a file. One of rights alone begins with `[rights]`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadFile`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, BadFile> {
+        let whole = |why: &str| BadFile { line: 0, why: why.to_string() };
+        if bytes.len() > LONGEST {
+            return Err(whole("it is longer than 16 MiB"));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| whole("it is not text in UTF-8"))?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            return Err(whole("its last line has no end, as if it were still being written"));
+        }
+        let (mut file, mut section) = (Self::default(), Section::Logins);
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let bad = |why: &str| BadFile { line: number + 1, why: why.to_string() };
+            if let Some(begun) = Section::of(line) {
+                section = begun.map_err(bad)?;
+                continue;
+            }
+            match section {
+                Section::Logins => file.login(line),
+                Section::Tokens => file.token(line),
+                Section::Rights => file.rule(line),
+            }
+            .map_err(bad)?;
+        }
+        Ok(file)
+    }
+
+    fn login(&mut self, line: &str) -> Result<(), &'static str> {
+        let (name, hash) = line.split_once(':').ok_or("give NAME:HASH")?;
+        is_name(name)?;
+        if self.logins.iter().any(|login| login.name == name) {
+            return Err("this user is there twice");
+        }
+        self.logins.push(Login { name: name.to_string(), hash: Hash::parse(hash.trim())? });
+        Ok(())
+    }
+
+    fn token(&mut self, line: &str) -> Result<(), &'static str> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [name, user, allowed, repositories, expires, kept] = words[..] else {
+            return Err("give NAME USER RIGHTS REPOSITORIES EXPIRES sha256:DIGEST");
+        };
+        is_name(name)?;
+        let user = match user {
+            "-" => None,
+            user => Some(is_name(user).map(|()| user.to_string())?),
+        };
+        let expires = match expires {
+            "never" => None,
+            day => Some(end_of(day).ok_or("give the last day as YYYY-MM-DD, or never")?),
+        };
+        let kept = kept.strip_prefix("sha256:").and_then(digest_of).ok_or("malformed digest of a token")?;
+        if self.tokens.iter().any(|token| token.name == name) {
+            return Err("this token is there twice");
+        }
+        self.tokens.push(Token {
+            name: name.to_string(),
+            user,
+            rights: rights(allowed)?.ok_or("a token without rights is of no use")?,
+            repositories: Pattern::parse(repositories)?,
+            expires,
+            digest: kept,
+        });
+        Ok(())
+    }
+
+    fn rule(&mut self, line: &str) -> Result<(), &'static str> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [who, allowed, repositories] = words[..] else { return Err("give WHO RIGHTS REPOSITORIES") };
+        if who != ANONYMOUS {
+            is_name(who)?;
+        }
+        let rule = Rule { who: who.to_string(), rights: rights(allowed)?, repositories: Pattern::parse(repositories)? };
+        if self.rights.0.iter().any(|known| known.who == rule.who && known.repositories == rule.repositories) {
+            return Err("this user has two lines for the same repositories");
+        }
+        self.rights.0.push(rule);
+        Ok(())
+    }
+
+    /// This, and the rights of another file.
+    ///
+    /// # Errors
+    ///
+    /// The other has users, or a line that is here.
+    pub fn with_rights(mut self, other: Self) -> Result<Self, BadFile> {
+        let bad = |why: &str| Err(BadFile { line: 0, why: why.to_string() });
+        if !other.logins.is_empty() || !other.tokens.is_empty() {
+            return bad("a file of rights has no users and no tokens: begin it with [rights]");
+        }
+        for rule in other.rights.0 {
+            if self.rights.0.iter().any(|known| known.who == rule.who && known.repositories == rule.repositories) {
+                return bad("a user has two lines for the same repositories, one in each file");
+            }
+            self.rights.0.push(rule);
+        }
+        Ok(self)
+    }
+
+    /// Whether nobody could do anything by it.
+    pub fn is_idle(&self) -> bool {
+        let has_rights = |name: &str| self.rights.0.iter().any(|rule| rule.who == name && rule.rights.is_some());
+        let logs_in = self.logins.iter().any(|login| !login.hash.is_nothing() && has_rights(&login.name));
+        let has_token = self.tokens.iter().any(|token| token.user.as_deref().is_none_or(has_rights));
+        !logs_in && !has_token && !has_rights(ANONYMOUS)
+    }
+}
+
+/// Whether this can be the name of a user.
+///
+/// # Errors
+///
+/// Why not.
+pub fn is_name(name: &str) -> Result<(), &'static str> {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, ':' | '#' | '[');
+    match name {
+        "" => Err("a name is missing"),
+        ANONYMOUS | "-" => Err("nobody is called that: anonymous is who does not log in, and - is none"),
+        _ if name.len() > 255 || !name.chars().all(plain) => {
+            Err("a name has no spaces, colons, # or [, and at most 255 bytes")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn digest_of(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        *byte = hex(pair[0])? << 4 | hex(pair[1])?;
+    }
+    Some(digest)
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,0 +1,350 @@
+//! Who asks: names and passwords, verified once and remembered; and the files they are from, read anew when they change.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Semaphore;
+
+use super::attempts::Attempts;
+use crate::gateway::blocking;
+use crate::proto::http::access::{Access, Caller, Identity, Who};
+use crate::proto::http::auth::Credentials;
+use crate::proto::users::file::{LONGEST, UsersFile};
+
+/// For how long a password that was verified is remembered, by a digest with a key that only this process has.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// Most of them.
+const MOST: usize = 4096;
+
+/// Longest wait for others whose passwords are being verified.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where users and their rights are kept.
+#[derive(Debug, Clone)]
+pub struct UsersFrom {
+    /// `--users`
+    pub users: PathBuf,
+    /// `--rights`
+    pub rights: Option<PathBuf>,
+}
+
+/// A header in which a web server in front names the user, and who is believed.
+#[derive(Debug, Clone)]
+pub struct AuthHeader {
+    /// The name of the header.
+    pub name: String,
+    /// Addresses of such web servers.
+    pub from: Vec<IpAddr>,
+    /// One that comes over the socket file is such.
+    pub from_socket: bool,
+}
+
+impl AuthHeader {
+    /// Whether what comes from `address`, or over a socket file, is believed.
+    pub(super) fn believes(&self, address: Option<IpAddr>) -> bool {
+        address.map_or(self.from_socket, |address| self.from.contains(&address))
+    }
+}
+
+/// Why nobody is told whether a password is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// Too many wrong ones came from there.
+    TooMany,
+    /// Too many are being verified.
+    Busy,
+}
+
+/// Who may log in.
+pub(super) struct Logins {
+    access: RwLock<Arc<Access>>,
+    from: Option<UsersFrom>,
+    seen: Mutex<Seen>,
+    key: [u8; 32],
+    proven: Mutex<HashMap<[u8; 32], Instant>>,
+    attempts: Mutex<Attempts>,
+    hashing: Arc<Semaphore>,
+}
+
+/// What is known of the files.
+#[derive(Default)]
+struct Seen {
+    /// As they were when they were read last, with or without success.
+    judged: Traces,
+    /// As they were at the last look, where that is something else.
+    newer: Option<Traces>,
+}
+
+/// Enough of the metadata of both files to see that they changed.
+type Traces = [Option<(u64, u64, i64, i64, i64)>; 2];
+
+impl UsersFrom {
+    /// Reads the files. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be read, or not be understood: which, and where.
+    pub fn read(&self) -> Result<UsersFile, String> {
+        let users = read(&self.users)?;
+        match &self.rights {
+            None => Ok(users),
+            Some(path) => users.with_rights(read(path)?).map_err(|bad| format!("{}: {bad}", path.display())),
+        }
+    }
+
+    fn traces(&self) -> Traces {
+        let trace = |path: &Path| {
+            let meta = path.metadata().ok()?;
+            Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime_nsec()))
+        };
+        [trace(&self.users), self.rights.as_deref().and_then(trace)]
+    }
+}
+
+fn read(path: &Path) -> Result<UsersFile, String> {
+    use std::io::Read as _;
+    let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+    let file = std::fs::File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.mode() & 0o002 != 0 {
+        return Err(format!("{}: everybody may write to it: chmod o-w", path.display()));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    UsersFile::parse(&bytes).map_err(|bad| format!("{}: {bad}", path.display()))
+}
+
+impl Logins {
+    /// For `access`, as read `from` files. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no random bytes.
+    pub(super) fn new(access: Access, from: Option<UsersFrom>, cores: usize) -> std::io::Result<Self> {
+        let mut key = [0; 32];
+        let got = rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+        if got != key.len() {
+            return Err(std::io::Error::other("cannot get random bytes from the system"));
+        }
+        let judged = from.as_ref().map(UsersFrom::traces).unwrap_or_default();
+        Ok(Self {
+            access: RwLock::new(Arc::new(access)),
+            from,
+            seen: Mutex::new(Seen { judged, newer: None }),
+            key,
+            proven: Mutex::default(),
+            attempts: Mutex::default(),
+            // What is left serves those who are known.
+            hashing: Arc::new(Semaphore::new((cores / 2).max(1))),
+        })
+    }
+
+    /// Whether there are files that may change.
+    pub(super) fn has_files(&self) -> bool {
+        self.from.is_some()
+    }
+
+    /// What is allowed now.
+    pub(super) fn access(&self) -> Arc<Access> {
+        Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who sent `credentials` from `address`. Names that are not known here are no guesses where `others_know` more.
+    ///
+    /// # Errors
+    ///
+    /// [`Untold`].
+    pub(super) async fn identify(
+        &self,
+        access: &Access,
+        credentials: Option<&Credentials>,
+        secure: bool,
+        address: Option<IpAddr>,
+        others_know: bool,
+    ) -> Result<Caller, Untold> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (hash, caller) = match access.look_up(credentials, secure, now) {
+            Identity::Known(caller) => return Ok(caller),
+            Identity::Hashed { hash, caller } => (hash, caller),
+        };
+        let Some(credentials) = credentials else { return Ok(Caller::everywhere(None, Who::Nobody)) };
+        let proof = self.proof(credentials, hash.reveal());
+        if let Some(caller) = &caller
+            && self.is_proven(&proof)
+        {
+            return Ok(caller.clone());
+        }
+        let stranger = Caller::everywhere(None, Who::Stranger);
+        if caller.is_none() && others_know {
+            return Ok(stranger);
+        }
+        if !whole(&self.attempts).begin(address, &credentials.name, Instant::now()) {
+            return Err(Untold::TooMany);
+        }
+        let waited = tokio::time::timeout(PATIENCE, Arc::clone(&self.hashing).acquire_owned()).await;
+        let Ok(Ok(turn)) = waited else { return Err(Untold::Busy) };
+        let password = credentials.password.clone();
+        let right = blocking(move || {
+            // As long as it takes, whether anybody waits for it or not.
+            let _turn = turn;
+            hash.verify(password.reveal())
+        });
+        match (right.await.map_err(|_| Untold::Busy)?, caller) {
+            (true, Some(caller)) => {
+                whole(&self.attempts).right(address, &credentials.name);
+                self.remember(proof);
+                Ok(caller)
+            }
+            _ => Ok(stranger),
+        }
+    }
+
+    fn proof(&self, credentials: &Credentials, hash: &str) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        for part in [&credentials.name[..], credentials.password.reveal(), hash.as_bytes()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    fn is_proven(&self, proof: &[u8; 32]) -> bool {
+        whole(&self.proven).get(proof).is_some_and(|at| at.elapsed() < REMEMBERED)
+    }
+
+    fn remember(&self, proof: [u8; 32]) {
+        let mut proven = whole(&self.proven);
+        if proven.len() >= MOST {
+            proven.retain(|_, at| at.elapsed() < REMEMBERED);
+            if proven.len() >= MOST {
+                proven.clear();
+            }
+        }
+        proven.insert(proof, Instant::now());
+    }
+
+    /// Reads the files again where they changed, and stayed so since the last look: who writes may not be done. At once where
+    /// somebody `asks` for it. `None`: there was nothing to do. Blocks.
+    pub(super) fn look(&self, asks: bool) -> Option<Result<(), String>> {
+        let from = self.from.as_ref()?;
+        let mut seen = whole(&self.seen);
+        let now = from.traces();
+        if !asks {
+            if now == seen.judged {
+                seen.newer = None;
+                return None;
+            }
+            if seen.newer.replace(now) != Some(now) {
+                return None;
+            }
+        }
+        let file = from.read();
+        if from.traces() != now && !asks {
+            return None;
+        }
+        *seen = Seen { judged: now, newer: None };
+        Some(file.map(|file| {
+            let mut access = self.access.write().unwrap_or_else(PoisonError::into_inner);
+            *access = Arc::new(Access { file: Some(file), ..Access::clone(&access) });
+        }))
+    }
+}
+
+/// Held for a few assignments.
+fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::http::access::{Action, Logins as How, Verdict};
+
+    const ALICE: &str = "alice:$2y$05$abcdefghijklmnopqrstuuUO0ia.DNRpY0c0bDasaKMC9101OqwdW\n[rights]\nalice full *\n";
+
+    fn logins(dir: &Path, text: &str) -> Logins {
+        let users = dir.join("users");
+        std::fs::write(&users, text).expect("a file");
+        let from = UsersFrom { users, rights: None };
+        let file = from.read().expect("it is right");
+        Logins::new(Access { logins: How::Anyhow, file: Some(file), ..Access::default() }, Some(from), 4).expect("made")
+    }
+
+    fn sent(header: &str) -> Option<Credentials> {
+        Some(Credentials::parse(header.as_bytes()).expect("it is right"))
+    }
+
+    #[tokio::test]
+    async fn a_password_is_verified_once_and_wrong_ones_are_limited() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let logins = logins(dir.path(), ALICE);
+        let access = logins.access();
+        let (right, wrong) = (sent("Basic YWxpY2U6cHcx"), sent("Basic YWxpY2U6eA=="));
+        let caller = logins.identify(&access, right.as_ref(), false, None, false).await.expect("told");
+        assert_eq!((caller.name.as_deref(), caller.is_known()), (Some(&b"alice"[..]), true));
+        assert_eq!(whole(&logins.proven).len(), 1);
+        let mut told = 0;
+        for _ in 0..20 {
+            match logins.identify(&access, wrong.as_ref(), false, None, false).await {
+                Ok(caller) => {
+                    assert!(!caller.is_known());
+                    told += 1;
+                }
+                Err(untold) => assert_eq!(untold, Untold::TooMany),
+            }
+        }
+        assert_eq!(told, 10);
+        assert_eq!(
+            logins.identify(&access, right.as_ref(), false, None, false).await,
+            Ok(caller),
+            "who is known is let in"
+        );
+        // Of a name that nobody has as much is looked at.
+        let nobody = sent("Basic bm9ib2R5OnB3MQ==");
+        assert!(!logins.identify(&access, nobody.as_ref(), false, None, false).await.expect("told").is_known());
+        assert_eq!(whole(&logins.proven).len(), 1);
+    }
+
+    #[test]
+    fn only_named_addresses_are_believed() {
+        let address = |text: &str| Some(text.parse().expect("an address"));
+        let header = AuthHeader { name: "x".into(), from: vec!["192.0.2.1".parse().expect("one")], from_socket: false };
+        assert!(
+            header.believes(address("192.0.2.1")) && !header.believes(address("192.0.2.2")) && !header.believes(None)
+        );
+        assert!(AuthHeader { from_socket: true, ..header }.believes(None));
+    }
+
+    #[test]
+    fn a_file_that_changed_is_taken_once_it_stays_and_only_if_it_is_right() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let logins = logins(dir.path(), ALICE);
+        let may = || {
+            let caller = Caller::of_table(b"alice".to_vec());
+            [Action::Read, Action::Remove].map(|action| logins.access().judge(&caller, action, b"x") == Verdict::Allow)
+        };
+        let write = |text: &str| std::fs::write(dir.path().join("users"), text).expect("a file");
+        assert_eq!(logins.look(false), None);
+        write(&ALICE.replace("full", "readonly"));
+        assert_eq!(logins.look(false), None, "somebody may be writing");
+        assert_eq!(may(), [true, true]);
+        assert_eq!(logins.look(false), Some(Ok(())));
+        assert_eq!(may(), [true, false]);
+        write("alice:secret\n");
+        assert_eq!(logins.look(false), None);
+        let said = logins.look(false).expect("it was read").expect_err("it is not right");
+        assert!(said.contains("line 1") && !said.contains("secret"), "{said}");
+        assert_eq!((may(), logins.look(false)), ([true, false], None), "told once, and the old one stays");
+        std::fs::remove_file(dir.path().join("users")).expect("it is there");
+        logins.look(false);
+        assert!(logins.look(false).expect("it was looked for").is_err());
+        assert_eq!(may(), [true, false]);
+        write(ALICE);
+        assert_eq!(logins.look(true), Some(Ok(())), "at once where somebody asks");
+        assert_eq!(may(), [true, true]);
+    }
+}
