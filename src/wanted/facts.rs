@@ -25,6 +25,11 @@ pub trait Facts {
     /// Names every repository that is recorded to have the content to `holder`, dead ones too. Clusters are passed over.
     fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown>;
 
+    /// The same by number, where the caller has the repositories in the order of the policy and holds no others.
+    fn numbered_holders(&self) -> Option<RepoSet> {
+        None
+    }
+
     /// Whether a repository has the content, where that is known better than from what is recorded: `present` asks this.
     fn present(&self, _repo: Repo, _uuid: &Uuid) -> Result<Option<bool>, Unknown> {
         Ok(None)

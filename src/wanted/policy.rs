@@ -132,6 +132,11 @@ impl Policy {
         self.members[repo.0].wants.is_some()
     }
 
+    /// The repository with this number, as [`Repo::index`] tells it.
+    pub fn numbered(&self, number: usize) -> Option<Repo> {
+        (number < self.members.len()).then_some(Repo(number))
+    }
+
     /// The members of a group; `None` where it has none.
     pub fn group(&self, name: &[u8]) -> Option<&RepoSet> {
         self.names.get(name).map(|at| &self.groups[*at].members)

@@ -64,6 +64,11 @@ impl<'a, F: Facts + ?Sized> Question<'a, F> {
         self.policy
     }
 
+    /// What is known of the key.
+    pub fn facts(&self) -> &'a F {
+        self.facts
+    }
+
     /// Whether a repository wants the content, or is required to have it: `--want-get-by`. Where nothing is configured, it
     /// does; see [`Policy::is_configured`].
     ///
@@ -112,6 +117,12 @@ impl<'a, F: Facts + ?Sized> Question<'a, F> {
     pub(in crate::wanted) fn holders(&self) -> Result<&Holders, Unknown> {
         let found = self.holders.get_or_init(|| {
             let (mut holders, mut strangers) = (Holders::default(), Vec::<Uuid>::new());
+            if let Some(recorded) = self.facts.numbered_holders() {
+                holders.alive = recorded.clone();
+                holders.alive.subtract(&self.policy.dead);
+                holders.recorded = recorded;
+                return Ok(holders);
+            }
             self.facts.holders(&mut |uuid| match self.policy.repo(uuid) {
                 Some(repo) => {
                     holders.recorded.insert(repo);
