@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::look::{Deed, Kind};
 use super::network::shown;
-use super::script::{Action, Name, Problem};
+use super::script::{Action, Name, Placement, Problem};
 use super::world::{World, undecided};
 
 /// A part of an action.
@@ -96,7 +96,13 @@ fn parts(world: &World, name: &Name, actor: usize, action: &Action) -> Result<Ve
         }
         Action::Sync(remote) => {
             let at = link(remote)?;
-            vec![pull(remote)?, files(Kind::Get, at), files(Kind::Send, at), drop, push(remote)?]
+            let mut parts = vec![pull(remote)?, files(Kind::Get, at), files(Kind::Send, at), files(Kind::DropFrom, at)];
+            // `git annex sim` drops from the remote alone, as its steps do: recorded.
+            if world.network.placement == Placement::Stream {
+                parts.push(drop);
+            }
+            parts.push(push(remote)?);
+            parts
         }
     })
 }

@@ -82,11 +82,13 @@ impl Files {
         self.metadata.get(&file)
     }
 
-    /// Changes it, as `git annex metadata --set` does.
-    pub fn change(&mut self, file: u32, change: &Change) {
+    /// Changes it, as `git annex metadata --set` does. In `git annex sim`, `field-=value` takes nothing away (recorded):
+    /// `takes_away` says whether it does.
+    pub fn change(&mut self, file: u32, change: &Change, takes_away: bool) {
         let (field, mark, value) = change.parts();
         let values = self.metadata.entry(file).or_default().entry(field).or_default();
         match mark {
+            b'-' if !takes_away => {}
             b'-' => {
                 values.remove(value);
             }

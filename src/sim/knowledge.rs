@@ -104,6 +104,11 @@ impl Knowledge {
         &self.known[viewer]
     }
 
+    /// How many events an author recorded.
+    pub fn authored(&self, author: usize) -> usize {
+        self.authored[author].len()
+    }
+
     /// Its author records an event about a file of `size` bytes. Whether that is news to the author.
     pub fn record(&mut self, event: Event, size: u64) -> bool {
         let author = usize::from(event.author);

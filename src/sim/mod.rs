@@ -47,6 +47,7 @@ mod random;
 mod rows;
 mod run;
 pub mod script;
+pub mod state;
 mod step;
 #[cfg(test)]
 mod tests;

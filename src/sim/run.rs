@@ -121,7 +121,7 @@ fn change(world: &mut World, command: &Command, outside: &mut dyn Outside) -> Re
         Command::Metadata(name, change) => {
             let unknown = || Problem(format!("Cannot set metadata of unknown file {}", shown(name)));
             let file = world.files.find(name).ok_or_else(unknown)?;
-            world.files.change(file, change);
+            world.files.change(file, change, world.network.placement == Placement::Stream);
         }
         Command::Visit(repo, _) => drop(world.network.find(repo)?),
         _ => {

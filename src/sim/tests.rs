@@ -186,3 +186,26 @@ fn a_seed_gives_the_same_run_for_ever() {
     // The log is a script that gives itself.
     assert_eq!(log(&first), first);
 }
+
+#[test]
+fn a_sim_that_was_saved_goes_on_as_if_it_had_not_been() {
+    for name in
+        ["s2-balanced.sim", "s4-cluster.sim", "s11-random.sim", "t1-drops.sim", "t5-metadata.sim", "t7-sizes.sim"]
+    {
+        let text = read(name);
+        let lines: Vec<_> = lines(text.as_bytes()).map(|line| parse(line).expect("a line")).collect();
+        let mut world = begin(lines.first(), 7);
+        let (mut outside, mut at_once) = (Alone::default(), begin(lines.first(), 7));
+        for line in &lines {
+            run(&mut at_once, line, &mut outside).expect("it runs");
+            world = state::restore(&state::save(&world)).expect("what was saved");
+            run(&mut world, line, &mut outside).expect("it runs");
+        }
+        assert_eq!(log(&world), log(&at_once), "{name}");
+        let saved = state::save(&world);
+        assert_eq!(saved, state::save(&at_once));
+        for cut in 0..saved.len() {
+            assert!(state::restore(&saved[..cut]).is_err());
+        }
+    }
+}
