@@ -6,7 +6,7 @@
 //! repository takes for true is the newest event it knows about a file and a repository.
 
 use super::random::mix;
-use super::rows::Rows;
+use super::rows::{Rows, ones};
 
 /// Somebody recorded that a repository has a file, or that it has not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,11 @@ impl Knowledge {
     /// The repositories that `viewer` takes to have a file.
     pub fn row(&self, viewer: usize, file: u32) -> &[u64] {
         self.views[viewer].row(file)
+    }
+
+    /// The same by number.
+    pub fn holders(&self, viewer: usize, file: u32) -> impl Iterator<Item = usize> + '_ {
+        ones(self.row(viewer, file))
     }
 
     /// Whether `viewer` takes `repo` to have a file.

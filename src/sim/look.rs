@@ -58,64 +58,97 @@ impl Look<'_> {
         asks: &dyn Fn(Deed) -> bool,
         into: &mut Vec<Deed>,
     ) -> Result<bool, Unknown> {
-        let (knowledge, links) = (self.knowledge, self.network.links(actor));
-        let own = knowledge.has(actor, file);
-        let is_there = |link: usize| {
-            let to = links[link].to;
-            to != actor && knowledge.sees(actor, file, to) && knowledge.has(to, file)
-        };
-        let lacks = |link: usize| {
-            let to = links[link].to;
-            to != actor && !knowledge.sees(actor, file, to) && !knowledge.has(to, file)
-        };
+        let knowledge = self.knowledge;
         let reads_sizes = Cell::new(false);
         let facts = Known::new(self, actor, file, &reads_sizes);
         let question = self.policy.about(&facts);
-        if own {
+        let sight = Sight {
+            network: self.network,
+            sees: &|repo| knowledge.sees(actor, file, repo),
+            has: &|repo| knowledge.has(repo, file),
+        };
+        sight.deeds(&question, actor, asks, into)?;
+        Ok(reads_sizes.get())
+    }
+}
+
+/// What one repository sees of one file.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// Who there is.
+    pub network: &'a Network,
+    /// Whether it takes a repository to have it.
+    pub sees: &'a dyn Fn(usize) -> bool,
+    /// Whether a repository has it.
+    pub has: &'a dyn Fn(usize) -> bool,
+}
+
+impl Sight<'_> {
+    /// Adds what `actor` can do of the kinds that `asks` names, by what it knows, which is what `question` is of.
+    ///
+    /// # Errors
+    /// As [`Look::deeds`].
+    pub fn deeds<F: Facts + ?Sized>(
+        &self,
+        question: &Question<'_, F>,
+        actor: usize,
+        asks: &dyn Fn(Deed) -> bool,
+        into: &mut Vec<Deed>,
+    ) -> Result<(), Unknown> {
+        let links = self.network.links(actor);
+        let is_there = |link: usize| {
+            let to = links[link].to;
+            to != actor && (self.sees)(to) && (self.has)(to)
+        };
+        let lacks = |link: usize| {
+            let to = links[link].to;
+            to != actor && !(self.sees)(to) && !(self.has)(to)
+        };
+        if (self.has)(actor) {
             for link in 0..links.len() {
                 let deed = Deed { kind: Kind::Send, link };
-                if asks(deed) && lacks(link) && wants(&question, links[link].to)? {
+                if asks(deed) && lacks(link) && self.wants(question, links[link].to)? {
                     into.push(deed);
                 }
             }
             let deed = Deed { kind: Kind::Drop, link: 0 };
-            if asks(deed) && self.enough(actor, file, actor) && !keeps(&question, actor)? {
+            if asks(deed) && self.enough(actor, actor) && !self.keeps(question, actor)? {
                 into.push(deed);
             }
         } else {
             let from = |link: &usize| asks(Deed { kind: Kind::Get, link: *link }) && is_there(*link);
             let mut sources = (0..links.len()).filter(from).peekable();
-            if sources.peek().is_some() && wants(&question, actor)? {
+            if sources.peek().is_some() && self.wants(question, actor)? {
                 into.extend(sources.map(|link| Deed { kind: Kind::Get, link }));
             }
         }
         for (link, remote) in links.iter().enumerate() {
             let deed = Deed { kind: Kind::DropFrom, link };
             // Also what is gone there is dropped, as git-annex does: it is not asked before.
-            let is_seen = remote.to != actor && knowledge.sees(actor, file, remote.to);
-            if asks(deed) && is_seen && self.enough(actor, file, remote.to) && !keeps(&question, remote.to)? {
+            let is_seen = remote.to != actor && (self.sees)(remote.to);
+            if asks(deed) && is_seen && self.enough(actor, remote.to) && !self.keeps(question, remote.to)? {
                 into.push(deed);
             }
         }
-        Ok(reads_sizes.get())
+        Ok(())
     }
 
     /// Whether there are copies enough without that of `dropper`: those of `actor` and of its remotes, which it asks. `git annex
     /// sim` counts those of any trust (recorded); else those of untrusted repositories do not count, and those of trusted ones
     /// need not be asked.
-    fn enough(&self, actor: usize, file: u32, dropper: usize) -> bool {
-        let (knowledge, needed) = (self.knowledge, self.network.needed());
+    fn enough(&self, actor: usize, dropper: usize) -> bool {
+        let needed = self.network.needed();
         let mut found: Vec<usize> = Vec::new();
         let all_count = self.network.placement == Placement::GitAnnex;
         let counts = |repo: usize| all_count || self.network.members[repo].trust > Trust::Untrusted;
-        if actor != dropper && knowledge.has(actor, file) && counts(actor) {
+        if actor != dropper && (self.has)(actor) && counts(actor) {
             found.push(actor);
         }
         if !all_count {
-            let believed = ones(knowledge.row(actor, file)).filter(|repo| {
+            let is_believed = |repo: &usize| {
                 *repo != dropper && *repo != actor && self.network.members[*repo].trust == Trust::Trusted
-            });
-            found.extend(believed);
+            };
+            found.extend((0..self.network.members.len()).filter(is_believed).filter(|repo| (self.sees)(*repo)));
         }
         for link in self.network.links(actor) {
             if found.len() >= needed {
@@ -123,27 +156,27 @@ impl Look<'_> {
             }
             let to = link.to;
             let is_other = to != dropper && to != actor && !found.contains(&to) && counts(to);
-            if is_other && knowledge.sees(actor, file, to) && knowledge.has(to, file) {
+            if is_other && (self.sees)(to) && (self.has)(to) {
                 found.push(to);
             }
         }
         found.len() >= needed
     }
-}
 
-/// A repository of which nothing is configured gets all and drops nothing, as with `git annex sync`; in `git annex sim` it gets
-/// nothing, and drops what it can. Source: recorded.
-fn wants(question: &Question<'_, Known<'_>>, repo: usize) -> Result<bool, Unknown> {
-    match question.policy().numbered(repo) {
-        Some(repo) if question.policy().is_configured(repo) => question.wants(repo, Assumed::NOTHING),
-        _ => Ok(question.facts().network.placement == Placement::Stream),
+    /// A repository of which nothing is configured gets all and drops nothing, as with `git annex sync`; in `git annex sim` it
+    /// gets nothing, and drops what it can. Source: recorded.
+    fn wants<F: Facts + ?Sized>(&self, question: &Question<'_, F>, repo: usize) -> Result<bool, Unknown> {
+        match question.policy().numbered(repo) {
+            Some(repo) if question.policy().is_configured(repo) => question.wants(repo, Assumed::NOTHING),
+            _ => Ok(self.network.placement == Placement::Stream),
+        }
     }
-}
 
-fn keeps(question: &Question<'_, Known<'_>>, repo: usize) -> Result<bool, Unknown> {
-    match question.policy().numbered(repo) {
-        Some(repo) if question.policy().is_configured(repo) => question.keeps(repo, Assumed::NOTHING),
-        _ => Ok(question.facts().network.placement == Placement::Stream),
+    fn keeps<F: Facts + ?Sized>(&self, question: &Question<'_, F>, repo: usize) -> Result<bool, Unknown> {
+        match question.policy().numbered(repo) {
+            Some(repo) if question.policy().is_configured(repo) => question.keeps(repo, Assumed::NOTHING),
+            _ => Ok(self.network.placement == Placement::Stream),
+        }
     }
 }
 

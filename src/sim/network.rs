@@ -69,6 +69,19 @@ impl Network {
     /// The most repositories there can be.
     pub const MOST: usize = 4096;
 
+    /// The same configuration without repositories.
+    pub fn emptied(&self) -> Self {
+        Self {
+            groupwanted: self.groupwanted.clone(),
+            numcopies: self.numcopies,
+            mincopies: self.mincopies,
+            rebalance: self.rebalance,
+            threshold: self.threshold,
+            placement: self.placement,
+            ..Self::default()
+        }
+    }
+
     /// Adds a repository of which nothing is configured.
     ///
     /// # Errors

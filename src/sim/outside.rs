@@ -23,6 +23,22 @@ pub trait Outside {
     fn tree(&mut self, expression: &[u8]) -> Result<Vec<Found>, Problem>;
 }
 
+/// A sim that is run nowhere: nobody listens, and there are no repositories or files but its own.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nowhere;
+
+impl Outside for Nowhere {
+    fn say(&mut self, _: &str) {}
+
+    fn used(&mut self, _: &[u8], _: &[u8]) -> Result<Used, Problem> {
+        Err(Problem("`use` needs a repository, and there is none here".to_string()))
+    }
+
+    fn tree(&mut self, _: &[u8]) -> Result<Vec<Found>, Problem> {
+        Err(Problem("`addtree` needs a repository, and there is none here".to_string()))
+    }
+}
+
 /// A repository that there is, as it is configured.
 #[derive(Debug, Clone)]
 pub struct Used {

@@ -53,6 +53,16 @@ pub trait Facts {
         Err(Unknown::new(what.fact(), "it is not looked at"))
     }
 
+    /// What a term answers, where that is assumed and not asked. Only of terms that do not depend on where content is.
+    fn assumed_answer(&self, _term: &[u8]) -> Option<bool> {
+        None
+    }
+
+    /// The members of the group with this number in the order in which content is balanced to them, where that is assumed.
+    fn ranking(&self, _group: usize, _by_size: bool) -> Option<Vec<Repo>> {
+        None
+    }
+
     /// Whether `git annex unused` has found the key unused.
     fn unused(&self) -> Result<bool, Unknown>;
 }

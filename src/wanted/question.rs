@@ -64,11 +64,6 @@ impl<'a, F: Facts + ?Sized> Question<'a, F> {
         self.policy
     }
 
-    /// What is known of the key.
-    pub fn facts(&self) -> &'a F {
-        self.facts
-    }
-
     /// Whether a repository wants the content, or is required to have it: `--want-get-by`. Where nothing is configured, it
     /// does; see [`Policy::is_configured`].
     ///
