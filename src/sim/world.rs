@@ -2,13 +2,13 @@
 
 use sha2::{Digest, Sha256};
 
-use super::files::Files;
+use super::files::{Fields, Files};
 use super::history::History;
 use super::knowledge::{Event, Knowledge};
 use super::look::{Deed, Kind, Look};
 use super::network::Network;
 use super::random::Generator;
-use super::script::{Name, Problem};
+use super::script::{Command, Line, Name, Problem, Stream};
 use crate::name::{Key, Uuid};
 use crate::wanted::{Policy, Unknown};
 
@@ -138,6 +138,33 @@ impl World {
             self.note(*repo, *repo, file, true);
         }
         Ok(file)
+    }
+
+    /// Adds a file that there is. Who has it knows; [`tell_all`](Self::tell_all) tells the others.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub fn add_known(&mut self, name: &Name, key: Key, metadata: Fields, holders: &[usize]) -> Result<(), Problem> {
+        let size = key.size().unwrap_or(0);
+        let repos = holders.iter().map(|repo| self.network.members[*repo].name.clone()).collect();
+        self.history.text(&Line::Stream(Stream::Key(name.clone(), key.clone())).to_bytes());
+        self.history.text(&Line::Command(Command::Add { file: name.clone(), size, repos }).to_bytes());
+        let file = self.add_file(name, Some(key), size, &[])?;
+        if !metadata.is_empty() {
+            self.files.set_metadata(file, metadata);
+        }
+        holders.iter().for_each(|repo| self.note(*repo, *repo, file, true));
+        Ok(())
+    }
+
+    /// Everybody learns everything, connected or not.
+    pub fn tell_all(&mut self) {
+        let count = self.network.members.len();
+        for viewer in 0..count {
+            for of in (0..count).filter(|of| *of != viewer) {
+                self.learn(viewer, of, &mut |_| ());
+            }
+        }
     }
 
     /// `author` records where a file is.

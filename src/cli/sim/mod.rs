@@ -2,9 +2,11 @@
 
 mod outside;
 mod prove;
+mod repository;
 mod seeds;
 mod store;
 mod visit;
+mod whatif;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -67,6 +69,19 @@ enum SimCommand {
     /// Proves that files come to rest whatever happens in which order, or shows how they do not.
     #[command(after_help = prove::EXAMPLES)]
     Prove(prove::Prove),
+    /// Begins a sim that is as this repository is: repositories, remotes, what they want, and keys with their places.
+    ///
+    /// Without --all or --sample it has no files. Remotes of other repositories are not known here, and have to be connected.
+    FromRepository(repository::FromRepository),
+    /// Tells what would move if something were configured otherwise, a disk added or one lost.
+    #[command(after_help = whatif::EXAMPLES)]
+    Whatif(whatif::WhatIf),
+    /// Proves it of this repository, and names what is odd in its expressions: from-repository and prove in one.
+    Check {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// A command of the sim that was started: init, connect, add, wanted, step, action, present, visit ...
     #[command(external_subcommand)]
     Other(Vec<OsString>),
@@ -79,6 +94,9 @@ pub(super) fn main(args: &Sim) -> ExitCode {
         SimCommand::Run(run) => seeds::main(run),
         SimCommand::Show => show(),
         SimCommand::End => end(),
+        SimCommand::FromRepository(from) => repository::main(from),
+        SimCommand::Whatif(whatif) => whatif::main(whatif),
+        SimCommand::Check { json } => return prove::check(*json),
         SimCommand::Prove(prove) => return prove::main(prove),
         SimCommand::Other(words) => one(words),
     };

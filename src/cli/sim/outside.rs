@@ -93,7 +93,7 @@ impl Outside for Here<'_> {
 }
 
 /// What is recorded of a key's metadata.
-fn metadata(repository: &Repository, key: &Key) -> Result<Fields, crate::annex::branch::BranchError> {
+pub(super) fn metadata(repository: &Repository, key: &Key) -> Result<Fields, crate::annex::branch::BranchError> {
     let branch = repository.branch();
     let log = Metadata::parse(&branch.read(&metadata_file(key, branch.log_hashing()))?);
     let mut fields = Fields::new();

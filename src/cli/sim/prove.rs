@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::outside::Here;
 use super::read;
-use crate::sim::proof::{self, Proved, Refuted, Verdict};
+use crate::sim::proof::{self, Late, Proved, Refuted, Verdict};
 use crate::sim::script::{Command, Line};
 use crate::sim::{self, World};
 
@@ -36,6 +36,9 @@ pub(super) struct Prove {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Refute also what comes to rest sooner or later, but could go on for ever if every pull came at the worst moment.
+    #[arg(long)]
+    strict: bool,
 }
 
 /// As JSON has it.
@@ -50,6 +53,8 @@ struct Shown {
     classes: Option<usize>,
     states: Option<usize>,
     stale_states: Option<usize>,
+    /// With stale knowledge: `rests`, `rests-sooner-or-later`, or `undecided`.
+    stale: Option<&'static str>,
     /// Why stale knowledge was not looked at.
     stale_undecided: Option<String>,
     any_fullness: Option<bool>,
@@ -63,8 +68,39 @@ pub(super) fn main(args: &Prove) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let verdict = proof::prove(&world.network);
+    let mut verdict = proof::prove(&world.network);
+    if let (true, Verdict::Proved(Proved { stale: Some(Late::ByChance(_, script)), .. })) = (args.strict, &verdict) {
+        let why = "a file may go on for ever, if repositories hear of it at the worst moments".to_string();
+        verdict = Verdict::Refuted(Refuted { fault: proof::Wrong::Circle, why, script: script.clone() });
+    }
     tell(&verdict, args.json);
+    status(&verdict)
+}
+
+/// `sim check`: the repository that one is in.
+pub(super) fn check(json: bool) -> ExitCode {
+    let read = super::here::repository().and_then(|repository| {
+        repository.branch().take_all();
+        super::repository::read(&repository, 0)
+    });
+    let world = match read {
+        Ok(world) => world,
+        Err(why) => {
+            eprintln!("git-annex-remote-stream: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let verdict = proof::prove(&world.network);
+    tell(&verdict, json);
+    if !json {
+        for problem in proof::odd(&world.network) {
+            println!("{problem}");
+        }
+    }
+    status(&verdict)
+}
+
+fn status(verdict: &Verdict) -> ExitCode {
     ExitCode::from(match verdict {
         Verdict::Proved(_) => 0,
         Verdict::Refuted(_) => 1,
@@ -131,8 +167,12 @@ pub(super) fn tell(verdict: &Verdict, json: bool) {
 fn sentence(proved: &Proved) -> String {
     let Proved { classes, states, stale, any_fullness } = proved;
     let stale = match stale {
-        Some(Ok(states)) => format!("\nAlso where repositories do not know of it at once: {states} states."),
-        Some(Err(why)) => format!("\nNot decided where repositories do not know of it at once: {why}."),
+        Some(Late::Rests(states)) => format!("\nAlso where repositories do not know of it at once: {states} states."),
+        Some(Late::ByChance(states, _)) => format!(
+            "\nWhere repositories do not know of it at once, files come to rest sooner or later: from each of {states} states \
+             they can. There is an order in which they would not; --strict shows it."
+        ),
+        Some(Late::Undecided(why)) => format!("\nNot decided where repositories do not know of it at once: {why}."),
         None => {
             let most = proof::MOST_STALE;
             format!("\nTaken that everybody knows at once what happened: there are more than {most} repositories.")
@@ -155,6 +195,7 @@ fn shown(verdict: &Verdict) -> Shown {
         classes: None,
         states: None,
         stale_states: None,
+        stale: None,
         stale_undecided: None,
         any_fullness: None,
     };
@@ -163,8 +204,19 @@ fn shown(verdict: &Verdict) -> Shown {
             verdict: "proved",
             classes: Some(*classes),
             states: Some(*states),
-            stale_states: stale.as_ref().and_then(|stale| stale.as_ref().ok().copied()),
-            stale_undecided: stale.as_ref().and_then(|stale| stale.as_ref().err().cloned()),
+            stale_states: match stale {
+                Some(Late::Rests(states) | Late::ByChance(states, _)) => Some(*states),
+                _ => None,
+            },
+            stale: stale.as_ref().map(|stale| match stale {
+                Late::Rests(_) => "rests",
+                Late::ByChance(..) => "rests-sooner-or-later",
+                Late::Undecided(_) => "undecided",
+            }),
+            stale_undecided: match stale {
+                Some(Late::Undecided(why)) => Some(why.clone()),
+                _ => None,
+            },
             any_fullness: Some(*any_fullness),
             ..empty
         },

@@ -48,6 +48,11 @@ impl Store {
         Ok(Held { store: self, _lock: lock })
     }
 
+    /// Whether one was started.
+    pub(super) fn is_started(&self) -> bool {
+        self.state().exists()
+    }
+
     /// The sim as it is, which others may work on meanwhile.
     pub(super) fn look(&self) -> Result<World, String> {
         let path = self.state();

@@ -115,6 +115,7 @@ fn name(network: &Network, globs: &[(&[u8], bool)], dir: Option<bool>) -> Option
     let of_dir = of_dir.unwrap_or_else(|| Name::from(&b"public"[..]));
     let more: Vec<Vec<u8>> = candidates.iter().map(|name| [&of_dir[..], b"/", name].concat()).collect();
     candidates.extend(more);
+    candidates.sort_by_key(Vec::len);
     let fits = |name: &Vec<u8>| {
         let is_plain = !name.iter().any(u8::is_ascii_whitespace)
             && !name.split(|byte| *byte == b'/').any(|part| matches!(part, b"" | b"." | b".." | b".git"));

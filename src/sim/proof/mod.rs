@@ -18,11 +18,13 @@ mod concrete;
 mod graph;
 mod shrink;
 mod stale;
+#[cfg(test)]
+mod tests;
 mod witness;
 
 use super::network::Network;
 use super::script::Placement;
-use crate::wanted::Policy;
+use crate::wanted::{Matter, Origin, Policy};
 use class::Class;
 use graph::{Fault, Graph, Path};
 
@@ -53,10 +55,22 @@ pub struct Proved {
     pub classes: usize,
     /// States of all of them.
     pub states: usize,
-    /// The same with stale knowledge: all states, or why they were not looked at.
-    pub stale: Option<Result<usize, String>>,
+    /// The same with stale knowledge, where there are few repositories.
+    pub stale: Option<Late>,
     /// Whether choices depend on how full repositories are, of which any fullness was looked at that does not change meanwhile.
     pub any_fullness: bool,
+}
+
+/// What comes of it that repositories do not know at once what happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Late {
+    /// It comes to rest always; so many states were looked at.
+    Rests(usize),
+    /// There is an order in which it goes on for ever, but at each moment it can still come to rest: so it does sooner or later,
+    /// unless somebody arranges that order. A sim file that shows it.
+    ByChance(usize, Vec<u8>),
+    /// It cannot be told, for this reason.
+    Undecided(String),
 }
 
 /// What is wrong, and how that comes.
@@ -80,6 +94,30 @@ pub fn prove(network: &Network) -> Verdict {
         Err(why) => Verdict::Undecided(why),
         Ok(case) => case.verdict(),
     }
+}
+
+/// What is odd in the expressions of a network, a line for each.
+pub fn odd(network: &Network) -> Vec<String> {
+    let policy = Policy::new(network.configuration());
+    let called = |uuid: &crate::name::Uuid| {
+        let member = network.members.iter().find(|member| member.uuid == *uuid);
+        member.map_or_else(|| uuid.to_string(), |member| super::network::shown(&member.name))
+    };
+    let line = |problem: &crate::wanted::Problem| {
+        let of = match &problem.of {
+            Origin::Wanted(uuid) => format!("wanted of {}", called(uuid)),
+            Origin::Required(uuid) => format!("required of {}", called(uuid)),
+            Origin::GroupWanted(group) => format!("groupwanted of {}", super::network::shown(group)),
+        };
+        match &problem.what {
+            Matter::Odd(warning) => format!("{of}: {warning}"),
+            Matter::Unparsed(error) => format!("{of}: {error}"),
+            Matter::Unstable(unstable) => {
+                format!("{of}: never used, because {} is negated", unstable.term.escape_ascii())
+            }
+        }
+    };
+    policy.problems().iter().map(line).collect()
 }
 
 /// A network and its classes.
@@ -140,34 +178,43 @@ impl<'a> Case<'a> {
         let mut proved = Proved { classes: self.classes.len(), states, stale: None, any_fullness };
         if self.network.members.len() <= MOST_STALE {
             match self.stale() {
-                Ok(Ok(states)) => proved.stale = Some(Ok(states)),
+                Ok(Ok(late)) => proved.stale = Some(late),
                 Ok(Err(refuted)) => return Verdict::Refuted(refuted),
-                Err(why) => proved.stale = Some(Err(why)),
+                Err(why) => proved.stale = Some(Late::Undecided(why)),
             }
         }
         Verdict::Proved(proved)
     }
 
-    /// The states with stale knowledge, or what goes wrong in one.
-    fn stale(&self) -> Result<Result<usize, Refuted>, String> {
-        let mut states = 0;
+    /// What comes of stale knowledge, or what goes wrong with it.
+    ///
+    /// # Errors
+    /// Why it cannot be told.
+    fn stale(&self) -> Result<Result<Late, Refuted>, String> {
+        let (mut states, mut by_chance) = (0, None);
         for class in &self.classes {
-            let mut seen =
-                stale::Stale::new(self.network, &self.policy, class).map_err(|unknown| unknown.to_string())?;
-            match seen.explore()? {
-                stale::Found::Rests(count) => states += count,
-                stale::Found::Wrong(fault, steps) => {
-                    let script = stale::script(self.network, &self.policy, class, &fault, &steps)?;
-                    let name = script.1;
-                    let why = format!(
-                        "{}, where repositories do not know of it at once",
-                        sentence(self.network, &fault, &name)
-                    );
-                    return Ok(Err(Refuted { fault, why, script: script.0 }));
+            let seen = stale::Stale::new(self.network, &self.policy, class).map_err(|unknown| unknown.to_string())?;
+            let (fault, steps) = match seen.explore()? {
+                stale::Found::Rests(count) => {
+                    states += count;
+                    continue;
                 }
-            }
+                stale::Found::ByChance(count, steps) => {
+                    states += count;
+                    if by_chance.is_none() {
+                        let (script, _) = stale::script(self.network, &self.policy, class, &Fault::Circle, &steps)?;
+                        by_chance = Some(script);
+                    }
+                    continue;
+                }
+                stale::Found::Wrong(fault, steps) => (fault, steps),
+            };
+            let (script, name) = stale::script(self.network, &self.policy, class, &fault, &steps)?;
+            let why =
+                format!("{}, where repositories do not know of it at once", sentence(self.network, &fault, &name));
+            return Ok(Err(Refuted { fault, why, script }));
         }
-        Ok(Ok(states))
+        Ok(Ok(by_chance.map_or(Late::Rests(states), |script| Late::ByChance(states, script))))
     }
 
     /// The smallest script that shows it.

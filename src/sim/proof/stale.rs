@@ -32,6 +32,8 @@ pub enum Found {
     Rests(usize),
     /// Something goes wrong, this way.
     Wrong(Fault, Steps),
+    /// It may go on for ever, but at each moment it can still come to rest: it does not go on for ever by chance.
+    ByChance(usize, Steps),
 }
 
 /// A start and what happens then.
@@ -109,7 +111,7 @@ impl<'a> Stale<'a> {
     ///
     /// # Errors
     /// There are too many.
-    pub fn explore(&mut self) -> Result<Found, String> {
+    pub fn explore(&self) -> Result<Found, String> {
         let mut index: HashMap<State, usize> = HashMap::new();
         let mut states: Vec<(State, Option<(usize, Step)>)> = Vec::new();
         let mut arrows: Vec<Vec<(usize, Step)>> = Vec::new();
@@ -140,10 +142,21 @@ impl<'a> Stale<'a> {
             }
             at += 1;
         }
-        match circle(&arrows) {
-            Some((entry, steps)) => Ok(Found::Wrong(Fault::Circle, self.steps(&states, entry, &steps))),
-            None => Ok(Found::Rests(states.len())),
+        // Those from where it never comes to rest, if there are any.
+        let restless = restless(&arrows);
+        let within = |from: usize| -> Vec<(usize, Step)> {
+            if !restless[from] {
+                return Vec::new();
+            }
+            arrows[from].iter().copied().filter(|(to, _)| restless[*to]).collect()
+        };
+        if let Some((entry, steps)) = circle(&(0..arrows.len()).map(within).collect::<Vec<_>>()) {
+            return Ok(Found::Wrong(Fault::Circle, self.steps(&states, entry, &steps)));
         }
+        Ok(match circle(&arrows) {
+            Some((entry, steps)) => Found::ByChance(states.len(), self.steps(&states, entry, &steps)),
+            None => Found::Rests(states.len()),
+        })
     }
 
     /// Everybody knows who has it, or only who has it knows that.
@@ -238,6 +251,25 @@ impl<'a> Stale<'a> {
             state.ages[repo][repo] = 0;
         }
     }
+}
+
+/// States from which none is reached where nothing is left to do.
+fn restless(arrows: &[Vec<(usize, Step)>]) -> Vec<bool> {
+    let mut before: Vec<Vec<usize>> = vec![Vec::new(); arrows.len()];
+    for (from, out) in arrows.iter().enumerate() {
+        out.iter().for_each(|(to, _)| before[*to].push(from));
+    }
+    let mut open: Vec<usize> = (0..arrows.len()).filter(|at| arrows[*at].is_empty()).collect();
+    let mut restless = vec![true; arrows.len()];
+    open.iter().for_each(|at| restless[*at] = false);
+    while let Some(at) = open.pop() {
+        for from in &before[at] {
+            if std::mem::take(&mut restless[*from]) {
+                open.push(*from);
+            }
+        }
+    }
+    restless
 }
 
 /// A circle, and where it is entered.
