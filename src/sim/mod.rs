@@ -37,6 +37,7 @@
 
 mod act;
 mod files;
+pub mod fuzz;
 mod history;
 mod knowledge;
 mod log;

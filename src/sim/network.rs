@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::script::{Chain, Name, Placement, Problem, What};
 use crate::name::Uuid;
-use crate::wanted::{Configuration, Repository, Trust};
+use crate::wanted::{Configuration, Repository, Trust, is_cluster};
 
 /// A repository.
 #[derive(Debug, Clone)]
@@ -90,6 +90,9 @@ impl Network {
         self.is_free(name)?;
         if self.members.len() >= Self::MOST {
             return Err(Problem(format!("There are {} repositories, and no more can be simulated.", Self::MOST)));
+        }
+        if is_cluster(&uuid) {
+            return Err(Problem(format!("{} has the uuid of a cluster: {uuid}", shown(name))));
         }
         if let Some(other) = self.members.iter().find(|member| member.uuid == uuid) {
             return Err(Problem(format!("{} has the uuid of {}: {uuid}", shown(name), shown(&other.name))));

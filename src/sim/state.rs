@@ -50,6 +50,13 @@ pub fn restore(bytes: &[u8]) -> Result<World, Malformed> {
     restore_body(signed.strip_prefix(MAGIC).ok_or(Malformed)?)
 }
 
+/// What stands between the first line and the digest.
+pub fn body_bytes(world: &World) -> Vec<u8> {
+    let mut out = Vec::new();
+    body(world, &mut out);
+    out
+}
+
 fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);

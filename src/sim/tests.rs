@@ -172,6 +172,29 @@ fn normal(lines: Vec<String>, is_by_chance: bool, fits_by_chance: bool, is_refus
 }
 
 #[test]
+fn the_fuzz_targets_survive_their_seeds_and_small_changes() {
+    for (name, target) in [("sim_script", fuzz::script as fn(&[u8])), ("sim_state", fuzz::state)] {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/fuzz/corpus").join(name);
+        let seeds: Vec<_> = std::fs::read_dir(&directory).expect("the seeds are part of the source").collect();
+        assert!(seeds.len() >= 3, "seeds are missing");
+        for seed in seeds {
+            let seed = std::fs::read(seed.expect("a readable directory").path()).expect("a readable seed");
+            // A state is read from the body of what a sim file comes to.
+            let seed = if name == "sim_state" { fuzz::body_of(&seed) } else { seed };
+            target(&seed);
+            for at in (0..seed.len()).step_by(3) {
+                target(&seed[..at]);
+                for byte in *b"\0\x01\x7f\xff \n9" {
+                    let mut input = seed.clone();
+                    input[at] = byte;
+                    target(&input);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_seed_gives_the_same_run_for_ever() {
     let text = read("s2-balanced.sim").replace("addmulti 12", "addmulti 4");
     let log = |text: &str| String::from_utf8(log(&play(text.as_bytes()).0)).expect("text");

@@ -86,6 +86,7 @@ pub use glob::{BadGlob, Glob};
 pub use groups::{STANDARD_GROUPS, standard};
 pub(crate) use number::whole as whole_number;
 pub use plan::{Plan, Unstable};
+pub use policy::is_cluster;
 pub use policy::{Configuration, Policy, Repository};
 pub use problem::{Matter, Origin, Problem};
 pub use question::Question;

@@ -153,7 +153,7 @@ impl Policy {
 }
 
 /// Whether it is the uuid of a cluster, which holds nothing itself: version 8, and its first byte is 0xac.
-pub(in crate::wanted) fn is_cluster(uuid: &Uuid) -> bool {
+pub fn is_cluster(uuid: &Uuid) -> bool {
     let bytes = uuid.as_bytes();
     bytes.len() == 36 && bytes.starts_with(b"ac") && bytes.get(14) == Some(&b'8')
 }

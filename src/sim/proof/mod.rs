@@ -154,6 +154,7 @@ impl<'a> Case<'a> {
 
     fn verdict(&self) -> Verdict {
         let mut doubts: Vec<String> = Vec::new();
+        let mut found: Vec<Seen<'_>> = Vec::new();
         let mut states = 0;
         for class in &self.classes {
             let graph = match Graph::new(self.network, &self.policy, class) {
@@ -161,11 +162,14 @@ impl<'a> Case<'a> {
                 Err(unknown) => return Verdict::Undecided(format!("it cannot be told who wants a file: {unknown}")),
             };
             states += 1 << self.network.members.len();
-            for path in graph.faults(self.network) {
-                match self.refuted(&Seen { class, path }) {
-                    Ok(refuted) => return Verdict::Refuted(refuted),
-                    Err(doubt) => doubts.push(doubt),
-                }
+            found.extend(graph.faults(self.network).into_iter().map(|path| Seen { class, path }));
+        }
+        // The worst first, whichever class it is of.
+        found.sort_by_key(|seen| seen.path.fault);
+        for seen in &found {
+            match self.refuted(seen) {
+                Ok(refuted) => return Verdict::Refuted(refuted),
+                Err(doubt) => doubts.push(doubt),
             }
         }
         if let Some(doubt) = doubts.first() {
