@@ -163,9 +163,9 @@ impl Knowledge {
             return false;
         }
         self.known[viewer] = after;
-        for author in 0..before.len() {
+        for (author, before) in before.into_iter().enumerate() {
             let known = self.known[viewer][author] as usize;
-            for at in before[author] as usize..known.min(self.authored[author].len()) {
+            for at in before as usize..known.min(self.authored[author].len()) {
                 let id = self.authored[author][at];
                 if !self.is_outdated(viewer, id) {
                     let event = self.events[id as usize].event;

@@ -105,9 +105,9 @@ impl Sight<'_> {
             to != actor && !(self.sees)(to) && !(self.has)(to)
         };
         if (self.has)(actor) {
-            for link in 0..links.len() {
+            for (link, remote) in links.iter().enumerate() {
                 let deed = Deed { kind: Kind::Send, link };
-                if asks(deed) && lacks(link) && self.wants(question, links[link].to)? {
+                if asks(deed) && lacks(link) && self.wants(question, remote.to)? {
                     into.push(deed);
                 }
             }

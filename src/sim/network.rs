@@ -28,7 +28,7 @@ pub struct Member {
     /// For `inpreferreddir`.
     pub preferreddir: Option<Name>,
     /// The names of its remotes.
-    pub remotes: BTreeSet<Name>,
+    pub remote_names: BTreeSet<Name>,
 }
 
 /// A remote of a repository.
@@ -109,7 +109,7 @@ impl Network {
             required: Name::from(&b""[..]),
             maxsize: None,
             preferreddir: None,
-            remotes: BTreeSet::new(),
+            remote_names: BTreeSet::new(),
         });
         self.relink();
         Ok(number)
@@ -190,7 +190,7 @@ impl Network {
         let pairs = if self.placement == Placement::Stream { chain.meant() } else { chain.connected() };
         let pairs = self.checked(chain, pairs)?;
         for (from, to) in pairs {
-            self.members[from].remotes.insert(to);
+            self.members[from].remote_names.insert(to);
         }
         self.relink();
         Ok(())
@@ -203,7 +203,7 @@ impl Network {
     pub fn disconnect(&mut self, chain: &Chain) -> Result<(), Problem> {
         let pairs = if self.placement == Placement::Stream { chain.meant() } else { chain.disconnected() };
         for (from, to) in self.checked(chain, pairs)? {
-            self.members[from].remotes.remove(&to);
+            self.members[from].remote_names.remove(&to);
         }
         self.relink();
         Ok(())
@@ -279,7 +279,7 @@ impl Network {
             let (to, is_node) = self.names.get(name).map(|to| (*to, false)).or(node)?;
             Some(Link { name: name.clone(), to, is_node })
         };
-        self.links = self.members.iter().map(|member| member.remotes.iter().filter_map(link).collect()).collect();
+        self.links = self.members.iter().map(|member| member.remote_names.iter().filter_map(link).collect()).collect();
     }
 }
 

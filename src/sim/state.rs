@@ -101,7 +101,7 @@ fn body(world: &World, out: &mut Vec<u8>) {
         optional(out, member.maxsize);
         number(out, u64::from(member.preferreddir.is_some()));
         text(out, member.preferreddir.as_deref().unwrap_or_default());
-        list(out, member.remotes.iter(), |out, remote| text(out, remote));
+        list(out, member.remote_names.iter(), |out, remote| text(out, remote));
     });
     list(out, network.nodes.iter(), |out, (name, repo)| {
         text(out, name);
@@ -289,11 +289,11 @@ fn member(it: &mut Reader<'_>, world: &mut World) -> Result<(), Malformed> {
     let groups = it.list(Reader::name)?;
     let (wanted, required, maxsize) = (it.name()?, it.name()?, it.optional()?);
     let (has_dir, dir) = (it.is_set()?, it.name()?);
-    let remotes = it.list(Reader::name)?;
+    let names = it.list(Reader::name)?;
     let member = &mut world.network.members[repo];
     (member.trust, member.groups, member.maxsize) = (trust, groups.into_iter().collect(), maxsize);
     (member.wanted, member.required, member.preferreddir) = (wanted, required, has_dir.then_some(dir));
-    member.remotes = remotes.into_iter().collect();
+    member.remote_names = names.into_iter().collect();
     Ok(())
 }
 

@@ -93,7 +93,7 @@ fn chains_are_read_as_git_annex_reads_them() {
         let mut found = Vec::new();
         for (at, member) in world.network.members.iter().enumerate() {
             let name = |at: usize| world.network.members[at].name.escape_ascii().to_string();
-            assert_eq!(world.network.links(at).len(), member.remotes.len());
+            assert_eq!(world.network.links(at).len(), member.remote_names.len());
             found.extend(world.network.links(at).iter().map(|link| format!("{}>{}", name(at), name(link.to))));
         }
         assert_eq!(found.join(" "), expected, "{chain}");

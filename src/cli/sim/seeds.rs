@@ -145,7 +145,7 @@ fn many(lines: &[Line], first: i64, count: u64, args: &Run, repository: &Reposit
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..jobs.clamp(1, 256)).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or(Err("a run failed".into()))).collect::<Result<(), _>>()
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or(Err("a run failed".into())))
     })?;
     let mut outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     outcomes.sort_by_key(|outcome| outcome.seed.wrapping_sub(first).cast_unsigned());

@@ -163,7 +163,7 @@ fn permutations(members: &[Repo]) -> Vec<Vec<Repo>> {
 }
 
 /// A file of a class, and who has it.
-pub struct Member<'a> {
+pub struct OfClass<'a> {
     /// The class.
     pub class: &'a Class,
     /// A bit for each repository.
@@ -174,7 +174,7 @@ pub struct Member<'a> {
     pub name: &'a Name,
 }
 
-impl Facts for Member<'_> {
+impl Facts for OfClass<'_> {
     fn key(&self) -> Result<&Key, Unknown> {
         Ok(self.key)
     }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::class::{Class, Member};
+use super::class::{Class, OfClass};
 use crate::name::Key;
 use crate::sim::look::{Deed, Kind, Sight};
 use crate::sim::network::Network;
@@ -17,7 +17,7 @@ pub type State = u16;
 
 /// Something that somebody does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arrow {
+pub struct Edge {
     /// Who has the file then.
     pub to: State,
     /// Who does it.
@@ -49,12 +49,12 @@ pub struct Path {
     /// Who has it in the beginning.
     pub start: State,
     /// What happens then.
-    pub arrows: Vec<Arrow>,
+    pub arrows: Vec<Edge>,
 }
 
 /// The arrows from each state.
 pub struct Graph {
-    arrows: Vec<Vec<Arrow>>,
+    arrows: Vec<Vec<Edge>>,
     /// Who is required to have it in each state, and has it not.
     missing: Vec<State>,
 }
@@ -71,7 +71,7 @@ impl Graph {
         let mut graph = Self { arrows: vec![Vec::new(); 1 << count], missing: vec![0; 1 << count] };
         let mut deeds = Vec::new();
         for state in 1..1usize << count {
-            let facts = Member { class, holders: [state as u64], key: &key, name: &name };
+            let facts = OfClass { class, holders: [state as u64], key: &key, name: &name };
             let question = policy.about(&facts);
             let has = |repo: usize| state >> repo & 1 != 0;
             let sight = Sight { network, sees: &has, has: &has };
@@ -86,7 +86,7 @@ impl Graph {
                     let to = (state ^ 1 << repo) as State;
                     let arrows = &mut graph.arrows[state];
                     if !arrows.iter().any(|arrow| arrow.to == to) {
-                        arrows.push(Arrow { to, actor, deed: *deed });
+                        arrows.push(Edge { to, actor, deed: *deed });
                     }
                 }
             }
@@ -100,7 +100,7 @@ impl Graph {
     }
 
     /// What can be done in a state.
-    pub fn arrows(&self, state: State) -> &[Arrow] {
+    pub fn arrows(&self, state: State) -> &[Edge] {
         &self.arrows[usize::from(state)]
     }
 
@@ -164,8 +164,8 @@ impl Graph {
     }
 
     /// The shortest way from a state, of one arrow at least, to one that is looked for.
-    fn way(&self, start: State, longest: usize, is_end: &dyn Fn(State) -> bool) -> Option<Vec<Arrow>> {
-        let mut before: Vec<Option<(State, Arrow)>> = vec![None; self.arrows.len()];
+    fn way(&self, start: State, longest: usize, is_end: &dyn Fn(State) -> bool) -> Option<Vec<Edge>> {
+        let mut before: Vec<Option<(State, Edge)>> = vec![None; self.arrows.len()];
         let mut open = VecDeque::from([(start, 0)]);
         while let Some((state, length)) = open.pop_front() {
             if length >= longest {
@@ -185,7 +185,7 @@ impl Graph {
     }
 
     /// The shortest way to a state, which may be none at all.
-    fn way_to(&self, start: State, is_end: &dyn Fn(State) -> bool) -> Vec<Arrow> {
+    fn way_to(&self, start: State, is_end: &dyn Fn(State) -> bool) -> Vec<Edge> {
         if is_end(start) { Vec::new() } else { self.way(start, usize::MAX, is_end).unwrap_or_default() }
     }
 
@@ -259,7 +259,7 @@ impl Graph {
     }
 }
 
-fn trail(before: &[Option<(State, Arrow)>], start: State, end: State) -> Vec<Arrow> {
+fn trail(before: &[Option<(State, Edge)>], start: State, end: State) -> Vec<Edge> {
     let (mut trail, mut at) = (Vec::new(), end);
     while let Some((from, arrow)) = before[usize::from(at)] {
         trail.push(arrow);

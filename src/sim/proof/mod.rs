@@ -199,11 +199,11 @@ impl<'a> Case<'a> {
         for class in &self.classes {
             let seen = stale::Stale::new(self.network, &self.policy, class).map_err(|unknown| unknown.to_string())?;
             let (fault, steps) = match seen.explore()? {
-                stale::Found::Rests(count) => {
+                stale::Explored::Rests(count) => {
                     states += count;
                     continue;
                 }
-                stale::Found::ByChance(count, steps) => {
+                stale::Explored::ByChance(count, steps) => {
                     states += count;
                     if by_chance.is_none() {
                         let (script, _) = stale::script(self.network, &self.policy, class, &Fault::Circle, &steps)?;
@@ -211,7 +211,7 @@ impl<'a> Case<'a> {
                     }
                     continue;
                 }
-                stale::Found::Wrong(fault, steps) => (fault, steps),
+                stale::Explored::Wrong(fault, steps) => (fault, steps),
             };
             let (script, name) = stale::script(self.network, &self.policy, class, &fault, &steps)?;
             let why =

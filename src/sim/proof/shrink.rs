@@ -39,8 +39,8 @@ fn candidates(network: &Network) -> Vec<Network> {
         all.push(one);
     };
     for (repo, member) in network.members.iter().enumerate() {
-        for remote in &member.remotes {
-            add(&|one| one.members[repo].remotes.retain(|other| other != remote));
+        for remote in &member.remote_names {
+            add(&|one| one.members[repo].remote_names.retain(|other| other != remote));
         }
         for group in &member.groups {
             add(&|one| one.members[repo].groups.retain(|other| other != group));
@@ -89,7 +89,7 @@ fn without(network: &Network, gone: usize) -> Option<Network> {
         if repo != gone {
             let at = left.add(&member.name, member.uuid.clone(), member.is_special).ok()?;
             left.members[at] = member.clone();
-            left.members[at].remotes.remove(&network.members[gone].name);
+            left.members[at].remote_names.remove(&network.members[gone].name);
         }
     }
     for (node, repo) in network.nodes.iter().filter(|(_, repo)| **repo != gone) {

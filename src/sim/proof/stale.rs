@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::class::{Class, Member};
+use super::class::{Class, OfClass};
 use super::concrete::concrete;
 use super::graph::Fault;
 use super::witness::{configuration, sentence};
@@ -27,7 +27,7 @@ const MOST: usize = 300_000;
 const REPOS: usize = 4;
 
 /// What came out.
-pub enum Found {
+pub enum Explored {
     /// It comes to rest always; so many states were looked at.
     Rests(usize),
     /// Something goes wrong, this way.
@@ -81,7 +81,7 @@ impl<'a> Stale<'a> {
         let (key, name) = (Key::parse(b"SHA256E-s1--x").expect("a key"), Name::from(&b"f"[..]));
         let mut deeds = HashMap::new();
         for view in 0..1u8 << count {
-            let facts = Member { class, holders: [u64::from(view)], key: &key, name: &name };
+            let facts = OfClass { class, holders: [u64::from(view)], key: &key, name: &name };
             let question = policy.about(&facts);
             for has in 0..1u8 << count {
                 let sight = Sight { network, sees: &|repo| view >> repo & 1 != 0, has: &|repo| has >> repo & 1 != 0 };
@@ -111,7 +111,7 @@ impl<'a> Stale<'a> {
     ///
     /// # Errors
     /// There are too many.
-    pub fn explore(&self) -> Result<Found, String> {
+    pub fn explore(&self) -> Result<Explored, String> {
         let mut index: HashMap<State, usize> = HashMap::new();
         let mut states: Vec<(State, Option<(usize, Step)>)> = Vec::new();
         let mut arrows: Vec<Vec<(usize, Step)>> = Vec::new();
@@ -132,7 +132,7 @@ impl<'a> Stale<'a> {
                     states.len() - 1
                 });
                 if next.has == 0 {
-                    return Ok(Found::Wrong(Fault::Loss, self.steps(&states, to, &[])));
+                    return Ok(Explored::Wrong(Fault::Loss, self.steps(&states, to, &[])));
                 }
                 out.push((to, step));
             }
@@ -151,11 +151,11 @@ impl<'a> Stale<'a> {
             arrows[from].iter().copied().filter(|(to, _)| restless[*to]).collect()
         };
         if let Some((entry, steps)) = circle(&(0..arrows.len()).map(within).collect::<Vec<_>>()) {
-            return Ok(Found::Wrong(Fault::Circle, self.steps(&states, entry, &steps)));
+            return Ok(Explored::Wrong(Fault::Circle, self.steps(&states, entry, &steps)));
         }
         Ok(match circle(&arrows) {
-            Some((entry, steps)) => Found::ByChance(states.len(), self.steps(&states, entry, &steps)),
-            None => Found::Rests(states.len()),
+            Some((entry, steps)) => Explored::ByChance(states.len(), self.steps(&states, entry, &steps)),
+            None => Explored::Rests(states.len()),
         })
     }
 

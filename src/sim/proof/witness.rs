@@ -2,13 +2,13 @@
 
 use super::class::Class;
 use super::concrete::concrete;
-use super::graph::{Arrow, Fault, Path, State};
+use super::graph::{Edge, Fault, Path, State};
 use crate::sim::log::log;
 use crate::sim::look::Kind;
 use crate::sim::network::{Network, shown};
 use crate::sim::outside::Nowhere;
 use crate::sim::run::{begin, run};
-use crate::sim::script::{Action, Arrow as Direction, Chain, Command, Line, Name, Placement, Stream, What};
+use crate::sim::script::{Action, Arrow, Chain, Command, Line, Name, Placement, Stream, What};
 use crate::sim::world::World;
 use crate::wanted::{Policy, Trust};
 
@@ -114,7 +114,7 @@ pub fn configuration(network: &Network) -> Vec<Line> {
     }
     for (repo, member) in network.members.iter().enumerate() {
         for link in network.links(repo) {
-            let links = vec![(Direction::Right, link.name.clone())];
+            let links = vec![(Arrow::Right, link.name.clone())];
             add(Command::Connect(Chain { first: member.name.clone(), links }));
         }
     }
@@ -147,7 +147,7 @@ fn inform(world: &mut World, play: &mut Play<'_>) -> Result<(), String> {
     }
 }
 
-fn line_of(network: &Network, arrow: &Arrow) -> Line {
+fn line_of(network: &Network, arrow: &Edge) -> Line {
     let remote = || network.links(arrow.actor)[arrow.deed.link].name.clone();
     let action = match arrow.deed.kind {
         Kind::Get => Action::GetWanted(remote()),

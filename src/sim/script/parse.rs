@@ -115,7 +115,10 @@ fn actions(words: &[&[u8]]) -> Result<Vec<(Name, Action)>, Problem> {
     }
 }
 
-fn one_action<'a, 'b>(words: &'a [&'b [u8]]) -> Option<((Name, Action), &'a [&'b [u8]])> {
+/// Who does what, and the words that are left.
+type Acted<'a, 'b> = ((Name, Action), &'a [&'b [u8]]);
+
+fn one_action<'a, 'b>(words: &'a [&'b [u8]]) -> Option<Acted<'a, 'b>> {
     let (repo, verb, rest) = match words {
         [b"action", repo, verb, rest @ ..] => (Name::from(*repo), *verb, rest),
         _ => return None,

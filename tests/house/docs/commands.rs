@@ -20,6 +20,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("--features", "cargo"),
     ("--workspace", "cargo"),
     ("--quick", "bench"),
+    ("--stream", "a line of a sim file"),
+    ("--", "a comment of a sim file"),
 ];
 
 /// The flags of the program by subcommand, those of the program itself under the empty name.
@@ -51,7 +53,9 @@ impl Program {
 
 impl Flags {
     fn of(command: &clap::Command) -> Flags {
-        let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
+        // Those of its own subcommands too: `sim prove --strict`.
+        let subs = command.get_subcommands().flat_map(clap::Command::get_arguments);
+        let shown = command.get_arguments().chain(subs).filter(|argument| !argument.is_hide_set());
         let long = shown.filter_map(|argument| argument.get_long()).map(|long| format!("--{long}"));
         Flags {
             names: long.collect(),
