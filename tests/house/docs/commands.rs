@@ -39,8 +39,8 @@ impl Program {
     pub fn new(command: &clap::Command) -> Program {
         let mut command = command.clone();
         command.build();
-        let mut all = BTreeMap::from([(String::new(), Flags::of(&command))]);
-        all.extend(command.get_subcommands().map(|sub| (sub.get_name().to_string(), Flags::of(sub))));
+        let mut all = BTreeMap::from([(String::new(), Flags::of(&command, false))]);
+        all.extend(command.get_subcommands().map(|sub| (sub.get_name().to_string(), Flags::of(sub, true))));
         Program(all)
     }
 
@@ -52,9 +52,9 @@ impl Program {
 }
 
 impl Flags {
-    fn of(command: &clap::Command) -> Flags {
+    fn of(command: &clap::Command, is_sub: bool) -> Flags {
         // Those of its own subcommands too: `sim prove --strict`.
-        let subs = command.get_subcommands().flat_map(clap::Command::get_arguments);
+        let subs = command.get_subcommands().filter(|_| is_sub).flat_map(clap::Command::get_arguments);
         let shown = command.get_arguments().chain(subs).filter(|argument| !argument.is_hide_set());
         let long = shown.filter_map(|argument| argument.get_long()).map(|long| format!("--{long}"));
         Flags {
