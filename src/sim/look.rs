@@ -133,9 +133,9 @@ impl Sight<'_> {
         Ok(())
     }
 
-    /// Whether there are copies enough without that of `dropper`: those of `actor` and of its remotes, which it asks. `git annex
-    /// sim` counts those of any trust (recorded); else those of untrusted repositories do not count, and those of trusted ones
-    /// need not be asked.
+    /// Whether there are copies enough without that of `dropper`: those of `actor` and of its remotes, which it asks, and those of
+    /// trusted repositories. `git annex sim` counts those of any trust, where they are (recorded); else those of untrusted
+    /// repositories do not count, and trusted ones are not asked.
     fn enough(&self, actor: usize, dropper: usize) -> bool {
         let needed = self.network.needed();
         let mut found: Vec<usize> = Vec::new();
@@ -144,12 +144,15 @@ impl Sight<'_> {
         if actor != dropper && (self.has)(actor) && counts(actor) {
             found.push(actor);
         }
-        if !all_count {
-            let is_believed = |repo: &usize| {
-                *repo != dropper && *repo != actor && self.network.members[*repo].trust == Trust::Trusted
-            };
-            found.extend((0..self.network.members.len()).filter(is_believed).filter(|repo| (self.sees)(*repo)));
-        }
+        // Who is trusted counts without a connection. git-annex does not ask there; its sim knows that it is there.
+        let is_believed = |repo: &usize| {
+            *repo != dropper
+                && *repo != actor
+                && self.network.members[*repo].trust == Trust::Trusted
+                && (self.sees)(*repo)
+                && (!all_count || (self.has)(*repo))
+        };
+        found.extend((0..self.network.members.len()).filter(is_believed));
         for link in self.network.links(actor) {
             if found.len() >= needed {
                 break;

@@ -54,7 +54,7 @@ fn what_is_known_to_rest_is_proved_and_what_is_not_is_shown() {
         (format!("{chased}wanted a metadata=tag=x and not copies=h:1\nwanted b copies=g:1\n"), Some(Fault::Circle)),
         (format!("{chased}wanted a not copies=h:1\nwanted b copies=g:1 and largerthan=5mb\n"), Some(Fault::Circle)),
         (format!("{chased}numcopies 3\nwanted a not copies=h:1\nwanted b copies=g:1\n"), None),
-        // What is trusted is not asked, and two that trust each other both drop.
+        // Who is trusted is not asked, and two that trust each other both drop.
         ("trustlevel a trusted\ntrustlevel b trusted\nwanted a nothing\nwanted b nothing\n".into(), Some(Fault::Loss)),
     ] {
         match (verdict(&format!("{two}{rest}")), expected) {
