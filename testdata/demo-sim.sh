@@ -30,14 +30,18 @@ wanted disk3 balanced=disks:2
 wanted disk4 balanced=disks:2
 SIM
 step prove 0 git-annex-remote-stream sim prove disks.sim
-for disk in disk1 disk2 disk3 disk4; do
-  mkdir "$scratch/$disk"
-  git annex initremote --quiet "$disk" type=directory "directory=$scratch/$disk" encryption=none
-  git annex group --quiet "$disk" disks
-  git annex wanted --quiet "$disk" balanced=disks:2
-done
-git annex numcopies --quiet 2
-git annex wanted --quiet here 'not copies=disks:2'
+# Each must succeed: the shell does not look at that in what a step runs.
+configure() {
+  local disk
+  for disk in disk1 disk2 disk3 disk4; do
+    mkdir "$scratch/$disk" &&
+      git annex initremote "$disk" type=directory "directory=$scratch/$disk" encryption=none &&
+      git annex group "$disk" disks &&
+      git annex wanted "$disk" balanced=disks:2 || return
+  done
+  git annex numcopies 2 && git annex wanted here 'not copies=disks:2'
+}
+step configure 0 configure
 step check 0 git-annex-remote-stream sim check
 for number in 1 2 3 4 5 6 7 8; do head -c 1000 /dev/urandom >"file$number"; done
 git annex add --quiet .
