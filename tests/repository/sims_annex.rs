@@ -128,7 +128,7 @@ fn random_networks_come_to_the_ends_that_git_annex_comes_to() {
     let count = std::env::var("STREAM_TEST_SIM_NETWORKS").ok().and_then(|set| set.parse().ok()).unwrap_or(6u64);
     let first: u64 = std::env::var("STREAM_TEST_SEED").ok().and_then(|set| set.parse().ok()).unwrap_or(1);
     let repo = Repo::new();
-    let (mut same, mut one_of, mut endless) = (0, 0, 0);
+    let (mut same, mut one_of, mut endless, mut lost) = (0, 0, 0, 0);
     for number in first..first + count {
         let text = network(&mut Chance(number));
         std::fs::write(repo.dir().join("theirs.sim"), &text).expect("written");
@@ -151,6 +151,12 @@ fn random_networks_come_to_the_ends_that_git_annex_comes_to() {
             continue;
         }
         let theirs = end(&shown.stdout);
+        // A repository that another drops from does not hear of it in git-annex's sim, and so three can drop all there is.
+        let kept: BTreeSet<&String> = theirs.iter().map(|(_, file)| file).collect();
+        if kept.len() < 3 {
+            lost += 1;
+            continue;
+        }
         if !ends.contains(&theirs) {
             assert!(never_rests, "network {number}:\n{text}\ngit-annex: {theirs:?}\nhere: {ends:?}\n{}", shown.stdout);
         } else if ends.len() == 1 {
@@ -164,7 +170,9 @@ fn random_networks_come_to_the_ends_that_git_annex_comes_to() {
         assert!(!back.all().contains("parse"), "network {number}: {}", back.all());
         product(&repo, &["sim", "end"]).ok();
     }
-    println!("{same} with one end, {one_of} with one of several, {endless} that git-annex did not end");
+    println!(
+        "{same} with one end, {one_of} with one of several, {endless} that git-annex did not end, {lost} where it lost a file"
+    );
     assert!(same > 0);
 }
 
