@@ -6,7 +6,7 @@ PEERS := target/peers
 PEERS_BIN := $(CURDIR)/$(PEERS)/bin
 SERVE := python3 testdata/peers/serve.py
 STORE ?= fs
-# store or cluster.
+# store, cluster or sim.
 DEMO ?= store
 # Seconds for each fuzz target, of which two run side by side.
 FUZZ_TIME ?= 60
@@ -34,7 +34,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted sizes clusters faults fuzz clean
+.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted sims sizes clusters faults fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,9 +54,9 @@ quick: ## the inner loop: every test that needs neither git-annex nor a server, 
 	  cargo test --locked $(QUICK) && cargo test --locked --workspace --test special --test p2p -- $(addsuffix ::,$(QUICK_MODULES)); \
 	fi
 
-demo: peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS; DEMO=cluster on four nodes, one of which is killed
+demo: peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedFS; DEMO=cluster on four nodes, one of which is killed; DEMO=sim proves a configuration
 	cargo build --profile demo --locked --bin git-annex-remote-stream
-	@$(if $(filter cluster,$(DEMO)),testdata/demo-cluster.sh,testdata/demo.sh $(STORE))
+	@$(if $(filter cluster sim,$(DEMO)),testdata/demo-$(DEMO).sh,testdata/demo.sh $(STORE))
 
 test: lint peers services ## format, clippy and every test, also against the real programs; each fuzz target for FUZZ_TIME seconds
 	@$(SERVE) all -- testdata/run-tests.sh
@@ -93,6 +93,14 @@ wanted: peers ## preferred content beside git-annex: 5,000 expressions, 200 repo
 	STREAM_TEST_WANTED_EXPRESSIONS=5000 STREAM_TEST_WANTED_REPOSITORIES=200 STREAM_TEST_SEED=$(if $(filter random,$(SEED)),1,$(SEED)) \
 	  cargo test --locked --workspace --test repository wanted:: -- --nocapture
 	STREAM_TEST_WANTED_CASES=1000000 cargo test --locked --workspace --lib wanted::tests::agreement -- --nocapture
+
+# How many networks `make sims` compares, and how many cases are tried by the reference.
+NETWORKS ?= 300
+
+sims: peers ## sims beside git annex sim on NETWORKS=300 random networks from SEED on, and 1,000 proofs by the plain reference
+	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),1,$(SEED)) STREAM_TEST_SIM_NETWORKS=$(NETWORKS) \
+	  cargo test --locked --workspace --test repository sims_annex -- --nocapture
+	STREAM_TEST_SIM_CASES=1000 cargo test --locked --workspace --lib sim::proof -- --nocapture
 
 sizes: peers ## random changes by this program and git-annex, and both have to count the same; OPERATIONS=10000 SEED=1
 	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),$$RANDOM,$(SEED)) STREAM_TEST_OPERATIONS=$(OPERATIONS) \

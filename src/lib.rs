@@ -18,12 +18,14 @@
 //!                                                   --> proto --> name
 //!                                                   --> remotes (a crate of its own)
 //!                                 --> cluster --> wanted --> name
+//!          --> sim --> cluster, wanted
 //! ```
 //!
 //! - [`serve`]: the drivers. They read requests from a wire, and write the answers.
 //! - [`gateway`]: what a client can ask of a repository, the same for both wires.
 //! - [`peer`]: repositories elsewhere, as a client of theirs; [`resolve`]: from the configuration of a remote to its store.
 //! - [`cluster`]: which nodes an upload goes to; [`wanted`]: what repositories want. Both are pure.
+//! - [`sim`]: what a network of repositories will do, tried out without moving content. Pure too.
 //! - [`annex`]: a repository on the disk; [`proto`]: the protocols, as state machines without IO; [`name`]: keys and uuids.
 //! - [`remotes`]: stores, and the data plane that moves bytes.
 //!
@@ -49,4 +51,5 @@ pub mod proto;
 mod request;
 pub mod resolve;
 pub mod serve;
+pub mod sim;
 pub mod wanted;

@@ -74,6 +74,11 @@ impl Known {
         self.names.described().any(|described| described == uuid)
     }
 
+    /// Whether it is a special remote.
+    pub fn is_special(&self, uuid: &Uuid) -> bool {
+        self.special.contains_key(uuid)
+    }
+
     /// Whether it is this repository.
     pub fn is_here(&self, uuid: &Uuid) -> bool {
         uuid == self.names.own()

@@ -15,6 +15,7 @@ mod maxsize;
 mod p2phttp;
 mod placed;
 mod post_receive;
+mod sim;
 mod subject;
 mod told;
 mod updatecluster;
@@ -168,6 +169,11 @@ enum Command {
     /// Edits a file of users, tokens and rights, for p2phttp --users.
     #[command(after_help = users::EXAMPLES)]
     Users(users::Users),
+    /// Tries out what a network of repositories will do, as git annex sim does, and proves that files come to rest in it.
+    ///
+    /// In the repository of the current directory. No content is moved, and no branch is touched.
+    #[command(after_help = sim::EXAMPLES)]
+    Sim(sim::Sim),
     /// Prints a completion script for a shell.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -238,6 +244,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => return explain::main(&args),
         Command::Info(args) => return info::main(&args),
         Command::Matchexpression(args) => return matchexpression::main(&args),
+        Command::Sim(args) => return sim::main(&args),
         Command::Maxsize(args) => return maxsize::main(&args),
         Command::Initcluster(args) => return initcluster::main(&args),
         Command::Updatecluster { quiet: _ } => return updatecluster::main(),

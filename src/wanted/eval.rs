@@ -17,7 +17,10 @@ type Answer = Result<bool, Unknown>;
 impl<F: Facts + ?Sized> Question<'_, F> {
     pub(in crate::wanted) fn step(&self, step: &Step, repo: Repo, assumed: &Assumed) -> Answer {
         match step {
-            Step::Test(test, _) => self.test(test, repo, assumed),
+            Step::Test(test, word) => match self.facts.assumed_answer(word) {
+                Some(answer) => Ok(answer),
+                None => self.test(test, repo, assumed),
+            },
             Step::Not(inner) => self.step(inner, repo, assumed).map(|matches| !matches),
             Step::Expanded(_, inner) => self.step(inner, repo, assumed),
             Step::Sequence(list) => {
@@ -111,6 +114,9 @@ impl<F: Facts + ?Sized> Question<'_, F> {
     }
 
     fn pick(&self, choice: Choice) -> Result<RepoSet, Unknown> {
+        if let Some(ranking) = self.facts.ranking(choice.group, choice.by_size) {
+            return Ok(ranking.into_iter().take(usize::try_from(choice.count).unwrap_or(0)).collect());
+        }
         let balancer = &self.policy.groups[choice.group].balancer;
         let members = balancer.members();
         // As the key tells it, whatever else is known of its content. Source: recorded.

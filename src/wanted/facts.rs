@@ -25,6 +25,11 @@ pub trait Facts {
     /// Names every repository that is recorded to have the content to `holder`, dead ones too. Clusters are passed over.
     fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown>;
 
+    /// The same by number, where the caller has the repositories in the order of the policy and holds no others.
+    fn numbered_holders(&self) -> Option<RepoSet> {
+        None
+    }
+
     /// Whether a repository has the content, where that is known better than from what is recorded: `present` asks this.
     fn present(&self, _repo: Repo, _uuid: &Uuid) -> Result<Option<bool>, Unknown> {
         Ok(None)
@@ -46,6 +51,16 @@ pub trait Facts {
     /// What libmagic says of the content, for `mimetype` and `mimeencoding` of annex.largefiles.
     fn mime(&self, what: Mime) -> Result<&[u8], Unknown> {
         Err(Unknown::new(what.fact(), "it is not looked at"))
+    }
+
+    /// What a term answers, where that is assumed and not asked. Only of terms that do not depend on where content is.
+    fn assumed_answer(&self, _term: &[u8]) -> Option<bool> {
+        None
+    }
+
+    /// The members of the group with this number in the order in which content is balanced to them, where that is assumed.
+    fn ranking(&self, _group: usize, _by_size: bool) -> Option<Vec<Repo>> {
+        None
     }
 
     /// Whether `git annex unused` has found the key unused.

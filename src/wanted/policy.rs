@@ -132,6 +132,11 @@ impl Policy {
         self.members[repo.0].wants.is_some()
     }
 
+    /// The repository with this number, as [`Repo::index`] tells it.
+    pub fn numbered(&self, number: usize) -> Option<Repo> {
+        (number < self.members.len()).then_some(Repo(number))
+    }
+
     /// The members of a group; `None` where it has none.
     pub fn group(&self, name: &[u8]) -> Option<&RepoSet> {
         self.names.get(name).map(|at| &self.groups[*at].members)
@@ -148,7 +153,7 @@ impl Policy {
 }
 
 /// Whether it is the uuid of a cluster, which holds nothing itself: version 8, and its first byte is 0xac.
-pub(in crate::wanted) fn is_cluster(uuid: &Uuid) -> bool {
+pub fn is_cluster(uuid: &Uuid) -> bool {
     let bytes = uuid.as_bytes();
     bytes.len() == 36 && bytes.starts_with(b"ac") && bytes.get(14) == Some(&b'8')
 }

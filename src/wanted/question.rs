@@ -112,6 +112,12 @@ impl<'a, F: Facts + ?Sized> Question<'a, F> {
     pub(in crate::wanted) fn holders(&self) -> Result<&Holders, Unknown> {
         let found = self.holders.get_or_init(|| {
             let (mut holders, mut strangers) = (Holders::default(), Vec::<Uuid>::new());
+            if let Some(recorded) = self.facts.numbered_holders() {
+                holders.alive = recorded.clone();
+                holders.alive.subtract(&self.policy.dead);
+                holders.recorded = recorded;
+                return Ok(holders);
+            }
             self.facts.holders(&mut |uuid| match self.policy.repo(uuid) {
                 Some(repo) => {
                     holders.recorded.insert(repo);

@@ -24,6 +24,15 @@ impl RepoSet {
         Self { first: 0, more: Vec::new() }
     }
 
+    /// The set of those whose bits are set, from the first repository on.
+    pub fn of_words(words: &[u64]) -> Self {
+        match words {
+            [] => Self::new(),
+            [first] => Self { first: *first, more: Vec::new() },
+            [first, more @ ..] => Self { first: *first, more: more.to_vec() },
+        }
+    }
+
     /// Whether it is in the set.
     pub fn contains(&self, repo: Repo) -> bool {
         self.word(repo.0 / 64) & (1 << (repo.0 % 64)) != 0

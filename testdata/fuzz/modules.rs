@@ -66,5 +66,7 @@ pub mod retry {
         f.await
     }
 }
+#[path = "../../src/sim/mod.rs"]
+pub mod sim;
 #[path = "../../src/wanted/mod.rs"]
 pub mod wanted;

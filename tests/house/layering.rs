@@ -56,13 +56,13 @@ const RULES: &[Rule] = &[
         why: "annex knows a repository and nothing of wires or stores",
     },
     Rule {
-        under: &["src/proto", "src/annex", "src/wanted", "src/cluster"],
+        under: &["src/proto", "src/annex", "src/wanted", "src/cluster", "src/sim"],
         except: &[],
         forbids: &["tokio", "tokio_uring", "async_trait"],
-        why: "proto, annex, wanted and cluster run in no runtime",
+        why: "proto, annex, wanted, cluster and sim run in no runtime",
     },
     Rule {
-        under: &["src/wanted", "src/cluster"],
+        under: &["src/wanted", "src/cluster", "src/sim"],
         except: &[],
         forbids: &[
             "crate::annex",
@@ -76,7 +76,7 @@ const RULES: &[Rule] = &[
             "crate::pool",
             "remotes",
         ],
-        why: "wanted and cluster know keys and uuids, and nothing of where facts come from",
+        why: "wanted, cluster and sim know keys and uuids, and nothing of where facts come from",
     },
     Rule {
         under: &["src/wanted"],
@@ -85,15 +85,15 @@ const RULES: &[Rule] = &[
         why: "cluster asks what is wanted, and wanted knows nothing of clusters",
     },
     Rule {
-        under: &["src/wanted", "src/cluster"],
+        under: &["src/wanted", "src/cluster", "src/sim"],
         except: &[],
         forbids: &["std::net", "std::fs", "std::process", "std::thread", "std::time", "rustix"],
-        why: "wanted and cluster decide from arguments: no IO, no clock",
+        why: "wanted, cluster and sim decide from arguments: no IO, no clock",
     },
     Rule {
         under: &["src/name", "src/proto", "src/annex", "src/peer", "src/resolve"],
         except: &[],
-        forbids: &["crate::wanted", "crate::cluster"],
+        forbids: &["crate::wanted", "crate::cluster", "crate::sim"],
         why: "the gateway alone joins what is wanted with what is known",
     },
     Rule {
@@ -107,6 +107,12 @@ const RULES: &[Rule] = &[
         except: &["src/annex/git", "src/annex/branch", "src/annex/repository"],
         forbids: &["gix"],
         why: "annex/git, annex/branch and annex/repository alone touch git",
+    },
+    Rule {
+        under: &["src/wanted", "src/cluster", "src/gateway"],
+        except: &[],
+        forbids: &["crate::sim"],
+        why: "what is simulated knows nothing of being simulated",
     },
     Rule {
         under: &["src/peer", "src/resolve"],

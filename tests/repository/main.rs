@@ -6,6 +6,7 @@ mod content_annex;
 mod gc_annex;
 mod placement_annex;
 mod settings_annex;
+mod sims_annex;
 mod sizes_annex;
 mod versions_annex;
 mod wanted;

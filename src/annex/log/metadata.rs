@@ -69,6 +69,11 @@ impl Metadata {
         }
     }
 
+    /// The names of the fields that have a value.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields.keys().map(Vec::as_slice).filter(|name| self.recorded(name).next().is_some())
+    }
+
     fn recorded(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
         let values = self.fields.get(name).into_iter().flat_map(|field| &field.values);
         values.filter(|(_, (_, is_set))| *is_set).map(|(value, _)| value.as_slice())

@@ -30,9 +30,9 @@ use super::repository::Cluster;
 use super::{Asker, Failure, Limits, LocalRepository, Pace};
 use crate::cluster::{Ledger, Moves, Stay, Traffic};
 use crate::name::{Key, Uuid};
-use names::Names;
+pub use names::Names;
 use planner::Planner;
-use subject::Subject;
+pub use subject::{Subject, subjects};
 use work::Stays;
 
 /// What is to be done.

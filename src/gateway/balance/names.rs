@@ -13,7 +13,7 @@ use crate::name::Key;
 
 /// The paths of each key, from the top of the tree.
 #[derive(Default)]
-pub(super) struct Names {
+pub struct Names {
     hasher: RandomState,
     /// The hash of a key, and where the path of a file of it is.
     index: Vec<(u64, usize)>,
@@ -26,7 +26,7 @@ const MOST: usize = 100;
 
 impl Names {
     /// Reads those of the branch at HEAD of `repository`, or of `synced` beside it where that is newer. Blocks.
-    pub(super) fn read(repository: &Repository) -> Result<Self, BranchError> {
+    pub fn read(repository: &Repository) -> Result<Self, BranchError> {
         let branch = repository.branch();
         let head = fs::read(repository.git_dir().join("HEAD")).unwrap_or_default();
         let name = head.strip_prefix(b"ref: refs/heads/").map(<[u8]>::trim_ascii_end);
@@ -54,7 +54,7 @@ impl Names {
     }
 
     /// The files of `key`.
-    pub(super) fn of(&self, key: &Key) -> Vec<Vec<u8>> {
+    pub fn of(&self, key: &Key) -> Vec<Vec<u8>> {
         let hash = self.hasher.hash_one(key.as_bytes());
         let first = self.index.partition_point(|(other, _)| *other < hash);
         let same = self.index[first..].iter().take_while(|(other, _)| *other == hash);

@@ -11,22 +11,25 @@ use crate::name::Key;
 
 /// A key, what it is known as, and where it is recorded to be.
 #[derive(Debug, Clone)]
-pub(super) struct Subject {
-    pub(super) key: Key,
-    pub(super) files: Vec<Vec<u8>>,
-    pub(super) log: LocationLog,
+pub struct Subject {
+    /// The key.
+    pub key: Key,
+    /// The files that it is known as.
+    pub files: Vec<Vec<u8>>,
+    /// Where it is recorded to be.
+    pub log: LocationLog,
 }
 
 impl Subject {
     /// The same, where it is recorded to be now. Blocks.
-    pub(super) fn again(&self, branch: &Branch) -> Result<Self, BranchError> {
+    pub fn again(&self, branch: &Branch) -> Result<Self, BranchError> {
         Ok(Self { log: branch.locations(&self.key)?, ..self.clone() })
     }
 }
 
 /// Gives each key of the branch to `each`, in an order that is always the same but for what waits in the journal, until it breaks
 /// off. Holds one log, and the names of those that wait. Blocks.
-pub(super) fn subjects(
+pub fn subjects(
     repository: &Repository,
     names: &Names,
     each: &mut dyn FnMut(Subject) -> ControlFlow<()>,

@@ -20,6 +20,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("--features", "cargo"),
     ("--workspace", "cargo"),
     ("--quick", "bench"),
+    ("--stream", "a line of a sim file"),
+    ("--", "a comment of a sim file"),
 ];
 
 /// The flags of the program by subcommand, those of the program itself under the empty name.
@@ -37,8 +39,8 @@ impl Program {
     pub fn new(command: &clap::Command) -> Program {
         let mut command = command.clone();
         command.build();
-        let mut all = BTreeMap::from([(String::new(), Flags::of(&command))]);
-        all.extend(command.get_subcommands().map(|sub| (sub.get_name().to_string(), Flags::of(sub))));
+        let mut all = BTreeMap::from([(String::new(), Flags::of(&command, false))]);
+        all.extend(command.get_subcommands().map(|sub| (sub.get_name().to_string(), Flags::of(sub, true))));
         Program(all)
     }
 
@@ -50,13 +52,13 @@ impl Program {
 }
 
 impl Flags {
-    fn of(command: &clap::Command) -> Flags {
-        let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
+    fn of(command: &clap::Command, is_sub: bool) -> Flags {
+        // Those of its own subcommands too: `sim prove --strict`.
+        let subs = command.get_subcommands().filter(|_| is_sub).flat_map(clap::Command::get_arguments);
+        let shown = command.get_arguments().chain(subs).filter(|argument| !argument.is_hide_set());
         let long = shown.filter_map(|argument| argument.get_long()).map(|long| format!("--{long}"));
-        // What a verb of a subcommand takes is told of by the subcommand.
-        let verbs = command.get_subcommands().flat_map(|verb| Flags::of(verb).names);
         Flags {
-            names: if command.get_name() == NAME { long.collect() } else { long.chain(verbs).collect() },
+            names: long.collect(),
             any: command.get_arguments().any(clap::Arg::is_trailing_var_arg_set),
             hidden: command.is_hide_set(),
         }

@@ -1,0 +1,231 @@
+//! `sim prove`: files come to rest whatever happens in which order, or a sim file that shows how they do not.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::outside::Here;
+use super::read;
+use crate::sim::proof::{self, Late, Proved, Refuted, Verdict};
+use crate::sim::script::{Command, Line};
+use crate::sim::{self, World};
+
+pub(super) const EXAMPLES: &str = "\
+Do the repositories of a sim file come to rest with every file, whatever happens?
+
+  git-annex-remote-stream sim prove my.sim
+
+In CI, so that a configuration that would move files for ever is never merged:
+
+  git-annex-remote-stream sim prove site.sim || exit 1
+
+Only who there is, who is connected, and what they want counts: files and steps of the sim file are passed over. Proved are:
+files come to rest; with numcopies and mincopies copies, where there can be as many; required content is where it must be;
+no last copy is dropped; nobody gets again what was dropped there. Where one of these is not so, a sim file is printed that
+shows it, as small as it could be made; it can be run with sim run.
+
+The exit status is 0 if it is proved, 1 if it is refuted, and 2 if it could not be decided, with what stood in the way.";
+
+#[derive(Args)]
+pub(super) struct Prove {
+    /// The sim file. Default: the sim that was started.
+    file: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Refute also what comes to rest sooner or later, but could go on for ever if every pull came at the worst moment.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// As JSON has it.
+#[derive(Serialize)]
+struct Shown {
+    /// `proved`, `refuted` or `undecided`.
+    verdict: &'static str,
+    /// What is wrong, or what stood in the way.
+    why: Option<String>,
+    /// A sim file that shows it.
+    script: Option<String>,
+    classes: Option<usize>,
+    states: Option<usize>,
+    stale_states: Option<usize>,
+    /// With stale knowledge: `rests`, `rests-sooner-or-later`, or `undecided`.
+    stale: Option<&'static str>,
+    /// Why stale knowledge was not looked at.
+    stale_undecided: Option<String>,
+    any_fullness: Option<bool>,
+}
+
+pub(super) fn main(args: &Prove) -> ExitCode {
+    let world = match world(args) {
+        Ok(world) => world,
+        Err(why) => {
+            eprintln!("git-annex-remote-stream: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let mut verdict = proof::prove(&world.network);
+    if let (true, Verdict::Proved(Proved { stale: Some(Late::ByChance(_, script)), .. })) = (args.strict, &verdict) {
+        let why = "a file may go on for ever, if repositories hear of it at the worst moments".to_string();
+        verdict = Verdict::Refuted(Refuted { fault: proof::Wrong::Circle, why, script: script.clone() });
+    }
+    tell(&verdict, args.json);
+    status(&verdict)
+}
+
+/// `sim check`: the repository that one is in.
+pub(super) fn check(json: bool) -> ExitCode {
+    let read = super::here::repository().and_then(|repository| {
+        repository.branch().take_all();
+        super::repository::read(&repository, 0)
+    });
+    let world = match read {
+        Ok(world) => world,
+        Err(why) => {
+            eprintln!("git-annex-remote-stream: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let verdict = proof::prove(&world.network);
+    tell(&verdict, json);
+    if !json {
+        for problem in proof::odd(&world.network) {
+            println!("{problem}");
+        }
+    }
+    status(&verdict)
+}
+
+fn status(verdict: &Verdict) -> ExitCode {
+    ExitCode::from(match verdict {
+        Verdict::Proved(_) => 0,
+        Verdict::Refuted(_) => 1,
+        Verdict::Undecided(_) => 2,
+    })
+}
+
+fn world(args: &Prove) -> Result<World, String> {
+    let Some(file) = &args.file else { return super::store()?.1.look() };
+    let lines = read(file)?;
+    let mut world = sim::begin(lines.first(), 0);
+    // Outside of a repository, all but `use` works.
+    let repository = super::here::repository().ok();
+    for line in &lines {
+        // Files do not matter, and steps could take long.
+        let passes = matches!(
+            line,
+            Line::Comment(_)
+                | Line::Command(
+                    Command::AddTree(..)
+                        | Command::Add { .. }
+                        | Command::AddMulti { .. }
+                        | Command::Step(_)
+                        | Command::StepStable(_)
+                        | Command::Action(_)
+                        | Command::Present(..)
+                        | Command::NotPresent(..)
+                        | Command::Metadata(..)
+                        | Command::Visit(..)
+                )
+        );
+        if passes {
+            continue;
+        }
+        let run = match &repository {
+            Some(repository) => sim::run(&mut world, line, &mut Here::quiet(repository)),
+            None if matches!(line, Line::Command(Command::Use(..))) => {
+                return Err("`use` needs a repository, and there is none here".to_string());
+            }
+            None => sim::run(&mut world, line, &mut sim::Nowhere),
+        };
+        run.map_err(|e| e.to_string())?;
+    }
+    Ok(world)
+}
+
+/// Tells a verdict.
+pub(super) fn tell(verdict: &Verdict, json: bool) {
+    if json {
+        println!("{}", serde_json::to_string_pretty(&shown(verdict)).expect("strings and numbers"));
+        return;
+    }
+    match verdict {
+        Verdict::Proved(proved) => println!("{}", sentence(proved)),
+        Verdict::Refuted(refuted) => {
+            println!("Refuted: {}.\n", refuted.why);
+            // Bytes as they are, so that it can be saved and run.
+            drop(io::stdout().write_all(&refuted.script));
+        }
+        Verdict::Undecided(why) => println!("Not decided: {why}."),
+    }
+}
+
+fn sentence(proved: &Proved) -> String {
+    let Proved { classes, states, stale, any_fullness } = proved;
+    let stale = match stale {
+        Some(Late::Rests(states)) => format!("\nAlso where repositories do not know of it at once: {states} states."),
+        Some(Late::ByChance(states, _)) => format!(
+            "\nWhere repositories do not know of it at once, files come to rest sooner or later: from each of {states} states \
+             they can. There is an order in which they would not; --strict shows it."
+        ),
+        Some(Late::Undecided(why)) => format!("\nNot decided where repositories do not know of it at once: {why}."),
+        None => {
+            let most = proof::MOST_STALE;
+            format!("\nTaken that everybody knows at once what happened: there are more than {most} repositories.")
+        }
+    };
+    let sizes = match any_fullness {
+        true => "\nRepositories were taken to be as full as they may be, but not to fill meanwhile.",
+        false => "",
+    };
+    format!(
+        "Proved: files come to rest, with copies enough, and stay there ({classes} classes of files, {states} states).{stale}{sizes}"
+    )
+}
+
+fn shown(verdict: &Verdict) -> Shown {
+    let empty = Shown {
+        verdict: "undecided",
+        why: None,
+        script: None,
+        classes: None,
+        states: None,
+        stale_states: None,
+        stale: None,
+        stale_undecided: None,
+        any_fullness: None,
+    };
+    match verdict {
+        Verdict::Proved(Proved { classes, states, stale, any_fullness }) => Shown {
+            verdict: "proved",
+            classes: Some(*classes),
+            states: Some(*states),
+            stale_states: match stale {
+                Some(Late::Rests(states) | Late::ByChance(states, _)) => Some(*states),
+                _ => None,
+            },
+            stale: stale.as_ref().map(|stale| match stale {
+                Late::Rests(_) => "rests",
+                Late::ByChance(..) => "rests-sooner-or-later",
+                Late::Undecided(_) => "undecided",
+            }),
+            stale_undecided: match stale {
+                Some(Late::Undecided(why)) => Some(why.clone()),
+                _ => None,
+            },
+            any_fullness: Some(*any_fullness),
+            ..empty
+        },
+        Verdict::Refuted(Refuted { why, script, .. }) => Shown {
+            verdict: "refuted",
+            why: Some(why.clone()),
+            script: Some(String::from_utf8_lossy(script).into_owned()),
+            ..empty
+        },
+        Verdict::Undecided(why) => Shown { why: Some(why.clone()), ..empty },
+    }
+}

@@ -1,0 +1,111 @@
+//! The files of a sim: their names, keys and metadata.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::script::{Change, Name};
+use crate::name::Key;
+
+/// Values of metadata by field, which is in lower case.
+pub type Fields = BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>;
+
+/// Files by number, in the order in which they were added.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    all: Vec<File>,
+    index: HashMap<Name, u32>,
+    metadata: HashMap<u32, Fields>,
+}
+
+#[derive(Debug, Clone)]
+struct File {
+    name: Name,
+    key: Key,
+    size: u64,
+}
+
+impl Files {
+    /// The most files there can be.
+    pub const MOST: usize = 1 << 31;
+
+    /// Adds one. A name that is there already is that of the new one from now on.
+    pub fn add(&mut self, name: Name, key: Key) -> u32 {
+        let number = self.all.len() as u32;
+        let size = key.size().unwrap_or(0);
+        self.index.insert(name.clone(), number);
+        self.all.push(File { name, key, size });
+        number
+    }
+
+    /// The number of the file that has this name.
+    pub fn find(&self, name: &[u8]) -> Option<u32> {
+        self.index.get(name).copied()
+    }
+
+    /// How many were added.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether its name is still its own.
+    pub fn is_current(&self, file: u32) -> bool {
+        // Most often no name was given twice.
+        self.index.len() == self.all.len() || self.find(self.name(file)) == Some(file)
+    }
+
+    /// Those that still have their name.
+    pub fn current(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.all.len() as u32).filter(|file| self.is_current(*file))
+    }
+
+    /// What it is called.
+    pub fn name(&self, file: u32) -> &Name {
+        &self.all[file as usize].name
+    }
+
+    /// Its key.
+    pub fn key(&self, file: u32) -> &Key {
+        &self.all[file as usize].key
+    }
+
+    /// Bytes of its content, as its key tells.
+    pub fn size(&self, file: u32) -> u64 {
+        self.all[file as usize].size
+    }
+
+    /// Its metadata.
+    pub fn metadata(&self, file: u32) -> Option<&Fields> {
+        self.metadata.get(&file)
+    }
+
+    /// Changes it, as `git annex metadata --set` does. In `git annex sim`, `field-=value` takes nothing away (recorded):
+    /// `takes_away` says whether it does.
+    pub fn change(&mut self, file: u32, change: &Change, takes_away: bool) {
+        let (field, mark, value) = change.parts();
+        let values = self.metadata.entry(file).or_default().entry(field).or_default();
+        match mark {
+            b'-' if !takes_away => {}
+            b'-' => {
+                values.remove(value);
+            }
+            b'+' => {
+                values.insert(value.to_vec());
+            }
+            b'?' if !values.is_empty() => {}
+            _ => *values = BTreeSet::from([value.to_vec()]),
+        }
+    }
+
+    /// Its metadata are these.
+    pub fn set_metadata(&mut self, file: u32, fields: Fields) {
+        if fields.is_empty() {
+            self.metadata.remove(&file);
+        } else {
+            self.metadata.insert(file, fields);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What a repository can do about a file, as far as it knows.
+
+use std::cell::{Cell, OnceCell};
+
+use super::files::{Fields, Files};
+use super::knowledge::Knowledge;
+use super::network::Network;
+use super::rows::ones;
+use super::script::Placement;
+use crate::name::{Key, Uuid};
+use crate::wanted::{Assumed, Facts, Policy, Question, Repo, RepoSet, Trust, Unknown};
+
+/// All that is looked at.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// Who there is.
+    pub network: &'a Network,
+    /// What they want.
+    pub policy: &'a Policy,
+    /// Of which files.
+    pub files: &'a Files,
+    /// Where these are.
+    pub knowledge: &'a Knowledge,
+}
+
+/// What is done about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// It gets it from a remote.
+    Get,
+    /// It sends it to a remote.
+    Send,
+    /// It drops it.
+    Drop,
+    /// It drops it from a remote.
+    DropFrom,
+}
+
+/// Something that can be done: what, and by which of its remotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Deed {
+    /// What.
+    pub kind: Kind,
+    /// The number of the remote among those of the one who does it. 0 for [`Kind::Drop`].
+    pub link: usize,
+}
+
+impl Look<'_> {
+    /// Adds what `actor` can do about `file` of the kinds that `asks` names. Whether an answer depends on how full repositories
+    /// are.
+    ///
+    /// # Errors
+    /// [`Unknown`] where it cannot be told who wants it: a glob that git-annex stops at.
+    pub fn deeds(
+        &self,
+        actor: usize,
+        file: u32,
+        asks: &dyn Fn(Deed) -> bool,
+        into: &mut Vec<Deed>,
+    ) -> Result<bool, Unknown> {
+        let knowledge = self.knowledge;
+        let reads_sizes = Cell::new(false);
+        let facts = Known::new(self, actor, file, &reads_sizes);
+        let question = self.policy.about(&facts);
+        let sight = Sight {
+            network: self.network,
+            sees: &|repo| knowledge.sees(actor, file, repo),
+            has: &|repo| knowledge.has(repo, file),
+        };
+        sight.deeds(&question, actor, asks, into)?;
+        Ok(reads_sizes.get())
+    }
+}
+
+/// What one repository sees of one file.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// Who there is.
+    pub network: &'a Network,
+    /// Whether it takes a repository to have it.
+    pub sees: &'a dyn Fn(usize) -> bool,
+    /// Whether a repository has it.
+    pub has: &'a dyn Fn(usize) -> bool,
+}
+
+impl Sight<'_> {
+    /// Adds what `actor` can do of the kinds that `asks` names, by what it knows, which is what `question` is of.
+    ///
+    /// # Errors
+    /// As [`Look::deeds`].
+    pub fn deeds<F: Facts + ?Sized>(
+        &self,
+        question: &Question<'_, F>,
+        actor: usize,
+        asks: &dyn Fn(Deed) -> bool,
+        into: &mut Vec<Deed>,
+    ) -> Result<(), Unknown> {
+        let links = self.network.links(actor);
+        let is_there = |link: usize| {
+            let to = links[link].to;
+            to != actor && (self.sees)(to) && (self.has)(to)
+        };
+        let lacks = |link: usize| {
+            let to = links[link].to;
+            to != actor && !(self.sees)(to) && !(self.has)(to)
+        };
+        if (self.has)(actor) {
+            for (link, remote) in links.iter().enumerate() {
+                let deed = Deed { kind: Kind::Send, link };
+                if asks(deed) && lacks(link) && self.wants(question, remote.to)? {
+                    into.push(deed);
+                }
+            }
+            let deed = Deed { kind: Kind::Drop, link: 0 };
+            if asks(deed) && self.enough(actor, actor) && !self.keeps(question, actor)? {
+                into.push(deed);
+            }
+        } else {
+            let from = |link: &usize| asks(Deed { kind: Kind::Get, link: *link }) && is_there(*link);
+            let mut sources = (0..links.len()).filter(from).peekable();
+            if sources.peek().is_some() && self.wants(question, actor)? {
+                into.extend(sources.map(|link| Deed { kind: Kind::Get, link }));
+            }
+        }
+        for (link, remote) in links.iter().enumerate() {
+            let deed = Deed { kind: Kind::DropFrom, link };
+            // Also what is gone there is dropped, as git-annex does: it is not asked before.
+            let is_seen = remote.to != actor && (self.sees)(remote.to);
+            if asks(deed) && is_seen && self.enough(actor, remote.to) && !self.keeps(question, remote.to)? {
+                into.push(deed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there are copies enough without that of `dropper`: those of `actor` and of its remotes, which it asks, and those of
+    /// trusted repositories. `git annex sim` counts those of any trust, where they are (recorded); else those of untrusted
+    /// repositories do not count, and trusted ones are not asked.
+    fn enough(&self, actor: usize, dropper: usize) -> bool {
+        let needed = self.network.needed();
+        let mut found: Vec<usize> = Vec::new();
+        let all_count = self.network.placement == Placement::GitAnnex;
+        let counts = |repo: usize| all_count || self.network.members[repo].trust > Trust::Untrusted;
+        if actor != dropper && (self.has)(actor) && counts(actor) {
+            found.push(actor);
+        }
+        // Who is trusted counts without a connection. git-annex does not ask there; its sim knows that it is there.
+        let is_believed = |repo: &usize| {
+            *repo != dropper
+                && *repo != actor
+                && self.network.members[*repo].trust == Trust::Trusted
+                && (self.sees)(*repo)
+                && (!all_count || (self.has)(*repo))
+        };
+        found.extend((0..self.network.members.len()).filter(is_believed));
+        for link in self.network.links(actor) {
+            if found.len() >= needed {
+                break;
+            }
+            let to = link.to;
+            let is_other = to != dropper && to != actor && !found.contains(&to) && counts(to);
+            if is_other && (self.sees)(to) && (self.has)(to) {
+                found.push(to);
+            }
+        }
+        found.len() >= needed
+    }
+
+    /// A repository of which nothing is configured gets all and drops nothing, as with `git annex sync`; in `git annex sim` it
+    /// gets nothing, and drops what it can. Source: recorded.
+    fn wants<F: Facts + ?Sized>(&self, question: &Question<'_, F>, repo: usize) -> Result<bool, Unknown> {
+        match question.policy().numbered(repo) {
+            Some(repo) if question.policy().is_configured(repo) => question.wants(repo, Assumed::NOTHING),
+            _ => Ok(self.network.placement == Placement::Stream),
+        }
+    }
+
+    fn keeps<F: Facts + ?Sized>(&self, question: &Question<'_, F>, repo: usize) -> Result<bool, Unknown> {
+        match question.policy().numbered(repo) {
+            Some(repo) if question.policy().is_configured(repo) => question.keeps(repo, Assumed::NOTHING),
+            _ => Ok(self.network.placement == Placement::Stream),
+        }
+    }
+}
+
+/// Where `git annex sim` sees files: from within a directory of its own, so that `include=f` does not match the file `f`, and
+/// `include=*f` does. Source: recorded.
+const FROM_WITHIN: &[u8] = b"../../../../";
+
+/// What a repository knows of a file.
+pub struct Known<'a> {
+    key: &'a Key,
+    name: &'a [u8],
+    /// The same as git-annex takes it.
+    path: OnceCell<Vec<u8>>,
+    row: &'a [u64],
+    used: &'a [u64],
+    fields: Option<&'a Fields>,
+    network: &'a Network,
+    reads_sizes: &'a Cell<bool>,
+}
+
+impl<'a> Known<'a> {
+    /// A file that these have, a bit for each, while each holds so many bytes.
+    pub fn with(look: &Look<'a>, file: u32, row: &'a [u64], used: &'a [u64], reads_sizes: &'a Cell<bool>) -> Self {
+        Self { row, used, ..Self::new(look, 0, file, reads_sizes) }
+    }
+
+    /// What `viewer` knows of `file`. Tells by `reads_sizes` whether it was asked how full somebody is.
+    pub fn new(look: &Look<'a>, viewer: usize, file: u32, reads_sizes: &'a Cell<bool>) -> Self {
+        Self {
+            key: look.files.key(file),
+            name: look.files.name(file),
+            path: OnceCell::new(),
+            row: look.knowledge.row(viewer, file),
+            used: look.knowledge.used(viewer),
+            fields: look.files.metadata(file),
+            network: look.network,
+            reads_sizes,
+        }
+    }
+}
+
+impl Facts for Known<'_> {
+    fn key(&self) -> Result<&Key, Unknown> {
+        Ok(self.key)
+    }
+
+    fn file(&self) -> Result<Option<&[u8]>, Unknown> {
+        if self.network.placement == Placement::Stream {
+            return Ok(Some(self.name));
+        }
+        Ok(Some(self.path.get_or_init(|| [FROM_WITHIN, self.name].concat())))
+    }
+
+    fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown> {
+        ones(self.row).for_each(|repo| holder(&self.network.members[repo].uuid));
+        Ok(())
+    }
+
+    fn numbered_holders(&self) -> Option<RepoSet> {
+        // The policy has the repositories in the same order.
+        Some(RepoSet::of_words(self.row))
+    }
+
+    fn used(&self, repo: Repo, _: &Uuid) -> Result<u64, Unknown> {
+        self.reads_sizes.set(true);
+        Ok(self.used.get(repo.index()).copied().unwrap_or(0))
+    }
+
+    fn numcopies(&self) -> Result<Option<u64>, Unknown> {
+        Ok(None)
+    }
+
+    fn metadata(&self, field: &[u8], value: &mut dyn FnMut(&[u8])) -> Result<(), Unknown> {
+        self.fields.and_then(|fields| fields.get(field)).into_iter().flatten().for_each(|found| value(found));
+        Ok(())
+    }
+
+    fn urls(&self, _: &mut dyn FnMut(&[u8])) -> Result<(), Unknown> {
+        Ok(())
+    }
+
+    fn unused(&self) -> Result<bool, Unknown> {
+        Ok(false)
+    }
+}

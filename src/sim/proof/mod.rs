@@ -1,0 +1,256 @@
+//! Proof that files come to rest, or a sim that shows how they do not.
+//!
+//! Nothing is sampled. Files fall into finitely many [classes](class), by the answers of the terms that do not depend on where
+//! content is. For each class, every set of repositories that may have a file in the beginning and every order of transfers and
+//! drops is a [graph] of at most 4096 states, while everybody knows at once what happened. Up to four repositories are looked at
+//! with [stale] knowledge too: pulls and pushes happen at any time, or never.
+//!
+//! ```text
+//! Network --classes--> each: Graph --faults--> Path --witness--> a script that was run --shrink--> Refuted
+//!                          no fault in any of them: Proved; something that stands in the way: Undecided
+//! ```
+//!
+//! What is proved of a class holds for every file of it, for any number of files, as long as their choices do not depend on how
+//! full repositories are; where they do, any fullness is looked at, but none that changes meanwhile.
+
+mod class;
+mod concrete;
+mod graph;
+mod shrink;
+mod stale;
+#[cfg(test)]
+mod tests;
+mod witness;
+
+use super::network::Network;
+use super::script::Placement;
+use crate::wanted::{Matter, Origin, Policy};
+use class::Class;
+use graph::{Fault, Graph, Path};
+
+pub use graph::Fault as Wrong;
+pub use witness::{configuration, sentence};
+
+/// The most repositories whose every state is looked at.
+pub const MOST: usize = 12;
+
+/// The most repositories that are looked at with stale knowledge.
+pub const MOST_STALE: usize = 4;
+
+/// What is known of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing goes wrong.
+    Proved(Proved),
+    /// Something does.
+    Refuted(Refuted),
+    /// It cannot be told: what stood in the way.
+    Undecided(String),
+}
+
+/// How much was looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proved {
+    /// Classes of files.
+    pub classes: usize,
+    /// States of all of them.
+    pub states: usize,
+    /// The same with stale knowledge, where there are few repositories.
+    pub stale: Option<Late>,
+    /// Whether choices depend on how full repositories are, of which any fullness was looked at that does not change meanwhile.
+    pub any_fullness: bool,
+}
+
+/// What comes of it that repositories do not know at once what happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Late {
+    /// It comes to rest always; so many states were looked at.
+    Rests(usize),
+    /// There is an order in which it goes on for ever, but at each moment it can still come to rest: so it does sooner or later,
+    /// unless somebody arranges that order. A sim file that shows it.
+    ByChance(usize, Vec<u8>),
+    /// It cannot be told, for this reason.
+    Undecided(String),
+}
+
+/// What is wrong, and how that comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refuted {
+    /// What.
+    pub fault: Wrong,
+    /// In a sentence.
+    pub why: String,
+    /// A sim file that shows it, which was run.
+    pub script: Vec<u8>,
+}
+
+/// Looks for what can go wrong in a network. Its files do not matter, and its placement is taken for
+/// [`Placement::Stream`]: what git-annex's own commands do, not its sim.
+pub fn prove(network: &Network) -> Verdict {
+    let mut network = network.clone();
+    network.placement = Placement::Stream;
+    network.relink();
+    match Case::new(&network) {
+        Err(why) => Verdict::Undecided(why),
+        Ok(case) => case.verdict(),
+    }
+}
+
+/// What is odd in the expressions of a network, a line for each.
+pub fn odd(network: &Network) -> Vec<String> {
+    let policy = Policy::new(network.configuration());
+    let called = |uuid: &crate::name::Uuid| {
+        let member = network.members.iter().find(|member| member.uuid == *uuid);
+        member.map_or_else(|| uuid.to_string(), |member| super::network::shown(&member.name))
+    };
+    let line = |problem: &crate::wanted::Problem| {
+        let of = match &problem.of {
+            Origin::Wanted(uuid) => format!("wanted of {}", called(uuid)),
+            Origin::Required(uuid) => format!("required of {}", called(uuid)),
+            Origin::GroupWanted(group) => format!("groupwanted of {}", super::network::shown(group)),
+        };
+        match &problem.what {
+            Matter::Odd(warning) => format!("{of}: {warning}"),
+            Matter::Unparsed(error) => format!("{of}: {error}"),
+            Matter::Unstable(unstable) => {
+                format!("{of}: never used, because {} is negated", unstable.term.escape_ascii())
+            }
+        }
+    };
+    policy.problems().iter().map(line).collect()
+}
+
+/// A network and its classes.
+struct Case<'a> {
+    network: &'a Network,
+    policy: Policy,
+    classes: Vec<Class>,
+}
+
+/// What was found in a class.
+struct Seen<'a> {
+    class: &'a Class,
+    path: Path,
+}
+
+impl<'a> Case<'a> {
+    fn new(network: &'a Network) -> Result<Self, String> {
+        let count = network.members.len();
+        if count > MOST {
+            return Err(format!("there are {count} repositories, and at most {MOST} are looked at"));
+        }
+        let policy = Policy::new(network.configuration());
+        if network.rebalance && !policy.balancings().is_empty() {
+            return Err("rebalance is on: balanced choices depend on how full repositories are as they change".into());
+        }
+        let dirs: Vec<_> = network.members.iter().map(|member| &member.preferreddir).collect();
+        let has_dirs = policy.fixed_terms().iter().any(|term| term.kind == crate::wanted::FixedKind::PreferredDir);
+        if has_dirs && dirs.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err("inpreferreddir is another directory in another repository".to_string());
+        }
+        let classes = class::classes(&policy)?;
+        Ok(Self { network, policy, classes })
+    }
+
+    fn verdict(&self) -> Verdict {
+        let mut doubts: Vec<String> = Vec::new();
+        let mut found: Vec<Seen<'_>> = Vec::new();
+        let mut states = 0;
+        for class in &self.classes {
+            let graph = match Graph::new(self.network, &self.policy, class) {
+                Ok(graph) => graph,
+                Err(unknown) => return Verdict::Undecided(format!("it cannot be told who wants a file: {unknown}")),
+            };
+            states += 1 << self.network.members.len();
+            found.extend(graph.faults(self.network).into_iter().map(|path| Seen { class, path }));
+        }
+        // The worst first, whichever class it is of.
+        found.sort_by_key(|seen| seen.path.fault);
+        for seen in &found {
+            match self.refuted(seen) {
+                Ok(refuted) => return Verdict::Refuted(refuted),
+                Err(doubt) => doubts.push(doubt),
+            }
+        }
+        if let Some(doubt) = doubts.first() {
+            let count = doubts.len();
+            return Verdict::Undecided(format!(
+                "{count} faults were found in thought and not in a run; the first: {doubt}"
+            ));
+        }
+        let any_fullness = self.policy.balancings().iter().any(|of| self.policy.members_of(of.group).1);
+        let mut proved = Proved { classes: self.classes.len(), states, stale: None, any_fullness };
+        if self.network.members.len() <= MOST_STALE {
+            match self.stale() {
+                Ok(Ok(late)) => proved.stale = Some(late),
+                Ok(Err(refuted)) => return Verdict::Refuted(refuted),
+                Err(why) => proved.stale = Some(Late::Undecided(why)),
+            }
+        }
+        Verdict::Proved(proved)
+    }
+
+    /// What comes of stale knowledge, or what goes wrong with it.
+    ///
+    /// # Errors
+    /// Why it cannot be told.
+    fn stale(&self) -> Result<Result<Late, Refuted>, String> {
+        let (mut states, mut by_chance) = (0, None);
+        for class in &self.classes {
+            let seen = stale::Stale::new(self.network, &self.policy, class).map_err(|unknown| unknown.to_string())?;
+            let (fault, steps) = match seen.explore()? {
+                stale::Explored::Rests(count) => {
+                    states += count;
+                    continue;
+                }
+                stale::Explored::ByChance(count, steps) => {
+                    states += count;
+                    if by_chance.is_none() {
+                        let (script, _) = stale::script(self.network, &self.policy, class, &Fault::Circle, &steps)?;
+                        by_chance = Some(script);
+                    }
+                    continue;
+                }
+                stale::Explored::Wrong(fault, steps) => (fault, steps),
+            };
+            let (script, name) = stale::script(self.network, &self.policy, class, &fault, &steps)?;
+            let why =
+                format!("{}, where repositories do not know of it at once", sentence(self.network, &fault, &name));
+            return Ok(Err(Refuted { fault, why, script }));
+        }
+        Ok(Ok(by_chance.map_or(Late::Rests(states), |script| Late::ByChance(states, script))))
+    }
+
+    /// The smallest script that shows it.
+    ///
+    /// # Errors
+    /// Why it could not be shown.
+    fn refuted(&self, seen: &Seen<'_>) -> Result<Refuted, String> {
+        let whole = witness::witness(self.network, &self.policy, seen.class, &seen.path);
+        let whole = whole.map_err(|why| format!("{}: {why}", sentence(self.network, &seen.path.fault, b"a file")))?;
+        let fault = seen.path.fault;
+        let smallest = shrink::shrink(self.network, &mut |candidate| shown(candidate, fault).is_some());
+        let (smallest, script, fault) = match shown(&smallest, fault) {
+            Some((path, script)) => (smallest, script, path.fault),
+            None => (self.network.clone(), whole.script, fault),
+        };
+        let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let why = String::from_utf8_lossy(first).trim_start_matches("# ").to_string();
+        drop(smallest);
+        Ok(Refuted { fault, why, script })
+    }
+}
+
+/// A run in a network that shows a fault of this kind.
+fn shown(network: &Network, fault: Fault) -> Option<(Path, Vec<u8>)> {
+    let case = Case::new(network).ok()?;
+    for class in &case.classes {
+        let graph = Graph::new(network, &case.policy, class).ok()?;
+        for path in graph.faults(network).into_iter().filter(|path| shrink::same(path.fault, fault)) {
+            if let Ok(witness) = witness::witness(network, &case.policy, class, &path) {
+                return Some((path, witness.script));
+            }
+        }
+    }
+    None
+}
