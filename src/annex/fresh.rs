@@ -83,7 +83,9 @@ pub fn replace(path: &Path, bytes: &[u8], temporary: &Path, mode: u32, durabilit
     let placed = written.and_then(|()| std::fs::rename(temporary, path));
     placed.inspect_err(|_| drop(std::fs::remove_file(temporary)))?;
     if durability == Durability::Machine {
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        // The parent of a name alone is an empty path, which nothing can open.
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(dir)?.sync_all()?;
     }
     Ok(file)
 }
@@ -110,6 +112,17 @@ mod tests {
         let (gone, new) = (dir.path().join("gone/log"), dir.path().join("new2"));
         replace(&gone, b"five", &new, 0o600, Durability::Process).expect_err("no directory");
         assert!(!new.exists(), "nothing is left behind");
+    }
+
+    #[test]
+    fn a_name_without_a_directory_is_one_in_the_current_directory() {
+        let path = PathBuf::from(name("replaced").expect("a name"));
+        let temporary = path.with_extension("new");
+        let replaced = replace(&path, b"one", &temporary, 0o600, Durability::Machine);
+        let found = std::fs::read(&path);
+        std::fs::remove_file(&path).expect("it was made");
+        assert_eq!(found.expect("it is there"), b"one");
+        replaced.expect("replaced");
     }
 
     #[test]

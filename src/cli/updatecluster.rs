@@ -92,8 +92,8 @@ fn warnings(repository: &Repository, found: &Membership, known: &Known) -> Resul
     for (remote, cluster) in unknown_clusters(repository) {
         let (remote, cluster) = (plain(&remote), plain(&cluster));
         warnings.push(format!(
-            "{remote} is no node of {cluster}: there is no such cluster here; git-annex-remote-stream initcluster {cluster}, or \
-             take it out of remote.{remote}.annex-cluster-node"
+            "{remote} is no node of {cluster}: there is no such cluster here; where another gateway has it: git-annex-remote-stream extendcluster \
+             GATEWAY {cluster}; else initcluster {cluster}, or take it out of remote.{remote}.annex-cluster-node"
         ));
     }
     let remotes = remotes_of(repository).map_err(|e| e.to_string())?;

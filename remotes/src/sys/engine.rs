@@ -4,6 +4,10 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io;
 
+/// Stack of a thread that answers requests, in bytes: what the main thread has. A request to a store behind a server is a deep tree of
+/// futures, and without optimisation each of them takes some KiB of it. Only what is used takes memory.
+pub const STACK: usize = 8 << 20;
+
 /// How files are read and written on this thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {

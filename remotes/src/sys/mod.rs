@@ -15,7 +15,7 @@ mod watch;
 mod watchdog;
 
 pub use chance::{chance, fraction};
-pub use engine::{Engine, run};
+pub use engine::{Engine, STACK, run};
 pub use file::DataFile;
 pub use idle::Idle;
 pub use low_water::wake_for;

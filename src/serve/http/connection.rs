@@ -293,7 +293,8 @@ impl Connection {
                         // Where that cannot be told, nothing is taken away.
                         let pushes = ask.op == GitOp::Pack(git::Service::ReceivePack);
                         ask.may_remove = pushes && judge.may(Action::Remove, &name).await;
-                        self.git(asked, ask, &found, &prefix).await
+                        // Each of the two is large, and would be part of every request.
+                        Box::pin(self.git(asked, ask, &found, &prefix)).await
                     }
                 },
                 Err(unserved) => self.unserved(asked, unserved).await,
@@ -305,7 +306,7 @@ impl Connection {
                         Ok(Some(status)) => self.answer(asked, Response::of(status), b"").await,
                         Ok(None) => {
                             called.clone_from(&name);
-                            self.annex(asked, &*found, op).await
+                            Box::pin(self.annex(asked, &*found, op)).await
                         }
                     },
                     Err(unserved) => self.unserved(asked, unserved).await,

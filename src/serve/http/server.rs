@@ -190,7 +190,7 @@ fn serve(options: Options) -> Result<(), StartError> {
     let threads = (1..options.threads.max(1)).map(|number| {
         let (shared, stop, listening) = (Arc::clone(&shared), stopping.clone(), Arc::clone(&listening));
         let (uring, drain) = (options.uring, options.drain);
-        std::thread::Builder::new().name(format!("data-{number}")).spawn(move || {
+        std::thread::Builder::new().name(format!("data-{number}")).stack_size(remotes::sys::STACK).spawn(move || {
             let work = async {
                 let _watched = watched();
                 accept(&shared, listening.again()?, stop, drain).await

@@ -51,7 +51,10 @@ impl Data {
         let (tasks, inbox) = mpsc::unbounded_channel();
         trace::start(port);
         let (port, settings) = (Arc::clone(port), settings.clone());
-        let thread = std::thread::Builder::new().name("data".into()).spawn(move || run(&port, settings, inbox))?;
+        let thread = std::thread::Builder::new()
+            .name("data".into())
+            .stack_size(sys::STACK)
+            .spawn(move || run(&port, settings, inbox))?;
         Ok(Self { tasks, thread })
     }
 

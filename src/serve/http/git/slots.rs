@@ -1,7 +1,7 @@
 //! How many of git's programs run at a time, and whose they are.
 //!
-//! All together there are no more than the limit; of strangers half as many, and of one user three quarters, so that nobody takes
-//! all of it.
+//! All together there are no more than the limit; of strangers half as many, and of one user three quarters. The last quarter is for
+//! those who have none: whoever has one already leaves it, so that two together do not take all of it either.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,7 +51,9 @@ impl Slots {
         let mut table = self.table();
         let all: usize = table.values().sum();
         let own = table.get(&who).copied().unwrap_or_default();
-        if all >= self.most || own >= share.max(1) {
+        let left = self.most.saturating_sub(all);
+        let kept = if own > 0 { self.most / 4 } else { 0 };
+        if left <= kept || own >= share.max(1) {
             return None;
         }
         table.insert(who.clone(), own + 1);
@@ -95,11 +97,13 @@ mod tests {
         let strangers = take(None, 8);
         assert_eq!(strangers.len(), 4);
         let alice = take(Some("alice"), 8);
-        assert_eq!(alice.len(), 4, "all that is left");
-        assert_eq!(take(Some("bob"), 1).len(), 0);
-        drop(strangers);
-        let (more, bob) = (take(Some("alice"), 8), take(Some("bob"), 8));
-        assert_eq!((more.len(), bob.len()), (2, 2), "three quarters, and what is left");
+        assert_eq!(alice.len(), 2, "all but the last quarter");
+        let (bob, carol) = (take(Some("bob"), 8), take(Some("carol"), 8));
+        assert_eq!((bob.len(), carol.len()), (1, 1), "one for each who has none");
+        assert_eq!(take(Some("dora"), 1).len(), 0);
+        drop((strangers, carol));
+        let more = take(Some("alice"), 8);
+        assert_eq!(more.len(), 3, "three quarters at the most, and the last quarter stays");
         drop((alice, more, bob));
         assert!(slots.taken() == 0 && slots.table().is_empty());
         assert_eq!(take(None, 1).len(), 1);
