@@ -94,7 +94,7 @@ pub(super) struct P2pHttp {
     /// Users log in over HTTPS only.
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
-    /// A file with more [rights]. Read anew when it changes.
+    /// A file with more lines of rights. Read anew when it changes.
     #[arg(long, value_name = "FILE", requires = "users")]
     rights: Option<PathBuf>,
     /// Let users of --users and --auth-url log in over plain HTTP too, where others may read their passwords.
@@ -135,7 +135,7 @@ pub(super) struct P2pHttp {
     /// Who may read may fetch; who may store may push. Who may not remove cannot delete or rewrite branches and tags.
     #[arg(long)]
     git: bool,
-    /// The url that clients have in front of the path of a repository, such as https://annex.example.org. By default what each
+    /// The url that clients have in front of the path of a repository, such as `https://annex.example.org`. By default what each
     /// client says that it asked for.
     #[arg(long, value_name = "URL", requires = "git", value_parser = PublicUrl::parse)]
     public_url: Option<PublicUrl>,
