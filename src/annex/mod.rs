@@ -17,3 +17,4 @@ pub mod remote;
 pub mod repository;
 pub mod sizes;
 pub mod unfinished;
+pub(crate) mod wal;

@@ -5,11 +5,11 @@ use super::serve_put::stored;
 use crate::annex::Remote;
 use crate::curl;
 use crate::gateway::Kind;
-use crate::lab::{Lab, same};
+use crate::lab::{Lab, MISSING, same};
 use crate::nginx::Nginx;
 use crate::presign;
 use crate::proxied::{Proxied, key_of};
-use crate::rows::{Case, Sample, Table, interleave};
+use crate::rows::{Case, Row, Sample, Table, interleave};
 use crate::servers::{BUCKET, Kind as Store, Server};
 use std::fs;
 use std::io;
@@ -18,7 +18,10 @@ use std::path::Path;
 /// Rows of GET to a plain client and to one that speaks TLS too, and of PUT, beside curl and the same store.
 pub fn s3(lab: &Lab) -> io::Result<Vec<Table>> {
     let server = Server::start(lab, Store::SeaweedFs)?;
-    let nginx = Nginx::before(lab, server.port)?;
+    let nginx = match Nginx::before(lab, server.port) {
+        Err(error) if error.to_string().starts_with(MISSING) => return Ok(vec![without(lab, &error)]),
+        nginx => nginx?,
+    };
     let proxied = Proxied::create_as(lab, Kind::Ours, Remote::OursS3Tls, nginx.port, "tls", &[])?;
     let secure = Secure { lab, server, nginx, proxied };
     let mut tables = secure.get(Kind::Ours, "get", "a client that does not")?;
@@ -26,6 +29,13 @@ pub fn s3(lab: &Lab) -> io::Result<Vec<Table>> {
     tables.extend(secure.put()?);
     secure.proxied.delete()?;
     Ok(tables)
+}
+
+/// What is shown where there is nothing to put in front of the store.
+fn without(lab: &Lab, error: &io::Error) -> Table {
+    let mut table = Table::new("proxy-tls/get", "GET from SeaweedFS behind nginx with TLS", lab.size, "ours");
+    table.rows.push(Row { subject: "ours".into(), samples: Vec::new(), error: Some(error.to_string()) });
+    table
 }
 
 /// The store, and what is in front of it on both sides.

@@ -17,6 +17,7 @@ use super::tree::Change;
 use crate::annex::branch::GitId;
 use crate::annex::fresh;
 use crate::annex::lock::{LockFile, LockKind};
+use crate::annex::wal;
 use crate::name::{Key, Uuid};
 
 /// The database of the exports to one remote.
@@ -313,7 +314,7 @@ fn make(stem: &Path, path: &Path) -> Result<(), DbError> {
     let (new, _) = fresh::create(stem, "db.new", 0o644).map_err(wrong)?;
     let fail = || fails("make", path);
     let connection = Connection::open(&new).map_err(fail())?;
-    connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(fail())?;
+    wal::begin(&connection, LIMIT).map_err(fail())?;
     connection.execute_batch(SCHEMA).map_err(fail())?;
     connection.close().map_err(|(_, e)| fail()(e))?;
     let linked = match fs::hard_link(&new, path) {

@@ -15,6 +15,7 @@ use rusqlite::{Connection, params};
 use super::db::DbError;
 use super::record;
 use crate::annex::repository::Repository;
+use crate::annex::wal;
 use crate::name::{Key, Uuid};
 
 /// The table of one remote.
@@ -52,7 +53,7 @@ impl Proofs {
         let open = || {
             let connection = Connection::open(&path)?;
             connection.busy_timeout(LIMIT)?;
-            connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
+            wal::begin(&connection, LIMIT)?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             connection.execute_batch(SCHEMA)?;
             Ok(connection)

@@ -16,6 +16,7 @@ use super::error::SizesError;
 use super::tables::{self, Upload};
 use crate::annex::fresh;
 use crate::annex::lock::{LockFile, LockKind};
+use crate::annex::wal;
 
 /// The database, opened as often as it was replaced.
 pub(super) struct Db {
@@ -119,7 +120,7 @@ impl Db {
             }
             let connection = Connection::open(&path)?;
             connection.busy_timeout(LIMIT)?;
-            connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
+            wal::begin(&connection, LIMIT)?;
             connection.pragma_update(None, "synchronous", "NORMAL")?;
             if let Some(most) = self.most_pages {
                 connection.query_row(&format!("PRAGMA max_page_count={most}"), [], |_| Ok(()))?;
