@@ -125,7 +125,7 @@ fn ours(repo: &Repo, text: &str, seed: u64) -> (BTreeSet<(String, String)>, bool
 
 #[test]
 fn random_networks_come_to_the_ends_that_git_annex_comes_to() {
-    let count = std::env::var("STREAM_TEST_SIM_NETWORKS").ok().and_then(|set| set.parse().ok()).unwrap_or(6u64);
+    let count = std::env::var("STREAM_TEST_SIM_NETWORKS").ok().and_then(|set| set.parse().ok()).unwrap_or(3u64);
     let first: u64 = std::env::var("STREAM_TEST_SEED").ok().and_then(|set| set.parse().ok()).unwrap_or(1);
     let repo = Repo::new();
     let (mut same, mut one_of, mut endless, mut lost) = (0, 0, 0, 0);
