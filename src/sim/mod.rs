@@ -26,7 +26,7 @@
 //! #    fn tree(&mut self, _: &[u8]) -> Result<Vec<sim::Found>, script::Problem> { todo!() }
 //! }
 //!
-//! let lines = "seed 1\ninit laptop\ninit disk\nconnect laptop -> disk\nadd song 3mb laptop\nwanted laptop anything\nstepstable 9";
+//! let lines = "seed 1\ninit laptop\ninit disk\nconnect laptop -> disk\nadd song 3mb laptop\nwanted laptop anything\nwanted disk anything\nstepstable 9";
 //! let lines: Vec<_> = lines.lines().map(|line| script::parse(line.as_bytes()).unwrap()).collect();
 //! let mut world = sim::begin(lines.first(), 0);
 //! for line in &lines {
