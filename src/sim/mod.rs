@@ -62,4 +62,4 @@ pub use network::{Link, Member, Network};
 pub use outside::{Found, Nowhere, Outside, Used};
 pub use plan::{Filled, Part, Planned, plan};
 pub use run::{begin, run};
-pub use world::{Traffic, World};
+pub use world::World;

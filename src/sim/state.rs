@@ -10,7 +10,8 @@ use super::history::{Entry, History};
 use super::knowledge::Event;
 use super::random::Generator;
 use super::script::{Name, Placement};
-use super::world::{Traffic, World};
+use super::world::World;
+use crate::cluster::Traffic;
 use crate::name::{Key, Uuid};
 use crate::wanted::Trust;
 

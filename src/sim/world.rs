@@ -9,6 +9,7 @@ use super::look::{Deed, Kind, Look};
 use super::network::Network;
 use super::random::Generator;
 use super::script::{Command, Line, Name, Problem, Stream};
+use crate::cluster::Traffic;
 use crate::name::{Key, Uuid};
 use crate::wanted::{Policy, Unknown};
 
@@ -43,19 +44,6 @@ pub struct Given {
     pub uuids: Vec<(Name, Uuid)>,
     /// Of files.
     pub keys: Vec<(Name, Key)>,
-}
-
-/// What a repository got and dropped.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Files that it got.
-    pub files_in: u64,
-    /// Their bytes.
-    pub bytes_in: u64,
-    /// Files that it dropped.
-    pub files_out: u64,
-    /// Their bytes.
-    pub bytes_out: u64,
 }
 
 impl World {
