@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use remotes::pump::lane::Plain;
+use remotes::pump::lane::{Plain, within};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
@@ -98,6 +98,15 @@ impl Process {
                 other => return other,
             }
         }
+    }
+
+    /// Writes all of it. Errors: `TimedOut` where it takes nothing for `idle`.
+    pub(crate) async fn write_all(&self, mut bytes: &[u8], idle: Duration) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let n = within(idle, self.write_some(bytes)).await?;
+            bytes = &bytes[n..];
+        }
+        Ok(())
     }
 
     /// Closes what it reads from.

@@ -74,13 +74,29 @@ pub enum Durability {
 ///
 /// Those of the system. Nothing is changed then, but with [`Durability::Machine`] the new file may be there and not last.
 pub fn replace(path: &Path, bytes: &[u8], temporary: &Path, mode: u32, durability: Durability) -> io::Result<File> {
+    replace_prepared(path, bytes, temporary, mode, durability, |_| Ok(()))
+}
+
+/// The same, where `prepare` is done to the new file before it has its name, such as giving it an owner.
+///
+/// # Errors
+///
+/// Also those of `prepare`.
+pub fn replace_prepared(
+    path: &Path,
+    bytes: &[u8],
+    temporary: &Path,
+    mode: u32,
+    durability: Durability,
+    prepare: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<File> {
     let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(temporary)?;
     let synced = |file: &mut File| match durability {
         Durability::Process => Ok(()),
         Durability::Content | Durability::Machine => file.sync_data(),
     };
     let written = file.write_all(bytes).and_then(|()| synced(&mut file));
-    let placed = written.and_then(|()| std::fs::rename(temporary, path));
+    let placed = written.and_then(|()| prepare(&file)).and_then(|()| std::fs::rename(temporary, path));
     placed.inspect_err(|_| drop(std::fs::remove_file(temporary)))?;
     if durability == Durability::Machine {
         // The parent of a name alone is an empty path, which nothing can open.

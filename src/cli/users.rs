@@ -160,9 +160,7 @@ fn run(verb: &Verb) -> Result<(), String> {
         Verb::Token { file, name, user, rights, repositories, expires, .. } => {
             let rights = rights.as_deref().unwrap_or_default();
             let (user, expires) = (user.as_deref().unwrap_or("-"), expires.as_deref().unwrap_or("never"));
-            let mut bytes = [0; 20];
-            random(&mut bytes)?;
-            let text = token::text(bytes);
+            let text = token::text(secret()?);
             let digest = annex_types::hex::show(&token::digest(text.as_bytes()));
             let line = format!("{name} {user} {rights} {repositories} {expires} sha256:{digest}");
             edit_file(file, true, |text, known| match known.tokens.iter().any(|token| token.name == *name) {
@@ -188,13 +186,7 @@ fn add(file: &Path, name: &str, allowed: Option<&str>, repositories: &str, keep:
     } else if is_anonymous || keep {
         return Err("say what may be done: --rights".into());
     }
-    let hash = if is_anonymous || keep {
-        None
-    } else {
-        let mut salt = [0; 16];
-        random(&mut salt)?;
-        Some(Hash::new(&password()?, salt, COST)?)
-    };
+    let hash = if is_anonymous || keep { None } else { Some(Hash::new(&password()?, secret()?, COST)?) };
     edit_file(file, true, |text, known| {
         if keep && !known.logins.iter().any(|login| login.name == name) {
             return Err(format!("there is no user {name}"));
@@ -285,13 +277,15 @@ fn edit_file(
     let before = file.metadata().ok();
     let mode = before.as_ref().map_or(0o600, |meta| meta.permissions().mode() & 0o777);
     let temporary = beside(&format!(".{}", fresh::name("new").map_err(failed)?));
-    let made = fresh::replace(file, changed.as_bytes(), &temporary, mode, Durability::Machine).map_err(failed)?;
     // Whoever could read it has to be able to read it on: the server may be another user.
-    if let Some(before) = before
-        && made.metadata().is_ok_and(|meta| (meta.uid(), meta.gid()) != (before.uid(), before.gid()))
-    {
-        std::os::unix::fs::fchown(&made, Some(before.uid()), Some(before.gid())).map_err(failed)?;
-    }
+    let give_back = |made: &std::fs::File| match &before {
+        Some(before) if made.metadata().is_ok_and(|made| (made.uid(), made.gid()) != (before.uid(), before.gid())) => {
+            std::os::unix::fs::fchown(made, Some(before.uid()), Some(before.gid()))
+        }
+        _ => Ok(()),
+    };
+    fresh::replace_prepared(file, changed.as_bytes(), &temporary, mode, Durability::Machine, give_back)
+        .map_err(failed)?;
     Ok(())
 }
 
@@ -312,9 +306,8 @@ fn parse(file: &Path, text: &str) -> Result<UsersFile, String> {
     UsersFile::parse(text.as_bytes()).map_err(|bad| format!("{}: {bad}", file.display()))
 }
 
-fn random(bytes: &mut [u8]) -> Result<(), String> {
-    let got = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty()).map_err(|e| e.to_string())?;
-    if got == bytes.len() { Ok(()) } else { Err("cannot get random bytes from the system".into()) }
+fn secret<const N: usize>() -> Result<[u8; N], String> {
+    remotes::sys::secret().map_err(|e| e.to_string())
 }
 
 /// The first line of stdin; on a terminal it is asked for, and not shown.

@@ -44,37 +44,47 @@ pub(super) fn path_of(name: &[u8]) -> Option<PathBuf> {
     Some(path)
 }
 
+/// Why no repository is made.
+#[derive(Debug)]
+pub(super) enum NotMade {
+    /// There must be none.
+    Refused(&'static str),
+    /// It did not work.
+    Failed(String),
+}
+
 /// Makes a bare repository of git-annex's at `path` below `root`, by `git`, a command with a clean environment. Blocks.
 ///
 /// # Errors
 ///
 /// Why not. It is no error that it is there already.
-pub(super) fn make(root: &Path, path: &Path, mut git: Command) -> Result<(), String> {
-    let root = root.canonicalize().map_err(|e| e.to_string())?;
+pub(super) fn make(root: &Path, path: &Path, mut git: Command) -> Result<(), NotMade> {
+    let failed = |e: std::io::Error| NotMade::Failed(e.to_string());
+    let root = root.canonicalize().map_err(failed)?;
     let target = root.join(path);
     let mut at = root.clone();
     if is_repository(&at) {
-        return Err("the served directory is a repository itself".into());
+        return Err(NotMade::Refused("the served directory is a repository itself"));
     }
     for part in path.parent().into_iter().flat_map(Path::iter) {
         at.push(part);
         match std::fs::create_dir(&at) {
             Ok(()) => {}
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(format!("make a directory: {e}")),
+            Err(e) => return Err(NotMade::Failed(format!("make a directory: {e}"))),
         }
         // A link leads elsewhere, and what is in a repository was pushed.
-        let kind = std::fs::symlink_metadata(&at).map_err(|e| e.to_string())?.file_type();
+        let kind = std::fs::symlink_metadata(&at).map_err(failed)?.file_type();
         if !kind.is_dir() || is_repository(&at) {
-            return Err("nothing is made behind a link, or in a repository".into());
+            return Err(NotMade::Refused("nothing is made behind a link, or in a repository"));
         }
     }
     if std::fs::symlink_metadata(&target).is_ok() {
         return Ok(());
     }
-    let name = fresh::name(".new").map_err(|e| e.to_string())?;
+    let name = fresh::name(".new").map_err(failed)?;
     let made = at.join(name);
-    let done = (|| {
+    let done = (|| -> Result<(), String> {
         std::fs::create_dir(&made).map_err(|e| format!("make a directory: {e}"))?;
         git.args(["init", "--quiet", "--bare", "--initial-branch=main", "--template=", "."]);
         run(&mut git, &made, LIMIT).map_err(|e| format!("git init: {e}"))?;
@@ -87,7 +97,7 @@ pub(super) fn make(root: &Path, path: &Path, mut git: Command) -> Result<(), Str
     })();
     // Of what has its name nothing is left here.
     let _ = std::fs::remove_dir_all(&made);
-    done
+    done.map_err(NotMade::Failed)
 }
 
 #[cfg(test)]

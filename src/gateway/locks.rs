@@ -137,11 +137,7 @@ impl LockId {
     }
 
     fn random() -> Result<Self, Failure> {
-        let mut bytes = [0; 16];
-        let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-        if got != Ok(bytes.len()) {
-            return Err(Failure::internal("cannot get random bytes from the system".to_string()));
-        }
+        let mut bytes: [u8; 16] = remotes::sys::secret().map_err(|e| Failure::internal(e.to_string()))?;
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
         let mut text = [b'-'; 36];

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::catalogue::{Catalogue, CatalogueEntry, ReachedThrough};
-use super::create;
+use super::create::{self, NotMade};
 use super::node::find;
 use super::rounds::Rounds;
 use super::walk::is_repository;
@@ -35,6 +35,8 @@ pub enum Unserved {
     Unknown,
     /// There is one, and it cannot be opened.
     Broken(Failure),
+    /// None is made of that name: why.
+    Refused(String),
 }
 
 /// What was found, and what the repository is called by which its rights are looked up.
@@ -168,8 +170,8 @@ impl Repositories {
     /// # Errors
     ///
     /// Why not: it cannot be called that, there are too many, or it could not be made.
-    pub async fn make(self: &Arc<Self>, prefix: &[u8], most: usize, git: Command) -> Result<(), Failure> {
-        let refused = |why: &str| Failure::refused(format!("no repository is made here: {why}"));
+    pub async fn make(self: &Arc<Self>, prefix: &[u8], most: usize, git: Command) -> Result<(), Unserved> {
+        let refused = |why: &str| Unserved::Refused(format!("no repository is made here: {why}"));
         let Roots::Directories(directories) = &self.roots else { return Err(refused("one alone is served")) };
         let path = name_of(prefix).and_then(|name| create::path_of(&name));
         let path = path.ok_or_else(|| refused("its name may have letters, digits, dots, - and _"))?;
@@ -180,7 +182,11 @@ impl Repositories {
         // One after the other: each is counted before the next.
         let _alone = self.making.lock().await;
         let asked = Instant::now();
-        blocking(move || create::make(&root, &path, git)).await?.map_err(|why| refused(&why))?;
+        let made = blocking(move || create::make(&root, &path, git)).await.map_err(Unserved::Broken)?;
+        made.map_err(|why| match why {
+            NotMade::Refused(why) => refused(why),
+            NotMade::Failed(why) => Unserved::Broken(Failure::internal(format!("no repository is made here: {why}"))),
+        })?;
         let _ = self.rounds.since(asked, |_| false).await;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+pub(super) use remotes::pump::lane::within;
 use remotes::sys::ReadAhead;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
@@ -115,13 +116,5 @@ impl Link {
         };
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN | PollFlags::RDHUP)], Some(&now)) == Ok(0)
-    }
-}
-
-/// Waits for `ready`, but no longer than `idle`.
-pub(super) async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match tokio::time::timeout(idle, ready).await {
-        Ok(result) => result,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing came for {} s", idle.as_secs()))),
     }
 }

@@ -7,6 +7,6 @@ pub mod git;
 pub mod http;
 pub mod line;
 pub mod p2p;
-mod percent;
+pub(crate) mod percent;
 pub mod special;
 pub mod users;

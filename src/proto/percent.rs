@@ -1,6 +1,20 @@
-//! Percent-decoding, as urls have it.
+//! Percent-encoding, as urls have it.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// `%2C` for a comma, and so on: all but letters, digits, `-._~` and what is in `plain`.
+pub fn encode(bytes: &[u8], plain: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) || plain.contains(byte) {
+            out.push(char::from(*byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("a String takes all");
+        }
+    }
+    out
+}
 
 /// Decodes `%41` once; where `plus`, a `+` is a space, as it is in queries and not in paths.
 ///

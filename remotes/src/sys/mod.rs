@@ -14,7 +14,7 @@ mod unsent;
 mod watch;
 mod watchdog;
 
-pub use chance::{chance, fraction};
+pub use chance::{chance, fraction, secret};
 pub use engine::{Engine, STACK, run};
 pub use file::DataFile;
 pub use idle::Idle;

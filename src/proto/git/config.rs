@@ -4,6 +4,7 @@
 //! 10.20261026 does when it is asked to `init` in a clone over HTTP.
 
 use crate::name::Uuid;
+use crate::proto::percent;
 
 /// Longest Host that is written into an answer, in bytes.
 const LONGEST_HOST: usize = 300;
@@ -37,13 +38,8 @@ pub fn url_below(public: &PublicUrl, prefix: &[u8]) -> String {
 
 /// Where git-annex looks for it below `base`.
 fn below(base: &str, prefix: &[u8]) -> String {
-    let mut url = base.to_string();
-    for byte in prefix {
-        match byte {
-            byte if byte.is_ascii_alphanumeric() || b"/-._~%+@".contains(byte) => url.push(char::from(*byte)),
-            byte => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
+    // It is encoded already, as the client sent it.
+    let mut url = format!("{base}{}", percent::encode(prefix, b"/%+@"));
     // git-annex adds `/git-annex/` to a path, unless it ends so.
     let has_path = url.splitn(4, '/').nth(3).is_some_and(|path| !path.is_empty());
     if !has_path || url.ends_with("/git-annex") {

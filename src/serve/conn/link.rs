@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use remotes::budget::{BLOCK, Budget};
+pub(crate) use remotes::pump::lane::within;
 use remotes::pump::lane::{self, FileBlocks, Plain};
 use remotes::pump::{FileSource, Meter};
 use remotes::sys::ReadAhead;
@@ -148,14 +149,6 @@ async fn write_plain(to: &impl Plain, mut bytes: &[u8], idle: Duration) -> io::R
         bytes = &bytes[n..];
     }
     Ok(())
-}
-
-/// Waits for `ready`, but no longer than `idle`.
-pub(crate) async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match tokio::time::timeout(idle, ready).await {
-        Ok(result) => result,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing moved for {} s", idle.as_secs()))),
-    }
 }
 
 /// stdin and stdout as a link, and what is to be dropped after it.

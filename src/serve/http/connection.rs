@@ -7,6 +7,7 @@
 //! A body that nobody read is skipped where it is short; else the answer closes the connection.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,22 +16,20 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::audit::Change;
-use super::forward::{Decision, Question};
+use super::authenticator::Untold;
+use super::call::{Asked, Call, What, understood};
 use super::git::GitAsk;
-use super::logins::Untold;
+use super::judge::Judge;
 use super::room::Seat;
 use super::shared::{Shared, date};
-use crate::gateway::{Asker, Failure, FailureKind, LocalRepository, Named, Node, Unserved};
-use crate::name::Uuid;
+use crate::gateway::{Failure, FailureKind, LocalRepository, Named, Node, Unserved};
 use crate::proto::git::route::{self as git, GitOp};
-use crate::proto::http::access::{Access, Action, Caller, Verdict};
-use crate::proto::http::auth::Credentials;
-use crate::proto::http::body::BodyReader;
-use crate::proto::http::head::{self, Head, Method, Version};
+use crate::proto::http::access::{Action, Caller, Verdict};
+use crate::proto::http::head::{self, Method};
 use crate::proto::http::json;
 use crate::proto::http::origin::Guard;
 use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response};
-use crate::proto::http::route::{Api, Op, Reject, credentials_of, route};
+use crate::proto::http::route::Op;
 use crate::request;
 use crate::serve::conn::link::{Link, within};
 
@@ -55,33 +54,16 @@ pub(super) struct Connection {
     out: Vec<u8>,
     guard: Guard,
     pub(super) seat: Seat,
-    /// The status of the last answer, and whether what was asked for was done, where it says so.
-    told: (u16, Option<bool>),
+    told: Told,
     stop: watch::Receiver<bool>,
 }
 
-/// What the head of a request said, without its bytes.
-pub(super) struct Asked {
-    pub(super) method: Method,
-    pub(super) version: Version,
-    pub(super) keep: bool,
-    expect: bool,
-    pub(super) body: BodyReader,
-    pub(super) range: Option<Vec<u8>>,
-    pub(super) api: Api,
-    pub(super) client: Option<Uuid>,
-    bypass: Vec<Uuid>,
-    pub(super) user: Option<Vec<u8>>,
-    /// The User-Agent.
-    agent: Option<Vec<u8>>,
-}
-
-impl Asked {
-    /// Who asks. Versioned calls always name the client.
-    pub(super) fn asker(&self) -> Asker {
-        let client = self.client.clone().unwrap_or_else(|| Uuid::parse(b"unknown").expect("a word is a uuid"));
-        Asker { client, bypass: self.bypass.clone() }
-    }
+/// The last answer.
+#[derive(Default)]
+struct Told {
+    status: u16,
+    /// Whether what was asked for was done, where the answer says so.
+    done: Option<bool>,
 }
 
 /// What the client says about what it puts.
@@ -90,42 +72,6 @@ pub(super) struct Announced {
     pub(super) offset: u64,
     pub(super) len: u64,
     pub(super) data_present: bool,
-}
-
-/// A request that was understood.
-struct Call {
-    asked: Asked,
-    prefix: Vec<u8>,
-    what: What,
-    credentials: Option<Credentials>,
-    /// Whom somebody in front names.
-    named: Option<Vec<u8>>,
-}
-
-/// What is to be done.
-enum What {
-    /// Something of git-annex's.
-    Annex { uuid: Uuid, op: Op },
-    /// Something of git's.
-    Git(GitAsk),
-}
-
-impl What {
-    /// What has to be permitted.
-    fn action(&self) -> Action {
-        match self {
-            Self::Annex { op, .. } => op.action(),
-            Self::Git(ask) => ask.op.action(),
-        }
-    }
-
-    /// Its name in logs and metrics.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Annex { op, .. } => name(op),
-            Self::Git(ask) => ask.op.name(),
-        }
-    }
 }
 
 /// What to read next.
@@ -140,9 +86,9 @@ impl Connection {
     pub(super) fn new(shared: Arc<Shared>, link: Link, seat: Seat, stop: watch::Receiver<bool>) -> Self {
         let secure = link.is_secure();
         // A page cannot have a certificate for a name that is not its own.
-        let loopback_names = shared.logins.access().is_wide_open() && !secure && link.is_loopback();
+        let loopback_names = shared.authenticator.access().is_wide_open() && !secure && link.is_loopback();
         let guard = Guard { secure, loopback_names };
-        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, told: (0, None), stop }
+        Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, told: Told::default(), stop }
     }
 
     /// Serves until the connection ends. What ends it in the middle of something is nobody's business but the log's.
@@ -183,7 +129,7 @@ impl Connection {
                                 return Ok(Next::Close);
                             }
                         };
-                        let call = understood(&head, self.shared.git.is_some()).map(|call| Call { named, ..call });
+                        let call = understood(&head, &self.shared, named);
                         self.early.drain(..length);
                         return match call {
                             Ok(call) => Ok(Next::Call(Box::new(call))),
@@ -238,7 +184,7 @@ impl Connection {
 
     /// Does one request and answers it; says whether the connection may be used again.
     async fn serve(&mut self, call: Call) -> io::Result<bool> {
-        let Call { mut asked, prefix, what, credentials, named } = call;
+        let Call { asked, prefix, what, credentials, named } = call;
         self.shared.metrics.request(what.name());
         if let What::Annex { uuid, op } = &what {
             request::of(uuid);
@@ -246,101 +192,113 @@ impl Connection {
                 request::about(key);
             }
         }
-        let access = self.shared.logins.access();
-        let (secure, address) = (self.link.is_secure(), self.link.peer());
-        let others_know = self.shared.forward.is_some();
+        let access = self.shared.authenticator.access();
+        let secure = self.link.is_secure();
         let identified = match named {
             Some(name) => Ok(Caller::of_table(name)),
-            None => self.shared.logins.identify(&access, credentials.as_ref(), secure, address, others_know).await,
+            None => {
+                let others_know = self.shared.forward.is_some();
+                let from = self.link.peer();
+                self.shared.authenticator.identify(&access, credentials.as_ref(), secure, from, others_know).await
+            }
         };
         let caller = match identified {
             Ok(caller) => caller,
             Err(untold) => return self.untold(asked, untold).await,
         };
-        let method = if asked.method == Method::Post { "POST" } else { "GET" };
         let credentials = credentials.filter(|_| access.is_usable(secure));
-        let mut judge =
-            Judge { shared: Arc::clone(&self.shared), access, caller, credentials, method, is_forwarded: false };
-        let uuid = match &what {
-            What::Annex { uuid, .. } => Some(uuid),
-            What::Git(_) => None,
+        let mut judge = Judge::new(&self.shared, access, caller, credentials, asked.method);
+        let mut called = self.shared.repositories.called(&prefix, what.uuid());
+        // Who has no permission does not learn what is served, nor makes the disk look for it.
+        let mut asked = match self.admit(&mut judge, what.action(), &called, asked).await? {
+            ControlFlow::Continue(asked) => asked,
+            ControlFlow::Break(stays) => return Ok(stays),
         };
-        let action = what.action();
-        let name = self.shared.repositories.called(&prefix, uuid);
-        let verdict = match judge.judge(action, &name).await {
-            Ok(verdict) => verdict,
-            Err(failure) => return self.fail(asked, &failure).await,
-        };
-        if let Some(status) = refusal(verdict) {
-            // Needs no room, so that whoever logs in after the first 401 finds out also when strangers have taken all of theirs.
-            let said = tokio::time::timeout(REFUSAL, self.answer(asked, Response::of(status), b"")).await;
-            return said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        }
         self.take_room(judge.caller.is_known()).await?;
         asked.user.clone_from(&judge.caller.name);
-        let change = self.change(&what, &asked);
-        self.told = (0, None);
-        // Who has no permission does not learn what is served, nor makes the disk look for it. What is found is looked at once more: it
-        // may be called otherwise than what was asked for.
-        let mut called = name;
-        let done = match what {
-            What::Git(mut ask) => match self.named_or_new(&mut judge, &ask, &prefix).await {
-                Ok(Named { name, found }) => match judge.judge(action, &name).await.map(refusal) {
-                    Err(failure) => self.fail(asked, &failure).await,
-                    Ok(Some(status)) => self.answer(asked, Response::of(status), b"").await,
-                    Ok(None) => {
-                        called.clone_from(&name);
-                        // Where that cannot be told, nothing is taken away.
-                        let pushes = ask.op == GitOp::Pack(git::Service::ReceivePack);
-                        ask.may_remove = pushes && judge.may(Action::Remove, &name).await;
-                        // Each of the two is large, and would be part of every request.
-                        Box::pin(self.git(asked, ask, &found, &prefix)).await
-                    }
-                },
-                Err(unserved) => self.unserved(asked, unserved).await,
-            },
-            What::Annex { uuid, op } => {
-                match self.shared.repositories.find(&prefix, &uuid, &self.shared.limits, &asked.asker()).await {
-                    Ok(Named { name, found }) => match judge.judge(action, &name).await.map(refusal) {
-                        Err(failure) => self.fail(asked, &failure).await,
-                        Ok(Some(status)) => self.answer(asked, Response::of(status), b"").await,
-                        Ok(None) => {
-                            called.clone_from(&name);
-                            Box::pin(self.annex(asked, &*found, op)).await
-                        }
-                    },
-                    Err(unserved) => self.unserved(asked, unserved).await,
-                }
-            }
-        };
+        let change = self.shared.audit.as_ref().and_then(|_| what.change()).map(|change| Change {
+            user: asked.user.clone(),
+            address: self.link.peer(),
+            agent: asked.agent.take(),
+            req: request::current(),
+            ..change
+        });
+        self.told = Told::default();
+        let done = self.carry_out(&mut judge, asked, what, &prefix, &mut called).await;
         if let (Some(audit), Some(change)) = (&self.shared.audit, change)
-            && !audit.tell(Change { repository: called.to_vec(), ..change }, self.told.0, self.told.1)
+            && !audit.tell(Change { repository: called.to_vec(), ..change }, self.told.status, self.told.done)
         {
             self.shared.log.line("failed").with("error", "changes are not written down in the file of --audit").warn();
         }
         done
     }
 
-    /// What is to be written down of a request that is permitted; none where nothing is, or it changes nothing.
-    fn change(&self, what: &What, asked: &Asked) -> Option<Change> {
-        self.shared.audit.as_ref()?;
-        let change = Change {
-            what: what.name(),
-            user: asked.user.clone(),
-            address: self.link.peer(),
-            agent: asked.agent.clone(),
-            req: request::current(),
-            ..Change::default()
-        };
+    /// Finds what is asked for, and does it. `called` becomes what it is called, which may be otherwise than what was asked for: so it is
+    /// judged once more.
+    async fn carry_out(
+        &mut self,
+        judge: &mut Judge,
+        asked: Asked,
+        what: What,
+        prefix: &[u8],
+        called: &mut Arc<[u8]>,
+    ) -> io::Result<bool> {
+        let action = what.action();
         match what {
-            What::Git(ask) => (ask.op == GitOp::Pack(git::Service::ReceivePack)).then_some(change),
-            What::Annex { uuid, op } => match op {
-                Op::Put { key, .. } | Op::Remove { key } | Op::RemoveBefore { key, .. } | Op::Lock { key } => {
-                    Some(Change { uuid: Some(uuid.to_string()), key: Some(key.as_bytes().to_vec()), ..change })
-                }
-                _ => None,
-            },
+            What::Git(mut ask) => {
+                let found = match self.named_or_new(judge, &ask, prefix).await {
+                    Ok(Named { name, found }) => {
+                        *called = name;
+                        found
+                    }
+                    Err(unserved) => return self.unserved(asked, unserved).await,
+                };
+                let asked = match self.admit(judge, action, called, asked).await? {
+                    ControlFlow::Continue(asked) => asked,
+                    ControlFlow::Break(stays) => return Ok(stays),
+                };
+                // Where that cannot be told, nothing is taken away.
+                let pushes = ask.op == GitOp::Pack(git::Service::ReceivePack);
+                ask.may_remove = pushes && judge.may(Action::Remove, called).await;
+                // What is done is large, and would be part of every request.
+                Box::pin(self.git(asked, ask, &found, prefix)).await
+            }
+            What::Annex { uuid, op } => {
+                let repositories = &self.shared.repositories;
+                let node = match repositories.find(prefix, &uuid, &self.shared.limits, &asked.asker()).await {
+                    Ok(Named { name, found }) => {
+                        *called = name;
+                        found
+                    }
+                    Err(unserved) => return self.unserved(asked, unserved).await,
+                };
+                let asked = match self.admit(judge, action, called, asked).await? {
+                    ControlFlow::Continue(asked) => asked,
+                    ControlFlow::Break(stays) => return Ok(stays),
+                };
+                Box::pin(self.annex(asked, &*node, op)).await
+            }
         }
+    }
+
+    /// Gives the request back where the caller may do it in the repository that is called `name`. Others are answered; then it says
+    /// whether the connection may be used again.
+    async fn admit(
+        &mut self,
+        judge: &mut Judge,
+        action: Action,
+        name: &[u8],
+        asked: Asked,
+    ) -> io::Result<ControlFlow<bool, Asked>> {
+        let status = match judge.judge(action, name).await {
+            Ok(Verdict::Allow) => return Ok(ControlFlow::Continue(asked)),
+            Ok(Verdict::Authenticate) => 401,
+            Ok(Verdict::Forbid) => 403,
+            Err(failure) => return self.fail(asked, &failure).await.map(ControlFlow::Break),
+        };
+        // Needs no room, so that whoever logs in after the first 401 finds out also when strangers have taken all of theirs.
+        let said = tokio::time::timeout(REFUSAL, self.answer(asked, Response::of(status), b"")).await;
+        said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(ControlFlow::Break)
     }
 
     /// The repository at `prefix`; a new one, where somebody pushes who may do everything there, and may make it.
@@ -359,7 +317,7 @@ impl Connection {
             return found;
         }
         let caller = &judge.caller;
-        git.make(repositories, prefix).await.map_err(Unserved::Broken)?;
+        git.make(repositories, prefix).await?;
         self.shared
             .log
             .line("created")
@@ -383,6 +341,11 @@ impl Connection {
         match unserved {
             Unserved::Unknown => self.answer(asked, Response::of(404), b"").await,
             Unserved::Broken(failure) => self.fail(asked, &failure).await,
+            Unserved::Refused(why) => {
+                self.shared.log.line("failed").with("error", why.clone()).warn();
+                let response = Response { media: Some(Media::Text), ..Response::of(403) };
+                self.answer_saying(&why, asked, response, why.as_bytes()).await
+            }
         }
     }
 
@@ -472,7 +435,7 @@ impl Connection {
     ) -> io::Result<bool> {
         match outcome {
             Ok(answer) => {
-                self.told.1 = Some(answer);
+                self.told.done = Some(answer);
                 let mut body = Vec::with_capacity(64);
                 write(answer, &mut body);
                 self.answer(asked, Response::json(body.len()), &body).await
@@ -516,7 +479,7 @@ impl Connection {
 
     pub(super) async fn say_words(&mut self, words: &str, response: Response, body: &[u8]) -> io::Result<()> {
         self.shared.metrics.status(response.status);
-        self.told.0 = response.status;
+        self.told.status = response.status;
         self.out.clear();
         let response = Response { realm: self.shared.realm, ..response };
         response.write_saying(words, &date(), &mut self.out);
@@ -536,123 +499,6 @@ impl Connection {
             self.link.write(CONTINUE, self.shared.limits.idle).await?;
         }
         Ok(())
-    }
-}
-
-/// Who asks, and who knows what they may do. All requests are judged here.
-struct Judge {
-    shared: Arc<Shared>,
-    access: Arc<Access>,
-    caller: Caller,
-    credentials: Option<Credentials>,
-    method: &'static str,
-    /// The other server said who the caller is.
-    is_forwarded: bool,
-}
-
-impl Judge {
-    /// Whether the caller may do `action` in the repository that is called `name`: by our own rules, or else by those of another
-    /// server, where one is asked. Then it also says who the caller is.
-    ///
-    /// # Errors
-    ///
-    /// It could not be told.
-    async fn judge(&mut self, action: Action, name: &[u8]) -> Result<Verdict, Failure> {
-        let own = self.access.judge(&self.caller, action, name);
-        // The password of who is known here is nothing to others.
-        let asks = own != Verdict::Allow && (self.is_forwarded || !self.caller.is_known());
-        let Some(forward) = self.shared.forward.as_ref().filter(|_| asks) else { return Ok(own) };
-        let credentials = self.credentials.as_ref();
-        let question = Question { credentials, method: self.method, action, name };
-        Ok(match forward.ask(question).await? {
-            Decision::Allowed(user) => {
-                if user.is_some() || credentials.is_some() {
-                    (self.caller, self.is_forwarded) = (Caller::forwarded(user), true);
-                }
-                Verdict::Allow
-            }
-            Decision::Authenticate => Verdict::Authenticate,
-            Decision::Forbidden => Verdict::Forbid,
-        })
-    }
-
-    /// The same, where what cannot be told is no leave.
-    async fn may(&mut self, action: Action, name: &[u8]) -> bool {
-        matches!(self.judge(action, name).await, Ok(Verdict::Allow))
-    }
-}
-
-/// The status of a refusal.
-fn refusal(verdict: Verdict) -> Option<u16> {
-    match verdict {
-        Verdict::Allow => None,
-        Verdict::Authenticate => Some(401),
-        Verdict::Forbid => Some(403),
-    }
-}
-
-/// What a head asks for; or the answer that says why it is nothing that is served here.
-fn understood(head: &Head<'_>, serves_git: bool) -> Result<Call, Box<(Asked, Reject)>> {
-    let asked = asked(head);
-    match route(head) {
-        Ok(call) => Ok(Call {
-            asked: Asked { api: call.api, client: call.client, bypass: call.bypass, ..asked },
-            prefix: call.prefix.to_vec(),
-            what: What::Annex { uuid: call.uuid, op: call.op },
-            credentials: call.credentials,
-            named: None,
-        }),
-        Err(reject) if reject != Reject::NOT_FOUND || !serves_git => Err(Box::new((asked, reject))),
-        Err(not_found) => match git::route(head) {
-            // git-annex 10.20261026 repeats what it reads in a url, where it shows `...` for the password.
-            Ok(Some(call)) => match credentials_of(head, call.op == GitOp::Config) {
-                Ok(credentials) => Ok(Call {
-                    asked,
-                    prefix: call.prefix.to_vec(),
-                    what: What::Git(GitAsk {
-                        op: call.op,
-                        protocol: call.protocol.map(str::to_string),
-                        gzip: call.gzip,
-                        host: head.origins.host.map(<[u8]>::to_vec),
-                        may_remove: false,
-                    }),
-                    credentials,
-                    named: None,
-                }),
-                Err(reject) => Err(Box::new((asked, reject))),
-            },
-            Ok(None) => Err(Box::new((asked, not_found))),
-            Err(reject) => Err(Box::new((asked, reject))),
-        },
-    }
-}
-
-fn asked(head: &Head<'_>) -> Asked {
-    Asked {
-        method: head.method,
-        version: head.version,
-        keep: head.keep_alive,
-        expect: head.expect_continue,
-        body: BodyReader::new(head.body),
-        range: head.range.map(<[u8]>::to_vec),
-        api: Api::Unversioned,
-        client: None,
-        bypass: Vec::new(),
-        user: None,
-        agent: head.user_agent.map(<[u8]>::to_vec),
-    }
-}
-
-fn name(op: &Op) -> &'static str {
-    match op {
-        Op::CheckPresent { .. } => "checkpresent",
-        Op::Lock { .. } => "lockcontent",
-        Op::KeepLocked { .. } => "keeplocked",
-        Op::Remove { .. } | Op::RemoveBefore { .. } => "remove",
-        Op::Timestamp => "gettimestamp",
-        Op::Put { .. } => "put",
-        Op::PutOffset { .. } => "putoffset",
-        Op::Get { .. } => "get",
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::connection::{Asked, Connection};
+use super::call::Asked;
+use super::connection::Connection;
 use crate::gateway::{Failure, FailureKind};
 use crate::proto::http::origin::Foreign;
 use crate::proto::http::response::{Connection as Kept, Media, Response};

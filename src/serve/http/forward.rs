@@ -9,18 +9,18 @@
 //!
 //! Nobody is let in by an answer that is not understood, nor by one that does not come.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
+use super::remembered::Remembered;
 use crate::gateway::Failure;
 use crate::proto::http::access::Action;
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::client::response;
+use crate::proto::percent;
 use crate::serve::conn::link::within;
 
 /// Longest wait for an answer, with all that is before it.
@@ -28,9 +28,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Questions at a time; others wait, for no longer than [`LIMIT`].
 const MOST: usize = 64;
-
-/// Most answers that are remembered.
-const REMEMBERED: usize = 4096;
 
 /// Longest name of a user, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -71,7 +68,7 @@ pub(super) struct Question<'a> {
 pub(super) struct Forward {
     to: ForwardTo,
     key: [u8; 32],
-    known: Mutex<HashMap<[u8; 32], (Instant, Decision)>>,
+    known: Remembered<Decision>,
     turns: Semaphore,
 }
 
@@ -115,12 +112,8 @@ impl Forward {
     ///
     /// The system gives no random bytes.
     pub(super) fn new(to: ForwardTo) -> std::io::Result<Self> {
-        let mut key = [0; 32];
-        let got = rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
-        if got != key.len() {
-            return Err(std::io::Error::other("cannot get random bytes from the system"));
-        }
-        Ok(Self { to, key, known: Mutex::default(), turns: Semaphore::new(MOST) })
+        let known = Remembered::new(to.keep);
+        Ok(Self { to, key: remotes::sys::secret()?, known, turns: Semaphore::new(MOST) })
     }
 
     /// What the server says of a request, or said a moment ago.
@@ -130,10 +123,8 @@ impl Forward {
     /// It could not be told.
     pub(super) async fn ask(&self, question: Question<'_>) -> Result<Decision, Failure> {
         let key = self.key_of(&question);
-        if let Some((at, decision)) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-            && at.elapsed() < self.to.keep
-        {
-            return Ok(decision.clone());
+        if let Some(decision) = self.known.get(&key) {
+            return Ok(decision);
         }
         let answered = within(LIMIT, async {
             // It is never closed.
@@ -143,14 +134,7 @@ impl Forward {
         let decision = answered
             .await
             .map_err(|e| Failure::busy(&format!("the server of --auth-url does not tell who may do this ({e})")))?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.retain(|_, (at, _)| at.elapsed() < self.to.keep);
-            if known.len() >= REMEMBERED {
-                known.clear();
-            }
-        }
-        known.insert(key, (Instant::now(), decision.clone()));
+        self.known.put(key, decision.clone());
         Ok(decision)
     }
 
@@ -173,7 +157,7 @@ impl Forward {
         if let Some(credentials) = question.credentials {
             head += &format!("Authorization: Basic {}\r\n", credentials.encode());
         }
-        let name = escaped(question.name);
+        let name = percent::encode(question.name, b"/");
         head += &format!("X-Original-Method: {}\r\nX-Original-URI: /{name}\r\n", question.method);
         head += &format!("X-Repository: {name}\r\nX-Action: {}\r\n\r\n", word(question.action));
         stream.write_all(head.as_bytes()).await?;
@@ -215,11 +199,6 @@ fn word(action: Action) -> &'static str {
         Action::Store => "store",
         Action::Remove => "remove",
     }
-}
-
-fn escaped(name: &[u8]) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-    name.iter().map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]

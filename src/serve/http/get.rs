@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Instant;
 
-use super::connection::{Asked, Connection};
+use super::call::Asked;
+use super::connection::Connection;
 use remotes::pump::lane::Broken;
 
 use crate::gateway::Node;

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::connection::{Asked, Connection};
+use super::call::Asked;
+use super::connection::Connection;
 use crate::gateway::{FailureKind, LockId, Node, blocking};
 use crate::name::Key;
 use crate::proto::http::json::{self, KeepLocked, Wish};

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::connection::{Announced, Asked, Connection};
+use super::call::Asked;
+use super::connection::{Announced, Connection};
 use crate::gateway::{Node, Offer, Offset, Settled, Unsettled};
 use crate::name::Key;
 use crate::proto::http::body::BodyReader;

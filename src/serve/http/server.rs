@@ -16,12 +16,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::admin;
 use super::audit::Audit;
+use super::authenticator::{AuthHeader, Authenticator, UsersFrom};
 use super::connection::{Connection, stopped};
 use super::forward::{Forward, ForwardTo};
 use super::git::{Git, GitOptions};
 use super::listen::{Bind, ListenError, Listener, Listening};
 use super::log::{Log, LogFormat};
-use super::logins::{AuthHeader, Logins, UsersFrom};
 use super::room::{Room, affordable};
 use super::shared::{Shared, date};
 use crate::annex::repository::OpenError;
@@ -169,7 +169,7 @@ fn serve(options: Options) -> Result<(), StartError> {
     let logins = options.access.logins != access::Logins::No;
     let shared = Arc::new(Shared {
         repositories,
-        logins: Logins::new(options.access, options.users, options.threads).map_err(StartError::Io)?,
+        authenticator: Authenticator::new(options.access, options.users, options.threads).map_err(StartError::Io)?,
         leases: ClientLocks::new(options.locks),
         metrics: Metrics::default(),
         limits: Limits {
@@ -393,7 +393,7 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
     let reloaded = blocking(move || {
         let certificate = again.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(|e| e.to_string());
         // One that fails must not keep the others from being read.
-        let users = again.logins.look(true).unwrap_or(Ok(()));
+        let users = again.authenticator.look(true).unwrap_or(Ok(()));
         certificate.and(again.repositories.reopen().map_err(|e| e.to_string())).and(users)
     });
     let line = shared.log.line("reloaded");
@@ -409,7 +409,7 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
 
 /// Takes over the files of users and rights when they change.
 async fn follow_users(shared: Arc<Shared>) {
-    if !shared.logins.has_files() {
+    if !shared.authenticator.has_files() {
         return;
     }
     let mut ticks = tokio::time::interval(GLANCE);
@@ -417,7 +417,7 @@ async fn follow_users(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let again = Arc::clone(&shared);
-        match blocking(move || again.logins.look(false)).await {
+        match blocking(move || again.authenticator.look(false)).await {
             Ok(Some(Ok(()))) => shared.log.line("reloaded").with("what", "users").warn(),
             Ok(Some(Err(e))) => {
                 shared.log.line("failed").with("error", e).with("note", "the old users stay in force").warn();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::audit::Audit;
+use super::authenticator::{AuthHeader, Authenticator};
 use super::forward::Forward;
 use super::git::Git;
 use super::log::Log;
-use super::logins::{AuthHeader, Logins};
 use super::room::Room;
 use crate::gateway::{ClientLocks, Limits, Metrics, Repositories};
 use crate::serve::conn::tls::Tls;
@@ -16,7 +16,7 @@ use crate::serve::conn::tls::Tls;
 /// What all threads and connections share.
 pub(super) struct Shared {
     pub(super) repositories: Arc<Repositories>,
-    pub(super) logins: Logins,
+    pub(super) authenticator: Authenticator,
     pub(super) leases: ClientLocks,
     pub(super) metrics: Metrics,
     pub(super) limits: Limits,

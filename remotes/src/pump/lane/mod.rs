@@ -19,7 +19,11 @@ pub use sendfile::sendfile;
 pub use splice::{Broken, relay};
 
 /// Waits for `ready`, but no longer than `idle`.
-pub(crate) async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+///
+/// # Errors
+///
+/// Those of `ready`; `TimedOut`.
+pub async fn within<T>(idle: Duration, ready: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     match tokio::time::timeout(idle, ready).await {
         Ok(result) => result,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing moved for {} s", idle.as_secs()))),

@@ -6,6 +6,7 @@ use super::super::auth::Credentials;
 use super::super::query::wrapped;
 use super::super::route::{Api, Op};
 use crate::name::Uuid;
+use crate::proto::percent;
 
 /// Where requests go to.
 #[derive(Debug, Clone, Copy)]
@@ -179,13 +180,7 @@ fn value(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
-    for byte in bytes {
-        match byte {
-            b'-' | b'.' | b'_' | b'~' => out.push(*byte),
-            byte if byte.is_ascii_alphanumeric() => out.push(*byte),
-            byte => write!(out, "%{byte:02X}").expect("a Vec takes all"),
-        }
-    }
+    out.extend_from_slice(percent::encode(bytes, b"").as_bytes());
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub use hooks::UNITES;
 use program::Program;
 use slots::Slots;
 
-use crate::gateway::{Failure, Repositories};
+use crate::gateway::{Repositories, Unserved};
 use crate::proto::git::config::PublicUrl;
 use crate::proto::git::route::GitOp;
 use crate::proto::users::rights::Pattern;
@@ -67,7 +67,7 @@ impl Git {
     }
 
     /// Makes the repository at `prefix`.
-    pub(super) async fn make(&self, repositories: &Arc<Repositories>, prefix: &[u8]) -> Result<(), Failure> {
+    pub(super) async fn make(&self, repositories: &Arc<Repositories>, prefix: &[u8]) -> Result<(), Unserved> {
         repositories.make(prefix, self.create_limit, self.program.plain()).await
     }
 }

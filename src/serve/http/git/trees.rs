@@ -50,11 +50,7 @@ pub(in crate::serve::http) async fn start(after: &After) -> Result<Process, Fail
         .iter()
         .flat_map(|command| [command.old.as_bytes(), b" ", command.new.as_bytes(), b" ", &command.name, b"\n"].concat())
         .collect();
-    let mut rest = &lines[..];
-    while !rest.is_empty() {
-        let n = crate::serve::conn::link::within(KEEP_ALIVE, process.write_some(rest)).await.map_err(failed)?;
-        rest = &rest[n..];
-    }
+    process.write_all(&lines, KEEP_ALIVE).await.map_err(failed)?;
     process.close_input();
     Ok(process)
 }

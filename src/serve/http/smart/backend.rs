@@ -13,7 +13,8 @@ use crate::proto::http::body::{BodyReader, CHUNK_END, LAST_CHUNK, begin_chunk};
 use crate::proto::http::head::Version;
 use crate::proto::http::response::{Connection as Kept, Framing, Media, Response};
 use crate::serve::conn::link::{Link, within};
-use crate::serve::http::connection::{Asked, Connection, READ};
+use crate::serve::http::call::Asked;
+use crate::serve::http::connection::{Connection, READ};
 use crate::serve::http::git::GitAsk;
 use crate::serve::http::git::trees::{self, After};
 
@@ -298,13 +299,13 @@ async fn feed(
         written => written.map(|()| true),
     };
     *received += front.len() as u64;
-    if !took(give(process, front, idle).await)? {
+    if !took(process.write_all(front, idle).await)? {
         return Ok(Fed::Closed);
     }
     loop {
         let done = body.compact(early).map_err(|bad| io::Error::other(bad.0))?;
         *received += done.payload as u64;
-        let taken = took(give(process, &early[..done.payload], idle).await)?;
+        let taken = took(process.write_all(&early[..done.payload], idle).await)?;
         early.drain(..done.used);
         if !taken {
             return Ok(Fed::Closed);
@@ -321,14 +322,6 @@ async fn feed(
             }
         }
     }
-}
-
-async fn give(process: &Process, mut bytes: &[u8], idle: Duration) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let n = within(idle, process.write_some(bytes)).await?;
-        bytes = &bytes[n..];
-    }
-    Ok(())
 }
 
 /// Whether these bytes only say that git is at work.

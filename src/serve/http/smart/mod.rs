@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use backend::Sent;
 
-use super::connection::{Asked, Connection};
+use super::call::Asked;
+use super::connection::Connection;
 use super::git::hooks::Hooks;
 use super::git::program::Backend;
 use super::git::{Git, GitAsk, trees};

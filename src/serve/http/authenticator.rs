@@ -1,6 +1,5 @@
 //! Who asks: names and passwords, verified once and remembered; and the files they are from, read anew when they change.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 
 use super::attempts::Attempts;
+use super::remembered::Remembered;
 use crate::gateway::blocking;
 use crate::proto::http::access::{Access, Caller, Identity, Who};
 use crate::proto::http::auth::Credentials;
@@ -17,9 +17,6 @@ use crate::proto::users::file::{LONGEST, UsersFile};
 
 /// For how long a password that was verified is remembered, by a digest with a key that only this process has.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-
-/// Most of them.
-const MOST: usize = 4096;
 
 /// Longest wait for others whose passwords are being verified.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,12 +58,12 @@ pub(super) enum Untold {
 }
 
 /// Who may log in.
-pub(super) struct Logins {
+pub(super) struct Authenticator {
     access: RwLock<Arc<Access>>,
     from: Option<UsersFrom>,
     seen: Mutex<Seen>,
     key: [u8; 32],
-    proven: Mutex<HashMap<[u8; 32], Instant>>,
+    proven: Remembered<()>,
     attempts: Mutex<Attempts>,
     hashing: Arc<Semaphore>,
 }
@@ -118,25 +115,20 @@ fn read(path: &Path) -> Result<UsersFile, String> {
     UsersFile::parse(&bytes).map_err(|bad| format!("{}: {bad}", path.display()))
 }
 
-impl Logins {
+impl Authenticator {
     /// For `access`, as read `from` files. Blocks.
     ///
     /// # Errors
     ///
     /// The system gives no random bytes.
     pub(super) fn new(access: Access, from: Option<UsersFrom>, cores: usize) -> std::io::Result<Self> {
-        let mut key = [0; 32];
-        let got = rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
-        if got != key.len() {
-            return Err(std::io::Error::other("cannot get random bytes from the system"));
-        }
         let judged = from.as_ref().map(UsersFrom::traces).unwrap_or_default();
         Ok(Self {
             access: RwLock::new(Arc::new(access)),
             from,
             seen: Mutex::new(Seen { judged, newer: None }),
-            key,
-            proven: Mutex::default(),
+            key: remotes::sys::secret()?,
+            proven: Remembered::new(REMEMBERED),
             attempts: Mutex::default(),
             // What is left serves those who are known.
             hashing: Arc::new(Semaphore::new((cores / 2).max(1))),
@@ -196,7 +188,7 @@ impl Logins {
         match (right.await.map_err(|_| Untold::Busy)?, caller) {
             (true, Some(caller)) => {
                 whole(&self.attempts).right(address, &credentials.name);
-                self.remember(proof);
+                self.proven.put(proof, ());
                 Ok(caller)
             }
             _ => Ok(stranger),
@@ -213,18 +205,7 @@ impl Logins {
     }
 
     fn is_proven(&self, proof: &[u8; 32]) -> bool {
-        whole(&self.proven).get(proof).is_some_and(|at| at.elapsed() < REMEMBERED)
-    }
-
-    fn remember(&self, proof: [u8; 32]) {
-        let mut proven = whole(&self.proven);
-        if proven.len() >= MOST {
-            proven.retain(|_, at| at.elapsed() < REMEMBERED);
-            if proven.len() >= MOST {
-                proven.clear();
-            }
-        }
-        proven.insert(proof, Instant::now());
+        self.proven.get(proof).is_some()
     }
 
     /// Reads the files again where they changed, and stayed so since the last look: who writes may not be done. At once where
@@ -262,16 +243,17 @@ fn whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::http::access::{Action, Logins as How, Verdict};
+    use crate::proto::http::access::{Action, Logins, Verdict};
 
     const ALICE: &str = "alice:$2y$05$abcdefghijklmnopqrstuuUO0ia.DNRpY0c0bDasaKMC9101OqwdW\n[rights]\nalice full *\n";
 
-    fn logins(dir: &Path, text: &str) -> Logins {
+    fn authenticator(dir: &Path, text: &str) -> Authenticator {
         let users = dir.join("users");
         std::fs::write(&users, text).expect("a file");
         let from = UsersFrom { users, rights: None };
         let file = from.read().expect("it is right");
-        Logins::new(Access { logins: How::Anyhow, file: Some(file), ..Access::default() }, Some(from), 4).expect("made")
+        let access = Access { logins: Logins::Anyhow, file: Some(file), ..Access::default() };
+        Authenticator::new(access, Some(from), 4).expect("made")
     }
 
     fn sent(header: &str) -> Option<Credentials> {
@@ -281,15 +263,15 @@ mod tests {
     #[tokio::test]
     async fn a_password_is_verified_once_and_wrong_ones_are_limited() {
         let dir = tempfile::tempdir().expect("a directory");
-        let logins = logins(dir.path(), ALICE);
-        let access = logins.access();
+        let authenticator = authenticator(dir.path(), ALICE);
+        let access = authenticator.access();
         let (right, wrong) = (sent("Basic YWxpY2U6cHcx"), sent("Basic YWxpY2U6eA=="));
-        let caller = logins.identify(&access, right.as_ref(), false, None, false).await.expect("told");
+        let caller = authenticator.identify(&access, right.as_ref(), false, None, false).await.expect("told");
         assert_eq!((caller.name.as_deref(), caller.is_known()), (Some(&b"alice"[..]), true));
-        assert_eq!(whole(&logins.proven).len(), 1);
+        assert_eq!(authenticator.proven.len(), 1);
         let mut told = 0;
         for _ in 0..20 {
-            match logins.identify(&access, wrong.as_ref(), false, None, false).await {
+            match authenticator.identify(&access, wrong.as_ref(), false, None, false).await {
                 Ok(caller) => {
                     assert!(!caller.is_known());
                     told += 1;
@@ -299,14 +281,14 @@ mod tests {
         }
         assert_eq!(told, 10);
         assert_eq!(
-            logins.identify(&access, right.as_ref(), false, None, false).await,
+            authenticator.identify(&access, right.as_ref(), false, None, false).await,
             Ok(caller),
             "who is known is let in"
         );
         // Of a name that nobody has as much is looked at.
         let nobody = sent("Basic bm9ib2R5OnB3MQ==");
-        assert!(!logins.identify(&access, nobody.as_ref(), false, None, false).await.expect("told").is_known());
-        assert_eq!(whole(&logins.proven).len(), 1);
+        assert!(!authenticator.identify(&access, nobody.as_ref(), false, None, false).await.expect("told").is_known());
+        assert_eq!(authenticator.proven.len(), 1);
     }
 
     #[test]
@@ -322,29 +304,30 @@ mod tests {
     #[test]
     fn a_file_that_changed_is_taken_once_it_stays_and_only_if_it_is_right() {
         let dir = tempfile::tempdir().expect("a directory");
-        let logins = logins(dir.path(), ALICE);
+        let authenticator = authenticator(dir.path(), ALICE);
         let may = || {
             let caller = Caller::of_table(b"alice".to_vec());
-            [Action::Read, Action::Remove].map(|action| logins.access().judge(&caller, action, b"x") == Verdict::Allow)
+            [Action::Read, Action::Remove]
+                .map(|action| authenticator.access().judge(&caller, action, b"x") == Verdict::Allow)
         };
         let write = |text: &str| std::fs::write(dir.path().join("users"), text).expect("a file");
-        assert_eq!(logins.look(false), None);
+        assert_eq!(authenticator.look(false), None);
         write(&ALICE.replace("full", "readonly"));
-        assert_eq!(logins.look(false), None, "somebody may be writing");
+        assert_eq!(authenticator.look(false), None, "somebody may be writing");
         assert_eq!(may(), [true, true]);
-        assert_eq!(logins.look(false), Some(Ok(())));
+        assert_eq!(authenticator.look(false), Some(Ok(())));
         assert_eq!(may(), [true, false]);
         write("alice:secret\n");
-        assert_eq!(logins.look(false), None);
-        let said = logins.look(false).expect("it was read").expect_err("it is not right");
+        assert_eq!(authenticator.look(false), None);
+        let said = authenticator.look(false).expect("it was read").expect_err("it is not right");
         assert!(said.contains("line 1") && !said.contains("secret"), "{said}");
-        assert_eq!((may(), logins.look(false)), ([true, false], None), "told once, and the old one stays");
+        assert_eq!((may(), authenticator.look(false)), ([true, false], None), "told once, and the old one stays");
         std::fs::remove_file(dir.path().join("users")).expect("it is there");
-        logins.look(false);
-        assert!(logins.look(false).expect("it was looked for").is_err());
+        authenticator.look(false);
+        assert!(authenticator.look(false).expect("it was looked for").is_err());
         assert_eq!(may(), [true, false]);
         write(ALICE);
-        assert_eq!(logins.look(true), Some(Ok(())), "at once where somebody asks");
+        assert_eq!(authenticator.look(true), Some(Ok(())), "at once where somebody asks");
         assert_eq!(may(), [true, true]);
     }
 }
