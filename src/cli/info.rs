@@ -59,6 +59,9 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     proxied: Option<String>,
     cluster: bool,
+    /// What git config calls a cluster here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    names: Vec<String>,
     /// Of a cluster.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<NodeRow>,
@@ -134,6 +137,7 @@ fn rows(repository: &Arc<Repository>, known: &Known, policy: &Policy, counts: bo
             remote: known.remote(&uuid),
             proxied: proxies.get(&uuid).map(|remote| how(&remote.kind)),
             cluster,
+            names: known.cluster_names(&uuid),
             nodes: Vec::new(),
             gateways: clusters.gateways(&uuid, repository.uuid()),
             uuid: uuid.to_string(),
@@ -286,6 +290,7 @@ fn details(row: &Row, text: &mut String) {
     line("remote annex size", row.size.filter(|size| *size > 0 || row.maxsize.is_some()).map(size::show));
     line("proxied", row.proxied.clone());
     line("cluster", row.cluster.then(|| "true".to_string()));
+    line("name here", Some(row.names.join(", ")));
     row.nodes.iter().for_each(|node| line("node", Some(node.line())));
     line("gateway to cluster", Some(row.gateways.join(", ")));
 }

@@ -69,6 +69,12 @@ impl Known {
         }
     }
 
+    /// What git config calls a cluster here.
+    pub fn cluster_names(&self, cluster: &Uuid) -> Vec<String> {
+        let named = self.clusters.iter().filter(|(_, uuid)| *uuid == cluster);
+        named.map(|(name, _)| plain(name)).collect()
+    }
+
     /// Whether uuid.log has it.
     pub fn is_described(&self, uuid: &Uuid) -> bool {
         self.names.described().any(|described| described == uuid)

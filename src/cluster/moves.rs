@@ -35,6 +35,16 @@ pub struct Node {
     pub is_writable: bool,
     /// Whether it is to be emptied: it wants nothing.
     pub is_drained: bool,
+    /// Whether it may be told to drop what it has. What is behind another gateway is dropped there.
+    pub is_ours: bool,
+    /// Whether a copy there can be made sure of while another is dropped: by a lock, or since nobody else drops it meanwhile.
+    pub is_sure: bool,
+}
+
+impl Node {
+    fn may_drop(&self) -> bool {
+        self.is_up && self.is_writable && self.is_ours
+    }
 }
 
 /// Copies that have to be there, and those that are no node's.
@@ -59,6 +69,8 @@ pub struct Moves {
     pub drops: Vec<Repo>,
     /// Who should drop it and does not, and why.
     pub stays: Vec<(Repo, Stay)>,
+    /// Who wants it and does not get it, since it cannot be had from anybody.
+    pub lacks: Vec<Repo>,
 }
 
 /// Why a node does not drop what it does not want.
@@ -74,6 +86,8 @@ pub enum Stay {
     ReadOnly,
     /// It cannot be reached.
     Down,
+    /// It is behind another gateway, whose task that is.
+    Elsewhere,
     /// Nodes would pass it on to each other for ever, as their wishes are.
     Unsettled,
 }
@@ -115,7 +129,7 @@ pub fn moves<W: Wishes + ?Sized>(wishes: &W, key: &Key, nodes: &[Node], copies: 
     let stays = plan.unsettled(&first)?;
     let mut to = first.to;
     to.retain(|pick| plan.can_be_had && !plan.has(pick.repo));
-    Ok(Moves { to, drops: Vec::new(), stays })
+    Ok(Moves { to, drops: Vec::new(), stays, lacks: plan.lacks()? })
 }
 
 struct Plan<'a, W: ?Sized> {
@@ -164,7 +178,7 @@ impl<'a, W: Wishes + ?Sized> Plan<'a, W> {
     fn drained(&self, state: &State) -> Result<RepoSet, Unknown> {
         let assumed = Assumed { has: state.has.clone(), lost: state.lost.clone() };
         let mut drained = RepoSet::new();
-        for node in self.ranked.iter().filter(|node| node.is_drained && node.is_up && node.is_writable) {
+        for node in self.ranked.iter().filter(|node| node.is_drained && node.may_drop()) {
             // Also what is required only as things are before anything moved.
             let is_required = |assumed: &Assumed| self.wishes.requires(node.repo, assumed);
             if state.has.contains(node.repo) && !is_required(Assumed::NOTHING)? && !is_required(&assumed)? {
@@ -186,7 +200,7 @@ impl<'a, W: Wishes + ?Sized> Plan<'a, W> {
 
     /// Whether a copy on `node` is one that can be relied on.
     fn counts(&self, node: &Node) -> bool {
-        node.is_up && self.wishes.policy().settings(node.repo).trust > Trust::Untrusted
+        node.is_up && node.is_sure && self.wishes.policy().settings(node.repo).trust > Trust::Untrusted
     }
 
     /// Copies that can be relied on, without those in `less`.
@@ -217,6 +231,20 @@ impl<'a, W: Wishes + ?Sized> Plan<'a, W> {
         let more = self.for_drained(state, &drained);
         self.add(state, more);
         Ok(())
+    }
+
+    /// Who would get it if anybody could give it.
+    fn lacks(&self) -> Result<Vec<Repo>, Unknown> {
+        if self.can_be_had {
+            return Ok(Vec::new());
+        }
+        let candidates: Vec<Candidate> = self.ranked.iter().map(|node| candidate(node, node.has)).collect();
+        let state = self.begin();
+        let placed =
+            place_on(self.wishes, &candidates, &Self::assumed(&state, &RepoSet::new()), self.copies.numcopies)?;
+        let Placement::Put(picks) = placed else { return Ok(Vec::new()) };
+        let wanted = picks.into_iter().filter(|pick| pick.why == Why::Wanted && !self.has(pick.repo));
+        Ok(wanted.map(|pick| pick.repo).collect())
     }
 
     fn add(&self, state: &mut State, picks: Vec<Pick>) {
@@ -286,9 +314,11 @@ impl<'a, W: Wishes + ?Sized> Plan<'a, W> {
     /// Why a node may not drop it, wanted or not.
     fn stay(&self, node: &Node, state: &State) -> Option<Stay> {
         let others = self.counted(state, &|repo| repo == node.repo);
-        let is_other = |other: &Node| other.is_up && other.repo != node.repo && state.has.contains(other.repo);
+        let is_other =
+            |other: &Node| other.is_up && other.is_sure && other.repo != node.repo && state.has.contains(other.repo);
         match () {
             () if !node.is_up => Some(Stay::Down),
+            () if !node.is_ours => Some(Stay::Elsewhere),
             () if !node.is_writable => Some(Stay::ReadOnly),
             () if others < self.copies.needed => Some(Stay::Copies),
             () if !self.ranked.iter().any(is_other) => Some(Stay::Last),
@@ -300,7 +330,7 @@ impl<'a, W: Wishes + ?Sized> Plan<'a, W> {
     fn unsettled(&self, state: &State) -> Result<Vec<(Repo, Stay)>, Unknown> {
         let mut stays = Vec::new();
         for node in self.ranked.iter().filter(|node| node.has && node.is_drained) {
-            let stay = match node.is_up && node.is_writable && !self.lets_go(node, state)? {
+            let stay = match node.may_drop() && !self.lets_go(node, state)? {
                 true => Stay::Required,
                 false => self.stay(node, state).unwrap_or(Stay::Unsettled),
             };
@@ -312,7 +342,7 @@ impl<'a, W: Wishes + ?Sized> Plan<'a, W> {
     fn end(&self, state: State) -> Result<Moves, Unknown> {
         let mut stays = Vec::new();
         for node in self.ranked.iter().filter(|node| node.has && state.has.contains(node.repo)) {
-            if node.is_drained && node.is_up && node.is_writable && !self.lets_go(node, &state)? {
+            if node.is_drained && node.may_drop() && !self.lets_go(node, &state)? {
                 stays.push((node.repo, Stay::Required));
             } else if let Some(stay) = self.stay(node, &state)
                 && (node.is_drained || self.lets_go(node, &state)?)
@@ -322,7 +352,7 @@ impl<'a, W: Wishes + ?Sized> Plan<'a, W> {
         }
         let mut to = state.to;
         to.retain(|pick| state.has.contains(pick.repo));
-        Ok(Moves { to, drops: state.drops, stays })
+        Ok(Moves { to, drops: state.drops, stays, lacks: self.lacks()? })
     }
 }
 

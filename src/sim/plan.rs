@@ -93,7 +93,18 @@ pub fn plan(world: &mut World, part: &Part) -> Result<Planned, Problem> {
             .filter_map(|(at, cost)| {
                 let (repo, member, has) = (policy.numbered(*at)?, &world.network.members[*at], has[*at]);
                 let (fits, room) = ledger.room(&member.uuid, member.maxsize, size, has);
-                Some(Node { repo, cost: *cost, has, fits, room, is_up: true, is_writable: true, is_drained: false })
+                Some(Node {
+                    repo,
+                    cost: *cost,
+                    has,
+                    fits,
+                    room,
+                    is_up: true,
+                    is_writable: true,
+                    is_drained: false,
+                    is_ours: true,
+                    is_sure: true,
+                })
             })
             .collect();
         let trust = |repo: usize| world.network.members[repo].trust;

@@ -306,3 +306,43 @@ fn a_disk_that_is_away_is_left_alone() {
     }
     nothing_to_correct(&cluster);
 }
+
+/// What is lost is told each time, by `--check` also in the exit status; what only a client has is told to be there.
+#[test]
+fn what_is_lost_or_out_of_reach_is_told_each_time() {
+    let cluster = Cluster::new(vec![directory(), directory()]);
+    let repo = &cluster.repo;
+    let key = repo.add("photo", 7, 2000);
+    repo.git(&["commit", "--quiet", "--message", "photo"]).ok();
+    repo.annex(&["copy", "--quiet", "--to", "m0", "photo"]).ok();
+    repo.annex(&["drop", "--quiet", "--force", "photo"]).ok();
+    want(&cluster, &["anything", "nothing"]);
+    cluster.lose(0, &key);
+    let first = balance(&cluster, &["--check"]).failed();
+    assert!(first.all().contains("no copy of it is left"), "{}", first.all());
+    for words in [&["--check"][..], &["--check", "--quiet"], &["--check", "--json"]] {
+        let done = balance(&cluster, words).failed();
+        assert!(done.all().contains("photo"), "{}", done.all());
+    }
+    let done = balance(&cluster, &[]).ok();
+    assert!(done.stderr.contains("photo: no copy is recorded anywhere"), "{}", done.all());
+    assert!(done.stdout.contains("1 file of the branch lost"), "{}", done.all());
+    // A laptop has it.
+    repo.annex(&["setpresentkey", &key, "11111111-2222-3333-4444-555555555555", "1"]).ok();
+    let done = balance(&cluster, &["--check"]).ok();
+    assert!(done.stdout.contains("m0: in nothing, out nothing; lacking 1 file (2.0 KiB)"), "{}", done.all());
+    assert!(done.stdout.contains("recorded only of 11111111-2222"), "{}", done.all());
+}
+
+#[test]
+fn of_a_node_that_is_dead_nothing_is_expected() {
+    let cluster = Cluster::new(vec![directory(), directory()]);
+    let server = Gateway::serve(&cluster.repo, &["--wideopen", "--quiet"]);
+    upload(&cluster, &server, 0..2, 1000);
+    server.stop();
+    cluster.unplug(0, true);
+    balance(&cluster, &[]).failed();
+    cluster.repo.annex(&["dead", "--quiet", "m0"]).ok();
+    let done = balance(&cluster, &[]).ok();
+    assert!(done.stdout.contains("m0: left alone, it is dead"), "{}", done.all());
+}

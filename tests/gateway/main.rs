@@ -5,6 +5,7 @@ mod everywhere;
 
 mod annex;
 mod balance_annex;
+mod balance_gateways;
 mod broken;
 mod cluster_annex;
 mod cluster_faults;

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use testbed::annex::{LIMIT, Repo};
+use testbed::proxy::stream;
 use testbed::run::{Done, run};
 
 /// A repository that is a remote called `far`, and what it proxies.
@@ -137,6 +138,20 @@ const TURNS: &[(&[&[&str]], &[&str])] = &[
     (&[], &["extendcluster", "nosuch", "myc"]),
     (&[], &["extendcluster", "far"]),
 ];
+
+/// A cluster that was renamed here shows its new name, whatever it was described as.
+#[test]
+fn the_name_here_of_a_cluster_is_told() {
+    let repo = Repo::new();
+    let info = |words: &[&str]| stream(&repo, &[&["info"], words].concat()).ok().stdout;
+    stream(&repo, &["initcluster", "old"]).ok();
+    let uuid = repo.git(&["config", "annex.cluster.old"]).ok().stdout.trim().to_string();
+    repo.git(&["config", "annex.cluster.new", &uuid]).ok();
+    assert!(info(&[]).contains("\t\tname here: new, old\n"), "{}", info(&[]));
+    repo.git(&["config", "--unset", "annex.cluster.old"]).ok();
+    assert!(info(&[]).contains("\t\tname here: new\n"), "{}", info(&[]));
+    assert!(info(&["--json"]).contains("\"names\": [\n"), "{}", info(&["--json"]));
+}
 
 #[test]
 fn ours_records_and_says_what_theirs_does() {

@@ -51,9 +51,13 @@ git-annex may work in the repository meanwhile, and so may another balance. It m
 and it goes on, also in the middle of a large file.
 
 What a node wants may depend on file names: those of the branch that is checked out here count, or of its synced/ branch where
-that is newer. Nodes that are behind another gateway are left alone.
+that is newer.
 
-The exit status is 1 if something failed, a node could not be reached, or it was told to end before it was done.";
+Nodes behind another gateway are filled and read from. They drop nothing here: run balance there, too. A copy on a special remote
+there is no reason to drop one here, since nobody can lock it.
+
+The exit status is 1 if something failed, a node that is not dead could not be reached, or it was told to end before it was
+done; with --check also if a file of the branch has no copy that is recorded anywhere.";
 
 #[derive(Args)]
 pub(super) struct Balance {
@@ -109,7 +113,9 @@ fn run(args: &Balance) -> Result<bool, String> {
     let cluster = known.find(args.cluster.as_bytes())?;
     let nodes = nodes(home.repository(), &cluster, &known)?;
     let drain = args.drain.iter().map(|name| {
-        let found = known.find(name.as_bytes())?;
+        // uuid.log may know nothing of a node behind another gateway.
+        let by_uuid = nodes.iter().find(|node| node.as_bytes() == name.as_bytes()).cloned();
+        let found = by_uuid.map_or_else(|| known.find(name.as_bytes()), Ok)?;
         let shown = name.to_string_lossy();
         nodes.contains(&found).then_some(found).ok_or_else(|| format!("--drain {shown}: it is no node of this cluster"))
     });
@@ -143,7 +149,9 @@ fn run(args: &Balance) -> Result<bool, String> {
     let here: Vec<&Uuid> = done.nodes.iter().map(|node| &node.uuid).collect();
     let elsewhere: Vec<Uuid> = nodes.into_iter().filter(|uuid| !here.contains(&uuid)).collect();
     show.end(&done, &elsewhere);
-    Ok(done.failed == 0 && !done.is_cut && done.nodes.iter().all(|node| node.down.is_none()))
+    let is_reached = done.nodes.iter().all(|node| node.down.is_none() || node.is_dead);
+    let is_there = !args.check || done.lost == 0;
+    Ok(done.failed == 0 && !done.is_cut && is_reached && is_there)
 }
 
 /// The nodes that are recorded.

@@ -21,6 +21,7 @@ pub(super) struct Show<'a> {
     is_dry: bool,
     meter: Meter,
     failures: Cell<u64>,
+    lost: Cell<u64>,
 }
 
 /// Failures that are told one by one.
@@ -28,7 +29,7 @@ const MOST_FAILURES: u64 = 100;
 
 impl<'a> Show<'a> {
     pub(super) fn new(known: &'a Known, is_json: bool, is_quiet: bool, is_dry: bool) -> Self {
-        Self { known, is_json, is_quiet, is_dry, meter: Meter::new(), failures: Cell::new(0) }
+        Self { known, is_json, is_quiet, is_dry, meter: Meter::new(), failures: Cell::new(0), lost: Cell::new(0) }
     }
 
     fn called(&self, uuid: &Uuid) -> String {
@@ -45,6 +46,16 @@ impl<'a> Show<'a> {
             What::Absent(on) => format!("check {what}: {} has it not", self.called(on)),
             What::Look(on) => format!("check {what} (on {})", self.called(on)),
             What::Plan => format!("balance {what}"),
+            What::Lost => {
+                self.lost.set(self.lost.get() + 1);
+                return match self.lost.get() {
+                    told if told <= MOST_FAILURES => Some((format!("{what}: no copy is recorded anywhere"), true)),
+                    told if told == MOST_FAILURES + 1 => {
+                        Some(("further lost files are only counted".to_string(), true))
+                    }
+                    _ => None,
+                };
+            }
         };
         match event.failure {
             Some(failure) => {
@@ -68,6 +79,7 @@ impl<'a> Show<'a> {
             What::Absent(on) => ("absent", vec![on]),
             What::Look(on) => ("check", vec![on]),
             What::Plan => ("balance", Vec::new()),
+            What::Lost => ("lost", Vec::new()),
         };
         let node = |uuid: &&Uuid| json!({ "uuid": uuid.to_string(), "name": self.called(uuid) });
         json!({
@@ -77,7 +89,7 @@ impl<'a> Show<'a> {
             "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
             "bytes": event.bytes,
             "dry-run": self.is_dry,
-            "success": event.failure.is_none(),
+            "success": event.failure.is_none() && event.what != What::Lost,
             "error-messages": event.failure.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     }
@@ -92,7 +104,8 @@ impl<'a> Show<'a> {
                     "uuid": node.uuid.to_string(), "name": node.name,
                     "files-in": node.traffic.files_in, "bytes-in": node.traffic.bytes_in,
                     "files-out": node.traffic.files_out, "bytes-out": node.traffic.bytes_out,
-                    "stays": stays, "down": node.down,
+                    "files-lacking": node.lacks.files, "bytes-lacking": node.lacks.bytes,
+                    "stays": stays, "down": node.down, "dead": node.is_dead,
                 })
             };
             let shown = json!({
@@ -100,6 +113,8 @@ impl<'a> Show<'a> {
                 "dry-run": self.is_dry,
                 "keys": done.keys,
                 "failed": done.failed,
+                "lost": done.lost,
+                "out-of-reach": done.out_of_reach.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "ended-early": done.is_cut,
                 "nodes": done.nodes.iter().map(node).collect::<Vec<_>>(),
                 "elsewhere": elsewhere.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -111,7 +126,19 @@ impl<'a> Show<'a> {
             say(&line);
         }
         for uuid in elsewhere {
-            say(&format!("{}: not a node of this gateway, left alone", self.known.title(uuid)));
+            say(&format!("{}: no way leads to it from here, left alone", self.known.title(uuid)));
+        }
+        if !done.out_of_reach.is_empty() {
+            let titled = |uuid: &Uuid| Some(self.known.title(uuid)).filter(|title| !title.is_empty());
+            let who = done.out_of_reach.iter().map(|uuid| titled(uuid).unwrap_or_else(|| uuid.to_string()));
+            let who: Vec<String> = who.collect();
+            say(&format!("what nodes lack is recorded only of {}, which this cannot read from", who.join(", ")));
+        }
+        if done.lost > 0 {
+            let (count, s) = (done.lost, if done.lost == 1 { "" } else { "s" });
+            say(&format!(
+                "{count} file{s} of the branch lost: no copy is recorded anywhere; a clone that has it can copy it here"
+            ));
         }
     }
 }
@@ -147,6 +174,7 @@ fn text(done: &Balanced, is_dry: bool) -> Vec<String> {
         let traffic = &node.traffic;
         let name = plain(node.name.as_bytes());
         let mut line = match &node.down {
+            Some(_) if node.is_dead => format!("{name}: left alone, it is dead"),
             Some(why) => format!("{name}: left alone, it cannot be reached: {why}"),
             None => format!(
                 "{name}: in {}, out {}",
@@ -155,6 +183,9 @@ fn text(done: &Balanced, is_dry: bool) -> Vec<String> {
             ),
         };
         let stays: Vec<String> = node.stays.iter().map(|(stay, count)| format!("{count} {}", reason(*stay))).collect();
+        if node.lacks.files > 0 {
+            line += &format!("; lacking {}", files(node.lacks.files, node.lacks.bytes));
+        }
         if !stays.is_empty() {
             line += &format!("; not wanted and kept: {}", stays.join(", "));
         }
@@ -182,6 +213,7 @@ fn word(stay: Stay) -> &'static str {
         Stay::Last => "last",
         Stay::ReadOnly => "readonly",
         Stay::Down => "down",
+        Stay::Elsewhere => "elsewhere",
         Stay::Unsettled => "unsettled",
     }
 }
@@ -193,6 +225,7 @@ fn reason(stay: Stay) -> &'static str {
         Stay::Last => "that no other node has",
         Stay::ReadOnly => "where nothing may be removed",
         Stay::Down => "that cannot be reached",
+        Stay::Elsewhere => "for its own gateway to drop",
         Stay::Unsettled => "that nodes would pass on to each other for ever",
     }
 }
@@ -238,6 +271,7 @@ impl Meter {
 mod tests {
     use super::*;
     use crate::cluster::Traffic;
+    use crate::gateway::balance::Lack;
 
     #[test]
     fn what_it_came_to_is_told_in_lines() {
@@ -246,20 +280,25 @@ mod tests {
             name: name.to_string(),
             traffic,
             down: down.map(str::to_string),
+            is_dead: name == "disk3",
+            lacks: if stays.is_empty() { Lack::default() } else { Lack { files: 1, bytes: 2048 } },
             stays: stays.iter().copied().collect(),
         };
         let traffic = Traffic { files_in: 1, bytes_in: 1 << 20, files_out: 3, bytes_out: 5 << 30 };
         let nodes = vec![
             node("disk1", traffic, None, &[(Stay::Copies, 2), (Stay::Required, 1)]),
             node("disk2\n", Traffic::default(), Some("it is gone"), &[]),
+            node("disk3", Traffic::default(), Some("it is gone"), &[]),
         ];
-        let done = Balanced { keys: 1, nodes, failed: 2, is_cut: true };
+        let out_of_reach = std::collections::BTreeSet::new();
+        let done = Balanced { keys: 1, nodes, failed: 2, lost: 0, out_of_reach, is_cut: true };
         assert_eq!(
             text(&done, true),
             [
-                "disk1: in 1 file (1 MiB), out 3 files (5 GiB); not wanted and kept: 1 required there, 2 for numcopies or \
-                 mincopies",
+                "disk1: in 1 file (1 MiB), out 3 files (5 GiB); lacking 1 file (2 KiB); not wanted and kept: 1 required there, 2 \
+                 for numcopies or mincopies",
                 "disk2?: left alone, it cannot be reached: it is gone",
+                "disk3: left alone, it is dead",
                 "1 key looked at, nothing was moved: --dry-run, 2 failed; told to end before it was done, run it again to go on",
             ]
         );

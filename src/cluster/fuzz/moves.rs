@@ -32,6 +32,8 @@ pub fn moves_of(data: &[u8]) {
         is_up: how & 1 != 0,
         is_writable: how & 2 != 0,
         is_drained: how & 0x0c == 0x0c,
+        is_ours: how & 0x10 == 0,
+        is_sure: how & 0x20 == 0,
     });
     let nodes: Vec<Node> = nodes.collect();
     let question = policy.about(&facts);
@@ -58,7 +60,7 @@ pub(in crate::cluster) fn check<W: Wishes + ?Sized>(
 ) -> Vec<Node> {
     let trust = |node: &Node| policy.settings(node.repo).trust;
     let is_copy = |node: &&Node| node.has && node.is_up && trust(node) != Trust::Dead;
-    let counts = |node: &&Node| is_copy(node) && trust(node) > Trust::Untrusted;
+    let counts = |node: &&Node| is_copy(node) && node.is_sure && trust(node) > Trust::Untrusted;
     let after = carried(all, found);
     let left = after.iter().filter(counts).count() as u64 + copies.elsewhere;
     for (node, now) in all.iter().zip(&after) {
@@ -74,18 +76,21 @@ pub(in crate::cluster) fn check<W: Wishes + ?Sized>(
         }
         if drops == 1 {
             assert!(
-                node.has && node.is_up && node.is_writable && trust(node) != Trust::Dead,
+                node.has && node.is_up && node.is_writable && node.is_ours && trust(node) != Trust::Dead,
                 "it may not be dropped there"
             );
             if node.is_drained {
                 assert!(wishes.requires(node.repo, Assumed::NOTHING) == Ok(false), "it is required");
             }
             assert!(left >= copies.needed, "{left} of {} copies are left", copies.needed);
-            assert!(after.iter().any(|node| is_copy(&node)), "nobody has it");
+            assert!(after.iter().any(|node| node.is_sure && is_copy(&node)), "nobody has it");
         }
         if !node.is_drained && !policy.is_configured(node.repo) {
             assert!(!node.has || now.has, "it wants all");
         }
+    }
+    if !found.lacks.is_empty() {
+        assert!(!copies.is_source && !all.iter().any(|node| is_copy(&node)), "it can be had");
     }
     if !found.to.is_empty() {
         assert!(copies.is_source || all.iter().any(|node| is_copy(&node)), "it comes from nowhere");

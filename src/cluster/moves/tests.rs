@@ -33,17 +33,20 @@ fn nodes(world: &World, policy: &Policy) -> Vec<Node> {
         is_up: true,
         is_writable: true,
         is_drained: false,
+        is_ours: true,
+        is_sure: true,
     })
     .collect()
 }
 
-/// `+d1 +d2 -d3 d4=Copies`: who gets it, who drops it, who should and does not.
+/// `+d1 +d2 -d3 d4=Copies d5?`: who gets it, who drops it, who should and does not, who wants it and nobody gives it.
 fn told(policy: &Policy, moves: &Moves) -> String {
     let called = |repo: &Repo| name(policy.uuid(*repo));
     let to: BTreeSet<String> = moves.to.iter().map(|pick| format!("+{}", called(&pick.repo))).collect();
     let drops: BTreeSet<String> = moves.drops.iter().map(|repo| format!("-{}", called(repo))).collect();
     let stays: BTreeSet<String> = moves.stays.iter().map(|(repo, stay)| format!("{}={stay:?}", called(repo))).collect();
-    to.into_iter().chain(drops).chain(stays).collect::<Vec<_>>().join(" ")
+    let lacks: BTreeSet<String> = moves.lacks.iter().map(|repo| format!("{}?", called(repo))).collect();
+    to.into_iter().chain(drops).chain(stays).chain(lacks).collect::<Vec<_>>().join(" ")
 }
 
 /// The moves of a world, after `change` was made to each node.
@@ -77,8 +80,8 @@ fn nodes_get_what_they_want_and_drop_what_they_do_not() {
         ("the last copy stays", of("nothing", "nothing", "nothing", "has d2"), 0, "d2=Last"),
         ("what is required stays", of("anything", "nothing", "nothing", "required d2 anything\nhas d2"), 1, "+d1"),
         ("an expression of the name counts", of("include=*.mp3", "exclude=*.mp3", "nothing", "has d2"), 1, "+d1 -d2"),
-        ("nobody has it", of("anything", "nothing", "nothing", ""), 1, ""),
-        ("copies elsewhere are no source of ours", of("anything", "nothing", "nothing", "has d9"), 1, ""),
+        ("nobody has it", of("anything", "nothing", "nothing", ""), 1, "d1?"),
+        ("copies elsewhere are no source of ours", of("anything", "nothing", "nothing", "has d9"), 1, "d1?"),
     ] {
         let found = planned(&world, copies(needed), |_, _| {});
         // Which of two goes is drawn from the key.
@@ -113,6 +116,31 @@ fn what_cannot_be_reached_or_relied_on_is_no_copy() {
     assert_eq!(planned(&dead, copies(1), |_, _| {}), "+d3 -d1", "the dead are left alone");
     let elsewhere = Copies { elsewhere: 1, ..copies(2) };
     assert_eq!(planned(&world, elsewhere, |name, node| node.fits = name != "d3"), "-d1");
+}
+
+#[test]
+fn what_is_behind_another_gateway_is_filled_and_never_told_to_drop() {
+    let of =
+        |d1: &str, d2: &str, has: &str| format!("{THREE}wanted d1 {d1}\nwanted d2 {d2}\nwanted d3 nothing\nhas {has}");
+    // d2 is a repository there, or a special remote.
+    let with = |world: &str, is_sure: bool| {
+        planned(world, copies(1), |name, node| {
+            if name == "d2" {
+                (node.is_ours, node.is_sure) = (false, is_sure);
+            }
+        })
+    };
+    for (what, world, locked, unlocked) in [
+        ("it gets what it wants", of("nothing", "anything", "d1"), "+d2 -d1", "+d2 d1=Copies"),
+        ("it gives what others want", of("anything", "nothing", "d2"), "+d1 d2=Elsewhere", "+d1 d2=Elsewhere"),
+        ("what it has counts where it can be locked", of("nothing", "anything", "d1 d2"), "-d1", "d1=Copies"),
+    ] {
+        assert_eq!((with(&world, true).as_str(), with(&world, false).as_str()), (locked, unlocked), "{what}");
+    }
+    let drained = planned(&of("anything", "anything", "d1 d2"), copies(1), |name, node| {
+        (node.is_ours, node.is_drained) = (name != "d2", name == "d2");
+    });
+    assert_eq!(drained, "d2=Elsewhere");
 }
 
 #[test]
@@ -194,6 +222,8 @@ proptest! {
             node.is_up = chance.below(8) > 0;
             node.is_writable = chance.below(8) > 0;
             node.is_drained = chance.below(5) == 0;
+            node.is_ours = chance.below(4) > 0;
+            node.is_sure = node.is_ours || chance.below(2) > 0;
         }
         let needed = needed.max(numcopies);
         let copies = Copies { needed, numcopies, elsewhere, is_source: false };

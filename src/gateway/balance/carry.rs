@@ -7,9 +7,9 @@ use super::planner::Planned;
 use super::subject::Subject;
 use super::{Doing, Item, What};
 use crate::cluster::Moves;
+use crate::gateway::node::Member;
 use crate::gateway::node::Node;
 use crate::gateway::receive::{End, Offer, Settled, Unsettled, Upload};
-use crate::gateway::repository::Proxied;
 use crate::gateway::{Failure, Outgoing, blocking};
 use crate::name::Uuid;
 use crate::proto::p2p::AssociatedFile;
@@ -23,7 +23,7 @@ impl Doing<'_> {
             self.planner.carry(&subject, &planned.moves);
             counted = planned.moves.clone();
         }
-        let to: Vec<Arc<Proxied>> =
+        let to: Vec<Arc<Member>> =
             planned.moves.to.iter().filter_map(|pick| self.planner.node(pick.repo).cloned()).collect();
         if !to.is_empty() {
             self.copy(&subject, &to).await?;
@@ -49,36 +49,42 @@ impl Doing<'_> {
     }
 
     /// Copies it to `to`, from whichever node gives it, or from here.
-    async fn copy(&self, subject: &Subject, to: &[Arc<Proxied>]) -> Result<(), Failure> {
+    async fn copy(&self, subject: &Subject, to: &[Arc<Member>]) -> Result<(), Failure> {
         let (key, size) = (&subject.key, subject.key.size().unwrap_or(0));
         let file = subject.files.first().and_then(|file| AssociatedFile::new(file)).unwrap_or_default();
         let (offer, mut failed) = match self.cluster.put_to(key, &file, to).await {
             Ok(offered) => offered,
             Err(failure) => {
-                self.told(subject, What::Copy(to.iter().map(|node| node.uuid.clone()).collect()), size, Err(&failure));
+                self.told(
+                    subject,
+                    What::Copy(to.iter().map(|node| node.uuid().clone()).collect()),
+                    size,
+                    Err(&failure),
+                );
                 return Err(failure);
             }
         };
         let has = match offer {
-            Offer::AlreadyHave(_) => Ok(to.iter().map(|node| node.uuid.clone()).collect()),
+            Offer::AlreadyHave(_) => Ok(to.iter().map(|node| node.uuid().clone()).collect()),
             Offer::Upload(upload) => self.bring(subject, &file, *upload).await,
         };
         match has {
             Ok(has) => {
-                let missing = to.iter().filter(|node| !has.contains(&node.uuid));
+                let missing = to.iter().filter(|node| !has.contains(node.uuid()));
                 for node in missing {
-                    if !failed.iter().any(|(uuid, _)| *uuid == node.uuid) {
-                        failed.push((node.uuid.clone(), Failure::internal("it did not store it; see the log".into())));
+                    if !failed.iter().any(|(uuid, _)| uuid == node.uuid()) {
+                        failed
+                            .push((node.uuid().clone(), Failure::internal("it did not store it; see the log".into())));
                     }
                 }
                 let came: Vec<Uuid> =
-                    to.iter().map(|node| node.uuid.clone()).filter(|uuid| has.contains(uuid)).collect();
+                    to.iter().map(|node| node.uuid().clone()).filter(|uuid| has.contains(uuid)).collect();
                 if !came.is_empty() {
                     self.told(subject, What::Copy(came), size, Ok(()));
                 }
             }
             Err(failure) => {
-                let taking = to.iter().map(|node| node.uuid.clone());
+                let taking = to.iter().map(|node| node.uuid().clone());
                 let taking: Vec<Uuid> = taking.filter(|uuid| !failed.iter().any(|(other, _)| other == uuid)).collect();
                 failed.extend(taking.into_iter().map(|uuid| (uuid, failure.clone())));
             }

@@ -9,13 +9,13 @@ use super::subject::Subject;
 use super::{Doing, What};
 use crate::annex::log::Presence;
 use crate::gateway::Failure;
-use crate::gateway::repository::Proxied;
+use crate::gateway::node::Member;
 
 impl Doing<'_> {
     /// The key with what its nodes say. Failures: one of them could not tell, and its record stays.
     pub(super) async fn look(&self, subject: &Subject) -> Result<Subject, (Subject, Failure)> {
-        let up = self.planner.holders(subject).filter(|(_, is_up)| *is_up);
-        let nodes: Vec<&Arc<Proxied>> = up.map(|(node, _)| node).collect();
+        let up = self.planner.holders(subject).filter(|(_, condition)| condition.is_up);
+        let nodes: Vec<&Arc<Member>> = up.map(|(node, _)| node).collect();
         let asked = join_all(nodes.iter().map(|node| self.cluster.is_on(&subject.key, node))).await;
         let (mut looked, mut doubt) = (subject.clone(), None);
         for (node, said) in nodes.into_iter().zip(asked) {
@@ -26,10 +26,10 @@ impl Doing<'_> {
                         doubt = Some(failure);
                         continue;
                     }
-                    looked.log.set(&node.uuid, Presence::Missing, now());
+                    looked.log.set(node.uuid(), Presence::Missing, now());
                 }
                 Err(failure) => {
-                    self.told(subject, What::Look(node.uuid.clone()), 0, Err(&failure));
+                    self.told(subject, What::Look(node.uuid().clone()), 0, Err(&failure));
                     doubt = Some(failure);
                 }
             }
@@ -44,13 +44,13 @@ impl Doing<'_> {
     }
 
     /// `node` positively has it not, although that is recorded: set right, unless somebody recorded something meanwhile.
-    pub(super) async fn absent(&self, subject: &Subject, node: &Arc<Proxied>) -> Result<(), Failure> {
+    pub(super) async fn absent(&self, subject: &Subject, node: &Arc<Member>) -> Result<(), Failure> {
         let key = &subject.key;
         if !self.plea.dry_run {
-            self.home.record_correction(key, &node.uuid, Presence::Missing, subject.log.line(&node.uuid)).await?;
+            self.home.record_correction(key, node.uuid(), Presence::Missing, subject.log.line(node.uuid())).await?;
         }
-        self.planner.lost(&node.uuid, subject);
-        self.tell(subject, What::Absent(node.uuid.clone()), subject.key.size().unwrap_or(0), None);
+        self.planner.lost(node.uuid(), subject);
+        self.tell(subject, What::Absent(node.uuid().clone()), subject.key.size().unwrap_or(0), None);
         Ok(())
     }
 }

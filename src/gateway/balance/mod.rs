@@ -16,24 +16,25 @@ mod names;
 mod planner;
 mod prove;
 mod subject;
+mod survey;
 mod work;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::node::ClusterNode;
-use super::repository::Cluster;
+use super::node::{ClusterNode, Member};
 use super::{Asker, Failure, Limits, LocalRepository, Pace};
 use crate::cluster::{Ledger, Moves, Stay, Traffic};
 use crate::name::{Key, Uuid};
 pub use names::Names;
 use planner::Planner;
 pub use subject::{Subject, subjects};
-use work::Stays;
+use survey::Survey;
+use work::Worked;
 
 /// What is to be done.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +81,8 @@ pub enum What {
     Look(Uuid),
     /// What to do cannot be told, or nobody has it any more.
     Plan,
+    /// A file of the branch of which no copy is recorded anywhere.
+    Lost,
 }
 
 /// Hears what is done.
@@ -100,6 +103,10 @@ pub struct Balanced {
     pub nodes: Vec<NodeBalance>,
     /// Keys of which something failed.
     pub failed: u64,
+    /// Keys of files in the branch of which no copy is recorded anywhere.
+    pub lost: u64,
+    /// Repositories that have what nodes lack, and are none of those that could be reached.
+    pub out_of_reach: BTreeSet<Uuid>,
     /// Whether it was told to end before it was done.
     pub is_cut: bool,
 }
@@ -115,8 +122,21 @@ pub struct NodeBalance {
     pub traffic: Traffic,
     /// Why it is left alone, where it is.
     pub down: Option<String>,
+    /// Whether it is recorded to be lost for good: nothing is expected of it.
+    pub is_dead: bool,
+    /// What it wants and did not get, since nobody who could be reached has it.
+    pub lacks: Lack,
     /// Contents that it does not want and keeps, by the reason.
     pub stays: BTreeMap<Stay, u64>,
+}
+
+/// Contents that a node lacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lack {
+    /// How many.
+    pub files: u64,
+    /// Their bytes, as keys tell them.
+    pub bytes: u64,
 }
 
 /// What is done with one cluster.
@@ -125,7 +145,6 @@ struct Doing<'a> {
     cluster: ClusterNode,
     planner: Arc<Planner>,
     limits: Limits,
-    asker: Asker,
     rate: Option<Pace>,
     plea: &'a Plea,
     told: &'a dyn Onlooker,
@@ -155,19 +174,25 @@ pub async fn balance(
     let nodes = home.cluster(cluster).await?.ok_or_else(unknown)?;
     let asker = Asker { client: home.uuid().clone(), bypass: Vec::new() };
     let node = ClusterNode::new(home, Arc::clone(&nodes), limits, &asker);
-    let reached = async |one: &Arc<super::Proxied>| match &one.way {
+    let members = node.members();
+    let is_there = |member: &&Arc<Member>| member.remote.gateway.is_some() && plea.drain.contains(member.uuid());
+    if let Some(member) = members.iter().find(is_there) {
+        let words = format!("{} is behind another gateway and drops nothing here: drain it there", member.name());
+        return Err(Failure::refused(words));
+    }
+    let reached = async |one: &Arc<Member>| match &one.remote.way {
         Ok(_) => node.reach(one).await.err(),
         Err(failure) => Some(failure.clone()),
     };
-    let reached = join_all(nodes.nodes.iter().map(reached)).await;
-    let down = nodes.nodes.iter().zip(&reached).filter(|(_, failure)| failure.is_some());
-    let down: Vec<Uuid> = down.map(|(node, _)| node.uuid.clone()).collect();
+    let reached = join_all(members.iter().map(reached)).await;
+    let down = members.iter().zip(&reached).filter(|(_, failure)| failure.is_some());
+    let down: Vec<Uuid> = down.map(|(node, _)| node.uuid().clone()).collect();
     let (planner, names) = {
-        let (home, nodes, plea) = (Arc::clone(home), Arc::clone(&nodes), plea.clone());
+        let (home, members, plea) = (Arc::clone(home), members.clone(), plea.clone());
         let prepare = move || {
             let names = Names::read(home.repository());
             let names = names.map_err(|e| Failure::internal(format!("read the files of this repository: {e}")))?;
-            Ok::<_, Failure>((Arc::new(Planner::new(&home, &nodes, &down, &plea)?), names))
+            Ok::<_, Failure>((Arc::new(Planner::new(&home, &members, &down, &plea)?), names))
         };
         // It counts sizes, which may take as long as the branch is large; others wait for pool threads.
         tokio::task::spawn_blocking(prepare).await.map_err(|e| Failure::internal(e.to_string()))??
@@ -177,7 +202,6 @@ pub async fn balance(
         cluster: node,
         planner,
         limits: limits.clone(),
-        asker,
         rate: plea.rate.and_then(Pace::new),
         plea,
         told,
@@ -189,22 +213,31 @@ pub async fn balance(
         is_last: Cell::new(plea.dry_run),
     };
     let done = doing.all(names, stop).await?;
-    let nodes = nodes_of(&nodes, &reached, &doing, done.stays);
-    Ok(Balanced { keys: done.keys, nodes, failed: done.failed, is_cut: done.is_cut })
+    let Worked { survey, failed, is_cut } = done;
+    let nodes = nodes_of(&members, &reached, &doing, &survey);
+    let Survey { keys, lost, out_of_reach, .. } = survey;
+    Ok(Balanced { keys, nodes, failed, lost, out_of_reach, is_cut })
 }
 
-fn nodes_of(cluster: &Cluster, reached: &[Option<Failure>], doing: &Doing<'_>, mut stays: Stays) -> Vec<NodeBalance> {
-    let of = |(node, failure): (&Arc<super::Proxied>, &Option<Failure>)| NodeBalance {
-        uuid: node.uuid.clone(),
-        name: node.name.clone(),
+fn nodes_of(
+    members: &[Arc<Member>],
+    reached: &[Option<Failure>],
+    doing: &Doing<'_>,
+    survey: &Survey,
+) -> Vec<NodeBalance> {
+    let of = |(node, failure): (&Arc<Member>, &Option<Failure>)| NodeBalance {
+        uuid: node.uuid().clone(),
+        name: node.name().to_string(),
         traffic: match doing.plea.dry_run {
-            true => doing.planner.traffic(&node.uuid),
-            false => doing.done.borrow().traffic(&node.uuid),
+            true => doing.planner.traffic(node.uuid()),
+            false => doing.done.borrow().traffic(node.uuid()),
         },
         down: failure.as_ref().map(ToString::to_string),
-        stays: stays.remove(&node.uuid).unwrap_or_default(),
+        is_dead: doing.planner.is_dead(node.uuid()),
+        lacks: survey.lacks.get(node.uuid()).copied().unwrap_or_default(),
+        stays: survey.stays.get(node.uuid()).cloned().unwrap_or_default(),
     };
-    cluster.nodes.iter().zip(reached).map(of).collect()
+    members.iter().zip(reached).map(of).collect()
 }
 
 /// A key with something to do.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Plea;
 use super::subject::Subject;
-use crate::annex::log::{MINCOPIES_LOG, Presence, single};
+use crate::annex::log::remote::RemoteLog;
+use crate::annex::log::{MINCOPIES_LOG, Presence, REMOTE_LOG, single};
 use crate::annex::repository::Attributes;
 use crate::cluster::{Copies, Ledger, Moves, Node, Traffic, moves};
-use crate::gateway::repository::{Cluster, Proxied};
+use crate::gateway::node::Member;
 use crate::gateway::wanted::{Counted, FactSource, KeyFacts, PolicyLogs, Sizes, copies};
 use crate::gateway::{Failure, LocalRepository};
 use crate::name::{Key, Uuid};
@@ -20,15 +21,20 @@ pub(super) struct Planner {
     home: Arc<LocalRepository>,
     policy: Policy,
     mincopies: u64,
-    nodes: Vec<(Repo, Arc<Proxied>, Standing)>,
+    nodes: Vec<(Repo, Arc<Member>, Condition)>,
     ledger: Arc<Mutex<Ledger>>,
 }
 
 /// How a node is.
 #[derive(Debug, Clone, Copy)]
-struct Standing {
-    is_up: bool,
+pub(super) struct Condition {
+    /// Whether it answered.
+    pub(super) is_up: bool,
     is_drained: bool,
+    /// Whether it is a remote of this repository.
+    is_ours: bool,
+    /// Whether a copy there can be made sure of: no special remote behind another gateway, whose own `balance` may drop it.
+    pub(super) is_sure: bool,
 }
 
 /// What is planned for a key.
@@ -38,10 +44,10 @@ pub(super) struct Planned {
 }
 
 impl Planner {
-    /// Of the nodes of `cluster`, of which those in `down` cannot be reached. Blocks.
+    /// Of `nodes`, of which those in `down` cannot be reached. Blocks.
     pub(super) fn new(
         home: &Arc<LocalRepository>,
-        cluster: &Cluster,
+        nodes: &[Arc<Member>],
         down: &[Uuid],
         plea: &Plea,
     ) -> Result<Self, Failure> {
@@ -51,11 +57,14 @@ impl Planner {
         let policy = Policy::new(logs.configuration(plea.rebalance));
         let mincopies = repository.branch().read(MINCOPIES_LOG).map_err(|e| failed(&e))?;
         let mincopies = single(&mincopies, copies).unwrap_or(1);
-        let with_repo = cluster.nodes.iter().filter_map(|node| Some((policy.repo(&node.uuid)?, Arc::clone(node))));
+        let special = RemoteLog::parse(&repository.branch().read(REMOTE_LOG).map_err(|e| failed(&e))?);
+        let with_repo = nodes.iter().filter_map(|node| Some((policy.repo(node.uuid())?, Arc::clone(node))));
         let nodes = with_repo.map(|(repo, node)| {
-            let is_up = node.way.is_ok() && !down.contains(&node.uuid);
-            let is_drained = plea.drain.contains(&node.uuid);
-            (repo, node, Standing { is_up, is_drained })
+            let is_up = node.remote.way.is_ok() && !down.contains(node.uuid());
+            let is_drained = plea.drain.contains(node.uuid());
+            let is_ours = node.remote.gateway.is_none();
+            let is_sure = is_ours || special.config(node.uuid()).is_none();
+            (repo, node, Condition { is_up, is_drained, is_ours, is_sure })
         });
         let nodes = nodes.collect();
         let counted = Counted::new(repository);
@@ -111,15 +120,20 @@ impl Planner {
     }
 
     /// The node that is `repo`.
-    pub(super) fn node(&self, repo: Repo) -> Option<&Arc<Proxied>> {
+    pub(super) fn node(&self, repo: Repo) -> Option<&Arc<Member>> {
         self.nodes.iter().find(|(known, ..)| *known == repo).map(|(_, node, _)| node)
     }
 
-    /// Nodes that are not dead and are recorded as having it, and whether each is reached.
-    pub(super) fn holders<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = (&'a Arc<Proxied>, bool)> {
+    /// Nodes that are not dead and are recorded as having it, and how each is.
+    pub(super) fn holders<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = (&'a Arc<Member>, Condition)> {
         let has = |uuid: &Uuid| subject.log.presence(uuid) == Some(Presence::Present);
         let alive = self.nodes.iter().filter(|(repo, ..)| self.policy.settings(*repo).trust != Trust::Dead);
-        alive.filter(move |(_, node, _)| has(&node.uuid)).map(|(_, node, standing)| (node, standing.is_up))
+        alive.filter(move |(_, node, _)| has(node.uuid())).map(|(_, node, condition)| (node, *condition))
+    }
+
+    /// Whether it is recorded to be lost for good.
+    pub(super) fn is_dead(&self, uuid: &Uuid) -> bool {
+        self.policy.repo(uuid).is_some_and(|repo| self.policy.settings(repo).trust == Trust::Dead)
     }
 
     /// Whether a copy there counts.
@@ -129,7 +143,7 @@ impl Planner {
 
     /// Repositories that are no nodes, and whose copies count without a look: those that are trusted.
     pub(super) fn trusted(&self, subject: &Subject) -> u64 {
-        let is_node = |uuid: &Uuid| self.nodes.iter().any(|(_, node, _)| node.uuid == *uuid);
+        let is_node = |uuid: &Uuid| self.nodes.iter().any(|(_, node, _)| node.uuid() == uuid);
         let is_trusted = |uuid: &Uuid| {
             let repo = self.policy.repo(uuid);
             repo.is_some_and(|repo| self.policy.settings(repo).trust == Trust::Trusted)
@@ -159,11 +173,12 @@ impl Planner {
         let copies = Copies { needed: numcopies.max(mincopies), numcopies, elsewhere, is_source: is_here };
         let size = size(subject);
         let ledger = locked(&tools.ledger);
-        let node = |(repo, node, standing): &(Repo, Arc<Proxied>, Standing)| {
-            let has = subject.log.presence(&node.uuid) == Some(Presence::Present);
-            let (fits, room) = ledger.room(&node.uuid, self.policy.settings(*repo).maxsize, size, has);
-            let Standing { is_up, is_drained } = *standing;
-            Node { repo: *repo, cost: node.cost, has, fits, room, is_up, is_writable: node.is_writable, is_drained }
+        let node = |(repo, node, condition): &(Repo, Arc<Member>, Condition)| {
+            let has = subject.log.presence(node.uuid()) == Some(Presence::Present);
+            let (fits, room) = ledger.room(node.uuid(), self.policy.settings(*repo).maxsize, size, has);
+            let Condition { is_up, is_drained, is_ours, is_sure } = *condition;
+            let (cost, is_writable) = (node.total_cost(), node.remote.is_writable);
+            Node { repo: *repo, cost, has, fits, room, is_up, is_writable, is_drained, is_ours, is_sure }
         };
         let nodes: Vec<Node> = self.nodes.iter().map(node).collect();
         // Facts ask it too.

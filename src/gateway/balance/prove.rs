@@ -22,8 +22,8 @@ use crate::annex::lock::{LockFile, LockKind};
 use crate::annex::log::Presence;
 use crate::cluster::Moves;
 use crate::gateway::held::HeldLock;
+use crate::gateway::node::Member;
 use crate::gateway::node::open;
-use crate::gateway::repository::Proxied;
 use crate::gateway::{Failure, FailureKind, blocking};
 use crate::name::Key;
 
@@ -44,27 +44,27 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_mi
 
 impl Doing<'_> {
     /// Drops it from `node`, if that is still to be done. Failures: it stays there, and it is told.
-    pub(super) async fn drop(&self, subject: &Subject, counted: &Moves, node: &Arc<Proxied>) -> Result<(), Failure> {
+    pub(super) async fn drop(&self, subject: &Subject, counted: &Moves, node: &Arc<Member>) -> Result<(), Failure> {
         let size = subject.key.size().unwrap_or(0);
         match self.drop_proven(subject, counted, node).await {
             Ok(true) => {
-                self.told(subject, What::Drop(node.uuid.clone()), size, Ok(()));
+                self.told(subject, What::Drop(node.uuid().clone()), size, Ok(()));
                 Ok(())
             }
             Ok(false) => Ok(()),
             Err(failure) => {
-                self.told(subject, What::Drop(node.uuid.clone()), size, Err(&failure));
+                self.told(subject, What::Drop(node.uuid().clone()), size, Err(&failure));
                 Err(failure)
             }
         }
     }
 
     /// False where it is not to be dropped any more.
-    async fn drop_proven(&self, subject: &Subject, counted: &Moves, node: &Arc<Proxied>) -> Result<bool, Failure> {
+    async fn drop_proven(&self, subject: &Subject, counted: &Moves, node: &Arc<Member>) -> Result<bool, Failure> {
         let _locked = self.lock(&subject.key).await?;
         // What others did meanwhile is in the log by now.
         let (subject, planned) = self.planned_anew(subject, counted).await?;
-        let is_due = planned.moves.drops.iter().any(|repo| *self.planner.policy().uuid(*repo) == node.uuid);
+        let is_due = planned.moves.drops.iter().any(|repo| self.planner.policy().uuid(*repo) == node.uuid());
         if !is_due || !planned.moves.to.is_empty() {
             return Ok(false);
         }
@@ -86,25 +86,25 @@ impl Doing<'_> {
     }
 
     /// That enough copies stay when `leaving` drops it.
-    async fn proof(&self, subject: &Subject, planned: &Planned, leaving: &Arc<Proxied>) -> Result<Proof, Failure> {
+    async fn proof(&self, subject: &Subject, planned: &Planned, leaving: &Arc<Member>) -> Result<Proof, Failure> {
         let (key, needed) = (&subject.key, planned.copies.needed);
         let mut proof = Proof { count: self.planner.trusted(subject), locks: Vec::new() };
         let (mut on_nodes, mut doubts) = (0, Vec::new());
-        for (node, is_up) in self.planner.holders(subject).filter(|(node, _)| node.uuid != leaving.uuid) {
+        for (node, condition) in self.planner.holders(subject).filter(|(node, _)| node.uuid() != leaving.uuid()) {
             if proof.count >= needed && on_nodes > 0 {
                 break;
             }
-            if !is_up {
+            if !condition.is_up || !condition.is_sure {
                 continue;
             }
             match self.evidence(subject, node).await {
                 Ok(Some(lock)) => {
                     on_nodes += 1;
-                    proof.count += u64::from(self.planner.is_relied_on(&node.uuid));
+                    proof.count += u64::from(self.planner.is_relied_on(node.uuid()));
                     proof.locks.extend(lock);
                 }
-                Ok(None) => doubts.push(format!("{} has it not", node.name)),
-                Err(failure) => doubts.push(format!("{}: {failure}", node.name)),
+                Ok(None) => doubts.push(format!("{} has it not", node.name())),
+                Err(failure) => doubts.push(format!("{}: {failure}", node.name())),
             }
         }
         let own = self.home.uuid();
@@ -128,10 +128,10 @@ impl Doing<'_> {
     }
 
     /// A lock on the copy of a node; an empty one where it has none and was seen to have it. `None` where it has it not.
-    async fn evidence(&self, subject: &Subject, node: &Arc<Proxied>) -> Result<Option<Option<HeldLock>>, Failure> {
+    async fn evidence(&self, subject: &Subject, node: &Arc<Member>) -> Result<Option<Option<HeldLock>>, Failure> {
         let key = &subject.key;
         let asked = async {
-            let opened = open(self.home, node, &self.limits, &self.asker).await?;
+            let opened = open(self.home, &node.remote, &self.limits, &node.asker).await?;
             if opened.special().is_none() {
                 return Ok(opened.lock(key).await?.map(Some));
             }
@@ -146,7 +146,7 @@ impl Doing<'_> {
     }
 
     /// Whether a node that would not lock it has it all the same, such as while somebody else drops it.
-    async fn is_on_by_look(&self, subject: &Subject, node: &Arc<Proxied>) -> Result<bool, Failure> {
+    async fn is_on_by_look(&self, subject: &Subject, node: &Arc<Member>) -> Result<bool, Failure> {
         self.cluster.is_on(&subject.key, node).await
     }
 

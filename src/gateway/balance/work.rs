@@ -1,6 +1,5 @@
 //! Keys as the plan finds them, some at a time, to the end or until it is told to end.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +13,10 @@ use tokio::task::JoinHandle;
 use super::names::Names;
 use super::planner::Planned;
 use super::subject::{Subject, subjects};
+use super::survey::Survey;
 use super::{Doing, Event, Item, What};
-use crate::cluster::{Moves, Stay};
+use crate::cluster::Moves;
 use crate::gateway::{Failure, blocking};
-use crate::name::Uuid;
 
 /// Keys that wait to be moved.
 const QUEUE: usize = 64;
@@ -28,13 +27,9 @@ const MOST_AGAIN: usize = 10_000;
 /// How long what is under way may take to be kept, once it is told to end.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// What stays on each node that does not want it.
-pub(super) type Stays = BTreeMap<Uuid, BTreeMap<Stay, u64>>;
-
 /// What became of all keys.
 pub(super) struct Worked {
-    pub(super) keys: u64,
-    pub(super) stays: Stays,
+    pub(super) survey: Survey,
     pub(super) failed: u64,
     pub(super) is_cut: bool,
 }
@@ -45,6 +40,8 @@ enum Found {
     Key(Item),
     /// What to do cannot be told.
     Unknown(Subject, Failure),
+    /// No copy of it is recorded anywhere.
+    Lost(Subject),
 }
 
 impl Doing<'_> {
@@ -69,36 +66,36 @@ impl Doing<'_> {
         ended.store(true, Ordering::Relaxed);
         // The plan waits for whoever takes what it finds.
         drop(work);
-        let (keys, stays) = planning.await.map_err(|e| Failure::internal(e.to_string()))??;
-        Ok(Worked { keys, stays, failed, is_cut })
+        let survey = planning.await.map_err(|e| Failure::internal(e.to_string()))??;
+        Ok(Worked { survey, failed, is_cut })
     }
 
-    /// Goes through all keys on a thread of its own, and tells of those with something to do. Gives how many there are, and what
-    /// stays where.
+    /// Goes through all keys on a thread of its own, and tells of those with something to do. Gives what else it found.
     fn planning(
         &self,
         names: Names,
         tell: mpsc::Sender<Found>,
         ended: Arc<AtomicBool>,
-    ) -> JoinHandle<Result<(u64, Stays), Failure>> {
+    ) -> JoinHandle<Result<Survey, Failure>> {
         let (home, planner, check) = (Arc::clone(self.home), Arc::clone(&self.planner), self.plea.check);
         tokio::task::spawn_blocking(move || {
-            let (mut keys, mut stays) = (0, Stays::new());
+            let mut survey = Survey::default();
             let walked = planner.with_tools(planner.ledger(), |tools| {
                 subjects(home.repository(), &names, &mut |subject| {
                     if ended.load(Ordering::Relaxed) {
                         return ControlFlow::Break(());
                     }
-                    keys += 1;
+                    survey.keys += 1;
                     let found = match planner.plan(tools, &subject) {
                         Err(unknown) => {
                             let why = Failure::internal(format!("what to do cannot be told: {unknown}"));
                             Some(Found::Unknown(subject, why))
                         }
                         Ok(planned) => {
-                            for (repo, stay) in &planned.moves.stays {
-                                let of_node = stays.entry(planner.policy().uuid(*repo).clone()).or_default();
-                                *of_node.entry(*stay).or_default() += 1;
+                            if survey.count(&planner, &subject, &planned)
+                                && tell.blocking_send(Found::Lost(subject.clone())).is_err()
+                            {
+                                return ControlFlow::Break(());
                             }
                             // What is found out when nodes are asked is planned then.
                             let counted = if check { Moves::default() } else { planned.moves };
@@ -112,7 +109,7 @@ impl Doing<'_> {
                 })
             });
             walked.map_err(|e| Failure::internal(format!("read where content is: {e}")))?;
-            Ok((keys, stays))
+            Ok(survey)
         })
     }
 
@@ -129,6 +126,9 @@ impl Doing<'_> {
                     Some(Found::Unknown(subject, why)) => {
                         failed += 1;
                         self.tell(&subject, What::Plan, 0, Some(&why));
+                    }
+                    Some(Found::Lost(subject)) => {
+                        self.tell(&subject, What::Lost, subject.key.size().unwrap_or(0), None);
                     }
                     None if under_way.is_empty() => break,
                     None => {

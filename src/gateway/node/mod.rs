@@ -6,7 +6,7 @@ mod peer;
 mod remote;
 pub mod store;
 
-pub(in crate::gateway) use cluster::ClusterNode;
+pub(in crate::gateway) use cluster::{ClusterNode, Member};
 pub use peer::PeerNode;
 pub use store::StoreNode;
 

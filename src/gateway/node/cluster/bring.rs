@@ -1,6 +1,6 @@
 //! What is asked of single nodes of a cluster, for content that moves between them: somebody else chose them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -8,11 +8,10 @@ use tokio::time::{Instant, sleep};
 
 use super::placing::Room;
 use super::put::talk;
-use super::{ClusterNode, PROBE};
+use super::{ClusterNode, Member, PROBE};
 use crate::annex::sizes::SizesError;
 use crate::gateway::node::{Removal, open};
 use crate::gateway::receive::Offer;
-use crate::gateway::repository::Proxied;
 use crate::gateway::{Failure, FailureKind, blocking};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
@@ -21,6 +20,14 @@ use crate::proto::p2p::AssociatedFile;
 pub(in crate::gateway) type NotTaken = Vec<(Uuid, Failure)>;
 
 impl ClusterNode {
+    /// All nodes: the remotes of this repository, and those to which other gateways lead, each by one way.
+    pub(in crate::gateway) fn members(&self) -> Vec<Arc<Member>> {
+        let mut all: Vec<Arc<Member>> = self.cluster.nodes.iter().map(|node| self.own(node)).collect();
+        let is_new = |node: &Arc<Member>| !self.cluster.nodes.iter().any(|own| own.uuid == *node.uuid());
+        all.extend(self.ways(&BTreeSet::new()).nodes().into_iter().filter(is_new));
+        all
+    }
+
     /// Gets ready to bring the content of `key` to `nodes`, those of them that take it, where room is reserved. The others are
     /// named.
     ///
@@ -29,16 +36,12 @@ impl ClusterNode {
         &self,
         key: &Key,
         file: &AssociatedFile,
-        nodes: &[Arc<Proxied>],
+        nodes: &[Arc<Member>],
     ) -> Result<(Offer, NotTaken), Failure> {
         self.home.recordable(key)?;
         let (room, mut failed) = self.reserve(key, nodes).await?;
-        let fitting = nodes.iter().filter(|node| !failed.iter().any(|(uuid, _)| *uuid == node.uuid));
-        let opening = fitting.map(async |node| {
-            let node = self.own(node);
-            let done = self.open_to_put(key, file, &node).await;
-            (node, done)
-        });
+        let fitting = nodes.iter().filter(|node| !failed.iter().any(|(uuid, _)| uuid == node.uuid()));
+        let opening = fitting.map(async |node| (Arc::clone(node), self.open_to_put(key, file, node).await));
         let (mut opened, mut taking) = (BTreeMap::new(), Vec::new());
         for (node, done) in join_all(opening).await {
             match done {
@@ -56,12 +59,12 @@ impl ClusterNode {
     }
 
     /// Room on `nodes`, and where there is none.
-    async fn reserve(&self, key: &Key, nodes: &[Arc<Proxied>]) -> Result<(Room, NotTaken), Failure> {
+    async fn reserve(&self, key: &Key, nodes: &[Arc<Member>]) -> Result<(Room, NotTaken), Failure> {
         let begun = Instant::now();
         let mut pause = super::placing::COUNTING.0;
         loop {
             let (home, key) = (Arc::clone(&self.home), key.clone());
-            let uuids: Vec<Uuid> = nodes.iter().map(|node| node.uuid.clone()).collect();
+            let uuids: Vec<Uuid> = nodes.iter().map(|node| node.uuid().clone()).collect();
             let reserved = blocking(move || {
                 let policy = home.policy()?;
                 let max = |uuid: &Uuid| policy.repo(uuid).and_then(|repo| policy.settings(repo).maxsize);
@@ -93,26 +96,25 @@ impl ClusterNode {
     }
 
     /// Whether `node` has it, as it says itself.
-    pub(in crate::gateway) async fn is_on(&self, key: &Key, node: &Arc<Proxied>) -> Result<bool, Failure> {
-        let node = self.own(node);
-        match self.down(&node) {
+    pub(in crate::gateway) async fn is_on(&self, key: &Key, node: &Arc<Member>) -> Result<bool, Failure> {
+        match self.down(node) {
             Some(failure) => Err(failure),
-            None => self.ask(&node, async |node| node.check(key).await).await,
+            None => self.ask(node, async |node| node.check(key).await).await,
         }
     }
 
     /// Whether `node` answers at all.
-    pub(in crate::gateway) async fn reach(&self, node: &Arc<Proxied>) -> Result<(), Failure> {
+    pub(in crate::gateway) async fn reach(&self, node: &Arc<Member>) -> Result<(), Failure> {
         let key = Key::parse(PROBE).expect("it is one");
-        self.ask(&self.own(node), async |node| node.check(&key).await).await.map(drop)
+        self.ask(node, async |node| node.check(&key).await).await.map(drop)
     }
 
     /// Has `node` remove it within `limit`, and not later: whoever calls may rely on what it holds for as long.
-    pub(in crate::gateway) async fn remove_from(&self, key: &Key, node: &Arc<Proxied>) -> Result<Removal, Failure> {
+    pub(in crate::gateway) async fn remove_from(&self, key: &Key, node: &Arc<Member>) -> Result<Removal, Failure> {
         // In whole seconds, on the clock of the node; one less, since that may be at the end of its second.
         let seconds = i64::try_from(self.limits.idle.as_secs().max(3)).unwrap_or(i64::MAX) - 2;
         let removing = async {
-            let opened = open(&self.home, node, &self.limits, &self.asker).await?;
+            let opened = open(&self.home, &node.remote, &self.limits, &node.asker).await?;
             let now = i64::try_from(opened.timestamp().await?).map_err(|_| Failure::too_late())?;
             opened.remove(key, Some(now.saturating_add(seconds))).await
         };

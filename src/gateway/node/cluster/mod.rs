@@ -40,7 +40,8 @@ use crate::gateway::repository::{Cluster, ClusterLine};
 use crate::gateway::{Failure, FailureKind, Outgoing, blocking, timestamp};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
-use ways::{Member, Ways};
+pub(in crate::gateway) use ways::Member;
+use ways::Ways;
 
 /// A cluster as one who asks sees it.
 #[derive(Clone)]

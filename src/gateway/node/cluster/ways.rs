@@ -11,14 +11,14 @@ use crate::name::Uuid;
 
 /// One who is asked: a node, or another gateway for all that is behind it.
 #[derive(Clone)]
-pub(super) struct Member {
-    pub(super) remote: Arc<Proxied>,
+pub(in crate::gateway) struct Member {
+    pub(in crate::gateway) remote: Arc<Proxied>,
     /// What it costs to reach it, without hops.
     pub(super) cost: f64,
     /// Other gateways on the way.
     pub(super) hops: u32,
     /// Who asks it, and whom it is to leave out.
-    pub(super) asker: Asker,
+    pub(in crate::gateway) asker: Asker,
 }
 
 /// The ways of one request.
@@ -31,17 +31,17 @@ pub(super) struct Ways<'a> {
 
 impl Member {
     /// Who it is.
-    pub(super) fn uuid(&self) -> &Uuid {
+    pub(in crate::gateway) fn uuid(&self) -> &Uuid {
         &self.remote.uuid
     }
 
     /// What it is called, for people.
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::gateway) fn name(&self) -> &str {
         &self.remote.name
     }
 
     /// What it costs to reach it, hops included; less is better.
-    pub(super) fn total_cost(&self) -> f64 {
+    pub(in crate::gateway) fn total_cost(&self) -> f64 {
         self.cost + f64::from(self.hops) * HOP
     }
 
