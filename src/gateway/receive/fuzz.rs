@@ -160,6 +160,7 @@ fn open(client: &Client, manners: &[Manner], places: &[Rc<RefCell<Kept>>]) -> Up
             name: format!("n{nth}"),
             sink: Box::new(sink),
             pace: None,
+            hops: 0,
             is_place: true,
             rests_on: Box::new(()),
         }

@@ -189,6 +189,7 @@ impl ClusterNode {
                     name: leg.name().to_string(),
                     sink,
                     pace: leg.remote.upload.clone(),
+                    hops: leg.hops,
                     rests_on: Box::new(rests_on),
                 }),
                 None => {}

@@ -35,7 +35,7 @@ use crate::gateway::{Failure, Pace};
 use crate::name::{Key, Uuid};
 use leg::{Ahead, Leg};
 use queue::Queue;
-use stall::{Stall, stall};
+use stall::{Stall, patience, stall};
 
 /// One of the places of an upload.
 pub(in crate::gateway) struct FanLeg {
@@ -49,6 +49,8 @@ pub(in crate::gateway) struct FanLeg {
     pub(in crate::gateway) sink: Box<dyn Sink>,
     /// How fast content may move there.
     pub(in crate::gateway) pace: Option<Arc<Pace>>,
+    /// Other gateways on the way there.
+    pub(in crate::gateway) hops: u32,
     /// What it rests on, dropped after the sink.
     pub(in crate::gateway) rests_on: Box<dyn Any>,
 }
@@ -78,6 +80,7 @@ struct Running {
     is_place: bool,
     name: String,
     pace: Option<Arc<Pace>>,
+    patience: Duration,
     /// Before it has begun.
     sink: Option<Box<dyn Sink>>,
     queue: Rc<Queue>,
@@ -97,7 +100,8 @@ const WINDOW: (u64, u64) = (2 * BLOCK as u64, 64 * BLOCK as u64);
 const BEGIN: Duration = Duration::from_secs(10);
 
 impl Fan {
-    /// An upload of `key` to `places`. A leg that takes nothing for `idle` while others wait is let go, which `parted` hears.
+    /// An upload of `key` to `places`. A leg that takes nothing for most of `idle` while others wait is let go,
+    /// which `parted` hears.
     pub(in crate::gateway) fn new(
         key: &Key,
         places: Vec<FanLeg>,
@@ -111,6 +115,7 @@ impl Fan {
             is_place: place.is_place,
             name: place.name,
             pace: place.pace,
+            patience: patience(idle, place.hops),
             sink: Some(place.sink),
             queue: Rc::new(Queue::new(&changed)),
             task: None,
@@ -157,12 +162,13 @@ impl Fan {
                 return Err(self.nobody());
             }
             let window = self.window();
-            let standings: Vec<_> = self.legs.iter().map(|leg| leg.queue.standing(window, last)).collect();
-            match stall(&standings, Instant::now(), self.idle) {
+            let standings: Vec<_> =
+                self.legs.iter().map(|leg| leg.queue.standing(window, last, leg.patience)).collect();
+            match stall(&standings, Instant::now()) {
                 Stall::Free => return Ok(()),
                 Stall::LetGo(places) => {
                     for place in places.into_iter().rev() {
-                        let seconds = self.idle.as_secs();
+                        let seconds = standings[place].moved.elapsed().as_secs();
                         let failure =
                             Failure::busy(&format!("it took nothing for {seconds} seconds while others waited"));
                         self.part_with(place, failure);

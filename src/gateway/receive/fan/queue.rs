@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -132,10 +133,10 @@ impl Queue {
 
     /// Where the leg is. Others wait for one that has more than `window` bytes to take; at the `last`, for any that has not
     /// ended.
-    pub(super) fn standing(&self, window: u64, last: bool) -> Standing {
+    pub(super) fn standing(&self, window: u64, last: bool, patience: Duration) -> Standing {
         let state = self.state.borrow();
         let waited_for = !state.has_ended && (last || state.bytes > window);
-        Standing { is_waited_for: waited_for, moved: state.moved }
+        Standing { is_waited_for: waited_for, moved: state.moved, patience }
     }
 }
 
