@@ -10,6 +10,7 @@ STORE ?= fs
 DEMO ?= store
 # Seconds for each fuzz target, of which two run side by side.
 FUZZ_TIME ?= 60
+FUZZ_LINT := check
 
 # How many operations `make loss` does on each store, where it begins, and on which of them (a part of a test's name).
 OPERATIONS ?= 10000
@@ -58,6 +59,8 @@ demo: peers ## store, drop, get and check 300 MB; STORE=s3 does it on a SeaweedF
 	cargo build --profile demo --locked --bin git-annex-remote-stream
 	@$(if $(filter cluster sim,$(DEMO)),testdata/demo-$(DEMO).sh,testdata/demo.sh $(STORE))
 
+# They are built in the end, so there is no use in checking them before.
+test: FUZZ_LINT := build
 test: lint peers services ## format, clippy and every test, also against the real programs; each fuzz target for FUZZ_TIME seconds
 	@$(SERVE) all -- testdata/run-tests.sh
 	@testdata/run-fuzz.sh $(FUZZ_TIME)
@@ -65,7 +68,7 @@ test: lint peers services ## format, clippy and every test, also against the rea
 lint: ## format, clippy, documentation, and whether the fuzz targets compile
 	@testdata/rust-tools.sh
 	cargo fmt --all --check
-	@testdata/run-fuzz.sh check
+	@testdata/run-fuzz.sh $(FUZZ_LINT)
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --quiet --no-deps --document-private-items --workspace --locked
 

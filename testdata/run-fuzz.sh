@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run-fuzz.sh SECONDS [TARGET...]: each fuzz target in testdata/fuzz (or those named) for so long, two side by side.
 # run-fuzz.sh check: whether they compile, which leaves the libraries half made for the other.
+# run-fuzz.sh build: makes them, and nothing else.
 #
 # Uses libFuzzer as cargo-fuzz does, but with the cargo and compiler at hand: the flags for coverage are stable ones. There
 # is no address sanitizer, which needs a nightly compiler; what is fuzzed has no unsafe code.
@@ -23,7 +24,7 @@ what=build
 if [ "$seconds" = check ]; then what=check; fi
 RUSTFLAGS="--cfg fuzzing -Ccodegen-units=1 $coverage" \
   cargo $what --quiet --release --locked --manifest-path testdata/fuzz/Cargo.toml --target "$host" --target-dir "$out"
-if [ $what = check ]; then exit; fi
+if [ "$seconds" = check ] || [ "$seconds" = build ]; then exit; fi
 
 # run TARGET: 0, and a line about it, unless an input made it fail; that input is kept and shown.
 run() {
