@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use remotes::budget::{BLOCK, Block};
 use remotes::pump::Source;
-use remotes::pump::lane::SocketBlocks;
+use remotes::pump::lane::{SocketBlocks, within};
 
 use crate::gateway::receive::{Body, Piece};
 use crate::gateway::{Limits, Pace, Part, Sent, blocking};
@@ -92,7 +92,7 @@ impl<'a> Carried<'a> {
                     block.advance(want);
                     Ok(block.freeze())
                 });
-                let read: io::Result<Bytes> = within(idle, read).await?.map_err(io::Error::other)?;
+                let read: io::Result<Bytes> = within(idle, async { read.await.map_err(io::Error::other) }).await?;
                 *file = file.part(want as u64, file.len.saturating_sub(want as u64));
                 read
             }
@@ -120,7 +120,7 @@ impl<'a> Carried<'a> {
             }
             Some(Source::Stream(stream)) => {
                 if self.rest.is_empty() {
-                    let next = within(idle, stream.next()).await?.map_err(io::Error::other)?;
+                    let next = within(idle, async { stream.next().await.map_err(io::Error::other) }).await?;
                     self.rest = next.ok_or(io::ErrorKind::UnexpectedEof)?;
                 }
                 let taken = self.rest.split_to(self.rest.len().min(want));
@@ -138,9 +138,4 @@ impl Body for Carried<'_> {
         }
         if self.at >= self.end { Piece::End } else { self.piece(most).await }
     }
-}
-
-async fn within<T>(idle: Duration, ready: impl Future<Output = T>) -> io::Result<T> {
-    let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("nothing moved for {} s", idle.as_secs()));
-    tokio::time::timeout(idle, ready).await.map_err(late)
 }

@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep};
 
-use super::placing::Room;
+use super::placing::{Room, Unchosen};
 use super::put::talk;
 use super::{ClusterNode, Member, PROBE};
-use crate::annex::sizes::SizesError;
 use crate::gateway::node::{Removal, open};
 use crate::gateway::receive::Offer;
-use crate::gateway::{Failure, FailureKind, blocking};
+use crate::gateway::{Failure, FailureKind};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
 
@@ -60,39 +58,24 @@ impl ClusterNode {
 
     /// Room on `nodes`, and where there is none.
     async fn reserve(&self, key: &Key, nodes: &[Arc<Member>]) -> Result<(Room, NotTaken), Failure> {
-        let begun = Instant::now();
-        let mut pause = super::placing::COUNTING.0;
-        loop {
-            let (home, key) = (Arc::clone(&self.home), key.clone());
-            let uuids: Vec<Uuid> = nodes.iter().map(|node| node.uuid().clone()).collect();
-            let reserved = blocking(move || {
-                let policy = home.policy()?;
-                let max = |uuid: &Uuid| policy.repo(uuid).and_then(|repo| policy.settings(repo).maxsize);
-                if uuids.iter().all(|uuid| max(uuid).is_none()) {
-                    return Ok(Some((Room::default(), Vec::new())));
-                }
-                let mut full = Vec::new();
-                let made = home.sizes().reserve(&key, key.size().unwrap_or(0), &uuids, &mut |usage| {
-                    let fits = |uuid: &&Uuid| max(uuid).is_none_or(|max| usage.fits(uuid, max));
-                    let (fitting, without): (Vec<&Uuid>, Vec<&Uuid>) = uuids.iter().partition(fits);
-                    full = without.into_iter().cloned().collect();
-                    fitting.into_iter().cloned().collect()
-                });
-                match made {
-                    Ok(made) => Ok(Some((Room::of(made), full.into_iter().map(no_room).collect()))),
-                    Err(SizesError::Counting) => Ok(None),
-                    Err(e) => Err(Failure::internal(e.to_string())),
-                }
-            });
-            match reserved.await?? {
-                Some(reserved) => return Ok(reserved),
-                None if begun.elapsed() < self.limits.idle => {
-                    sleep(pause).await;
-                    pause = (pause * 2).min(super::placing::COUNTING.1);
-                }
-                None => return Err(Failure::busy("the sizes of repositories are still being counted")),
+        let (home, key) = (Arc::clone(&self.home), key.clone());
+        let uuids: Vec<Uuid> = nodes.iter().map(|node| node.uuid().clone()).collect();
+        let reserve = move || {
+            let policy = home.policy().map_err(Unchosen::Failed)?;
+            let max = |uuid: &Uuid| policy.repo(uuid).and_then(|repo| policy.settings(repo).maxsize);
+            if uuids.iter().all(|uuid| max(uuid).is_none()) {
+                return Ok((Room::default(), Vec::new()));
             }
-        }
+            let mut full = Vec::new();
+            let made = home.sizes().reserve(&key, key.size().unwrap_or(0), &uuids, &mut |usage| {
+                let fits = |uuid: &&Uuid| max(uuid).is_none_or(|max| usage.fits(uuid, max));
+                let (fitting, without): (Vec<&Uuid>, Vec<&Uuid>) = uuids.iter().partition(fits);
+                full = without.into_iter().cloned().collect();
+                fitting.into_iter().cloned().collect()
+            })?;
+            Ok((Room::of(made), full.into_iter().map(no_room).collect()))
+        };
+        self.once_counted(reserve).await
     }
 
     /// Whether `node` has it, as it says itself.

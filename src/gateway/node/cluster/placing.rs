@@ -30,7 +30,7 @@ pub(super) enum Choice {
 pub(super) struct Room(Option<Reservation>);
 
 /// First and longest pause while sizes are counted.
-pub(super) const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 impl ClusterNode {
     /// Chooses the nodes for `key`, which is known as `file`, among those of `nodes` that take content; of the nodes `left_out`
@@ -42,13 +42,23 @@ impl ClusterNode {
         nodes: &[Arc<Member>],
         left_out: &BTreeSet<Uuid>,
     ) -> Result<Choice, Failure> {
+        let (home, nodes) = (Arc::clone(&self.home), nodes.to_vec());
+        let file = Some(file.as_bytes().to_vec()).filter(|file| !file.is_empty());
+        let (key, left_out) = (key.clone(), left_out.clone());
+        self.once_counted(move || choose(&home, &nodes, &key, file.clone(), &left_out)).await
+    }
+
+    /// What `work` does, off this thread and again, until the sizes of repositories are counted: the first time that takes as long
+    /// as the branch is large.
+    pub(super) async fn once_counted<T: Send + 'static>(
+        &self,
+        work: impl Fn() -> Result<T, Unchosen> + Clone + Send + 'static,
+    ) -> Result<T, Failure> {
         let (begun, mut pause) = (tokio::time::Instant::now(), COUNTING.0);
         loop {
-            let (home, nodes) = (Arc::clone(&self.home), nodes.to_vec());
-            let file = Some(file.as_bytes().to_vec()).filter(|file| !file.is_empty());
-            let (key, left_out) = (key.clone(), left_out.clone());
-            match blocking(move || choose(&home, &nodes, &key, file, &left_out)).await? {
-                // The first time that takes as long as the branch is large.
+            match blocking(work.clone()).await? {
+                Ok(done) => return Ok(done),
+                Err(Unchosen::Failed(failure)) => return Err(failure),
                 Err(Unchosen::Counting) if begun.elapsed() < self.limits.idle => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(COUNTING.1);
@@ -56,16 +66,25 @@ impl ClusterNode {
                 Err(Unchosen::Counting) => {
                     return Err(Failure::busy("the sizes of repositories are still being counted"));
                 }
-                Err(Unchosen::Failed(failure)) => return Err(failure),
-                Ok(choice) => return Ok(choice),
             }
         }
     }
 }
 
-enum Unchosen {
+/// Why nothing is chosen.
+pub(super) enum Unchosen {
+    /// It is not known yet how full repositories are.
     Counting,
     Failed(Failure),
+}
+
+impl From<SizesError> for Unchosen {
+    fn from(e: SizesError) -> Self {
+        match e {
+            SizesError::Counting => Self::Counting,
+            e => Self::Failed(Failure::internal(e.to_string())),
+        }
+    }
 }
 
 /// Blocks.
@@ -131,10 +150,7 @@ fn choose(
         placement = Some(now);
         picks
     });
-    let reservation = reservation.map_err(|e| match e {
-        SizesError::Counting => Unchosen::Counting,
-        e => failed(e.to_string()),
-    })?;
+    let reservation = reservation?;
     let placement = placement.ok_or_else(|| failed("nothing was chosen".to_string()))?;
     Ok(choice(&nodes, told(placement)?, Room(Some(reservation))))
 }
