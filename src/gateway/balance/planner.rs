@@ -13,8 +13,8 @@ use crate::cluster::{Copies, Ledger, Moves, Node, Traffic, moves};
 use crate::gateway::node::Member;
 use crate::gateway::wanted::{Counted, FactSource, KeyFacts, PolicyLogs, Sizes, copies};
 use crate::gateway::{Failure, LocalRepository};
-use crate::name::{Key, Uuid};
-use crate::wanted::{Fact, Facts, Policy, Repo, Trust, Unknown};
+use crate::name::Uuid;
+use crate::wanted::{Fact, Policy, Repo, Trust, Unknown};
 
 /// What is the same for all keys. Shared by threads.
 pub(super) struct Planner {
@@ -154,8 +154,8 @@ impl Planner {
 
     /// What is to be done about a key. Blocks.
     pub(super) fn plan(&self, tools: &Tools<'_>, subject: &Subject) -> Result<Planned, Unknown> {
-        let of = |file: Option<Vec<u8>>| Known { facts: tools.source.about(subject.key.clone(), file), subject };
-        let facts: Vec<Known<'_, '_>> = match &subject.files[..] {
+        let of = |file: Option<Vec<u8>>| tools.source.about(subject.key.clone(), file).held_by(subject.log.holders());
+        let facts: Vec<KeyFacts<'_>> = match &subject.files[..] {
             [] => vec![of(None)],
             files => files.iter().map(|file| of(Some(file.clone()))).collect(),
         };
@@ -217,51 +217,6 @@ struct OfLedger(Arc<Mutex<Ledger>>);
 impl Sizes for OfLedger {
     fn used(&self, uuid: &Uuid) -> Result<u64, String> {
         Ok(locked(&self.0).used(uuid))
-    }
-}
-
-/// Facts of a key whose location log is known.
-struct Known<'a, 'b> {
-    facts: KeyFacts<'a>,
-    subject: &'b Subject,
-}
-
-impl Facts for Known<'_, '_> {
-    fn key(&self) -> Result<&Key, Unknown> {
-        Ok(&self.subject.key)
-    }
-
-    fn file(&self) -> Result<Option<&[u8]>, Unknown> {
-        self.facts.file()
-    }
-
-    fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown> {
-        self.subject.log.holders().for_each(|uuid| holder(&uuid));
-        Ok(())
-    }
-
-    fn present(&self, repo: Repo, uuid: &Uuid) -> Result<Option<bool>, Unknown> {
-        self.facts.present(repo, uuid)
-    }
-
-    fn used(&self, repo: Repo, uuid: &Uuid) -> Result<u64, Unknown> {
-        self.facts.used(repo, uuid)
-    }
-
-    fn numcopies(&self) -> Result<Option<u64>, Unknown> {
-        self.facts.numcopies()
-    }
-
-    fn metadata(&self, field: &[u8], value: &mut dyn FnMut(&[u8])) -> Result<(), Unknown> {
-        self.facts.metadata(field, value)
-    }
-
-    fn urls(&self, url: &mut dyn FnMut(&[u8])) -> Result<(), Unknown> {
-        self.facts.urls(url)
-    }
-
-    fn unused(&self) -> Result<bool, Unknown> {
-        self.facts.unused()
     }
 }
 

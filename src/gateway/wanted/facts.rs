@@ -25,6 +25,7 @@ pub struct KeyFacts<'a> {
     source: &'a FactSource<'a>,
     key: Key,
     file: Option<Vec<u8>>,
+    holders: OnceCell<Result<Vec<Uuid>, Unknown>>,
     metadata: OnceCell<Result<Metadata, Unknown>>,
     urls: OnceCell<Result<UrlLog, Unknown>>,
 }
@@ -39,7 +40,8 @@ impl<'a> FactSource<'a> {
 
     /// Those about `key`, for `file` from the top of the tree where it is about one.
     pub fn about(&'a self, key: Key, file: Option<Vec<u8>>) -> KeyFacts<'a> {
-        KeyFacts { source: self, key, file, metadata: OnceCell::new(), urls: OnceCell::new() }
+        let holders = OnceCell::new();
+        KeyFacts { source: self, key, file, holders, metadata: OnceCell::new(), urls: OnceCell::new() }
     }
 
     /// Whether `git annex unused` has found `key` unused.
@@ -53,6 +55,11 @@ impl<'a> FactSource<'a> {
 }
 
 impl KeyFacts<'_> {
+    /// The same, where these are known to have it, and no log is read for that.
+    pub fn held_by(self, holders: impl Iterator<Item = Uuid>) -> Self {
+        Self { holders: OnceCell::from(Ok(holders.collect())), ..self }
+    }
+
     fn log(&self, fact: Fact, file: Vec<u8>) -> Result<Vec<u8>, Unknown> {
         self.source.repository.branch().read(&file).map_err(|e| Unknown::new(fact, e.to_string()))
     }
@@ -68,8 +75,11 @@ impl Facts for KeyFacts<'_> {
     }
 
     fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown> {
-        let log = self.source.repository.branch().locations(&self.key);
-        log.map_err(|e| Unknown::new(Fact::Holders, e.to_string()))?.holders().for_each(|uuid| holder(&uuid));
+        let read = || {
+            let log = self.source.repository.branch().locations(&self.key);
+            Ok(log.map_err(|e| Unknown::new(Fact::Holders, e.to_string()))?.holders().collect())
+        };
+        self.holders.get_or_init(read).as_ref().map_err(Clone::clone)?.iter().for_each(holder);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Which nodes an upload goes to, and room for it there, in one step.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::ClusterNode;
 use super::ways::Member;
 use crate::annex::sizes::{Reservation, SizesError, Usage};
 use crate::cluster::{Candidate, Placement, place};
-use crate::gateway::wanted::{Counted, FactSource, KeyFacts, Sizes};
+use crate::gateway::wanted::{Counted, FactSource, Sizes};
 use crate::gateway::{Failure, LocalRepository, blocking, off_this_thread};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
@@ -100,7 +100,7 @@ fn choose(
     let (counted, reserved) = (Counted::new(home.repository()), Reserved::default());
     let sizes: &dyn Sizes = if has_limits(&policy) { &reserved } else { &counted };
     let source = FactSource::new(home.repository(), sizes);
-    let facts = Placing { facts: source.about(key.clone(), file), holders: OnceCell::new() };
+    let facts = source.about(key.clone(), file);
     let mut holders = BTreeSet::new();
     let holding = facts.holders(&mut |uuid| holders.extend([uuid.clone()]));
     holding.map_err(|unknown| failed(unknown.to_string()))?;
@@ -200,55 +200,5 @@ impl Reserved {
 impl Sizes for Reserved {
     fn used(&self, uuid: &Uuid) -> Result<u64, String> {
         Ok(self.0.borrow().as_ref().and_then(|usage| usage.used(uuid)).unwrap_or(0))
-    }
-}
-
-/// Facts of a key, where who has it is read once.
-struct Placing<'a> {
-    facts: KeyFacts<'a>,
-    holders: OnceCell<Result<Vec<Uuid>, Unknown>>,
-}
-
-impl Facts for Placing<'_> {
-    fn key(&self) -> Result<&Key, Unknown> {
-        self.facts.key()
-    }
-
-    fn file(&self) -> Result<Option<&[u8]>, Unknown> {
-        self.facts.file()
-    }
-
-    fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown> {
-        let read = || {
-            let mut holders = Vec::new();
-            self.facts.holders(&mut |uuid| holders.push(uuid.clone()))?;
-            Ok(holders)
-        };
-        self.holders.get_or_init(read).as_ref().map_err(Clone::clone)?.iter().for_each(holder);
-        Ok(())
-    }
-
-    fn present(&self, repo: Repo, uuid: &Uuid) -> Result<Option<bool>, Unknown> {
-        self.facts.present(repo, uuid)
-    }
-
-    fn used(&self, repo: Repo, uuid: &Uuid) -> Result<u64, Unknown> {
-        self.facts.used(repo, uuid)
-    }
-
-    fn numcopies(&self) -> Result<Option<u64>, Unknown> {
-        self.facts.numcopies()
-    }
-
-    fn metadata(&self, field: &[u8], value: &mut dyn FnMut(&[u8])) -> Result<(), Unknown> {
-        self.facts.metadata(field, value)
-    }
-
-    fn urls(&self, url: &mut dyn FnMut(&[u8])) -> Result<(), Unknown> {
-        self.facts.urls(url)
-    }
-
-    fn unused(&self) -> Result<bool, Unknown> {
-        self.facts.unused()
     }
 }
