@@ -53,7 +53,7 @@ impl Place {
     fn sweep(&self, how: Sweep) -> Vec<(String, Fate)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let context = Context::default();
-        let swept = runtime.block_on(sweep(&self.repository, how, |_| None, &context)).expect("read");
+        let swept = runtime.block_on(sweep(&self.repository, how, |_| None, &context, &|_, _| {})).expect("read");
         swept
             .into_iter()
             .map(|leftover| {
