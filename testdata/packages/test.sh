@@ -70,7 +70,7 @@ git_annex_into() {
   [ -e "$1/etc/protocols" ] || printf 'tcp 6 TCP\nudp 17 UDP\n' >"$1/etc/protocols"
 }
 
-# job PART ROOT: what `make demo` does, with the program that the package has put there.
+# job PART ROOT COMMAND...: what `make demo` does, with the program that the package has put there, by way of COMMAND.
 job() {
   local found
   git_annex_into "$2"
@@ -79,7 +79,7 @@ job() {
   found=$(in_root "$2" bash -c "command -v $name")
   [ "$found" = "/usr/bin/$name" ] || fail "$1: the program is at '$found'"
   in_root "$2" bash -c 'test ! -e /usr/bin/git-annex-shell' || fail "$1: it ships a git-annex-shell"
-  in_root "$2" bash /opt/job/testdata/demo.sh fs || fail "$1: the demo"
+  in_root "$2" "${@:3}" bash /opt/job/testdata/demo.sh fs || fail "$1: the demo"
   say "$1" "stored, dropped and got ${DEMO_MB:-50} MB in a fresh root"
 }
 
@@ -121,6 +121,38 @@ users_are_ready() {
   in_root "$root" $name install-shell /usr/local/bin | grep -q 'is there already' || fail "$part: install-shell, once more"
 }
 
+# serves PART ROOT: what the unit starts, with the flags of its file but for the ports, is cloned from with the password of alice.
+serves() {
+  local part=$1 root=$2
+  cat >"$root/opt/job/serve.sh" <<'EOF'
+set -euo pipefail
+as_annex() { setpriv --reuid annex --regid annex --init-groups env HOME=/var/lib/annex GIT_CONFIG_GLOBAL=/dev/null "$@"; }
+cd /etc/git-annex-p2phttp
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+  -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem 2>/dev/null
+chgrp annex key.pem
+chmod 640 key.pem
+as_annex git init --quiet --bare --initial-branch=main /var/lib/annex/photos.git
+(cd /var/lib/annex/photos.git && as_annex git annex init server) >/dev/null
+. ./environment
+FLAGS=$(sed 's/--admin [^ ]*/--bind 127.0.0.1 --port 0/' <<<"$FLAGS")
+cd /var/lib/annex
+as_annex git-annex-remote-stream p2phttp $FLAGS 2>/tmp/log &
+for _ in $(seq 500); do
+  ! grep -q '^listening address=' /tmp/log || break
+  sleep 0.02
+done
+port=$(sed -n 's/^listening address=[^ ]*:\([0-9]*\) .*/\1/p' /tmp/log)
+[ -n "$port" ] || { cat /tmp/log; exit 1; }
+export GIT_SSL_CAINFO=/etc/git-annex-p2phttp/cert.pem GIT_TERMINAL_PROMPT=0
+git clone --quiet "https://alice:a%20long%20password@localhost:$port/photos.git" /tmp/clone
+git -C /tmp/clone ls-remote origin | grep -q refs/heads/git-annex
+! git clone --quiet "https://alice:wrong@localhost:$port/photos.git" /tmp/other 2>/dev/null
+EOF
+  in_root "$root" bash /opt/job/serve.sh >"$work/serve.log" 2>&1 || fail "$part: the server: $(cat "$work/serve.log")"
+  say "$part" "the service's command serves with TLS, to its user alone"
+}
+
 test_deb() {
   local deb root=$work/deb
   deb=$(the_only "${name}_*_$(dpkg --print-architecture).deb")
@@ -132,6 +164,7 @@ test_deb() {
   holds deb "$root" "${COMMON[@]}" "${SERVICE[@]}"
   users_are_ready deb "$root"
   job deb "$root"
+  serves deb "$root"
   in_root "$root" dpkg --install /package.deb >"$work/deb.log" 2>&1 || fail "deb, again: $(cat "$work/deb.log")"
   in_root "$root" dpkg --remove $name >"$work/deb.log" 2>&1 || fail "deb, removed: $(cat "$work/deb.log")"
   [ ! -e "$root/usr/bin/$name" ] || fail "deb: the program stays when it is removed"
@@ -145,7 +178,10 @@ test_rpm() {
   command -v rpm >/dev/null || { lacking "rpm: rpm is missing: apt install rpm"; return; }
   base rpm || return 0
   fresh rpm
-  rpm --root "$root" --install --nodeps "$rpm" >"$work/rpm.log" 2>&1 || fail "rpm: $(cat "$work/rpm.log")"
+  # Its scripts run in there, and systemd's programs ask for /proc.
+  unshare --mount sh -euc 'mount -t proc proc "$1/proc" && rpm --root "$1" --install --nodeps "$2"' - "$root" "$rpm" >"$work/rpm.log" 2>&1 ||
+    fail "rpm: $(cat "$work/rpm.log")"
+  ! grep -q 'scriptlet failed' "$work/rpm.log" || fail "rpm: $(cat "$work/rpm.log")"
   holds rpm "$root" "${COMMON[@]}" "${SERVICE[@]}"
   users_are_ready rpm "$root"
   job rpm "$root"
@@ -185,7 +221,8 @@ assert process["user"]["uid"] == 990 and process["cwd"] == "/var/lib/annex", pro
 EOF
   holds image "$root" "${COMMON[@]}"
   in_root "$root" git --version >/dev/null || fail "image: git"
-  job image "$root"
+  # As the user that it runs as.
+  job image "$root" setpriv --reuid annex --regid annex --init-groups
 }
 
 # systemd reads the units as they lie in the root of the .deb, and as docs/server.md has them.
