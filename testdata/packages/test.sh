@@ -297,6 +297,8 @@ EOF
   # Two more commands to a served repository; a client clones it, and gets the file.
   cd "$here"
   sh "$here/machine" bash -euc "$(block 2 | sed -n 1p)" <<<"a long password" >"$here/log" 2>&1 || fail "wheel: $(cat "$here/log")"
+  : >"$here/server.log"
+  # shellcheck disable=SC2046
   sh "$here/machine" $(block 2 | sed -n 2p) --port 0 >"$here/server.log" 2>&1 &
   server=$!
   # shellcheck disable=SC2064
