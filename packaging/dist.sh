@@ -3,7 +3,7 @@
 #
 # TARGET is one of cargo's, such as x86_64-unknown-linux-musl; that of this machine by default. A static one (musl) makes an .apk, a
 # .tar.gz and a wheel; another one a .deb, an .rpm and a wheel. An .apk of a program that needs glibc would not run on Alpine.
-# JOBS is cargo's. Everything that depends on the time has SOURCE_DATE_EPOCH, that of the last commit by default.
+# JOBS is cargo's. SOURCE_DATE_EPOCH is the time of what is packed, that of the last commit by default.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
@@ -12,8 +12,9 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 target=${TARGET:-$host}
 out=$top/target/packages
 stage=$top/target/packages-stage/$target
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-export SOURCE_DATE_EPOCH
+epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+# C inside of packages is compiled anew where this is another than before, and then nearly all else.
+unset SOURCE_DATE_EPOCH
 
 fail() {
   echo "make dist: $*" >&2
@@ -89,7 +90,7 @@ case $target in
   *-musl)
     ! ldd "$name" 2>/dev/null | grep -q '=>' || fail "$built is not static"
     kinds=(apk)
-    tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --transform "s,^\.,$name-$VERSION," --exclude ./systemd --exclude ./scripts -c . |
+    tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$epoch" --transform "s,^\.,$name-$VERSION," --exclude ./systemd --exclude ./scripts -c . |
       gzip -9n >"$out/$name-$VERSION-$target.tar.gz"
     ;;
   *)
@@ -101,7 +102,7 @@ case $target in
     ;;
 esac
 for kind in "${kinds[@]}"; do
-  "$tools/bin/nfpm" package --config "$top/packaging/nfpm.yaml" --packager "$kind" --target "$out"
+  SOURCE_DATE_EPOCH=$epoch "$tools/bin/nfpm" package --config "$top/packaging/nfpm.yaml" --packager "$kind" --target "$out"
 done
 cd "$out"
 find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS

@@ -56,4 +56,6 @@ umoci config --image "$layout:$VERSION" --config.user annex --config.workingdir 
 umoci gc --layout "$layout"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C "$layout" -cf "$out/$name-$VERSION-$ARCH-oci.tar" .
 rm -rf "$root" "$work/layer.tar"
+cd "$out"
+find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs sha256sum >SHA256SUMS
 ls -l --block-size=1 "$out/$name-$VERSION-$ARCH-oci.tar" | awk '{ printf "%10.1f MB  %s\n", $5 / 1e6, $NF }'

@@ -264,6 +264,7 @@ test_wheel() {
   local wheel here=$work/wheel begun ended before server address
   wheel=$(the_only "git_annex_remote_stream-*_$(uname -m).whl")
   [ -n "$wheel" ] || { lacking "wheel: there is none: make dist"; return; }
+  ! python3 -m zipfile -l "$wheel" | grep -q '/git-annex-shell ' || fail "wheel: it ships a git-annex-shell"
   chmod -R u+w "$here" 2>/dev/null || true
   rm -rf "$here"
   mkdir -p "$here/home" "$here/photos"
@@ -317,6 +318,10 @@ EOF
   kill "$server"
   trap - EXIT
   say wheel "README's second two commands serve a repository, and a client got the file by its address alone"
+  mkdir -p "$here/job/testdata"
+  cp "$top/testdata/demo.sh" "$top/testdata/demo-steps.sh" "$here/job/testdata/"
+  sh "$here/machine" env DEMO_MB="${DEMO_MB:-50}" bash "$here/job/testdata/demo.sh" fs || fail "wheel: the demo"
+  say wheel "stored, dropped and got ${DEMO_MB:-50} MB in a fresh venv"
 }
 
 mkdir -p "$work"
@@ -328,5 +333,8 @@ for part in "${parts[@]}"; do
     *) fail "no such part: $part" ;;
   esac
   cd "$top"
+  # git-annex takes the write permission off what it stores.
+  chmod -R u+w "${work:?}/$part" 2>/dev/null || true
+  rm -rf "${work:?}/$part" "$work/layout"
 done
 [ "$untested" -eq 0 ] || echo "make packages: $untested of it NOT TESTED, as told above" >&2
