@@ -35,7 +35,7 @@ export STREAM_TEST_PEERS := $(PEERS_BIN)
 export STREAM_TEST_WHOLE := $(WHOLE)
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick demo test lint deny peers services rivals bench loss wanted sims sizes clusters faults fuzz clean
+.PHONY: help build quick demo test dist image packages lint deny peers services rivals bench loss wanted sims sizes clusters faults fuzz clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +64,17 @@ test: FUZZ_LINT := build
 test: lint peers services ## format, clippy and every test, also against the real programs; each fuzz target for FUZZ_TIME seconds
 	@$(SERVE) all -- testdata/run-tests.sh
 	@testdata/run-fuzz.sh $(FUZZ_TIME)
+
+# JOBS is cargo's; TARGET is another one of its targets, such as x86_64-unknown-linux-musl.
+dist: ## a wheel, a .deb and an .rpm in target/packages, with checksums, licences and an SBOM; TARGET=
+	@packaging/dist.sh
+
+image: ## an OCI image of the .deb, in target/packages (as root, with debootstrap and umoci)
+	@packaging/image.sh
+
+PARTS ?=
+packages: ## install each package of `make dist` in a fresh venv or chroot, and store, drop and get a file there; PARTS="wheel deb"
+	@testdata/packages/test.sh $(PARTS)
 
 lint: ## format, clippy, documentation, and whether the fuzz targets compile
 	@testdata/rust-tools.sh

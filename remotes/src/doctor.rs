@@ -17,11 +17,17 @@ pub use crate::finding::{Finding, Verdict};
 /// Bytes of the object that is stored: enough to see a rate, little enough for a slow line.
 const SIZE: usize = 1 << 20;
 
-/// Tries the place out. `token` makes the name of the trial object unlike any other.
-pub async fn examine(store: &Rc<dyn Store>, token: &str, context: &Context) -> Vec<Finding> {
+/// Tries the place out. `token` makes the name of the trial object unlike any other; `about` is told what is tried next.
+pub async fn examine(
+    store: &Rc<dyn Store>,
+    token: &str,
+    context: &Context,
+    about: &dyn Fn(&'static str),
+) -> Vec<Finding> {
     let Ok(object) = ObjectName::new(format!("doctor-{token}")) else { return Vec::new() };
     let trial = Trial { store, object, content: pattern(1, SIZE), context };
     let mut findings = ways(&**store, context);
+    about("absent objects are absent");
     let started = Instant::now();
     let absent = trial.absent().await;
     let reachable = absent.is_ok();
@@ -34,18 +40,24 @@ pub async fn examine(store: &Rc<dyn Store>, token: &str, context: &Context) -> V
         findings.push(Finding { what: "store an object", verdict: Verdict::No, detail, milliseconds: 0 });
         return findings;
     }
+    about("store an object");
     let started = Instant::now();
     let stored = trial.store().await;
     let there = stored.is_ok();
     findings.push(Finding::of("store an object", started, stored, Verdict::Failed));
     if there {
+        about("read it back");
         let started = Instant::now();
         findings.push(Finding::of("read it back", started, trial.read().await, Verdict::Failed));
+        about("read a range (resume)");
         let started = Instant::now();
         findings.push(Finding::of("read a range (resume)", started, trial.range().await, Verdict::No));
     }
+    about("what this kind of place has");
     findings.extend(store.probe(&trial.object).await);
+    about("names that are taken for one");
     findings.extend(trial.folding().await);
+    about("remove it");
     let started = Instant::now();
     findings.push(Finding::of("remove it", started, trial.remove().await, Verdict::Failed));
     findings
@@ -189,9 +201,26 @@ mod tests {
         let context = Context::default();
         crate::sys::run(false, async {
             let store = Faults::new(Rc::new(Mem::new(1, &context)), faults.iter().copied());
-            examine(&(Rc::new(store) as Rc<dyn Store>), "t", &context).await
+            examine(&(Rc::new(store) as Rc<dyn Store>), "t", &context, &|_| {}).await
         })
         .expect("a runtime")
+    }
+
+    #[test]
+    fn what_is_tried_is_told_before_it_is_tried() {
+        let context = Context::default();
+        let told = std::cell::RefCell::new(Vec::new());
+        let all = crate::sys::run(false, async {
+            let store = Rc::new(Mem::new(1, &context)) as Rc<dyn Store>;
+            examine(&store, "t", &context, &|what| told.borrow_mut().push(what)).await
+        });
+        let told = told.into_inner();
+        let found: Vec<_> = all.expect("a runtime").iter().map(|f| f.what).filter(|what| told.contains(what)).collect();
+        assert_eq!(
+            found,
+            ["absent objects are absent", "store an object", "read it back", "read a range (resume)", "remove it"]
+        );
+        assert_eq!(told.len(), found.len() + 2, "{told:?}: a step that tells of several findings");
     }
 
     #[test]
@@ -207,7 +236,7 @@ mod tests {
         let folding = Folding { unicode: false, ..Folding::ALL };
         let all = crate::sys::run(false, async {
             let store = crate::wrap::Folds::new(Rc::new(Mem::new(1, &context)), folding, false);
-            examine(&(Rc::new(store) as Rc<dyn Store>), "t", &context).await
+            examine(&(Rc::new(store) as Rc<dyn Store>), "t", &context, &|_| {}).await
         });
         let all = all.expect("a runtime");
         let no: Vec<_> = all.iter().filter(|f| f.verdict == Verdict::No).map(|f| f.what).collect();

@@ -172,10 +172,10 @@ fn doctored(server: &Server) -> Vec<remotes::doctor::Finding> {
     let context = quick();
     remotes::sys::run(true, async {
         let store = open(&options(server, &servers::unique("doctor")), &context);
-        let e = remotes::doctor::examine(&store, "t", &context).await;
+        let e = remotes::doctor::examine(&store, "t", &context, &|_| {}).await;
         assert_eq!(e.len(), 2, "a bucket that is not there is told, and not made: {e:?}");
         store.prove(OWNER).await.expect("proved");
-        let findings = remotes::doctor::examine(&store, "t", &context).await;
+        let findings = remotes::doctor::examine(&store, "t", &context, &|_| {}).await;
         for left in ["doctor-t", "doctor-t-2"] {
             assert_eq!(store.stat(&name(left)).await.expect("a clear answer"), None, "{left} is cleaned up");
         }

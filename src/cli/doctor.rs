@@ -8,6 +8,7 @@ use remotes::options::bad;
 use remotes::{Context, Error, Op, Result, registry, sys};
 use serde::Serialize;
 
+use super::meter::Meter;
 use crate::proto::special::{Answer, Query, Secret};
 use crate::resolve::setup::{Purpose, Ready, Setup, Step};
 
@@ -39,7 +40,8 @@ async fn tried(ready: &Ready) -> Result<Report> {
     let site = crate::resolve::site::of(std::path::Path::new("."));
     let context = Context { site, ..Context::default() };
     let store = registry::open(ready.scheme.name, &ready.options, &context)?;
-    let findings = examine(&store, &unique(), &context).await;
+    let meter = Meter::new();
+    let findings = examine(&store, &unique(), &context, &|what| meter.step(|| format!("{what} ..."))).await;
     Ok(Report { store: Some(store.label().to_string()), error: None, findings })
 }
 

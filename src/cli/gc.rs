@@ -9,6 +9,7 @@ use remotes::{Context, sys};
 use serde::Serialize;
 
 use super::here;
+use super::meter::Meter;
 use crate::annex::unfinished::{duration, keep};
 use crate::gateway::node::store::unfinished::{Fate, Leftover, Sweep, sweep};
 use crate::resolve::environment;
@@ -79,7 +80,10 @@ fn run(args: &Gc) -> Result<bool, String> {
     };
     let how = Sweep { older_than, dry_run: args.dry_run, force: args.force };
     let context = Context::default();
-    let swept = sys::run(false, sweep(&repository, how, environment, &context)).map_err(|e| e.to_string())?;
+    let meter = Meter::new();
+    let far = |done: usize, all: usize| meter.step(|| format!("{done} of {all} unfinished uploads seen to"));
+    let swept = sys::run(false, sweep(&repository, how, environment, &context, &far)).map_err(|e| e.to_string())?;
+    meter.clear();
     let leftovers = swept.map_err(|e| e.to_string())?;
     let shown: Vec<Shown> = leftovers.iter().map(Shown::of).collect();
     if args.json {

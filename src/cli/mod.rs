@@ -9,9 +9,11 @@ mod gc;
 mod here;
 mod info;
 mod initcluster;
+mod install_shell;
 mod known;
 mod matchexpression;
 mod maxsize;
+mod meter;
 mod p2phttp;
 mod placed;
 mod post_receive;
@@ -95,6 +97,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Makes the link by which this program is found as git-annex-shell.
+    ///
+    /// In the directory that is given. It may be run again, and replaces nothing but links to this program.
+    #[command(after_help = install_shell::EXAMPLES)]
+    InstallShell(install_shell::InstallShell),
     /// Lists uploads that were not finished, and undoes old ones.
     ///
     /// In the repository of the current directory. Uploads in progress are left alone.
@@ -251,6 +258,7 @@ pub fn main() -> ExitCode {
         Command::Extendcluster(args) => return extendcluster::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
         Command::Users(args) => users::main(&args),
+        Command::InstallShell(args) => install_shell::main(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut command(), "git-annex-remote-stream", &mut io::stdout());
             Ok(())

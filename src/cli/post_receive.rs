@@ -1,14 +1,13 @@
 //! `post-receive`: for git's hook of that name.
 
-use std::cell::Cell;
-use std::io::{BufRead, IsTerminal, Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 
 use super::here;
+use super::meter::Meter;
 use crate::gateway::{Damage, Damaged, Exported, Progress};
 use crate::serve::post_receive::{self, Done, Followed, Wish};
 
@@ -40,9 +39,6 @@ belong there (below .git/annex/bad/), and fills the names from wherever the cont
 annex copy --to bucket sends it again.
 
 The exit status is 1 if a tree could not be brought up to date. The push was accepted all the same.";
-
-/// How often progress is told where it does not go to a terminal.
-const PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 pub(super) struct PostReceive {
@@ -116,7 +112,9 @@ fn follow(args: &PostReceive) -> Result<bool, String> {
     };
     let wish = if args.repair { Wish::Repair } else { Wish::Pushed(&pushed) };
     let (mut all, mut shown, meter) = (true, Vec::new(), Meter::new());
-    let far = |remote: &str, progress: Progress| meter.show(remote, progress);
+    let far = |remote: &str, Progress { looked, total }: Progress| {
+        meter.show(|| format!("{remote}: {looked} of {total} files looked at"));
+    };
     post_receive::follow(repository.path(), wish, &far, |followed| {
         all &= followed.is_well();
         meter.clear();
@@ -132,37 +130,6 @@ fn follow(args: &PostReceive) -> Result<bool, String> {
         let _ = writeln!(std::io::stdout(), "{text}");
     }
     Ok(all)
-}
-
-/// Tells on stderr how far a look is: on one line of a terminal, or now and then.
-struct Meter {
-    is_terminal: bool,
-    told: Cell<Instant>,
-}
-
-impl Meter {
-    fn new() -> Self {
-        Self { is_terminal: std::io::stderr().is_terminal(), told: Cell::new(Instant::now()) }
-    }
-
-    fn show(&self, remote: &str, Progress { looked, total }: Progress) {
-        let pause = if self.is_terminal { PAUSE / 100 } else { PAUSE };
-        if self.told.get().elapsed() < pause {
-            return;
-        }
-        self.told.set(Instant::now());
-        let words = format!("{remote}: {looked} of {total} files looked at");
-        let _ = match self.is_terminal {
-            true => write!(std::io::stderr(), "\r\x1b[K{words}"),
-            false => writeln!(std::io::stderr(), "{words}"),
-        };
-    }
-
-    fn clear(&self) {
-        if self.is_terminal {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
 }
 
 impl Shown {

@@ -316,9 +316,6 @@ pub const SERVICES: &[Service] = &[
         required ["connection_string", "database", "collection"]; options &[ROOT, CONNECTION, DATABASE, KEY_FIELD, VALUE_FIELD,
             plain("collection", "OpenDAL: name of the collection")];
         "16 MB at most: needs chunk=."),
-    service!("service-mysql" "mysql" Mysql: Flat, Intake::Whole, Service, width 1;
-        required ["connection_string", "table"]; options &[ROOT, CONNECTION, TABLE, KEY_FIELD, VALUE_FIELD];
-        ""),
     service!("service-obs" "obs" Obs: Flat, PARTS, Service, width 4;
         required ["bucket", "endpoint"]; options &[BUCKET, ENDPOINT, ROOT, KEY_ID, SECRET_KEY];
         ""),
@@ -342,9 +339,6 @@ pub const SERVICES: &[Service] = &[
     service!("service-pcloud" "pcloud" Pcloud: Tree, Intake::Whole, Service, width 1;
         required ["endpoint", "username", "password"]; options &[ENDPOINT, ROOT, USERNAME, PASSWORD];
         ""),
-    service!("service-postgresql" "postgresql" Postgresql: Flat, Intake::Whole, Service, width 1;
-        required ["connection_string", "table"]; options &[ROOT, CONNECTION, TABLE, KEY_FIELD, VALUE_FIELD];
-        ""),
     service!("service-redis" "redis" Redis: Flat, Intake::Whole, Service, width 1;
         required ["endpoint"]; options &[ENDPOINT, ROOT, USERNAME, PASSWORD,
             plain("db", "OpenDAL: number of the database")];
@@ -353,9 +347,6 @@ pub const SERVICES: &[Service] = &[
         required ["endpoint", "username", "password", "repo_name"]; options &[ENDPOINT, ROOT, USERNAME, PASSWORD,
             plain("repo_name", "OpenDAL: name of the library")];
         ""),
-    service!("service-sqlite" "sqlite" Sqlite: Flat, Intake::Whole, Service, width 1;
-        required ["connection_string", "table"]; options &[ROOT, CONNECTION, TABLE, KEY_FIELD, VALUE_FIELD];
-        "About 1 GB at most."),
     service!("service-tikv" "tikv" Tikv: Flat, Intake::Whole, Service, width 1;
         required ["endpoints"]; options &[
             plain("endpoints", "OpenDAL: addresses, with commas between them"),

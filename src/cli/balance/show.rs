@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::io::Write;
 
 use annex_types::size;
 use serde_json::{Value, json};
 
 use crate::cli::known::{Known, plain};
+use crate::cli::meter::Meter;
 use crate::cluster::Stay;
 use crate::gateway::balance::{Balanced, Event, NodeBalance, Onlooker, What};
 use crate::name::Uuid;
@@ -158,7 +158,7 @@ impl Onlooker for Show<'_> {
     }
 
     fn far(&self, keys: u64, done: u64) {
-        self.meter.show(keys, done);
+        self.meter.show(|| format!("{keys} keys seen to, {done} contents moved"));
     }
 }
 
@@ -233,38 +233,6 @@ fn reason(stay: Stay) -> &'static str {
 /// Whoever reads it may have gone.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-/// How far it is, on a line of a terminal.
-struct Meter {
-    is_terminal: bool,
-    told: Cell<Instant>,
-    is_shown: Cell<bool>,
-}
-
-/// Time between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
-
-impl Meter {
-    fn new() -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        Self { is_terminal, told: Cell::new(Instant::now()), is_shown: Cell::new(false) }
-    }
-
-    fn show(&self, keys: u64, done: u64) {
-        if !self.is_terminal || self.told.get().elapsed() < PAUSE {
-            return;
-        }
-        self.told.set(Instant::now());
-        self.is_shown.set(true);
-        let _ = write!(std::io::stderr(), "\r\x1b[K{keys} keys seen to, {done} contents moved");
-    }
-
-    fn clear(&self) {
-        if self.is_shown.replace(false) {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 fn sweep(served: &LocalRepository, context: &Context) -> Result<Vec<Leftover>, Failure> {
     let older_than = keep(served.repository()).map_err(Failure::internal)?;
     let how = Sweep { older_than, dry_run: false, force: false };
-    let work = unfinished::sweep(served.repository(), how, environment, context);
+    let work = unfinished::sweep(served.repository(), how, environment, context, &|_, _| {});
     remotes::sys::run(false, work).map_err(|e| Failure::io("undo unfinished uploads", &e))?
 }
 

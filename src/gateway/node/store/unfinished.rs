@@ -68,7 +68,8 @@ pub enum Fate {
 }
 
 /// Goes through all unfinished uploads of `repository`, and undoes those that are old enough. Blocks for as long as it takes
-/// to read and remove small files; each store is given up after `context.idle` without an answer.
+/// to read and remove small files; each store is given up after `context.idle` without an answer. Before each upload `far` is told how
+/// many are done, and of how many.
 ///
 /// # Errors
 ///
@@ -78,6 +79,7 @@ pub async fn sweep(
     how: Sweep,
     environment: Environment,
     context: &Context,
+    far: &dyn Fn(usize, usize),
 ) -> Result<Vec<Leftover>, Failure> {
     let ledgers = Ledgers::new(repository.annex_dir());
     let entries = ledgers.list().map_err(|e| Failure::io("read the ledgers of uploads", &e))?;
@@ -86,8 +88,10 @@ pub async fn sweep(
     }
     let remotes = remotes_of(repository).map_err(|e| Failure::internal(e.to_string()))?;
     let sweeper = Sweeper { ledgers, remotes, how, environment, context };
-    let mut leftovers = Vec::with_capacity(entries.len());
-    for entry in entries {
+    let all = entries.len();
+    let mut leftovers = Vec::with_capacity(all);
+    for (done, entry) in entries.into_iter().enumerate() {
+        far(done, all);
         leftovers.extend(sweeper.settle(entry).await);
     }
     leftovers.sort_by_key(|leftover| std::cmp::Reverse(leftover.age));

@@ -53,7 +53,15 @@ impl Place {
     fn sweep(&self, how: Sweep) -> Vec<(String, Fate)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let context = Context::default();
-        let swept = runtime.block_on(sweep(&self.repository, how, |_| None, &context)).expect("read");
+        let told = std::cell::RefCell::new(Vec::new());
+        let far = |done, all| told.borrow_mut().push((done, all));
+        let swept = runtime.block_on(sweep(&self.repository, how, |_| None, &context, &far)).expect("read");
+        let all = swept.len();
+        assert_eq!(
+            told.take(),
+            (0..all).map(|done| (done, all)).collect::<Vec<_>>(),
+            "each is told before it is seen to"
+        );
         swept
             .into_iter()
             .map(|leftover| {
