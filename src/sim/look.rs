@@ -203,21 +203,22 @@ pub struct Known<'a> {
 impl<'a> Known<'a> {
     /// A file that these have, a bit for each, while each holds so many bytes.
     pub fn with(look: &Look<'a>, file: u32, row: &'a [u64], used: &'a [u64], reads_sizes: &'a Cell<bool>) -> Self {
-        Self { row, used, ..Self::new(look, 0, file, reads_sizes) }
-    }
-
-    /// What `viewer` knows of `file`. Tells by `reads_sizes` whether it was asked how full somebody is.
-    pub fn new(look: &Look<'a>, viewer: usize, file: u32, reads_sizes: &'a Cell<bool>) -> Self {
         Self {
             key: look.files.key(file),
             name: look.files.name(file),
             path: OnceCell::new(),
-            row: look.knowledge.row(viewer, file),
-            used: look.knowledge.used(viewer),
+            row,
+            used,
             fields: look.files.metadata(file),
             network: look.network,
             reads_sizes,
         }
+    }
+
+    /// What `viewer` knows of `file`. Tells by `reads_sizes` whether it was asked how full somebody is.
+    pub fn new(look: &Look<'a>, viewer: usize, file: u32, reads_sizes: &'a Cell<bool>) -> Self {
+        let knowledge = look.knowledge;
+        Self::with(look, file, knowledge.row(viewer, file), knowledge.used(viewer), reads_sizes)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::look::{Deed, Kind};
 use super::script::{Chain, Name, Placement, Problem, What};
 use crate::name::Uuid;
 use crate::wanted::{Configuration, Repository, Trust, is_cluster};
@@ -172,6 +173,14 @@ impl Network {
     /// The remotes of a repository that are repositories of the sim, in the order of their names.
     pub fn links(&self, repo: usize) -> &[Link] {
         &self.links[repo]
+    }
+
+    /// Whose content changes when `actor` does something.
+    pub fn target(&self, actor: usize, deed: Deed) -> usize {
+        match deed.kind {
+            Kind::Get | Kind::Drop => actor,
+            Kind::Send | Kind::DropFrom => self.links[actor].get(deed.link).map_or(actor, |link| link.to),
+        }
     }
 
     /// Repositories that have a remote of this name.

@@ -99,11 +99,16 @@ fn repositories(repository: &Repository, world: &mut World) -> Result<BTreeMap<U
         if let Some(bytes) = found.maxsize {
             set(Command::MaxSize(name.clone(), bytes))?;
         }
+        if let Some(dir) = &found.preferreddir {
+            run(world, Line::Stream(Stream::PreferredDir(name.clone(), Name::from(&dir[..]))))?;
+        }
     }
     for (group, text) in &configuration.groupwanted {
         run(world, Line::Command(Command::Expression(What::GroupWanted, Name::from(&group[..]), one_line(text))))?;
     }
-    world.network.threshold = configuration.threshold;
+    if let Some(percent) = configuration.threshold {
+        run(world, Line::Stream(Stream::Threshold(percent)))?;
+    }
     connections(repository, world, &names)?;
     Ok(configuration.repositories.iter().enumerate().map(|(at, found)| (found.uuid.clone(), at)).collect())
 }
@@ -149,9 +154,16 @@ fn one_line(text: &[u8]) -> Name {
 fn keys(repository: &Repository, world: &mut World, numbers: &BTreeMap<Uuid, usize>, most: u64) -> Result<(), String> {
     let names = Names::read(repository).map_err(|e| e.to_string())?;
     let each = |world: &mut World, key: Key, files: Vec<Vec<u8>>, holders: Vec<usize>| -> Result<(), String> {
-        let file = files.into_iter().next().unwrap_or_else(|| key.as_bytes().to_vec());
-        // A name in a sim file is one word.
-        let file: Name = file.iter().map(|byte| if byte.is_ascii_whitespace() { b'_' } else { *byte }).collect();
+        // A name in a sim file is one word, which another file may have already.
+        let word = |text: &[u8]| -> Name {
+            text.iter().map(|byte| if byte.is_ascii_whitespace() { b'_' } else { *byte }).collect()
+        };
+        let file = files.into_iter().next().map(|file| word(&file));
+        let free = file.into_iter().chain([word(key.as_bytes())]).find(|name| world.files.find(name).is_none());
+        let file = match free {
+            Some(name) => name,
+            None => [&word(key.as_bytes())[..], b".", world.files.len().to_string().as_bytes()].concat().into(),
+        };
         let metadata = super::outside::metadata(repository, &key).map_err(|e| e.to_string())?;
         world.add_known(&file, key, metadata, &holders).map_err(|e| e.to_string())
     };
@@ -177,6 +189,6 @@ fn keys(repository: &Repository, world: &mut World, numbers: &BTreeMap<Uuid, usi
         if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
     .map_err(|e| e.to_string())?;
-    world.tell_all();
-    failed
+    failed?;
+    run(world, Line::Stream(Stream::Known))
 }

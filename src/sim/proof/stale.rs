@@ -33,7 +33,7 @@ pub enum Explored {
     /// Something goes wrong, this way.
     Wrong(Fault, Steps),
     /// It may go on for ever, but at each moment it can still come to rest: it does not go on for ever by chance.
-    ByChance(usize, Steps),
+    Eventually(usize, Steps),
 }
 
 /// A start and what happens then.
@@ -154,7 +154,7 @@ impl<'a> Stale<'a> {
             return Ok(Explored::Wrong(Fault::Circle, self.steps(&states, entry, &steps)));
         }
         Ok(match circle(&arrows) {
-            Some((entry, steps)) => Explored::ByChance(states.len(), self.steps(&states, entry, &steps)),
+            Some((entry, steps)) => Explored::Eventually(states.len(), self.steps(&states, entry, &steps)),
             None => Explored::Rests(states.len()),
         })
     }
@@ -207,11 +207,10 @@ impl<'a> Stale<'a> {
         for actor in 0..self.count {
             for deed in self.deeds.get(&(actor, self.view(&state, actor), state.has)).into_iter().flatten() {
                 let mut next = state;
+                let to = self.network.target(actor, *deed);
                 let link = self.network.links(actor).get(deed.link);
-                let (to, name) = match (deed.kind, link) {
-                    (Kind::Get | Kind::Drop, _) | (_, None) => (actor, None),
-                    (_, Some(link)) => (link.to, link.is_node.then_some(&link.name)),
-                };
+                let is_of_remote = matches!(deed.kind, Kind::Send | Kind::DropFrom);
+                let name = link.filter(|link| is_of_remote && link.is_node).map(|link| &link.name);
                 let present = u8::from(matches!(deed.kind, Kind::Get | Kind::Send));
                 if state.has >> to & 1 != present {
                     next.has ^= 1 << to;
@@ -324,7 +323,7 @@ pub fn script(
     lines.push(Line::Stream(crate::sim::script::Stream::Key(file.name.clone(), file.key.clone())));
     let name = |repo: usize| network.members[repo].name.clone();
     let holders = (0..network.members.len()).filter(|repo| found.start >> repo & 1 != 0).map(name).collect();
-    lines.push(Line::Command(Command::Add { file: file.name.clone(), size: class.size, repos: holders }));
+    lines.push(Line::Command(Command::Add { file: file.name.clone(), size: class.bytes(), repos: holders }));
     lines.extend(file.changes.iter().map(|change| Line::Command(Command::Metadata(file.name.clone(), change.clone()))));
     let act = |repo: usize, action: Action| Line::Command(Command::Action(vec![(name(repo), action)]));
     // There or back, whichever way there is a connection.
