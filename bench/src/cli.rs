@@ -86,6 +86,8 @@ pub enum Group {
     Wanted,
     /// The plan of a cluster's moves, with a large git-annex branch.
     Balance,
+    /// The simulator, beside git annex sim and with many files, and proofs.
+    Sim,
 }
 
 impl Args {

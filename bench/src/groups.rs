@@ -19,6 +19,7 @@ pub mod serve_get;
 pub mod serve_put;
 pub mod serve_record;
 pub mod serve_stdio;
+pub mod sim;
 pub mod sizes;
 pub mod small;
 pub mod start;

@@ -34,7 +34,7 @@ use clap::Parser;
 use cli::{Args, Group};
 use groups::{
     annex as through_annex, balance, cluster, far, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory,
-    proxy_null, proxy_put, proxy_tls, serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small,
+    proxy_null, proxy_put, proxy_tls, serve_check, serve_get, serve_put, serve_record, serve_stdio, sim, sizes, small,
     start, trees, wanted,
 };
 use lab::Lab;
@@ -80,6 +80,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Far, "far", far::far),
     (Group::Wanted, "wanted", wanted::decisions),
     (Group::Balance, "balance", balance::plan),
+    (Group::Sim, "sim", sim::all),
 ];
 
 fn main() -> ExitCode {

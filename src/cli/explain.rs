@@ -179,7 +179,7 @@ impl Asked<'_> {
             uuid: uuid.to_string(),
             description: self.known.title(uuid).trim_end_matches(" [here]").to_string(),
             here: self.known.is_here(uuid),
-            trust: told::trust(settings.trust),
+            trust: settings.trust.word(),
             groups: settings.groups.iter().map(|group| text(group)).collect(),
             error: unknown.map(ToString::to_string).or_else(|| room.as_ref().err().cloned()),
             fits: room.as_ref().ok().map(|room| room.fits),

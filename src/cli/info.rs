@@ -229,7 +229,7 @@ fn json(rows: &[Row], policy: &Policy, known: &Known, mincopies: u64) -> Value {
     let mut shown = Map::new();
     for trust in LEVELS {
         let of: Vec<&Row> = rows.iter().filter(|row| row.trust == trust).collect();
-        shown.insert(format!("{} repositories", told::trust(trust)), json!(of));
+        shown.insert(format!("{} repositories", trust.word()), json!(of));
     }
     shown.insert("numcopies".into(), json!(policy.numcopies()));
     shown.insert("mincopies".into(), json!(mincopies));
@@ -255,7 +255,7 @@ fn text(rows: &[Row], policy: &Policy, known: &Known, mincopies: u64) -> String 
     let mut text = String::new();
     for trust in LEVELS {
         let of: Vec<&Row> = rows.iter().filter(|row| row.trust == trust).collect();
-        text += &format!("{} repositories: {}\n", told::trust(trust), of.len());
+        text += &format!("{} repositories: {}\n", trust.word(), of.len());
         for row in of {
             let here = if row.here { " [here]" } else { "" };
             let here = if row.description == "[here]" { "" } else { here };

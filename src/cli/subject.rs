@@ -26,19 +26,14 @@ impl Subject {
     pub fn find(repository: &Repository, text: &OsStr) -> Result<Self, String> {
         let shown = text.to_string_lossy();
         let file = from_top(repository, Path::new(text));
-        let found = match (&file, repository.work_tree()) {
-            (Some(file), Some(top)) => match in_work_tree(top, file)? {
-                InTree::Key(key) => Some(key),
-                // The content of an unlocked file stands where the pointer would.
-                InTree::Plain => Some(committed(repository, file)?.ok_or_else(|| {
-                    format!(
-                        "{shown}: not an annexed file that is committed; give its key, from git annex lookupkey {shown}"
-                    )
-                })?),
-                InTree::Nothing => None,
-            },
-            (Some(file), None) => committed(repository, file)?,
-            (None, _) => None,
+        let found = match file.as_ref().map(|file| annexed(repository, file)).transpose()? {
+            Some(Annexed::Key(key)) => Some(key),
+            Some(Annexed::Not) => {
+                return Err(format!(
+                    "{shown}: not an annexed file that is committed; give its key, from git annex lookupkey {shown}"
+                ));
+            }
+            Some(Annexed::Nothing) | None => None,
         };
         if let Some(key) = found {
             return Ok(Self { key, file });
@@ -49,25 +44,44 @@ impl Subject {
     }
 }
 
-enum InTree {
+/// What a path from the top of the tree is.
+pub(super) enum Annexed {
+    /// An annexed file, locked or not.
     Key(Key),
-    /// A file that is no pointer.
-    Plain,
+    /// A file that is not annexed, or not committed as such.
+    Not,
+    /// No file.
     Nothing,
 }
 
-fn in_work_tree(top: &Path, file: &[u8]) -> Result<InTree, String> {
+/// What a path from the top is in the work tree; without one, in HEAD.
+///
+/// # Errors
+/// In a line: it cannot be read.
+pub(super) fn annexed(repository: &Repository, file: &[u8]) -> Result<Annexed, String> {
+    let found = match repository.work_tree() {
+        Some(top) => in_work_tree(top, file)?,
+        None => return Ok(committed(repository, file)?.map_or(Annexed::Nothing, Annexed::Key)),
+    };
+    Ok(match found {
+        // The content of an unlocked file stands where the pointer would.
+        Annexed::Not => committed(repository, file)?.map_or(Annexed::Not, Annexed::Key),
+        found => found,
+    })
+}
+
+fn in_work_tree(top: &Path, file: &[u8]) -> Result<Annexed, String> {
     let path = top.join(OsStr::from_bytes(file));
-    let Ok(found) = fs::symlink_metadata(&path) else { return Ok(InTree::Nothing) };
+    let Ok(found) = fs::symlink_metadata(&path) else { return Ok(Annexed::Nothing) };
     let failed = |e| format!("read {}: {e}", path.display());
     let (content, kind) = if found.is_symlink() {
         (fs::read_link(&path).map_err(failed)?.into_os_string().as_bytes().to_vec(), FileKind::Link)
     } else if found.is_file() && found.len() <= LONGEST_POINTER {
         (fs::read(&path).map_err(failed)?, FileKind::Plain)
     } else {
-        return Ok(if found.is_file() { InTree::Plain } else { InTree::Nothing });
+        return Ok(if found.is_file() { Annexed::Not } else { Annexed::Nothing });
     };
-    Ok(pointed_to(&content, kind).map_or(InTree::Plain, InTree::Key))
+    Ok(pointed_to(&content, kind).map_or(Annexed::Not, Annexed::Key))
 }
 
 /// The key that HEAD has at a path.

@@ -1,18 +1,8 @@
 //! What is told of expressions: where they are odd, and why nobody uses them.
 
-use crate::wanted::{Matter, Origin, Problem, Trust, Unstable};
+use crate::wanted::{Matter, Origin, Problem, Unstable};
 
 use super::known::{Known, plain};
-
-/// A trust level as git-annex writes it.
-pub(super) fn trust(trust: Trust) -> &'static str {
-    match trust {
-        Trust::Trusted => "trusted",
-        Trust::Semitrusted => "semitrusted",
-        Trust::Untrusted => "untrusted",
-        Trust::Dead => "dead",
-    }
-}
 
 /// Why git-annex never uses an expression.
 pub(super) fn unstable(unstable: &Unstable) -> String {

@@ -100,6 +100,12 @@ impl Files {
         }
     }
 
+    /// Gives a field one more value.
+    pub fn add_value(&mut self, file: u32, field: &[u8], value: &[u8]) {
+        let values = self.metadata.entry(file).or_default().entry(field.to_ascii_lowercase()).or_default();
+        values.insert(value.to_vec());
+    }
+
     /// Its metadata are these.
     pub fn set_metadata(&mut self, file: u32, fields: Fields) {
         if fields.is_empty() {

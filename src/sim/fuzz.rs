@@ -71,7 +71,7 @@ pub fn script(data: &[u8]) {
     assert_eq!(log(&again), told);
 }
 
-/// Any bytes are a state or are refused; one that is read can be gone on with, and is written as it was.
+/// Any bytes are a state or are refused; one that is read can be resumed, and is written as it was.
 pub fn state(data: &[u8]) {
     drop(restore(data));
     let Ok(mut world) = restore_body(data) else { return };

@@ -104,6 +104,11 @@ impl Knowledge {
         self.events.iter().map(|recorded| recorded.event)
     }
 
+    /// Whether `viewer` could learn something from `of`.
+    pub fn knows_less(&self, viewer: usize, of: usize) -> bool {
+        self.known[viewer].iter().zip(&self.known[of]).any(|(mine, theirs)| mine < theirs)
+    }
+
     /// How many events of each author `viewer` knows.
     pub fn known(&self, viewer: usize) -> &[u32] {
         &self.known[viewer]

@@ -45,6 +45,16 @@ pub struct Deed {
     pub link: usize,
 }
 
+impl Deed {
+    /// Whose content changes when `actor` does it.
+    pub fn target(self, network: &Network, actor: usize) -> usize {
+        match self.kind {
+            Kind::Get | Kind::Drop => actor,
+            Kind::Send | Kind::DropFrom => network.links(actor).get(self.link).map_or(actor, |link| link.to),
+        }
+    }
+}
+
 impl Look<'_> {
     /// Adds what `actor` can do about `file` of the kinds that `asks` names. Whether an answer depends on how full repositories
     /// are.
@@ -203,21 +213,22 @@ pub struct Known<'a> {
 impl<'a> Known<'a> {
     /// A file that these have, a bit for each, while each holds so many bytes.
     pub fn with(look: &Look<'a>, file: u32, row: &'a [u64], used: &'a [u64], reads_sizes: &'a Cell<bool>) -> Self {
-        Self { row, used, ..Self::new(look, 0, file, reads_sizes) }
-    }
-
-    /// What `viewer` knows of `file`. Tells by `reads_sizes` whether it was asked how full somebody is.
-    pub fn new(look: &Look<'a>, viewer: usize, file: u32, reads_sizes: &'a Cell<bool>) -> Self {
         Self {
             key: look.files.key(file),
             name: look.files.name(file),
             path: OnceCell::new(),
-            row: look.knowledge.row(viewer, file),
-            used: look.knowledge.used(viewer),
+            row,
+            used,
             fields: look.files.metadata(file),
             network: look.network,
             reads_sizes,
         }
+    }
+
+    /// What `viewer` knows of `file`. Tells by `reads_sizes` whether it was asked how full somebody is.
+    pub fn new(look: &Look<'a>, viewer: usize, file: u32, reads_sizes: &'a Cell<bool>) -> Self {
+        let knowledge = look.knowledge;
+        Self::with(look, file, knowledge.row(viewer, file), knowledge.used(viewer), reads_sizes)
     }
 }
 

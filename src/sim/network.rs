@@ -82,6 +82,23 @@ impl Network {
         }
     }
 
+    /// The same without a repository; `None` where nobody is left.
+    pub fn without(&self, gone: usize) -> Option<Self> {
+        let mut left = self.emptied();
+        for (repo, member) in self.members.iter().enumerate() {
+            if repo != gone {
+                let at = left.add(&member.name, member.uuid.clone(), member.is_special).ok()?;
+                left.members[at] = member.clone();
+                left.members[at].remote_names.remove(&self.members[gone].name);
+            }
+        }
+        for (node, repo) in self.nodes.iter().filter(|(_, repo)| **repo != gone) {
+            left.add_node(node, &self.members[*repo].name).ok()?;
+        }
+        left.relink();
+        (!left.members.is_empty()).then_some(left)
+    }
+
     /// Adds a repository of which nothing is configured.
     ///
     /// # Errors

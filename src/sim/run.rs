@@ -66,6 +66,20 @@ fn ours(world: &mut World, stream: &Stream) -> Result<(), Problem> {
             world.reconfigured();
         }
         Stream::Random(super::random::ALGORITHM) => {}
+        Stream::Threshold(percent) => {
+            world.network.threshold = Some(*percent);
+            world.reconfigured();
+        }
+        Stream::PreferredDir(repo, dir) => {
+            let repo = world.network.find(repo)?;
+            world.network.members[repo].preferreddir = Some(dir.clone());
+            world.reconfigured();
+        }
+        Stream::Metadata(name, field, value) => {
+            let file = world.files.find(name).ok_or_else(|| unknown_file(name))?;
+            world.files.add_value(file, field, value);
+        }
+        Stream::Known => world.tell_all(),
         Stream::Random(other) => {
             return Err(Problem(format!(
                 "this was made with random algorithm {other}, which this version does not have"
@@ -119,8 +133,7 @@ fn change(world: &mut World, command: &Command, outside: &mut dyn Outside) -> Re
         }
         Command::Seed(seed) => (world.seed, world.random) = (*seed, Generator::new(*seed)),
         Command::Metadata(name, change) => {
-            let unknown = || Problem(format!("Cannot set metadata of unknown file {}", shown(name)));
-            let file = world.files.find(name).ok_or_else(unknown)?;
+            let file = world.files.find(name).ok_or_else(|| unknown_file(name))?;
             world.files.change(file, change, world.network.placement == Placement::Stream);
         }
         Command::Visit(repo, _) => drop(world.network.find(repo)?),
@@ -131,6 +144,10 @@ fn change(world: &mut World, command: &Command, outside: &mut dyn Outside) -> Re
     }
     world.reconfigured();
     Ok(())
+}
+
+fn unknown_file(name: &[u8]) -> Problem {
+    Problem(format!("Cannot set metadata of unknown file {}", shown(name)))
 }
 
 fn set_fields(world: &mut World, file: u32, fields: Fields) {
@@ -187,7 +204,7 @@ fn take_over(world: &mut World, name: &Name, used: Used) -> Result<(), Problem> 
 
 /// An expression of some of the terms, each perhaps negated, with `and` or `or` between them. One that git-annex cannot read is
 /// not drawn; of no terms, it is empty.
-fn drawn(random: &mut Generator, terms: &[Name]) -> Name {
+pub(super) fn drawn(random: &mut Generator, terms: &[Name]) -> Name {
     let mut text = Vec::new();
     if terms.is_empty() {
         return text.into();

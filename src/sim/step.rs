@@ -50,7 +50,7 @@ pub fn step(world: &mut World, most: u64) -> Result<Stepped, Problem> {
             return Ok(Stepped { deeds, is_stable: false, circles });
         }
         deeds += 1;
-        let to = target(world, actor, deed);
+        let to = deed.target(&world.network, actor);
         let mut told = Vec::new();
         world.perform(actor, file, deed, &mut |author| told.push(author));
         told.into_iter().for_each(|viewer| queues.push(viewer, file));
@@ -67,13 +67,6 @@ pub fn step(world: &mut World, most: u64) -> Result<Stepped, Problem> {
     }
 }
 
-fn target(world: &World, actor: usize, deed: Deed) -> usize {
-    match deed.kind {
-        Kind::Get | Kind::Drop => actor,
-        _ => world.network.links(actor)[deed.link].to,
-    }
-}
-
 /// One connection at random over which there is something to learn, there and back. Whether there was one. Nodes of clusters are
 /// not pulled from under that name: who reaches them so knows at once what was done by it.
 fn exchange(world: &mut World, queues: &mut Queues) -> bool {
@@ -81,11 +74,8 @@ fn exchange(world: &mut World, queues: &mut Queues) -> bool {
     for repo in 0..world.network.members.len() {
         links.extend(world.network.links(repo).iter().filter(|link| !link.is_node).map(|link| (repo, link.to)));
     }
-    let knows_less = |world: &World, a: usize, b: usize| {
-        let (a, b) = (world.knowledge.known(a), world.knowledge.known(b));
-        a.iter().zip(b).any(|(a, b)| a < b)
-    };
-    links.retain(|(a, b)| a != b && (knows_less(world, *a, *b) || knows_less(world, *b, *a)));
+    let knowledge = &world.knowledge;
+    links.retain(|(a, b)| a != b && (knowledge.knows_less(*a, *b) || knowledge.knows_less(*b, *a)));
     if links.is_empty() {
         return false;
     }

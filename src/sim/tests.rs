@@ -232,3 +232,35 @@ fn a_sim_that_was_saved_goes_on_as_if_it_had_not_been() {
         }
     }
 }
+
+#[test]
+fn what_nobody_has_is_planned() {
+    let mut world = World::new(1);
+    world.add_file(&b"f"[..].into(), None, 5, &[]).expect("added");
+    let part = Part::all(&world);
+    let planned = plan(&mut world, &part).expect("a plan");
+    assert_eq!((planned.files, planned.lost, planned.repositories.len()), (1, 1, 0));
+}
+
+/// Metadata of any bytes, who knows what, and what no command of git-annex's sets.
+#[test]
+fn the_log_of_a_repository_as_it_is_gives_itself() {
+    let (mut world, _, problem) =
+        play(b"seed 1\ninit a\ninit b\n--stream threshold 80\n--stream preferreddir b !bXkgZGly\n");
+    assert_eq!(problem, None);
+    let values = |all: &[&[u8]]| all.iter().map(|value| value.to_vec()).collect();
+    let fields: Fields =
+        [(b"tag".to_vec(), values(&[b"x", b"a b", b"", b"!", b"\xff\n"])), (b"a=b+".to_vec(), values(&[b"y"]))].into();
+    let key = crate::name::Key::parse(b"SHA256E-s7--x").expect("a key");
+    world.add_known(&b"f"[..].into(), key, fields.clone(), &[0]).expect("added");
+    let known = parse(b"--stream known").expect("a line");
+    run(&mut world, &known, &mut Alone::default()).expect("it runs");
+    let first = log(&world);
+    let (again, _, problem) = play(&first);
+    assert_eq!(problem, None, "{}", first.escape_ascii());
+    assert_eq!(log(&again), first);
+    assert_eq!(again.files.metadata(0), Some(&fields));
+    assert!(again.knowledge.sees(1, 0, 0), "b does not know that a has it");
+    assert_eq!(again.network.threshold, Some(80));
+    assert_eq!(again.network.members[1].preferreddir.as_deref(), Some(&b"my dir"[..]));
+}

@@ -1,5 +1,6 @@
 //! A sim as it stands: its repositories, files, knowledge and log.
 
+use annex_types::hex;
 use sha2::{Digest, Sha256};
 
 use super::files::{Fields, Files};
@@ -8,7 +9,7 @@ use super::knowledge::{Event, Knowledge};
 use super::look::{Deed, Kind, Look};
 use super::network::Network;
 use super::random::Generator;
-use super::script::{Command, Line, Name, Problem, Stream};
+use super::script::{Change, Command, Line, Name, Problem, Stream};
 use crate::cluster::Traffic;
 use crate::name::{Key, Uuid};
 use crate::wanted::{Policy, Unknown};
@@ -138,9 +139,12 @@ impl World {
         self.history.text(&Line::Stream(Stream::Key(name.clone(), key.clone())).to_bytes());
         self.history.text(&Line::Command(Command::Add { file: name.clone(), size, repos }).to_bytes());
         let file = self.add_file(name, Some(key), size, &[])?;
-        if !metadata.is_empty() {
-            self.files.set_metadata(file, metadata);
+        for (field, values) in &metadata {
+            for value in values {
+                self.history.text(&value_line(name, field, value).to_bytes());
+            }
         }
+        self.files.set_metadata(file, metadata);
         holders.iter().for_each(|repo| self.note(*repo, *repo, file, true));
         Ok(())
     }
@@ -201,6 +205,17 @@ impl World {
     }
 }
 
+/// The line that adds a value to a field: `metadata` where git-annex's sim can say it.
+fn value_line(file: &Name, field: &[u8], value: &[u8]) -> Line {
+    let is_word = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_graphic);
+    let is_field = is_word(field) && !field.contains(&b'=') && !field.ends_with(b"+");
+    if is_field && is_word(value) && !field.iter().any(u8::is_ascii_uppercase) {
+        let change = Change { text: [field, b"+=", value].concat().into() };
+        return Line::Command(Command::Metadata(file.clone(), change));
+    }
+    Line::Stream(Stream::Metadata(file.clone(), field.into(), value.into()))
+}
+
 /// Says that it cannot be told what is wanted.
 pub fn undecided(unknown: &Unknown) -> Problem {
     Problem(format!("Cannot tell who wants a file: {unknown}"))
@@ -213,13 +228,9 @@ fn derived_uuid(seed: i64, name: &[u8]) -> Uuid {
     bytes.copy_from_slice(&digest[..16]);
     bytes[6] = bytes[6] & 0x0f | 0x50;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let mut text = String::new();
-    for (at, byte) in bytes.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{byte:02x}"));
-    }
+    let digits = hex::show(&bytes);
+    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    let text = parts.join("-");
     Uuid::parse(text.as_bytes()).expect("hexadecimal digits")
 }
 
@@ -232,6 +243,6 @@ fn derived_key(seed: i64, name: &[u8], size: u64, number: usize) -> Key {
         .chain_update((number as u64).to_le_bytes())
         .chain_update(name)
         .finalize();
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::show(&digest);
     Key::parse(format!("SHA256E-s{size}--{hex}.this-is-a-test-key").as_bytes()).expect("a key")
 }

@@ -32,11 +32,13 @@ pub enum FixedKind {
     Smaller(i128),
     /// Whether the key has this backend.
     Backend,
+    /// `securehash`: whether the backend is one of a secure hash.
+    SecureHash,
     /// `metadata=`.
     Metadata,
     /// `inpreferreddir`.
     PreferredDir,
-    /// Something else: urls, whether it is unused, whether its hash is secure.
+    /// Something else: urls, whether it is unused, its MIME type.
     Other,
 }
 
@@ -63,7 +65,8 @@ impl Test {
             Self::InBackend(_) => FixedKind::Backend,
             Self::Metadata { .. } => FixedKind::Metadata,
             Self::InPreferredDir => FixedKind::PreferredDir,
-            Self::SecureHash | Self::Url(_) | Self::Unused | Self::Mime(..) => FixedKind::Other,
+            Self::SecureHash => FixedKind::SecureHash,
+            Self::Url(_) | Self::Unused | Self::Mime(..) => FixedKind::Other,
             Self::Copies { .. }
             | Self::LackingCopies { .. }
             | Self::InAllGroup(_)

@@ -224,12 +224,8 @@ fn split(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
 fn trusted(of: Counted) -> Counted {
     let Counted::Group(name) = &of else { return of };
     let (name, or_higher) = name.strip_suffix(b"+").map_or((&name[..], false), |name| (name, true));
-    let level = match name {
-        b"trusted" => Trust::Trusted,
-        b"semitrusted" => Trust::Semitrusted,
-        b"untrusted" => Trust::Untrusted,
-        b"dead" => Trust::Dead,
-        _ => return of,
-    };
-    Counted::Trust { level, or_higher }
+    match Trust::of_word(name) {
+        Some(level) => Counted::Trust { level, or_higher },
+        None => of,
+    }
 }

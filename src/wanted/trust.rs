@@ -13,3 +13,21 @@ pub enum Trust {
     /// Is believed.
     Trusted,
 }
+
+impl Trust {
+    /// The level as git-annex writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Semitrusted => "semitrusted",
+            Self::Untrusted => "untrusted",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The level that is written so; `None` where it is none.
+    pub fn of_word(word: &[u8]) -> Option<Self> {
+        let all = [Self::Dead, Self::Untrusted, Self::Semitrusted, Self::Trusted];
+        all.into_iter().find(|level| level.word().as_bytes() == word)
+    }
+}

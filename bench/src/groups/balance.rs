@@ -22,7 +22,7 @@ pub fn plan(lab: &Lab) -> io::Result<Vec<Table>> {
         Table::new("balance/plan", format!("balance --dry-run: {what}"), 0, "ours"),
         Table::new("balance/rebalance", format!("balance --dry-run --rebalance: {what}"), 0, "ours"),
     ];
-    let dir = cluster(lab, keys)?;
+    let dir = cluster(lab, keys, "balance")?;
     let ours = Case::new("ours", |_| {
         let run = |more: &[&str]| {
             let mut command = lab.command("git-annex-remote-stream");
@@ -44,8 +44,8 @@ fn uuid(number: usize) -> String {
 
 /// A copy of a branch of many keys that is the gateway of a cluster of directories, with their configuration in its journal. The sizes
 /// of repositories are counted, as on a gateway that runs.
-fn cluster(lab: &Lab, keys: usize) -> io::Result<PathBuf> {
-    let dir = lab.at("balance");
+pub(super) fn cluster(lab: &Lab, keys: usize, called: &str) -> io::Result<PathBuf> {
+    let dir = lab.at(called);
     lab.run(lab.command("cp").arg("-a").arg(generated(lab, keys)?).arg(&dir))?;
     let git = |words: &[&str]| lab.run(lab.command("git").arg("-C").arg(&dir).args(words)).map(drop);
     let cluster = "acbe0000-0000-8000-8000-000000000001";
@@ -54,7 +54,7 @@ fn cluster(lab: &Lab, keys: usize) -> io::Result<PathBuf> {
     let mut remote_log = String::new();
     for number in 0..NODES {
         let (name, uuid) = (format!("n{number}"), uuid(number));
-        let place = lab.at(&format!("balance-{name}"));
+        let place = lab.at(&format!("{called}-{name}"));
         fs::create_dir_all(&place)?;
         for (key, value) in [
             ("annex-uuid", &*uuid),

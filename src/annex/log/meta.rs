@@ -83,7 +83,7 @@ fn field(uuid: &Uuid, name: &str) -> Vec<u8> {
 }
 
 /// A value as it stands in a line: base64 behind a `!` where it would not be one word.
-fn word(value: &[u8]) -> Vec<u8> {
+pub fn word(value: &[u8]) -> Vec<u8> {
     let parts = || String::from_utf8_lossy(value).chars().any(char::is_whitespace);
     if value.is_empty() || value.starts_with(b"!") || parts() {
         return format!("!{}", STANDARD.encode(value)).into_bytes();

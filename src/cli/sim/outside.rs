@@ -1,12 +1,14 @@
 //! The repository that a sim is run in: what `use` and `addtree` take from it.
 
+use std::collections::HashMap;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::annex::log::metadata::Metadata;
 use crate::annex::log::{is_cluster, metadata_file};
 use crate::annex::repository::Repository;
 use crate::cli::known::Known;
+use crate::cli::subject::{self, Annexed};
 use crate::gateway::wanted::{Counted, FactSource, PolicyLogs};
 use crate::name::Key;
 use crate::sim::script::{Name, Problem};
@@ -17,16 +19,46 @@ use crate::wanted::{Assumed, Expression, Policy};
 pub(super) struct Here<'a> {
     repository: &'a Repository,
     quiet: bool,
+    taken: Option<&'a Taken>,
 }
+
+/// What `addtree` took of the work tree, by expression: the same for all runs that share it, read once.
+#[derive(Default)]
+pub(super) struct Taken(Mutex<HashMap<Box<[u8]>, Vec<Found>>>);
 
 impl<'a> Here<'a> {
     pub(super) fn new(repository: &'a Repository) -> Self {
-        Self { repository, quiet: false }
+        Self { repository, quiet: false, taken: None }
     }
 
     /// The same, which says nothing.
     pub(super) fn quiet(repository: &'a Repository) -> Self {
-        Self { repository, quiet: true }
+        Self { repository, quiet: true, taken: None }
+    }
+
+    /// The same, with files of the work tree that other runs have taken already.
+    pub(super) fn sharing(repository: &'a Repository, taken: &'a Taken) -> Self {
+        Self { repository, quiet: true, taken: Some(taken) }
+    }
+
+    /// Annexed files of the work tree that an expression matches.
+    fn matching(&self, expression: &[u8]) -> Result<Vec<Found>, Problem> {
+        let expression = Expression::parse(expression).map_err(problem)?;
+        let configuration = PolicyLogs::read(self.repository).map_err(problem)?.configuration(false);
+        let policy = Policy::new(configuration);
+        let own = policy.repo(self.repository.uuid()).ok_or_else(|| Problem("this repository has no record".into()))?;
+        let plan = policy.compile_alone(own, &expression);
+        let sizes = Counted::new(&Arc::new(crate::cli::here::repository().map_err(Problem)?));
+        let source = FactSource::new(self.repository, &sizes);
+        let mut found = Vec::new();
+        for (file, key) in annexed(self.repository).map_err(Problem)? {
+            let facts = source.about(key.clone(), Some(file.to_vec()));
+            if policy.about(&facts).matches(&plan, own, Assumed::NOTHING).map_err(problem)? {
+                let metadata = metadata(self.repository, &key).map_err(problem)?;
+                found.push(Found { file, key, metadata });
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -73,21 +105,14 @@ impl Outside for Here<'_> {
     }
 
     fn tree(&mut self, expression: &[u8]) -> Result<Vec<Found>, Problem> {
-        let expression = Expression::parse(expression).map_err(problem)?;
-        let configuration = PolicyLogs::read(self.repository).map_err(problem)?.configuration(false);
-        let policy = Policy::new(configuration);
-        let own = policy.repo(self.repository.uuid()).ok_or_else(|| Problem("this repository has no record".into()))?;
-        let plan = policy.compile_alone(own, &expression);
-        let sizes = Counted::new(&Arc::new(super::here::repository().map_err(Problem)?));
-        let source = FactSource::new(self.repository, &sizes);
-        let mut found = Vec::new();
-        for (file, key) in annexed(self.repository).map_err(Problem)? {
-            let facts = source.about(key.clone(), Some(file.to_vec()));
-            if policy.about(&facts).matches(&plan, own, Assumed::NOTHING).map_err(problem)? {
-                let metadata = metadata(self.repository, &key).map_err(problem)?;
-                found.push(Found { file, key, metadata });
-            }
+        let Some(taken) = self.taken else { return self.matching(expression) };
+        // Held while it is read, so that others wait for it and do not read it too.
+        let mut taken = taken.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = taken.get(expression) {
+            return Ok(found.clone());
         }
+        let found = self.matching(expression)?;
+        taken.insert(expression.into(), found.clone());
         Ok(found)
     }
 }
@@ -109,36 +134,18 @@ pub(super) fn metadata(repository: &Repository, key: &Key) -> Result<Fields, cra
 
 /// Annexed files below the current directory, with their names from the top and their keys.
 fn annexed(repository: &Repository) -> Result<Vec<(Name, Key)>, String> {
-    let top = repository.work_tree().ok_or("there is no work tree whose files could be added")?;
+    repository.work_tree().ok_or("there is no work tree whose files could be added")?;
     let listed = Command::new("git").args(["ls-files", "-z", "--full-name"]).output();
     let listed = listed.map_err(|e| format!("git ls-files: {e}"))?;
     if !listed.status.success() {
         return Err(format!("git ls-files: {}", String::from_utf8_lossy(&listed.stderr).trim()));
     }
     let names = listed.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    let with_key = names.filter_map(|name| {
-        let path = top.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
-        Some((Name::from(name), key_of(&path)?))
-    });
-    Ok(with_key.collect())
-}
-
-/// The key that a symlink or a pointer file names.
-fn key_of(path: &std::path::Path) -> Option<Key> {
-    /// A pointer file is no longer than this. Source: git-annex's `maxPointerSz`, recorded.
-    const LONGEST_POINTER: u64 = 32 * 1024;
-    use std::os::unix::ffi::OsStrExt;
-    let meta = path.symlink_metadata().ok()?;
-    let target = if meta.is_symlink() {
-        std::fs::read_link(path).ok()?.as_os_str().as_bytes().to_vec()
-    } else if meta.is_file() && meta.len() <= LONGEST_POINTER {
-        let text = std::fs::read(path).ok()?;
-        let line = text.split(|byte| *byte == b'\n').next()?.to_vec();
-        line.starts_with(b"/annex/objects/").then_some(line)?
-    } else {
-        return None;
-    };
-    let is_annexed = target.windows(14).any(|part| part == b"/annex/objects" || part == b"annex/objects/");
-    let last = target.rsplit(|byte| *byte == b'/').next().filter(|_| is_annexed)?;
-    Key::parse(&crate::annex::layout::key_of_file(last)?).ok()
+    let mut found = Vec::new();
+    for name in names {
+        if let Annexed::Key(key) = subject::annexed(repository, name)? {
+            found.push((Name::from(name), key));
+        }
+    }
+    Ok(found)
 }

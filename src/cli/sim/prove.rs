@@ -61,17 +61,20 @@ struct Shown {
 }
 
 pub(super) fn main(args: &Prove) -> ExitCode {
-    let world = match world(args) {
-        Ok(world) => world,
+    let mut verdict = match world(args) {
+        Ok(Ok(world)) => proof::prove(&world.network),
+        Ok(Err(why)) => Verdict::Undecided(why),
         Err(why) => {
             eprintln!("git-annex-remote-stream: {why}");
             return ExitCode::from(2);
         }
     };
-    let mut verdict = proof::prove(&world.network);
-    if let (true, Verdict::Proved(Proved { stale: Some(Late::ByChance(_, script)), .. })) = (args.strict, &verdict) {
+    if let (true, Verdict::Proved(Proved { stale: Some(Late::Eventually(_, script)), .. })) = (args.strict, &verdict) {
         let why = "a file may go on for ever, if repositories hear of it at the worst moments".to_string();
         verdict = Verdict::Refuted(Refuted { fault: proof::Wrong::Circle, why, script: script.clone() });
+    }
+    if let (true, Verdict::Proved(Proved { stale: Some(Late::Undecided(why)), .. })) = (args.strict, &verdict) {
+        verdict = Verdict::Undecided(format!("where repositories do not know of it at once, {why}"));
     }
     tell(&verdict, args.json);
     status(&verdict)
@@ -108,10 +111,13 @@ fn status(verdict: &Verdict) -> ExitCode {
     })
 }
 
-fn world(args: &Prove) -> Result<World, String> {
-    let Some(file) = &args.file else { return super::store()?.1.look() };
+/// What is to be proved, or why that cannot be told from the sim file.
+fn world(args: &Prove) -> Result<Result<World, String>, String> {
+    let Some(file) = &args.file else { return super::store()?.1.look().map(Ok) };
     let lines = read(file)?;
     let mut world = sim::begin(lines.first(), 0);
+    // Why something that is drawn here would be another thing in a run.
+    let mut drawn_otherwise = Some("no seed is set before it");
     // Outside of a repository, all but `use` works.
     let repository = super::here::repository().ok();
     for line in &lines {
@@ -132,6 +138,20 @@ fn world(args: &Prove) -> Result<World, String> {
                         | Command::Visit(..)
                 )
         );
+        match line {
+            Line::Command(Command::Seed(_)) => drawn_otherwise = None,
+            Line::Command(
+                Command::AddMulti { .. } | Command::Step(_) | Command::StepStable(_) | Command::Action(_),
+            ) => drawn_otherwise = Some("random numbers are drawn before it, by lines that are passed over"),
+            Line::Command(Command::RandomExpression(..)) => {
+                if let Some(why) = drawn_otherwise {
+                    return Ok(Err(format!(
+                        "`{line}` is another expression in another run: {why}; set a seed on the line before it"
+                    )));
+                }
+            }
+            _ => {}
+        }
         if passes {
             continue;
         }
@@ -144,7 +164,7 @@ fn world(args: &Prove) -> Result<World, String> {
         };
         run.map_err(|e| e.to_string())?;
     }
-    Ok(world)
+    Ok(Ok(world))
 }
 
 /// Tells a verdict.
@@ -168,7 +188,7 @@ fn sentence(proved: &Proved) -> String {
     let Proved { classes, states, stale, any_fullness } = proved;
     let stale = match stale {
         Some(Late::Rests(states)) => format!("\nAlso where repositories do not know of it at once: {states} states."),
-        Some(Late::ByChance(states, _)) => format!(
+        Some(Late::Eventually(states, _)) => format!(
             "\nWhere repositories do not know of it at once, files come to rest sooner or later: from each of {states} states \
              they can. There is an order in which they would not; --strict shows it."
         ),
@@ -205,12 +225,12 @@ fn shown(verdict: &Verdict) -> Shown {
             classes: Some(*classes),
             states: Some(*states),
             stale_states: match stale {
-                Some(Late::Rests(states) | Late::ByChance(states, _)) => Some(*states),
+                Some(Late::Rests(states) | Late::Eventually(states, _)) => Some(*states),
                 _ => None,
             },
             stale: stale.as_ref().map(|stale| match stale {
                 Late::Rests(_) => "rests",
-                Late::ByChance(..) => "rests-sooner-or-later",
+                Late::Eventually(..) => "rests-sooner-or-later",
                 Late::Undecided(_) => "undecided",
             }),
             stale_undecided: match stale {
@@ -227,5 +247,32 @@ fn shown(verdict: &Verdict) -> Shown {
             ..empty
         },
         Verdict::Undecided(why) => Shown { why: Some(why.clone()), ..empty },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines that are passed over draw random numbers, too: behind them another expression would be proved than is run.
+    #[test]
+    fn an_expression_that_a_run_draws_otherwise_is_not_proved() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("x.sim");
+        const DRAWN: &str = "randomwanted b present anything nothing\n";
+        for (text, is_told) in [
+            (format!("seed 1\ninit a\ninit b\n{DRAWN}"), true),
+            (format!("init a\ninit b\n{DRAWN}"), false),
+            (format!("init a\ninit b\nseed 1\n{DRAWN}"), true),
+            (format!("seed 1\ninit a\ninit b\nadd f 1kb a\n{DRAWN}"), true),
+            (format!("seed 1\ninit a\ninit b\naddmulti 2 f 1kb 2kb a\n{DRAWN}"), false),
+            (format!("seed 1\ninit a\ninit b\naddmulti 2 f 1kb 2kb a\nseed 2\n{DRAWN}"), true),
+            (format!("seed 1\ninit a\ninit b\nstep 3\n{DRAWN}"), false),
+            ("init a\ninit b\naddmulti 2 f 1kb 2kb a\nwanted a anything\n".to_string(), true),
+        ] {
+            std::fs::write(&file, &text).expect("written");
+            let found = world(&Prove { file: Some(file.clone()), json: false, strict: false }).expect("it is read");
+            assert_eq!(found.is_ok(), is_told, "{text}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Args;
 use serde::Serialize;
 
-use super::outside::Here;
+use super::outside::{Here, Taken};
 use super::{drawn, play, read, say, unparsed};
 use crate::annex::repository::Repository;
 use crate::sim::script::{Command, Line};
@@ -80,12 +80,9 @@ pub(super) fn main(args: &Run) -> Result<(), String> {
     if let Some(count) = args.seeds {
         return many(&lines, first, count, args, &repository);
     }
-    let place = tempfile_in(store.dir())?;
     let mut world = sim::begin(lines.first(), first);
     let mut here = if args.json { Here::quiet(&repository) } else { Here::new(&repository) };
-    let played = play(&mut world, &lines, &mut here, place.path());
-    drop(place);
-    played?;
+    play(&mut world, &lines, &mut here, store.dir())?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&outcome(&world)).expect("numbers and strings"));
         return if world.failed { Err(String::new()) } else { Ok(()) };
@@ -99,27 +96,6 @@ pub(super) fn main(args: &Run) -> Result<(), String> {
     Err("Simulation shown above had errors.".to_string())
 }
 
-/// A directory for repositories that are visited, gone at the end.
-struct Place(PathBuf);
-
-impl Place {
-    fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // What is left does no harm, and the next `sim end` removes it.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
-
-fn tempfile_in(dir: &std::path::Path) -> Result<Place, String> {
-    let name = crate::annex::fresh::name("run").map_err(|e| e.to_string())?;
-    Ok(Place(dir.join("visited").join(name)))
-}
-
 /// The same lines with many seeds: the first line is the seed.
 fn many(lines: &[Line], first: i64, count: u64, args: &Run, repository: &Repository) -> Result<(), String> {
     let rest = match lines.first() {
@@ -128,6 +104,7 @@ fn many(lines: &[Line], first: i64, count: u64, args: &Run, repository: &Reposit
     };
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let (next, outcomes) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let taken = Taken::default();
     let work = || -> Result<(), String> {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
@@ -136,7 +113,7 @@ fn many(lines: &[Line], first: i64, count: u64, args: &Run, repository: &Reposit
             }
             let seed = Line::Command(Command::Seed(first.wrapping_add_unsigned(at)));
             let mut world = sim::begin(Some(&seed), 0);
-            let mut here = Here::quiet(repository);
+            let mut here = Here::sharing(repository, &taken);
             for line in std::iter::once(&seed).chain(rest) {
                 sim::run(&mut world, line, &mut here).map_err(|e| e.to_string())?;
             }
@@ -192,12 +169,17 @@ fn outcome(world: &World) -> Outcome {
     Outcome {
         seed: world.seed,
         ok: !world.failed,
-        transfers: repositories.iter().map(|fill| fill.files_in).sum(),
-        drops: repositories.iter().map(|fill| fill.files_out).sum(),
-        bytes: repositories.iter().map(|fill| fill.bytes_in).sum(),
+        transfers: sum(repositories.iter().map(|fill| fill.files_in)),
+        drops: sum(repositories.iter().map(|fill| fill.files_out)),
+        bytes: sum(repositories.iter().map(|fill| fill.bytes_in)),
         copies,
         repositories,
     }
+}
+
+/// A sum that ends at the largest number: sizes of a sim file may be any.
+pub(super) fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 fn table(outcomes: &[Outcome], failed: usize) {
@@ -217,5 +199,31 @@ fn table(outcomes: &[Outcome], failed: usize) {
     for repo in 0..repositories {
         let name = &outcomes[0].repositories[repo].name;
         show(&format!("bytes on {name}"), range(&|outcome| outcome.repositories[repo].bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::whatif;
+    use super::*;
+    use crate::sim::script::parse;
+    use crate::sim::{Nowhere, Part};
+
+    fn played(text: &str) -> World {
+        let lines: Vec<Line> = text.lines().map(|line| parse(line.as_bytes()).expect("a line")).collect();
+        let mut world = sim::begin(lines.first(), 1);
+        lines.iter().for_each(|line| sim::run(&mut world, line, &mut Nowhere).expect("it runs"));
+        world
+    }
+
+    /// A file of as many bytes as a number can hold goes to two repositories.
+    #[test]
+    fn sums_of_bytes_end_at_the_largest_number() {
+        let text = "seed 1\ninit a\ninit b\ninit c\nconnect a -> b\nconnect a -> c\nwanted a anything\nwanted b anything\n\
+                    wanted c anything\nadd f 18446744073709551615b a\n";
+        let ran = outcome(&played(&format!("{text}step 9\n")));
+        assert_eq!((ran.transfers, ran.bytes), (2, u64::MAX));
+        let plan = whatif::moved(&mut played(text), &Part::all(&played(text))).expect("a plan");
+        assert_eq!(plan, (2, u64::MAX));
     }
 }

@@ -14,6 +14,9 @@ use crate::sim::{World, state};
 /// How long a command waits for another one of the same sim.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// Where repositories lie that are visited, below the directory of a sim.
+pub(super) const VISITED: &str = "visited";
+
 /// The directory.
 pub(super) struct Store {
     dir: PathBuf,
@@ -44,7 +47,10 @@ impl Store {
         let told = |e: std::io::Error| format!("{}: {e}", self.dir.display());
         DirBuilder::new().recursive(true).mode(0o755).create(&self.dir).map_err(told)?;
         let lock = LockFile::wait(&self.dir.join("lock"), LockKind::Exclusive, 0o644, PATIENCE);
-        let lock = lock.map_err(|e| format!("another command of this sim does not end: {e}"))?;
+        let lock = lock.map_err(|e| match e.kind() {
+            ErrorKind::TimedOut => format!("another command of this sim does not end: {e}"),
+            _ => format!("lock the sim: {}: {e}", self.dir.display()),
+        })?;
         Ok(Held { store: self, _lock: lock })
     }
 
@@ -75,7 +81,15 @@ impl Store {
         };
         // The state first: what is left of repositories is nothing without it.
         gone(fs::remove_file(self.state()))?;
-        gone(fs::remove_dir_all(self.dir.join("visited")))?;
+        gone(fs::remove_dir_all(self.dir.join(VISITED)))?;
+        // What a command that was killed had begun to save. Nobody else saves now.
+        let told = |e: std::io::Error| format!("{}: {e}", self.dir.display());
+        for entry in fs::read_dir(&self.dir).map_err(told)? {
+            let entry = entry.map_err(told)?;
+            if entry.file_name().as_encoded_bytes().starts_with(b"state.") {
+                gone(fs::remove_file(entry.path()))?;
+            }
+        }
         drop(held);
         Ok(())
     }
@@ -103,5 +117,33 @@ impl Held<'_> {
         let temporary = self.store.dir.join(fresh::name("state").map_err(told)?);
         fresh::replace(&path, &state::save(world), &temporary, 0o644, Durability::Machine).map_err(told)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_leaves_nothing_of_a_command_that_was_killed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store { dir: dir.path().join("sim") };
+        let world = World::new(1);
+        store.take().expect("free").save(&world).expect("saved");
+        fs::write(store.dir.join("state.00ff"), "begun").expect("written");
+        fs::create_dir_all(store.dir.join(VISITED).join("visit.00ff")).expect("made");
+        store.end().expect("ended");
+        let left: Vec<_> =
+            fs::read_dir(&store.dir).expect("there").map(|entry| entry.expect("one").file_name()).collect();
+        assert_eq!(left, ["lock"]);
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_taken_is_not_called_a_wait() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store { dir: dir.path().join("sim") };
+        fs::create_dir_all(store.dir.join("lock")).expect("made");
+        let why = store.take().err().expect("a directory is no lock");
+        assert!(!why.contains("does not end") && why.contains("sim"), "{why}");
     }
 }

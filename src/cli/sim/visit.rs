@@ -4,15 +4,44 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::annex::layout::{Hashing, key_file, objects_candidates};
-use crate::annex::log::{LogHashing, location_file, metadata_file};
+use super::store::VISITED;
+use crate::annex::fresh;
+use crate::annex::layout::{Hashing, objects_candidates};
+use crate::annex::log::{
+    GROUP_LOG, GROUP_PREFERRED_LOG, LogHashing, MAXSIZE_LOG, MINCOPIES_LOG, NUMCOPIES_LOG, PREFERRED_LOG, REQUIRED_LOG,
+    TRUST_LOG, UUID_LOG, location_file, meta, metadata_file,
+};
 use crate::sim::World;
 use crate::wanted::Trust;
 
-/// Makes the repository of the moment below `place`, and runs a command in it, or a shell where there is none.
-pub(super) fn visit(world: &World, repo: &[u8], command: &[u8], place: &Path) -> Result<(), String> {
+/// What git takes for the repository that it works in, whatever the current directory is.
+const OF_ANOTHER: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"];
+
+/// A directory that nobody else has, for one visit, gone at its end.
+struct Place(PathBuf);
+
+impl Place {
+    fn below(sim: &Path) -> Result<Self, String> {
+        let told = |e: io::Error| format!("make a directory below {}: {e}", sim.display());
+        let dir = sim.join(VISITED).join(fresh::name("visit").map_err(told)?);
+        std::fs::create_dir_all(&dir).map_err(told)?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What is left does no harm, and the next `sim end` removes it.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Makes the repository of the moment below the directory of the `sim`, and runs a command in it, or a shell where there is none.
+pub(super) fn visit(world: &World, repo: &[u8], command: &[u8], sim: &Path) -> Result<(), String> {
     let repo = world.network.find(repo).map_err(|e| e.to_string())?;
-    let dir = make(world, repo, place)?;
+    let place = Place::below(sim)?;
+    let dir = &place.0;
+    make(world, repo, dir)?;
     let text = String::from_utf8_lossy(command);
     if command.is_empty() {
         super::say("Starting a shell in the simulated repository.");
@@ -26,7 +55,10 @@ pub(super) fn visit(world: &World, repo: &[u8], command: &[u8], place: &Path) ->
             shell
         }
     };
-    let status = child.current_dir(&dir).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").status();
+    for name in OF_ANOTHER {
+        child.env_remove(name);
+    }
+    let status = child.current_dir(dir).status();
     let status = status.map_err(|e| format!("run a command in {}: {e}", dir.display()))?;
     match (command.is_empty(), status.success()) {
         (true, _) => super::say("Finished visit to simulated repository."),
@@ -39,23 +71,18 @@ pub(super) fn visit(world: &World, repo: &[u8], command: &[u8], place: &Path) ->
     Ok(())
 }
 
-/// The directory of the repository, made anew.
-fn make(world: &World, repo: usize, place: &Path) -> Result<PathBuf, String> {
+/// Makes a repository of an empty directory.
+fn make(world: &World, repo: usize, dir: &Path) -> Result<(), String> {
     let member = &world.network.members[repo];
-    let dir = place.join("visited").join(member.uuid.to_string().replace('/', "_"));
     let told = |what: &str, e: io::Error| format!("{what} {}: {e}", dir.display());
-    if dir.exists() {
-        std::fs::remove_dir_all(&dir).map_err(|e| told("remove", e))?;
-    }
-    std::fs::create_dir_all(&dir).map_err(|e| told("make", e))?;
-    git(&dir, &["init", "--quiet"])?;
+    git(dir, &["init", "--quiet"])?;
     for (name, value) in [("annex.uuid", member.uuid.to_string().as_str()), ("annex.version", "10")] {
-        git(&dir, &["config", name, value])?;
+        git(dir, &["config", name, value])?;
     }
     for name in ["user.name", "user.email"] {
-        git(&dir, &["config", name, "sim@localhost"])?;
+        git(dir, &["config", name, "sim@localhost"])?;
     }
-    let mut import = command(&dir);
+    let mut import = command(dir);
     import.args(["fast-import", "--quiet", "--force"]).stdin(Stdio::piped());
     let mut import = import.spawn().map_err(|e| told("git fast-import in", e))?;
     let written = match import.stdin.take() {
@@ -66,19 +93,19 @@ fn make(world: &World, repo: usize, place: &Path) -> Result<PathBuf, String> {
     if !status.success() || written.is_err() {
         return Err(format!("git fast-import failed in {}", dir.display()));
     }
-    git(&dir, &["symbolic-ref", "HEAD", "refs/heads/main"])?;
+    git(dir, &["symbolic-ref", "HEAD", "refs/heads/main"])?;
     if !world.files.is_empty() {
-        git(&dir, &["reset", "--quiet", "--hard"])?;
+        git(dir, &["reset", "--quiet", "--hard"])?;
     }
-    Ok(dir)
+    Ok(())
 }
 
 fn command(dir: &Path) -> Command {
     let mut git = Command::new("git");
     git.current_dir(dir);
-    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"].iter().for_each(|name| {
+    for name in OF_ANOTHER {
         git.env_remove(name);
-    });
+    }
     git
 }
 
@@ -104,29 +131,29 @@ fn write(world: &World, repo: usize, out: &mut dyn Write) -> io::Result<()> {
         lines.collect::<Vec<_>>().concat()
     };
     let set = |text: &[u8]| (!text.is_empty()).then(|| text.to_vec());
-    file(out, b"uuid.log", &each(&|at| Some([b"simulated repository ", &network.members[at].name[..]].concat())))?;
-    file(out, b"trust.log", &each(&|at| trust(network.members[at].trust)))?;
+    file(out, UUID_LOG, &each(&|at| Some([b"simulated repository ", &network.members[at].name[..]].concat())))?;
+    file(out, TRUST_LOG, &each(&|at| trust(network.members[at].trust)))?;
     file(
         out,
-        b"group.log",
+        GROUP_LOG,
         &each(&|at| {
             let groups: Vec<&[u8]> = network.members[at].groups.iter().map(|group| &group[..]).collect();
             set(&groups.join(&b' '))
         }),
     )?;
-    file(out, b"preferred-content.log", &each(&|at| set(&network.members[at].wanted)))?;
-    file(out, b"required-content.log", &each(&|at| set(&network.members[at].required)))?;
+    file(out, PREFERRED_LOG, &each(&|at| set(&network.members[at].wanted)))?;
+    file(out, REQUIRED_LOG, &each(&|at| set(&network.members[at].required)))?;
     let line = |parts: &[&[u8]]| [b"1s ", &parts.join(&b' ')[..], b"\n"].concat();
     let groups: Vec<_> = network.groupwanted.iter().map(|(group, text)| line(&[group, text])).collect();
-    file(out, b"group-preferred-content.log", &groups.concat())?;
+    file(out, GROUP_PREFERRED_LOG, &groups.concat())?;
     let limits = network
         .members
         .iter()
         .filter_map(|member| Some(line(&[member.uuid.as_bytes(), member.maxsize?.to_string().as_bytes()])));
-    file(out, b"maxsize.log", &limits.collect::<Vec<_>>().concat())?;
-    for (name, set) in [("numcopies.log", network.numcopies), ("mincopies.log", network.mincopies)] {
+    file(out, MAXSIZE_LOG, &limits.collect::<Vec<_>>().concat())?;
+    for (name, set) in [(NUMCOPIES_LOG, network.numcopies), (MINCOPIES_LOG, network.mincopies)] {
         if let Some(copies) = set {
-            file(out, name.as_bytes(), &line(&[copies.to_string().as_bytes()]))?;
+            file(out, name, &line(&[copies.to_string().as_bytes()]))?;
         }
     }
     for number in 0..world.files.len() as u32 {
@@ -142,7 +169,7 @@ fn write(world: &World, repo: usize, out: &mut dyn Write) -> io::Result<()> {
                 log.extend_from_slice(&[b" ", &field[..]].concat());
                 for value in values {
                     log.extend_from_slice(b" +");
-                    log.extend_from_slice(&encoded(value));
+                    log.extend_from_slice(&meta::word(value));
                 }
             }
             log.push(b'\n');
@@ -162,7 +189,6 @@ fn write(world: &World, repo: usize, out: &mut dyn Write) -> io::Result<()> {
         let target = [&b"../".repeat(depth)[..], b".git/annex/", &place].concat();
         link(out, name, &target)?;
     }
-    let _ = key_file;
     writeln!(out, "done")?;
     out.flush()
 }
@@ -173,16 +199,6 @@ fn trust(trust: Trust) -> Option<Vec<u8>> {
         Trust::Untrusted => Some(b"0".to_vec()),
         Trust::Trusted => Some(b"1".to_vec()),
         Trust::Semitrusted => None,
-    }
-}
-
-/// A value of metadata: in base64 where it holds what would end it.
-fn encoded(value: &[u8]) -> Vec<u8> {
-    use base64::Engine;
-    let is_plain = !value.starts_with(b"!") && !value.iter().any(|byte| byte.is_ascii_whitespace());
-    match is_plain {
-        true => value.to_vec(),
-        false => [b"!", base64::engine::general_purpose::STANDARD.encode(value).as_bytes()].concat(),
     }
 }
 

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::outside::Here;
+use super::seeds::sum;
 use crate::annex::log::CLUSTER_LOG;
 use crate::annex::log::cluster::ClusterLog;
 use crate::annex::remote::remotes_of;
@@ -167,12 +168,12 @@ fn plan(world: &mut World, part: Option<&Part>, speed: Option<u64>) -> Result<Sh
         files: *files,
         bytes: *bytes,
     });
-    let moved_bytes = rows.iter().map(|row| row.bytes_in).sum::<u64>();
+    let moved_bytes = sum(rows.iter().map(|row| row.bytes_in));
     Ok(Shown {
         files: planned.files,
-        moved_files: rows.iter().map(|row| row.files_in).sum(),
+        moved_files: sum(rows.iter().map(|row| row.files_in)),
         moved_bytes,
-        dropped_files: rows.iter().map(|row| row.files_out).sum(),
+        dropped_files: sum(rows.iter().map(|row| row.files_out)),
         lost: planned.lost,
         lacking: planned.lacking,
         seconds: speed.map(|speed| moved_bytes.div_ceil(speed)),
@@ -217,4 +218,9 @@ fn tell(plan: &Shown) {
     for flow in &plan.flows {
         println!("  {} -> {}: {} files, {}", flow.from, flow.to, flow.files, bytes(flow.bytes));
     }
+}
+
+#[cfg(test)]
+pub(super) fn moved(world: &mut World, part: &Part) -> Result<(u64, u64), String> {
+    plan(world, Some(part), Some(1)).map(|shown| (shown.moved_files, shown.moved_bytes))
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::name::Key;
+use crate::name::{Key, is_secure};
 use crate::wanted::{Balancing, Facts, Fixed, FixedKind, Policy, Repo, RepoSet, Unknown};
 use crate::{name::Uuid, sim::script::Name};
 
@@ -16,8 +16,32 @@ pub struct Class {
     pub answers: BTreeMap<Box<[u8]>, bool>,
     /// The order in which members of groups are chosen.
     pub rankings: BTreeMap<Balancing, Vec<Repo>>,
+    /// A size that files of it have; `None` where sizes do not matter.
+    pub size: Option<Size>,
+}
+
+/// What is known of the size of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Its key says so many bytes.
+    Bytes(u64),
+    /// Its key does not say.
+    Unknown,
+}
+
+impl Class {
     /// A size that files of it have.
-    pub size: u64,
+    pub fn size(&self) -> Size {
+        self.size.unwrap_or(Size::Bytes(1000))
+    }
+
+    /// Bytes of a file of it, as a sim file has them: 0 where they are not known.
+    pub fn bytes(&self) -> u64 {
+        match self.size() {
+            Size::Bytes(bytes) => bytes,
+            Size::Unknown => 0,
+        }
+    }
 }
 
 /// The most classes that are looked at.
@@ -31,7 +55,7 @@ const MOST_MEMBERS: usize = 5;
 /// # Errors
 /// In a phrase: there are too many.
 pub fn classes(policy: &Policy) -> Result<Vec<Class>, String> {
-    let mut all = vec![Class { size: 1000, ..Class::default() }];
+    let mut all = vec![Class::default()];
     let terms = policy.fixed_terms();
     let mut apply = |alternatives: Vec<Class>| {
         if alternatives.len().saturating_mul(all.len()) > MOST {
@@ -45,15 +69,16 @@ pub fn classes(policy: &Policy) -> Result<Vec<Class>, String> {
         Class { answers, ..Class::default() }
     };
     let mut globs: BTreeMap<&[u8], Vec<(&Fixed, bool)>> = BTreeMap::new();
-    let (mut sizes, mut backends) = (Vec::new(), Vec::new());
+    let (mut sizes, mut backends, mut secure) = (Vec::new(), Vec::new(), Vec::new());
     for term in &terms {
-        let value = term.word.iter().position(|byte| *byte == b'=').map_or(&b""[..], |at| &term.word[at + 1..]);
+        let value = after(&term.word);
         match term.kind {
             FixedKind::Always(answered) => apply(vec![answer(&[(term, answered)])])?,
             FixedKind::Include => globs.entry(value).or_default().push((term, true)),
             FixedKind::Exclude => globs.entry(value).or_default().push((term, false)),
             FixedKind::Larger(_) | FixedKind::Smaller(_) => sizes.push(term),
             FixedKind::Backend => backends.push(term),
+            FixedKind::SecureHash => secure.push(term),
             FixedKind::Metadata | FixedKind::PreferredDir | FixedKind::Other => {
                 apply(vec![answer(&[(term, true)]), answer(&[(term, false)])])?;
             }
@@ -66,12 +91,8 @@ pub fn classes(policy: &Policy) -> Result<Vec<Class>, String> {
     if !sizes.is_empty() {
         apply(by_size(&sizes))?;
     }
-    if !backends.is_empty() {
-        let only = |one: Option<usize>| {
-            let words: Vec<_> = backends.iter().enumerate().map(|(at, term)| (*term, Some(at) == one)).collect();
-            answer(&words)
-        };
-        apply((0..backends.len()).map(Some).chain([None]).map(only).collect())?;
+    if !backends.is_empty() || !secure.is_empty() {
+        apply(by_backend(&backends, &secure))?;
     }
     for balancing in policy.balancings() {
         let rankings = rankings(policy, balancing)?;
@@ -85,31 +106,55 @@ fn joined(a: &Class, b: &Class) -> Class {
     let mut joined = a.clone();
     joined.answers.extend(b.answers.clone());
     joined.rankings.extend(b.rankings.clone());
-    if b.size > 0 {
-        joined.size = b.size;
-    }
+    joined.size = b.size.or(a.size);
     joined
 }
 
-/// One class for each range between the sizes that are asked for.
+/// One class for each backend that is asked for and one for all others; where it is asked whether hashes are secure, of the others
+/// one for those that are and one for those that are not.
+fn by_backend(backends: &[&Fixed], secure: &[&Fixed]) -> Vec<Class> {
+    let mut found = Vec::new();
+    for one in (0..backends.len()).map(Some).chain([None]) {
+        let of_name = one.and_then(|at| Key::parse(&[after(&backends[at].word), b"-s1--x"].concat()).ok());
+        let of_name = of_name.map(|key| is_secure(&key));
+        for is in [true, false] {
+            if of_name.is_some_and(|of_name| of_name != is) || (secure.is_empty() && of_name.is_none() && !is) {
+                continue;
+            }
+            let words = backends.iter().enumerate().map(|(at, term)| (term.word.clone(), Some(at) == one));
+            let words = words.chain(secure.iter().map(|term| (term.word.clone(), is)));
+            found.push(Class { answers: words.collect(), ..Class::default() });
+        }
+    }
+    found
+}
+
+/// What stands behind the `=` of a term.
+pub fn after(word: &[u8]) -> &[u8] {
+    word.iter().position(|byte| *byte == b'=').map_or(&b""[..], |at| &word[at + 1..])
+}
+
+/// One class for each range between the sizes that are asked for, from empty files on, and one for files of unknown size.
 fn by_size(terms: &[&Fixed]) -> Vec<Class> {
-    let mut edges: BTreeSet<i128> = BTreeSet::from([1]);
+    let mut edges: BTreeSet<i128> = BTreeSet::from([0, 1]);
     for term in terms {
         if let FixedKind::Larger(bytes) | FixedKind::Smaller(bytes) = term.kind {
-            edges.extend([bytes - 1, bytes, bytes + 1]);
+            edges.extend([bytes.saturating_sub(1), bytes, bytes.saturating_add(1)]);
         }
     }
     let mut found: Vec<Class> = Vec::new();
-    for size in edges.into_iter().filter_map(|edge| u64::try_from(edge).ok()).filter(|size| *size > 0) {
+    let sizes = edges.into_iter().filter_map(|edge| u64::try_from(edge).ok()).map(Size::Bytes);
+    for size in sizes.chain([Size::Unknown]) {
         let answers = terms.iter().map(|term| {
-            let answer = match term.kind {
-                FixedKind::Larger(bytes) => i128::from(size) > bytes,
-                FixedKind::Smaller(bytes) => i128::from(size) < bytes,
-                _ => false,
+            let answer = match (term.kind, size) {
+                (FixedKind::Larger(bytes), Size::Bytes(size)) => i128::from(size) > bytes,
+                (FixedKind::Smaller(bytes), Size::Bytes(size)) => i128::from(size) < bytes,
+                // What is not known is smaller than anything.
+                (kind, _) => matches!(kind, FixedKind::Smaller(_)),
             };
             (term.word.clone(), answer)
         });
-        let class = Class { answers: answers.collect(), size, ..Class::default() };
+        let class = Class { answers: answers.collect(), size: Some(size), ..Class::default() };
         if !found.iter().any(|other| other.answers == class.answers) {
             found.push(class);
         }

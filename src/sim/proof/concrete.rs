@@ -1,9 +1,10 @@
 //! A file that is of a class: its name, key and metadata.
 
+use annex_types::hex;
 use sha2::{Digest, Sha256};
 
-use super::class::Class;
-use crate::name::Key;
+use super::class::{Class, Size, after};
+use crate::name::{Key, is_secure};
 use crate::sim::network::Network;
 use crate::sim::script::{Change, Name};
 use crate::wanted::{Balancing, Fixed, FixedKind, Glob, Policy, Repo};
@@ -41,12 +42,10 @@ pub fn concrete(network: &Network, policy: &Policy, class: &Class) -> Result<Con
     let name =
         name(network, &globs, dir).ok_or("no file name was found that these globs match as they would have to")?;
     let mut changes = Vec::new();
-    let mut backend: &[u8] = b"SHA256E";
+    let backend = backend(&terms)?;
     for (term, answer) in &terms {
         match term.kind {
             FixedKind::Metadata if *answer => changes.push(change(&term.word)?),
-            FixedKind::Backend if *answer => backend = after(&term.word),
-            FixedKind::Backend if backend == after(&term.word) => backend = b"SHA512E",
             FixedKind::Other if *answer => {
                 return Err(format!("no file is made up that {} matches", term.word.escape_ascii()));
             }
@@ -63,8 +62,12 @@ pub fn concrete(network: &Network, policy: &Policy, class: &Class) -> Result<Con
     }
     for attempt in 0..20_000u32 {
         let digest = Sha256::new().chain_update(b"sim proof").chain_update(attempt.to_le_bytes()).finalize();
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = [backend, format!("-s{}--{hex}", class.size).as_bytes()].concat();
+        let hex = hex::show(&digest);
+        let size = match class.size() {
+            Size::Bytes(bytes) => format!("-s{bytes}"),
+            Size::Unknown => String::new(),
+        };
+        let text = [backend, format!("{size}--{hex}").as_bytes()].concat();
         let key = Key::parse(&text).map_err(|_| "no key was made up for this backend".to_string())?;
         if by_number.iter().all(|(of, ranking)| policy.rotation(of.group, &key) == **ranking) {
             return Ok(Concrete { name, key, changes });
@@ -73,8 +76,20 @@ pub fn concrete(network: &Network, policy: &Policy, class: &Class) -> Result<Con
     Err("no key was found that is balanced so".to_string())
 }
 
-fn after(word: &[u8]) -> &[u8] {
-    word.iter().position(|byte| *byte == b'=').map_or(&b""[..], |at| &word[at + 1..])
+/// Those that are tried for a key that no term asks to be of a certain one.
+const BACKENDS: [&[u8]; 8] = [b"SHA256E", b"SHA512E", b"SHA256", b"SHA512", b"MD5E", b"SHA1E", b"MD5", b"SHA1"];
+
+/// A backend that answers the terms about backends and hashes so.
+fn backend<'a>(terms: &'a [(Fixed, bool)]) -> Result<&'a [u8], String> {
+    let asked = || terms.iter().filter(|(term, _)| term.kind == FixedKind::Backend);
+    let named = asked().find(|(_, answer)| *answer).map(|(term, _)| after(&term.word));
+    let candidates: Vec<&'a [u8]> = named.map_or(BACKENDS.to_vec(), |name| vec![name]);
+    let secure = |name: &[u8]| Key::parse(&[name, b"-s1--x"].concat()).is_ok_and(|key| is_secure(&key));
+    let fits = |name: &&[u8]| {
+        asked().all(|(term, answer)| (after(&term.word) == *name) == *answer)
+            && terms.iter().all(|(term, answer)| term.kind != FixedKind::SecureHash || secure(name) == *answer)
+    };
+    candidates.into_iter().find(fits).ok_or_else(|| "no backend was found that is none of those asked for".to_string())
 }
 
 /// Names that come of a glob: a star stands for nothing, a letter, or a directory.

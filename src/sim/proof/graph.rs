@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::class::{Class, OfClass};
 use crate::name::Key;
-use crate::sim::look::{Deed, Kind, Sight};
+use crate::sim::look::{Deed, Sight};
 use crate::sim::network::Network;
 use crate::sim::script::Name;
 use crate::wanted::{Assumed, Policy, Trust, Unknown};
@@ -79,10 +79,7 @@ impl Graph {
                 deeds.clear();
                 sight.deeds(&question, actor, &|_| true, &mut deeds)?;
                 for deed in &deeds {
-                    let repo = match deed.kind {
-                        Kind::Get | Kind::Drop => actor,
-                        Kind::Send | Kind::DropFrom => network.links(actor)[deed.link].to,
-                    };
+                    let repo = deed.target(network, actor);
                     let to = (state ^ 1 << repo) as State;
                     let arrows = &mut graph.arrows[state];
                     if !arrows.iter().any(|arrow| arrow.to == to) {

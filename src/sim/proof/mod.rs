@@ -68,7 +68,7 @@ pub enum Late {
     Rests(usize),
     /// There is an order in which it goes on for ever, but at each moment it can still come to rest: so it does sooner or later,
     /// unless somebody arranges that order. A sim file that shows it.
-    ByChance(usize, Vec<u8>),
+    Eventually(usize, Vec<u8>),
     /// It cannot be told, for this reason.
     Undecided(String),
 }
@@ -96,6 +96,32 @@ pub fn prove(network: &Network) -> Verdict {
     }
 }
 
+/// What goes wrong in a network, in a sentence, while everybody knows at once what happened; `None` where nothing does, or where it
+/// cannot be told by looking at no more than `most` states. It was run.
+pub fn mention(network: &Network, most: usize) -> Option<String> {
+    let mut network = network.clone();
+    network.placement = Placement::Stream;
+    network.relink();
+    let case = Case::new(&network).ok()?;
+    if case.classes.len().saturating_mul(1 << network.members.len()) > most {
+        return None;
+    }
+    let mut found: Vec<Seen<'_>> = Vec::new();
+    for class in &case.classes {
+        let graph = Graph::new(&network, &case.policy, class).ok()?;
+        found.extend(graph.faults(&network).into_iter().map(|path| Seen { class, path }));
+    }
+    found.sort_by_key(|seen| seen.path.fault);
+    let shown = found.iter().find_map(|seen| witness::witness(&network, &case.policy, seen.class, &seen.path).ok())?;
+    Some(first_line(&shown.script))
+}
+
+/// What a witness says of itself.
+fn first_line(script: &[u8]) -> String {
+    let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    String::from_utf8_lossy(first).trim_start_matches("# ").to_string()
+}
+
 /// What is odd in the expressions of a network, a line for each.
 pub fn odd(network: &Network) -> Vec<String> {
     let policy = Policy::new(network.configuration());
@@ -118,6 +144,20 @@ pub fn odd(network: &Network) -> Vec<String> {
         }
     };
     policy.problems().iter().map(line).collect()
+}
+
+/// What stale knowledge comes to.
+enum Outcome {
+    Late(Late),
+    Wrong(Refuted),
+    /// Something goes wrong, and was not shown: why.
+    Unshown(String),
+}
+
+/// Faults that were found and could not be run.
+fn unshown(doubts: &[String]) -> Option<String> {
+    let (first, count) = (doubts.first()?, doubts.len());
+    Some(format!("{count} faults were found in thought and not in a run; the first: {first}"))
 }
 
 /// A network and its classes.
@@ -172,53 +212,85 @@ impl<'a> Case<'a> {
                 Err(doubt) => doubts.push(doubt),
             }
         }
-        if let Some(doubt) = doubts.first() {
-            let count = doubts.len();
-            return Verdict::Undecided(format!(
-                "{count} faults were found in thought and not in a run; the first: {doubt}"
-            ));
+        if let Some(why) = unshown(&doubts) {
+            return Verdict::Undecided(why);
         }
         let any_fullness = self.policy.balancings().iter().any(|of| self.policy.members_of(of.group).1);
         let mut proved = Proved { classes: self.classes.len(), states, stale: None, any_fullness };
         if self.network.members.len() <= MOST_STALE {
             match self.stale() {
-                Ok(Ok(late)) => proved.stale = Some(late),
-                Ok(Err(refuted)) => return Verdict::Refuted(refuted),
-                Err(why) => proved.stale = Some(Late::Undecided(why)),
+                Outcome::Late(late) => proved.stale = Some(late),
+                Outcome::Wrong(refuted) => return Verdict::Refuted(refuted),
+                Outcome::Unshown(why) => return Verdict::Undecided(why),
             }
         }
         Verdict::Proved(proved)
     }
 
-    /// What comes of stale knowledge, or what goes wrong with it.
-    ///
-    /// # Errors
-    /// Why it cannot be told.
-    fn stale(&self) -> Result<Result<Late, Refuted>, String> {
-        let (mut states, mut by_chance) = (0, None);
+    /// What comes of stale knowledge, or what goes wrong with it. What cannot be told of one class hides nothing of the others.
+    fn stale(&self) -> Outcome {
+        let (mut states, mut eventually) = (0, None);
+        let (mut doubts, mut open): (Vec<String>, Option<String>) = (Vec::new(), None);
+        // What was looked at, and needs not be looked at again: classes often differ in what nobody there asks.
+        let mut looked_at: Vec<stale::Table> = Vec::new();
         for class in &self.classes {
-            let seen = stale::Stale::new(self.network, &self.policy, class).map_err(|unknown| unknown.to_string())?;
-            let (fault, steps) = match seen.explore()? {
-                stale::Explored::Rests(count) => {
-                    states += count;
+            let seen = match stale::Stale::new(self.network, &self.policy, class) {
+                Ok(seen) => seen,
+                Err(unknown) => {
+                    open = open.or(Some(unknown.to_string()));
                     continue;
                 }
-                stale::Explored::ByChance(count, steps) => {
-                    states += count;
-                    if by_chance.is_none() {
-                        let (script, _) = stale::script(self.network, &self.policy, class, &Fault::Circle, &steps)?;
-                        by_chance = Some(script);
-                    }
-                    continue;
-                }
-                stale::Explored::Wrong(fault, steps) => (fault, steps),
             };
-            let (script, name) = stale::script(self.network, &self.policy, class, &fault, &steps)?;
-            let why =
-                format!("{}, where repositories do not know of it at once", sentence(self.network, &fault, &name));
-            return Ok(Err(Refuted { fault, why, script }));
+            if looked_at.iter().any(|table| seen.has_table(table)) {
+                continue;
+            }
+            let script =
+                |fault: Fault, steps: &stale::Steps| stale::script(self.network, &self.policy, class, &fault, steps);
+            let is_done = match seen.explore() {
+                Err(why) => {
+                    open = open.or(Some(why));
+                    true
+                }
+                Ok(stale::Explored::Rests(count)) => {
+                    states += count;
+                    true
+                }
+                Ok(stale::Explored::Eventually(count, steps)) => {
+                    states += count;
+                    if eventually.is_none() {
+                        match script(Fault::Circle, &steps) {
+                            Ok((script, _)) => eventually = Some(script),
+                            Err(why) => {
+                                let why = format!("there may be an order in which files never come to rest, but {why}");
+                                open = open.or(Some(why));
+                            }
+                        }
+                    }
+                    eventually.is_some()
+                }
+                Ok(stale::Explored::Wrong(fault, steps)) => match script(fault, &steps) {
+                    Ok((script, name)) => {
+                        let what = sentence(self.network, &fault, &name);
+                        let why = format!("{what}, where repositories do not know of it at once");
+                        return Outcome::Wrong(Refuted { fault, why, script });
+                    }
+                    // Another class of the same table may have a file.
+                    Err(why) => {
+                        doubts.push(format!("{}: {why}", sentence(self.network, &fault, b"a file")));
+                        false
+                    }
+                },
+            };
+            if is_done {
+                looked_at.push(seen.table());
+            }
         }
-        Ok(Ok(by_chance.map_or(Late::Rests(states), |script| Late::ByChance(states, script))))
+        match (unshown(&doubts), open, eventually) {
+            (Some(why), ..) => Outcome::Unshown(format!("{why}, where repositories do not know of it at once")),
+            (None, Some(why), _) => Outcome::Late(Late::Undecided(why)),
+            (None, None, Some(script)) => Outcome::Late(Late::Eventually(states, script)),
+            (None, None, None) => Outcome::Late(Late::Rests(states)),
+        }
     }
 
     /// The smallest script that shows it.
@@ -230,14 +302,11 @@ impl<'a> Case<'a> {
         let whole = whole.map_err(|why| format!("{}: {why}", sentence(self.network, &seen.path.fault, b"a file")))?;
         let fault = seen.path.fault;
         let smallest = shrink::shrink(self.network, &mut |candidate| shown(candidate, fault).is_some());
-        let (smallest, script, fault) = match shown(&smallest, fault) {
-            Some((path, script)) => (smallest, script, path.fault),
-            None => (self.network.clone(), whole.script, fault),
+        let (script, fault) = match shown(&smallest, fault) {
+            Some((path, script)) => (script, path.fault),
+            None => (whole.script, fault),
         };
-        let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let why = String::from_utf8_lossy(first).trim_start_matches("# ").to_string();
-        drop(smallest);
-        Ok(Refuted { fault, why, script })
+        Ok(Refuted { fault, why: first_line(&script), script })
     }
 }
 

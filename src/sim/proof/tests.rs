@@ -54,6 +54,18 @@ fn what_is_known_to_rest_is_proved_and_what_is_not_is_shown() {
         (format!("{chased}wanted a metadata=tag=x and not copies=h:1\nwanted b copies=g:1\n"), Some(Fault::Circle)),
         (format!("{chased}wanted a not copies=h:1\nwanted b copies=g:1 and largerthan=5mb\n"), Some(Fault::Circle)),
         (format!("{chased}numcopies 3\nwanted a not copies=h:1\nwanted b copies=g:1\n"), None),
+        // Circles of empty files alone, of files of unknown size alone, and of those that a hash or backend names.
+        (format!("{chased}wanted a smallerthan=1b and not copies=h:1\nwanted b copies=g:1\n"), Some(Fault::Circle)),
+        (format!("{chased}wanted a smallerthan=0b and not copies=h:1\nwanted b copies=g:1\n"), Some(Fault::Circle)),
+        (format!("{chased}wanted a securehash and not copies=h:1\nwanted b copies=g:1\n"), Some(Fault::Circle)),
+        (format!("{chased}wanted a not (securehash or copies=h:1)\nwanted b copies=g:1\n"), Some(Fault::Circle)),
+        (
+            format!(
+                "{chased}wanted a not (inbackend=SHA256E or inbackend=SHA512E or copies=h:1)\nwanted b copies=g:1\n"
+            ),
+            Some(Fault::Circle),
+        ),
+        (format!("{chased}wanted a inbackend=MD5 and securehash and not copies=h:1\nwanted b copies=g:1\n"), None),
         // Who is trusted is not asked, and two that trust each other both drop.
         ("trustlevel a trusted\ntrustlevel b trusted\nwanted a nothing\nwanted b nothing\n".into(), Some(Fault::Loss)),
     ] {
@@ -80,6 +92,31 @@ fn a_witness_is_small() {
     let count = |word: &str| shown.lines().filter(|line| line.starts_with(word)).count();
     assert_eq!(count("init "), 3, "{shown}");
     assert!(!shown.contains("metadata") && !shown.contains("mincopies"), "{shown}");
+}
+
+/// Who trusts b counts a copy that b has dropped meanwhile, of files that are made up for no sim file.
+#[test]
+fn what_goes_wrong_with_stale_knowledge_and_is_not_shown_is_not_proved() {
+    let trusting = "init a\ninit b\nconnect a <-> b\ntrustlevel b trusted\nwanted b nothing\n";
+    let Verdict::Refuted(refuted) = verdict(&format!("{trusting}wanted a nothing\n")) else { panic!("not refuted") };
+    assert_eq!(refuted.fault, Fault::Loss);
+    replays(&refuted);
+    let unshown = verdict(&format!("{trusting}wanted a not unused\n"));
+    assert!(matches!(&unshown, Verdict::Undecided(why) if why.contains("unused")), "{unshown:?}");
+    // What is not shown of one class hides nothing that is shown of another one.
+    let both = format!("{trusting}wanted a not unused and not include=*.x\n");
+    let Verdict::Refuted(refuted) = verdict(&both) else { panic!("not refuted") };
+    assert_eq!(refuted.fault, Fault::Loss);
+    replays(&refuted);
+}
+
+#[test]
+fn sizes_at_the_end_of_numbers_are_sizes() {
+    let most = i128::MAX;
+    for size in [format!("largerthan={most}b"), format!("smallerthan={most}b"), "smallerthan=-1b".into()] {
+        let text = format!("init a\ninit b\nconnect a <-> b\nwanted a {size}\nwanted b anything\n");
+        assert!(matches!(verdict(&text), Verdict::Proved(_)), "{size}");
+    }
 }
 
 #[test]

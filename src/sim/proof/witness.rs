@@ -29,7 +29,7 @@ pub fn witness(network: &Network, policy: &Policy, class: &Class, path: &Path) -
     lines.push(Line::Stream(Stream::Key(file.name.clone(), file.key.clone())));
     let name = |repo: usize| network.members[repo].name.clone();
     let holders = (0..network.members.len()).filter(|repo| path.start >> repo & 1 != 0).map(name).collect();
-    lines.push(Line::Command(Command::Add { file: file.name.clone(), size: class.size, repos: holders }));
+    lines.push(Line::Command(Command::Add { file: file.name.clone(), size: class.bytes(), repos: holders }));
     let metadata = file.changes.iter().map(|change| Command::Metadata(file.name.clone(), change.clone()));
     lines.extend(metadata.map(Line::Command));
     let mut world = begin(lines.first(), 1);
@@ -125,14 +125,12 @@ type Play<'a> = dyn FnMut(&mut World, Line) -> Result<(), String> + 'a;
 
 /// Everybody pulls from and pushes to everybody they are connected to, as long as somebody learns something.
 fn inform(world: &mut World, play: &mut Play<'_>) -> Result<(), String> {
-    let knows_less = |world: &World, a: usize, b: usize| {
-        world.knowledge.known(a).iter().zip(world.knowledge.known(b)).any(|(a, b)| a < b)
-    };
     loop {
+        let knowledge = &world.knowledge;
         let mut next = None;
         for (repo, member) in world.network.members.iter().enumerate() {
             for link in world.network.links(repo).iter().filter(|link| !link.is_node && link.to != repo) {
-                let action = match (knows_less(world, repo, link.to), knows_less(world, link.to, repo)) {
+                let action = match (knowledge.knows_less(repo, link.to), knowledge.knows_less(link.to, repo)) {
                     (true, _) => Action::GitPull(link.name.clone()),
                     (false, true) => Action::GitPush(link.name.clone()),
                     (false, false) => continue,

@@ -18,8 +18,6 @@ mod parse;
 mod problem;
 mod show;
 mod stream;
-#[cfg(test)]
-mod tests;
 
 pub use amount::amount;
 pub use chain::{Arrow, Chain};

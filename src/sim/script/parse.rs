@@ -143,13 +143,7 @@ fn one_action<'a, 'b>(words: &'a [&'b [u8]]) -> Option<Acted<'a, 'b>> {
 }
 
 fn trust(level: &[u8]) -> Result<Trust, Problem> {
-    match level {
-        b"trusted" => Ok(Trust::Trusted),
-        b"semitrusted" => Ok(Trust::Semitrusted),
-        b"untrusted" => Ok(Trust::Untrusted),
-        b"dead" => Ok(Trust::Dead),
-        _ => Err(Problem(format!("Unknown trust level \"{}\".", shown(level)))),
-    }
+    Trust::of_word(level).ok_or_else(|| Problem(format!("Unknown trust level \"{}\".", shown(level))))
 }
 
 fn bytes(what: &str, word: &[u8]) -> Result<u64, Problem> {

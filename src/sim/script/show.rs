@@ -6,8 +6,7 @@ use super::amount::amount;
 use super::chain::Chain;
 use super::command::{Action, Command, Line, Random, What};
 use super::name::Name;
-use super::stream::Stream;
-use crate::wanted::Trust;
+use super::stream::{Stream, word};
 
 impl Line {
     /// The line without its newline, in the form that git-annex gives it.
@@ -40,6 +39,10 @@ fn stream(stream: &Stream, into: &mut Vec<u8>) {
         Stream::Key(name, key) => words(into, &[b"key", name, key.as_bytes()]),
         Stream::Placement(placement) => words(into, &[b"placement", placement.to_string().as_bytes()]),
         Stream::Random(number) => words(into, &[b"random", number.to_string().as_bytes()]),
+        Stream::Threshold(percent) => words(into, &[b"threshold", percent.to_string().as_bytes()]),
+        Stream::PreferredDir(repo, dir) => words(into, &[b"preferreddir", repo, &word(dir)]),
+        Stream::Metadata(file, field, value) => words(into, &[b"metadata", file, &word(field), &word(value)]),
+        Stream::Known => words(into, &[b"known"]),
     }
 }
 
@@ -73,7 +76,7 @@ fn command(command: &Command, into: &mut Vec<u8>) {
         Command::NotPresent(repo, file) => words(into, &[b"notpresent", repo, file]),
         Command::NumCopies(copies) => words(into, &[b"numcopies", copies.to_string().as_bytes()]),
         Command::MinCopies(copies) => words(into, &[b"mincopies", copies.to_string().as_bytes()]),
-        Command::TrustLevel(repo, trust) => words(into, &[b"trustlevel", repo, level(*trust)]),
+        Command::TrustLevel(repo, trust) => words(into, &[b"trustlevel", repo, trust.word().as_bytes()]),
         Command::Expression(what, of, expression) => words(into, &[of_what(*what), of, expression]),
         Command::RandomExpression(what, Random { of, terms }) => {
             words(into, &[b"random", &b""[..]]);
@@ -117,15 +120,6 @@ fn action(action: &Action, into: &mut Vec<u8>) {
         Action::Pull(remote) => words(into, &[b"pull", remote]),
         Action::Push(remote) => words(into, &[b"push", remote]),
         Action::Sync(remote) => words(into, &[b"sync", remote]),
-    }
-}
-
-fn level(trust: Trust) -> &'static [u8] {
-    match trust {
-        Trust::Trusted => b"trusted",
-        Trust::Semitrusted => b"semitrusted",
-        Trust::Untrusted => b"untrusted",
-        Trust::Dead => b"dead",
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::name::Name;
 use super::problem::Problem;
 use crate::name::{Key, Uuid};
@@ -17,6 +20,14 @@ pub enum Stream {
     Placement(Placement),
     /// The number of the random algorithm that the sim was made with.
     Random(u32),
+    /// How full in percent a repository is from which on `fullybalanced` moves its files: annex.fullybalancedthreshhold.
+    Threshold(u64),
+    /// The preferred directory of a repository that there is.
+    PreferredDir(Name, Name),
+    /// A value of a field of a file's metadata that `metadata` cannot set: the file, the field, and the value.
+    Metadata(Name, Name, Name),
+    /// Everybody learns everything, connected or not.
+    Known,
 }
 
 /// Whose placement is simulated.
@@ -47,8 +58,31 @@ impl Stream {
                 let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
                 Self::Random(number.ok_or_else(bad)?)
             }
+            [b"threshold", percent] => {
+                let percent = std::str::from_utf8(percent).ok().and_then(|percent| percent.parse().ok());
+                Self::Threshold(percent.ok_or_else(bad)?)
+            }
+            [b"preferreddir", repo, dir] => Self::PreferredDir((*repo).into(), plain(dir).ok_or_else(bad)?),
+            [b"metadata", file, field, value] => {
+                Self::Metadata((*file).into(), plain(field).ok_or_else(bad)?, plain(value).ok_or_else(bad)?)
+            }
+            [b"known"] => Self::Known,
             _ => return Err(bad()),
         })
+    }
+}
+
+/// Any bytes as one word: base64 behind a `!` where they are none by themselves.
+pub(super) fn word(bytes: &[u8]) -> Vec<u8> {
+    let is_word = !bytes.is_empty() && !bytes.starts_with(b"!") && bytes.iter().all(u8::is_ascii_graphic);
+    if is_word { bytes.to_vec() } else { format!("!{}", STANDARD.encode(bytes)).into_bytes() }
+}
+
+/// The bytes that such a word stands for.
+fn plain(word: &[u8]) -> Option<Name> {
+    match word {
+        [b'!', coded @ ..] => STANDARD.decode(coded).ok().map(Name::from),
+        _ => Some(word.into()),
     }
 }
 
