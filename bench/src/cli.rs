@@ -82,6 +82,10 @@ pub enum Group {
     Cluster,
     /// Proxy: one large content to and from a store that is far away.
     Far,
+    /// Proxy: many clients at once of a store that is far away.
+    FarCrowd,
+    /// Proxy: small contents to and from a store that is far away, and what git-annex asks in a row.
+    FarSmall,
     /// Preferred content: which of 16 repositories want a key.
     Wanted,
     /// The plan of a cluster's moves, with a large git-annex branch.

@@ -33,6 +33,12 @@ pub enum Measure {
     SecondsBehind(&'static str),
     /// Most KiB of any run that were written to disks.
     DiskKib,
+    /// Most requests to the store for each of any run.
+    Trips,
+    /// The slowest of clients at once beside the fastest, at the most of any run.
+    Unfair,
+    /// Median megabytes a second.
+    Megabytes,
     /// Most threads of any run.
     Threads,
     /// Most descriptors of any run.
@@ -143,6 +149,21 @@ pub const GOALS: &[Goal] = &[
     goal("far/put", "ours", Measure::Faster("one connection"), 8.0),
     goal("far-cut/get", "ours", Measure::Faster("one connection"), 7.0),
     goal("far-cut/put", "ours", Measure::Faster("one connection"), 5.6),
+    goal("far-crowd/8", "ours", Measure::Megabytes, 900.0),
+    goal("far-crowd/8", "ours", Measure::Unfair, 2.0),
+    goal("far-crowd/8", "ours", Measure::RssMib, 320.0),
+    goal("far-crowd/64", "ours", Measure::Megabytes, 900.0),
+    goal("far-crowd/64", "ours", Measure::Unfair, 2.0),
+    goal("far-crowd/64", "ours", Measure::RssMib, 320.0),
+    // 0.9 of 64 connections / 30 ms.
+    goal("far-small/put", "ours", Measure::PerSecond, 1920.0),
+    goal("far-small/put", "ours", Measure::Trips, 1.0),
+    goal("far-small/get", "ours", Measure::PerSecond, 1920.0),
+    goal("far-small/get", "ours", Measure::Trips, 1.0),
+    goal("far-small/check", "ours", Measure::Trips, 1.0),
+    // A look, and the content.
+    goal("far-small/row", "ours", Measure::Trips, 2.0),
+    goal("far-small/row", "ours", Measure::PerSecond, 960.0),
     goal("wanted/memory", "ours", Measure::PerSecond, 200_000.0),
     goal("wanted/branch", "ours", Measure::PerSecond, 20_000.0),
     goal("cluster/limited", "to three", Measure::Times("to the slowest alone"), 1.05),
@@ -199,7 +220,7 @@ fn verdict(excess: f64) -> String {
 
 impl Measure {
     fn more_is_better(self) -> bool {
-        matches!(self, Self::Faster(_) | Self::FasterThanAny(_) | Self::PerSecond)
+        matches!(self, Self::Faster(_) | Self::FasterThanAny(_) | Self::PerSecond | Self::Megabytes)
     }
 
     fn of(self, row: &Row, table: &Table) -> Option<f64> {
@@ -224,6 +245,9 @@ impl Measure {
             }
             Self::SecondsBehind(other) => Some(row.wall()?.median - table.row(other)?.wall()?.median),
             Self::DiskKib => row.disk().map(|n| n as f64 / 1024.0),
+            Self::Trips => row.trips(),
+            Self::Unfair => row.unfair(),
+            Self::Megabytes => Some(table.bytes as f64 / 1e6 / row.wall()?.median),
             Self::Threads => row.threads().map(|n| n as f64),
             Self::Descriptors => row.fds().map(|n| n as f64),
         }
@@ -244,6 +268,9 @@ impl Measure {
             Self::TimesSlowest(others) => format!("at most {limit} times the slowest {others}"),
             Self::SecondsBehind(other) => format!("at most {limit} s behind {other}"),
             Self::DiskKib => format!("at most {limit} KiB written to disks"),
+            Self::Trips => format!("at most {limit} requests to the store for each"),
+            Self::Unfair => format!("the slowest client at most {limit} times the fastest"),
+            Self::Megabytes => format!("at least {limit} MB/s"),
             Self::Threads => format!("at most {limit} threads"),
             Self::Descriptors => format!("at most {limit} descriptors"),
         }

@@ -5,6 +5,8 @@ pub mod balance;
 pub mod cluster;
 pub mod content;
 pub mod far;
+pub mod far_crowd;
+pub mod far_small;
 pub mod lanes;
 pub mod memory;
 pub mod protocol;

@@ -26,9 +26,14 @@ impl Client {
     ///
     /// Errors: any status but 200, or an answer that is no HTTP.
     pub fn post(&mut self, target: &str, headers: &str, body: &[u8]) -> io::Result<Vec<u8>> {
+        self.ask("POST", target, headers, body)
+    }
+
+    /// The same with another method than POST.
+    pub fn ask(&mut self, method: &str, target: &str, headers: &str, body: &[u8]) -> io::Result<Vec<u8>> {
         let length = body.len();
         let mut request =
-            format!("POST {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n")
+            format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n")
                 .into_bytes();
         request.extend_from_slice(body);
         self.stream.get_mut().write_all(&request)?;
@@ -44,10 +49,12 @@ impl Client {
             }
         }
         let answer = match length {
+            _ if method == "HEAD" => Vec::new(),
             Some(length) => self.bytes(length)?,
             None => self.chunks()?,
         };
-        if status.split(' ').nth(1) != Some("200") {
+        let expected = if method == "HEAD" { ["200", "404"] } else { ["200"; 2] };
+        if !expected.iter().any(|code| status.split(' ').nth(1) == Some(code)) {
             return Err(io::Error::other(format!("{target}: {status}: {}", String::from_utf8_lossy(&answer))));
         }
         Ok(answer)

@@ -22,7 +22,7 @@ const STACK: usize = 256 << 10;
 /// What a line is like.
 #[derive(Debug, Clone, Copy)]
 pub struct Distance {
-    /// From one end to the other and back.
+    /// From one end to the other and back. A connection costs one before anything passes.
     pub round_trip: Duration,
     /// Bytes a second of each connection, in each direction.
     pub each: u64,
@@ -99,18 +99,25 @@ fn carry(near: TcpStream, store: u16, shared: &Arc<Shared>) -> io::Result<()> {
     let nth = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
     let is_cut = shared.distance.cut_every > 0 && nth.is_multiple_of(shared.distance.cut_every);
     let allowed = if is_cut { (1 + nth % 7) << 20 } else { u64::MAX };
-    one_way(near.try_clone()?, far.try_clone()?, shared, true, u64::MAX)?;
-    one_way(far, near, shared, false, allowed)
+    let open = Instant::now() + shared.distance.round_trip;
+    one_way(near.try_clone()?, far.try_clone()?, shared, (true, open), u64::MAX)?;
+    one_way(far, near, shared, (false, open), allowed)
 }
 
 /// Two threads: one reads and notes when, the other lets pass what is due. The end of the one direction is passed on.
-fn one_way(from: TcpStream, to: TcpStream, shared: &Arc<Shared>, is_up: bool, allowed: u64) -> io::Result<()> {
+fn one_way(
+    from: TcpStream,
+    to: TcpStream,
+    shared: &Arc<Shared>,
+    (is_up, open): (bool, Instant),
+    allowed: u64,
+) -> io::Result<()> {
     let (sender, receiver) = sync_channel(ON_THE_WAY);
     let reader = thread::Builder::new().stack_size(STACK);
     reader.spawn(move || read(from, &sender))?;
     let shared = Arc::clone(shared);
     let writer = thread::Builder::new().stack_size(STACK);
-    writer.spawn(move || write(to, &receiver, &shared, is_up, allowed))?;
+    writer.spawn(move || write(to, &receiver, &shared, (is_up, open), allowed))?;
     Ok(())
 }
 
@@ -129,11 +136,17 @@ fn read(mut from: TcpStream, sender: &SyncSender<(Instant, Vec<u8>)>) {
     }
 }
 
-fn write(mut to: TcpStream, receiver: &Receiver<(Instant, Vec<u8>)>, shared: &Shared, is_up: bool, mut allowed: u64) {
+fn write(
+    mut to: TcpStream,
+    receiver: &Receiver<(Instant, Vec<u8>)>,
+    shared: &Shared,
+    (is_up, open): (bool, Instant),
+    mut allowed: u64,
+) {
     let (all, own) = (if is_up { &shared.up } else { &shared.down }, Due::default());
     let Distance { round_trip, each, all: rate, .. } = shared.distance;
     while let Ok((came, chunk)) = receiver.recv() {
-        let arrives = came + round_trip / 2;
+        let arrives = came.max(open) + round_trip / 2;
         let due = arrives.max(own.after(chunk.len(), each)).max(all.after(chunk.len(), rate));
         thread::sleep(due.saturating_duration_since(Instant::now()));
         allowed = allowed.saturating_sub(chunk.len() as u64);
@@ -162,9 +175,9 @@ mod tests {
         write!(stream, "GET /b/k HTTP/1.1\r\n\r\n").expect("send");
         let mut first = [0];
         stream.read_exact(&mut first).expect("an answer");
-        assert!(begun.elapsed() >= Duration::from_millis(100));
+        assert!(begun.elapsed() >= Duration::from_millis(200) - SLACK);
         let mut rest = vec![0; 4 << 20];
         stream.read_exact(&mut rest).expect("the content");
-        assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= Duration::from_millis(400) - SLACK, "{:?}", begun.elapsed());
     }
 }

@@ -33,9 +33,9 @@ mod wrk;
 use clap::Parser;
 use cli::{Args, Group};
 use groups::{
-    annex as through_annex, balance, cluster, far, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory,
-    proxy_null, proxy_put, proxy_tls, serve_check, serve_get, serve_put, serve_record, serve_stdio, sim, sizes, small,
-    start, trees, wanted,
+    annex as through_annex, balance, cluster, far, far_crowd, far_small, lanes, memory, protocol, proxy_check,
+    proxy_get, proxy_memory, proxy_null, proxy_put, proxy_tls, serve_check, serve_get, serve_put, serve_record,
+    serve_stdio, sim, sizes, small, start, trees, wanted,
 };
 use lab::Lab;
 use report::Report;
@@ -78,6 +78,8 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Cluster, "cluster get", cluster::get::all),
     (Group::Cluster, "cluster many", cluster::many::within_limits),
     (Group::Far, "far", far::far),
+    (Group::FarCrowd, "far-crowd", far_crowd::get),
+    (Group::FarSmall, "far-small", far_small::all),
     (Group::Wanted, "wanted", wanted::decisions),
     (Group::Balance, "balance", balance::plan),
     (Group::Sim, "sim", sim::all),

@@ -80,7 +80,9 @@ fn section(text: &mut String, table: &Table) {
     let first = table.rows.iter().any(|r| r.first_byte().is_some());
     let committed = table.rows.iter().any(|r| r.commits().is_some());
     let disk = table.rows.iter().any(|r| r.disk().is_some());
-    let shown = Shown { looked, served, first, committed, disk };
+    let trips = table.rows.iter().any(|r| r.trips().is_some());
+    let unfair = table.rows.iter().any(|r| r.unfair().is_some());
+    let shown = Shown { looked, served, first, committed, disk, trips, unfair };
     let mut head = vec!["subject".to_string(), "wall s".into()];
     head.extend((table.bytes > 0).then(|| "MB/s".into()));
     head.extend((table.requests > 0).then(|| "a second".into()));
@@ -93,6 +95,8 @@ fn section(text: &mut String, table: &Table) {
     head.extend(looked.then(|| "fds".into()));
     head.extend(committed.then(|| "commits".into()));
     head.extend(disk.then(|| "to disk KiB".into()));
+    head.extend(trips.then(|| "to the store".into()));
+    head.extend(unfair.then(|| "slowest x fastest".into()));
     push(text, format_args!("| {} |", head.join(" | ")));
     push(text, format_args!("|---|{}", "--:|".repeat(head.len() - 1)));
     let base = table.row(&table.baseline).and_then(Row::wall).map(|s| s.median);
@@ -115,6 +119,8 @@ struct Shown {
     first: bool,
     committed: bool,
     disk: bool,
+    trips: bool,
+    unfair: bool,
 }
 
 fn cells(row: &Row, table: &Table, base: Option<f64>, shown: Shown, width: usize) -> Vec<String> {
@@ -136,6 +142,8 @@ fn cells(row: &Row, table: &Table, base: Option<f64>, shown: Shown, width: usize
     }
     cells.extend(shown.committed.then(|| row.commits().map_or_else(dash, |n| n.to_string())));
     cells.extend(shown.disk.then(|| row.disk().map_or_else(dash, |n| n.div_ceil(1 << 10).to_string())));
+    cells.extend(shown.trips.then(|| row.trips().map_or_else(dash, figure)));
+    cells.extend(shown.unfair.then(|| row.unfair().map_or_else(dash, figure)));
     cells
 }
 
@@ -172,6 +180,8 @@ mod tests {
                 first_byte,
                 commits: threads,
                 disk: threads,
+                trips: first_byte,
+                unfair: first_byte,
                 ..Sample::default()
             };
             let row = |subject: &str, samples| Row { subject: subject.into(), samples, error: Some("x\ny".into()) };

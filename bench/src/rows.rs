@@ -25,6 +25,10 @@ pub struct Sample {
     pub commits: Option<u64>,
     /// Bytes that its process wrote to disks, where it was looked at.
     pub disk: Option<u64>,
+    /// Requests that the store saw for each request of the run, where they were counted.
+    pub trips: Option<f64>,
+    /// Seconds of the slowest of clients at once, beside those of the fastest.
+    pub unfair: Option<f64>,
 }
 
 /// One subject's runs.
@@ -118,6 +122,16 @@ impl Row {
     /// Most commits of any run.
     pub fn commits(&self) -> Option<u64> {
         self.samples.iter().filter_map(|s| s.commits).max()
+    }
+
+    /// Most requests to the store for each of any run.
+    pub fn trips(&self) -> Option<f64> {
+        self.samples.iter().filter_map(|s| s.trips).max_by(f64::total_cmp)
+    }
+
+    /// The slowest of clients at once beside the fastest, at the most of any run.
+    pub fn unfair(&self) -> Option<f64> {
+        self.samples.iter().filter_map(|s| s.unfair).max_by(f64::total_cmp)
     }
 
     /// Most bytes written to disks in any run.

@@ -160,6 +160,7 @@ struct Inner {
     detail: String,
     tries: u32,
     elapsed: Duration,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -174,6 +175,7 @@ impl Error {
             detail: detail.into(),
             tries: 1,
             elapsed: Duration::ZERO,
+            retry_after: None,
             source: None,
         }))
     }
@@ -212,6 +214,13 @@ impl Error {
         self
     }
 
+    /// The service wants to be left alone for so long.
+    #[must_use]
+    pub fn retried_after(mut self, pause: Option<Duration>) -> Self {
+        self.0.retry_after = pause;
+        self
+    }
+
     /// Puts words before the detail: `part 3 of 9`.
     #[must_use]
     pub fn within(mut self, what: impl fmt::Display) -> Self {
@@ -246,6 +255,11 @@ impl Error {
     /// How often it was tried.
     pub fn tries(&self) -> u32 {
         self.0.tries
+    }
+
+    /// For how long the service wants to be left alone, where it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// The few words that say what happened.

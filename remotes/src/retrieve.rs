@@ -4,11 +4,13 @@
 //! front one as it arrives. So the file never has a hole, and what it holds after a failure is a prefix to resume from.
 
 mod ahead;
+#[cfg(test)]
+mod model;
 mod range;
 mod width;
 
 pub use ahead::{Ahead, Ranges};
-pub use width::{Sample, Seen, Width};
+pub use width::{Load, Requests, Sample, Seen, Width};
 
 use annex_types::size;
 use std::fs::File;

@@ -52,7 +52,7 @@ impl Backoff {
     ///
     /// `error` itself, with its story, where it cannot pass or was tried often enough.
     pub async fn pause(&mut self, error: Error) -> Result<()> {
-        let pause = if error.kind().retry() { self.next(error.kind()) } else { None };
+        let pause = if error.kind().retry() { self.next(error.kind(), error.retry_after()) } else { None };
         let Some(pause) = pause else { return Err(error.tried(self.tries, self.started.elapsed())) };
         tracing::debug!(target: "remotes", "try {} of {TRIES} failed, next in {} ms: {error}", self.tries, pause.as_millis());
         self.rest(pause).await;
@@ -61,16 +61,23 @@ impl Backoff {
 
     /// Waits before a look at what may still change by itself. False, at once, where it was looked at often enough.
     pub async fn again(&mut self) -> bool {
-        let Some(pause) = self.next(Kind::Unavailable) else { return false };
+        let Some(pause) = self.next(Kind::Unavailable, None) else { return false };
         self.rest(pause).await;
         true
     }
 
-    /// The pause before the next try, after a failure of this kind. `None`: there were enough.
-    fn next(&mut self, kind: Kind) -> Option<Duration> {
-        let pause = pause(self.first, self.tries, fraction());
+    /// The pause before the next try, after a failure of this kind, where the server asked for `after`. `None`: there were
+    /// enough.
+    fn next(&mut self, kind: Kind, after: Option<Duration>) -> Option<Duration> {
+        let own = pause(self.first, self.tries, fraction());
         let most = if kind == Kind::Refused { self.refusals } else { TRIES };
-        (self.tries < most && !self.is_over(kind, pause)).then_some(pause)
+        (self.tries < most && !self.is_over(kind, own)).then(|| asked_for(own, after, self.left()))
+    }
+
+    /// What is left of patience, which has begun to run out.
+    fn left(&self) -> Option<Duration> {
+        let failed = self.failed.map_or(Duration::ZERO, |failed| failed.elapsed());
+        self.patience.map(|patience| patience.saturating_sub(failed))
     }
 
     async fn rest(&mut self, pause: Duration) {
@@ -91,6 +98,14 @@ impl Backoff {
 fn pause(first: Duration, tries: u32, chance: f64) -> Duration {
     let full = first.saturating_mul(1 << (tries - 1).min(16)).min(CEILING);
     full.mul_f64(0.5 + chance / 2.0)
+}
+
+/// A pause of `own` where the server asked for one of `after`: that, and as much more as chance gave, since others were told the
+/// same. Not longer than the longest pause, nor than what is `left` of patience: some servers ask for minutes, and nobody waits
+/// for those.
+fn asked_for(own: Duration, after: Option<Duration>, left: Option<Duration>) -> Duration {
+    let Some(after) = after.filter(|after| !after.is_zero()) else { return own };
+    (after + own).min(CEILING).min(left.unwrap_or(CEILING)).max(own)
 }
 
 #[cfg(test)]
@@ -130,6 +145,33 @@ mod tests {
         });
         assert_eq!(waited_for.await, (2, TRIES));
         assert_eq!(tries(None, Kind::Refused, at_once).await.0, TRIES);
+    }
+
+    #[test]
+    fn who_asks_for_a_pause_gets_it_as_long_as_anybody_waits() {
+        let s = Duration::from_secs;
+        for (own, after, left, expected) in [
+            (1, None, None, 1),
+            (1, Some(0), None, 1),
+            (1, Some(5), None, 6),
+            (1, Some(120), None, 20),
+            (1, Some(5), Some(60), 6),
+            (1, Some(5), Some(3), 3),
+            // What is own is never cut short.
+            (2, Some(5), Some(1), 2),
+        ] {
+            let told = asked_for(s(own), after.map(s), left.map(s));
+            assert_eq!(told, s(expected), "{own} {after:?} {left:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_not_tried_again_before_the_server_wants_it() {
+        let (mut backoff, begun) = (Backoff::new(&Context::default()), Instant::now());
+        let throttled = Error::new(crate::Op::Put, Kind::Throttled, "as asked");
+        let after = Duration::from_secs(3);
+        backoff.pause(throttled.retried_after(Some(after))).await.expect("tried again");
+        assert!(begun.elapsed() >= after && begun.elapsed() < after + Duration::from_secs(1), "{:?}", begun.elapsed());
     }
 
     #[test]

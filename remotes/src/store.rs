@@ -1,6 +1,7 @@
 //! The seam between those who know what an object means and those who keep its bytes.
 
 pub(crate) mod folding;
+pub(crate) mod listing;
 pub(crate) mod tree;
 mod upload;
 mod version;

@@ -3,6 +3,7 @@
 //! A driver parses a request, finds the [`Node`] it is about, and does it there; how it is said on the wire is the driver's
 //! business. Everything here runs on a data thread: what may block goes to pool threads.
 
+mod absences;
 pub mod balance;
 mod catalogue;
 mod commands;

@@ -24,5 +24,6 @@ mod ranges;
 mod recipes;
 mod remotes_annex;
 mod stress;
+mod trips;
 mod truth;
 mod updateproxy_annex;

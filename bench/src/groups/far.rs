@@ -18,86 +18,112 @@ use std::time::Duration;
 const FAR: Distance =
     Distance { round_trip: Duration::from_millis(30), each: 60_000_000, all: 1_000_000_000, cut_every: 0 };
 
+/// A store at the end of a line, and what rows of it are called.
+struct Far<'a> {
+    lab: &'a Lab,
+    store: &'a NullStore,
+    line: &'a Line,
+    proxied: &'a Proxied<'a>,
+    name: &'a str,
+    words: &'a str,
+    /// One request of ours in so many is refused.
+    refused: u64,
+}
+
 /// Rows of GET and PUT beside one connection.
 pub fn far(lab: &Lab) -> io::Result<Vec<Table>> {
     let store = NullStore::start()?;
     let mut tables = Vec::new();
-    for (name, distance, words) in [
-        ("far", FAR, "60 MB/s a connection, 1 GB/s in all, 30 ms away"),
-        ("far-cut", Distance { cut_every: 10, ..FAR }, "the same, every tenth connection cut"),
+    let cut = Distance { cut_every: 10, ..FAR };
+    for (name, distance, refused, words) in [
+        ("far", FAR, 0, "60 MB/s a connection, 1 GB/s in all, 30 ms away"),
+        ("far-cut", cut, 50, "the same, every tenth connection cut, and one request in fifty answered with 503"),
     ] {
         let line = Line::start(store.port, distance)?;
         let proxied = Proxied::create(lab, Kind::Ours, line.port, name, &[])?;
-        tables.push(get(lab, &store, &line, &proxied, name, words)?);
-        tables.push(put(lab, &store, &line, &proxied, name, words)?);
+        let far = Far { lab, store: &store, line: &line, proxied: &proxied, name, words, refused };
+        tables.push(far.get()?);
+        tables.push(far.put()?);
         proxied.delete()?;
     }
     Ok(tables)
 }
 
-fn get(lab: &Lab, store: &NullStore, line: &Line, proxied: &Proxied<'_>, name: &str, words: &str) -> io::Result<Table> {
-    let mib = lab.size >> 20;
-    let key = Pattern::new().key(lab.size);
-    let path = format!("/{BUCKET}/{}", proxied.object(&key));
-    store.hold(&path, lab.size);
-    let table = Table::new(format!("{name}/get"), format!("GET of {mib} MiB; {words}"), lab.size, "one connection");
-    let gateway = proxied.serve(Kind::Ours)?;
-    let url = format!("http://127.0.0.1:{}{path}", line.port);
-    let one = |_| {
-        let timing = curl::timed(lab, &[&url], Path::new("/dev/null"))?;
-        Ok(vec![Sample { wall: timing.total, first_byte: Some(timing.first_byte), ..Sample::default() }])
-    };
-    let ours = |round| {
-        lab.touch_memory()?;
-        let cpu = gateway.cpu()?;
-        let target = if round == 0 { lab.at("retrieved") } else { Path::new("/dev/null").into() };
-        let timing = curl::timed(lab, &[&gateway.content_url(&key)], &target)?;
-        let cpu = gateway.cpu()? - cpu;
-        if round == 0 {
-            if key_of(&target)? != key {
-                return Err(io::Error::other("what arrived is not what the store has"));
-            }
-            fs::remove_file(target)?;
-        }
-        Ok(vec![Sample {
-            wall: timing.total,
-            cpu,
-            first_byte: Some(timing.first_byte),
-            rss: gateway.rss(),
-            ..Sample::default()
-        }])
-    };
-    let cases = vec![Case::new("one connection", one), Case::new("ours", ours)];
-    Ok(interleave(vec![table], cases, lab.args.runs()).remove(0))
-}
+impl Far<'_> {
+    /// Has `work` done while the store refuses what it is to refuse.
+    fn refusing<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.store.refuse_one_in(self.refused);
+        let done = work();
+        self.store.refuse_one_in(0);
+        done
+    }
 
-fn put(lab: &Lab, store: &NullStore, line: &Line, proxied: &Proxied<'_>, name: &str, words: &str) -> io::Result<Table> {
-    let mib = lab.size >> 20;
-    let source = lab.large()?;
-    let key = key_of(&source)?;
-    let title = format!("PUT of {mib} MiB, SHA-256 proven; {words}");
-    let table = Table::new(format!("{name}/put"), title, lab.size, "one connection");
-    let gateway = proxied.serve(Kind::Ours)?;
-    let url = format!("http://127.0.0.1:{}/{BUCKET}/plain", line.port);
-    let one = |_| {
+    fn get(&self) -> io::Result<Table> {
+        let Self { lab, store, line, proxied, name, words, .. } = *self;
+        let mib = lab.size >> 20;
+        let key = Pattern::new().key(lab.size);
+        let path = format!("/{BUCKET}/{}", proxied.object(&key));
+        store.hold(&path, lab.size);
+        let table = Table::new(format!("{name}/get"), format!("GET of {mib} MiB; {words}"), lab.size, "one connection");
+        let gateway = proxied.serve(Kind::Ours)?;
+        let url = format!("http://127.0.0.1:{}{path}", line.port);
+        let one = |_| {
+            let timing = curl::timed(lab, &[&url], Path::new("/dev/null"))?;
+            Ok(vec![Sample { wall: timing.total, first_byte: Some(timing.first_byte), ..Sample::default() }])
+        };
+        let ours = |round| {
+            lab.touch_memory()?;
+            let cpu = gateway.cpu()?;
+            let target = if round == 0 { lab.at("retrieved") } else { Path::new("/dev/null").into() };
+            let timing = self.refusing(|| curl::timed(lab, &[&gateway.content_url(&key)], &target))?;
+            let cpu = gateway.cpu()? - cpu;
+            if round == 0 {
+                if key_of(&target)? != key {
+                    return Err(io::Error::other("what arrived is not what the store has"));
+                }
+                fs::remove_file(target)?;
+            }
+            Ok(vec![Sample {
+                wall: timing.total,
+                cpu,
+                first_byte: Some(timing.first_byte),
+                rss: gateway.rss(),
+                ..Sample::default()
+            }])
+        };
+        let cases = vec![Case::new("one connection", one), Case::new("ours", ours)];
+        Ok(interleave(vec![table], cases, lab.args.runs()).remove(0))
+    }
+
+    fn put(&self) -> io::Result<Table> {
+        let Self { lab, store, line, proxied, name, words, .. } = *self;
+        let mib = lab.size >> 20;
         let source = lab.large()?;
-        let words = ["-X", "PUT", "-H", "Expect:", "-T", &source.display().to_string(), &url];
-        let timing = curl::timed(lab, &words, Path::new("/dev/null"))?;
-        Ok(vec![Sample { wall: timing.total, ..Sample::default() }])
-    };
-    let ours = |_| {
-        lab.large()?;
-        lab.touch_memory()?;
-        let cpu = gateway.cpu()?;
-        let wall = stored(lab, &source, &gateway.url("put", &key))?;
-        let cpu = gateway.cpu()? - cpu;
-        match store.holds(&format!("/{BUCKET}/{}", proxied.object(&key))) {
-            Some(len) if len == lab.size => {}
-            other => return Err(io::Error::other(format!("the store has {other:?} bytes"))),
-        }
-        gateway.remove(&key)?;
-        Ok(vec![Sample { wall, cpu, rss: gateway.rss(), ..Sample::default() }])
-    };
-    let cases = vec![Case::new("one connection", one), Case::new("ours", ours)];
-    Ok(interleave(vec![table], cases, lab.args.runs()).remove(0))
+        let key = key_of(&source)?;
+        let title = format!("PUT of {mib} MiB, SHA-256 proven; {words}");
+        let table = Table::new(format!("{name}/put"), title, lab.size, "one connection");
+        let gateway = proxied.serve(Kind::Ours)?;
+        let url = format!("http://127.0.0.1:{}/{BUCKET}/plain", line.port);
+        let one = |_| {
+            let source = lab.large()?;
+            let words = ["-X", "PUT", "-H", "Expect:", "-T", &source.display().to_string(), &url];
+            let timing = curl::timed(lab, &words, Path::new("/dev/null"))?;
+            Ok(vec![Sample { wall: timing.total, ..Sample::default() }])
+        };
+        let ours = |_| {
+            lab.large()?;
+            lab.touch_memory()?;
+            let cpu = gateway.cpu()?;
+            let wall = self.refusing(|| stored(lab, &source, &gateway.url("put", &key)))?;
+            let cpu = gateway.cpu()? - cpu;
+            match store.holds(&format!("/{BUCKET}/{}", proxied.object(&key))) {
+                Some(len) if len == lab.size => {}
+                other => return Err(io::Error::other(format!("the store has {other:?} bytes"))),
+            }
+            gateway.remove(&key)?;
+            Ok(vec![Sample { wall, cpu, rss: gateway.rss(), ..Sample::default() }])
+        };
+        let cases = vec![Case::new("one connection", one), Case::new("ours", ours)];
+        Ok(interleave(vec![table], cases, lab.args.runs()).remove(0))
+    }
 }

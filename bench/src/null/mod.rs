@@ -100,6 +100,26 @@ impl NullStore {
         self.shared.temper.passed()
     }
 
+    /// Requests that came so far.
+    pub fn requests(&self) -> u64 {
+        self.shared.temper.requests()
+    }
+
+    /// Answers one request in so many with 503 from now on; none for 0.
+    pub fn refuse_one_in(&self, every: u64) {
+        self.shared.temper.set_refusals(every);
+    }
+
+    /// Answers with 503 what comes above so many requests a second; all are welcome for 0.
+    pub fn welcome(&self, rate: u64) {
+        self.shared.temper.set_welcome(rate);
+    }
+
+    /// Requests that were answered with 503, so far.
+    pub fn refused(&self) -> u64 {
+        self.shared.temper.refused()
+    }
+
     /// Length of what is at `path`, which begins with the bucket.
     pub fn holds(&self, path: &str) -> Option<u64> {
         self.shared.objects.len(path)
@@ -140,8 +160,10 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let _mortal = shared.temper.connected(&stream)?;
     let mut connection = Connection::new(stream)?;
     while let Some(request) = connection.next()? {
+        let is_welcome = shared.temper.welcomes();
         let answer = match connection.body(&request, &shared.temper)? {
-            Some(body) => shared.objects.answer(&request, body),
+            Some(body) if is_welcome => shared.objects.answer(&request, body),
+            Some(_) => Answer::slow_down(),
             None => return Ok(()),
         };
         send(connection.stream(), &request, &answer, shared)?;
@@ -245,6 +267,20 @@ mod tests {
         }
         store.revive();
         assert!(ask(&store, "HEAD /b/k HTTP/1.1\r\n\r\n").contains("200 OK"));
+    }
+
+    #[test]
+    fn a_store_that_is_asked_too_often_says_so_and_does_nothing() {
+        let store = NullStore::start().expect("start");
+        store.refuse_one_in(3);
+        let put = |key: &str| format!("PUT /b/{key} HTTP/1.1\r\nContent-Length: 1\r\n\r\nx");
+        let answers = ask(&store, &["1", "2", "3", "4"].map(put).concat());
+        assert_eq!((answers.matches("200 OK").count(), answers.matches("SlowDown").count()), (3, 1), "{answers}");
+        assert_eq!(
+            ["1", "2", "3", "4"].map(|key| store.holds(&format!("/b/{key}"))),
+            [Some(1), Some(1), None, Some(1)]
+        );
+        assert_eq!((store.requests(), store.refused()), (4, 1));
     }
 
     #[test]

@@ -61,6 +61,12 @@ impl Answer {
         Self::new("404 Not Found", format!("<Error><Code>{code}</Code><Message>not here</Message></Error>"))
     }
 
+    /// What a store says that is asked too often.
+    pub fn slow_down() -> Self {
+        let text = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+        Self::new("503 Slow Down", text.into())
+    }
+
     fn tagged(number: u64, body: Body) -> Self {
         Self { status: "200 OK", etag: Some(etag(number)), body }
     }

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// How far behind its rate a store may catch up: what a busy machine delays, and no more.
 const SLACK: Duration = Duration::from_millis(50);
 
+/// How far ahead of the rate of requests that are welcome a burst may be.
+const BURST: Duration = Duration::from_millis(50);
+
 /// How often a store that stalls looks whether it still does.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -20,6 +23,14 @@ pub struct Temper {
     /// Bytes of a body after which no more of it is taken.
     stalls: AtomicU64,
     is_dead: AtomicBool,
+    requests: AtomicU64,
+    refused: AtomicU64,
+    /// One in so many is refused; 0 for none.
+    refusals: AtomicU64,
+    /// Requests a second that are welcome; 0 for all.
+    welcome: AtomicU64,
+    /// When the next request would be one too many.
+    asked: Mutex<Instant>,
     passed: AtomicU64,
     /// When what passed so far should have passed.
     due: Mutex<Instant>,
@@ -37,6 +48,11 @@ impl Temper {
             rate: AtomicU64::new(0),
             stalls: AtomicU64::new(u64::MAX),
             is_dead: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+            welcome: AtomicU64::new(0),
+            asked: Mutex::new(Instant::now()),
             passed: AtomicU64::new(0),
             due: Mutex::new(Instant::now()),
             connections: Mutex::default(),
@@ -52,6 +68,44 @@ impl Temper {
     /// Makes it take no more than so many bytes of each body.
     pub fn set_stall(&self, bytes: u64) {
         self.stalls.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Makes it refuse one request in so many.
+    pub fn set_refusals(&self, every: u64) {
+        self.refusals.store(every, Ordering::Relaxed);
+    }
+
+    /// Makes it refuse what comes above so many requests a second.
+    pub fn set_welcome(&self, rate: u64) {
+        self.welcome.store(rate, Ordering::Relaxed);
+    }
+
+    /// Requests that came.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were refused.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether the request that comes now is welcome; it is counted.
+    pub fn welcomes(&self) -> bool {
+        let nth = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let every = self.refusals.load(Ordering::Relaxed);
+        let rate = self.welcome.load(Ordering::Relaxed);
+        let is_early = rate > 0 && {
+            let (mut asked, now) = (self.asked.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+            let is_early = *asked > now + BURST;
+            if !is_early {
+                *asked = (*asked).max(now) + time_of(1, rate);
+            }
+            is_early
+        };
+        let is_welcome = !is_early && (every == 0 || !nth.is_multiple_of(every));
+        self.refused.fetch_add(u64::from(!is_welcome), Ordering::Relaxed);
+        is_welcome
     }
 
     /// Bytes of bodies that it took and gave.
@@ -150,6 +204,15 @@ mod tests {
         }
         assert!(begun.elapsed() >= Duration::from_millis(200) - SLACK);
         assert_eq!(temper.passed(), 20 << 20);
+    }
+
+    #[test]
+    fn what_comes_above_a_rate_is_refused() {
+        let temper = Temper::new();
+        // So few that this test is over before the next is welcome.
+        temper.set_welcome(1);
+        assert_eq!([(); 3].map(|()| temper.welcomes()), [true, false, false]);
+        assert_eq!((temper.requests(), temper.refused()), (3, 2));
     }
 
     #[test]

@@ -8,13 +8,14 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::range::{RangeReader, Reader};
-use super::width::{Seen, Width};
+use super::width::{Requests, Seen, Width};
 use crate::budget::{BLOCK, Lease};
 use crate::connections::Transfer;
 use crate::pump::Blocks;
@@ -35,6 +36,9 @@ const MANY: u64 = 16;
 pub(super) fn range(context: &Context) -> u64 {
     (context.budget.total() / 2 / MANY).clamp(BLOCK as u64, RANGE) / BLOCK as u64 * BLOCK as u64
 }
+
+/// So many times as many ranges as are read side by side are kept at most, with those that were read.
+const WAITING: usize = 2;
 
 /// Blocks that may wait where one range is all there is.
 const SINGLE_QUEUE: usize = 2;
@@ -67,10 +71,12 @@ pub struct Ahead {
     width: Width,
     transfer: Rc<Transfer>,
     readers: VecDeque<Reader>,
-    refused: Rc<Cell<u32>>,
+    requests: Requests,
+    /// Bytes that came from the store and are not in `seen` yet. Not those that were handed on: while one range is late, the others
+    /// tell what the store gives.
+    came: Rc<Cell<u64>>,
+    ended: Rc<Notify>,
     seen: Seen,
-    /// How often the store had refused one when the number of ranges was chosen.
-    refused_before: u32,
 }
 
 impl Ahead {
@@ -84,7 +90,6 @@ impl Ahead {
     /// The bytes from `from` to `end`, of which nothing is open yet: by so many ranges as `width` says, and never more than
     /// `transfer` may have.
     pub fn between(of: Ranges, from: u64, end: u64, width: Width, transfer: Rc<Transfer>) -> Self {
-        let refused = Rc::new(Cell::new(0));
         let (readers, range) = (VecDeque::new(), range(&of.context).min(FAR_RANGE));
         Self {
             of,
@@ -96,9 +101,10 @@ impl Ahead {
             width,
             transfer,
             readers,
-            refused,
+            requests: Requests::default(),
+            came: Rc::default(),
+            ended: Rc::default(),
             seen: Seen::default(),
-            refused_before: 0,
         }
     }
 
@@ -108,7 +114,7 @@ impl Ahead {
     }
 
     fn begin_further(&mut self) {
-        while self.next < self.end && self.readers.len() < self.width.now() {
+        while self.next < self.end && self.has_room() {
             let len = self.range.min(self.end - self.next);
             let budget = &self.of.context.budget;
             // Whoever takes nothing keeps what was read for it, and others need memory meanwhile.
@@ -119,6 +125,15 @@ impl Ahead {
             let Some(lease) = self.of.context.budget.try_lease(self.need(len)) else { return };
             self.start(len, None, lease);
         }
+    }
+
+    /// Whether another range may be read. Those that were read and wait for their turn need no connection: while the one in front
+    /// is late, as one is that was refused or broke, the others go on.
+    fn has_room(&self) -> bool {
+        let under_way = self.readers.iter().filter(|reader| !reader.is_read()).count();
+        let width = self.width.now();
+        let most = if self.width.is_more() { width * WAITING } else { width };
+        under_way < width && self.readers.len() < most
     }
 
     /// Begins the range in front, and waits for memory where there is none.
@@ -146,7 +161,9 @@ impl Ahead {
             context: self.of.context.clone(),
             range: Range { from: self.next, len: Some(len), tag: self.of.tag.clone() },
             lease: Arc::new(lease),
-            refused: Rc::clone(&self.refused),
+            requests: self.requests.clone(),
+            came: Rc::clone(&self.came),
+            ended: Rc::clone(&self.ended),
         };
         self.next += len;
         self.readers.push_back(range.start(opened, self.queue()));
@@ -154,16 +171,15 @@ impl Ahead {
 
     /// Chooses the number of ranges anew, once as many bytes came as are read side by side.
     fn choose(&mut self) {
-        let refused = self.refused.get();
-        if refused > self.refused_before {
-            self.refused_before = refused;
+        if self.requests.load().is_too_much() {
             self.width.back_off();
             self.seen.take();
-        } else if self.seen.bytes() >= self.range * self.width.now() as u64
-            && self.width.take(self.seen.take(), self.transfer.share())
-        {
+        } else if self.seen.bytes() < self.range * self.width.now() as u64 {
+            return;
+        } else if self.width.take(self.seen.take(), self.transfer.share()) {
             self.transfer.one_is_enough();
         }
+        self.requests.forget();
     }
 }
 
@@ -180,12 +196,20 @@ impl Blocks for Ahead {
             self.begin_further();
             let Some(front) = self.readers.front_mut() else { continue };
             let waits = Instant::now();
-            match front.next().await {
+            let next = tokio::select! {
+                biased;
+                next = front.next() => next,
+                () = self.ended.notified() => {
+                    self.seen.wait(waits.elapsed());
+                    continue;
+                }
+            };
+            match next {
                 Some(block) => {
                     let block = block?;
                     let n = block.len() as u64;
                     self.seen.wait(waits.elapsed());
-                    self.seen.add(n);
+                    self.seen.add(self.came.take());
                     self.at += n;
                     self.choose();
                     return Ok(Some(block));

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
+use super::width::Requests;
 use crate::budget::{Block, Lease};
 use crate::pump::lane::{FileBlocks, SocketBlocks};
 use crate::pump::{Blocks, Source};
@@ -24,13 +25,18 @@ pub(super) struct RangeReader {
     pub(super) context: Context,
     pub(super) range: Range,
     pub(super) lease: Arc<Lease>,
-    /// How often the store refused one for now.
-    pub(super) refused: Rc<Cell<u32>>,
+    /// How many were sent, and refused.
+    pub(super) requests: Requests,
+    /// Bytes that came from the store, of all ranges of the transfer.
+    pub(super) came: Rc<Cell<u64>>,
+    /// Wakes whoever may begin another once this one is read.
+    pub(super) ended: Rc<Notify>,
 }
 
 /// Blocks of a range as they come. Nothing is read any more once it is dropped.
 pub(super) struct Reader {
     blocks: mpsc::Receiver<Result<Bytes>>,
+    is_read: Rc<Cell<bool>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -41,7 +47,12 @@ impl Drop for Reader {
 }
 
 impl Reader {
-    /// The next block; `None` at the end of the range.
+    /// Whether all of it was read, and has no connection any more.
+    pub(super) fn is_read(&self) -> bool {
+        self.is_read.get()
+    }
+
+    /// The next block; `None` at the end of the range. May be dropped half way without losing any.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes>> {
         self.blocks.recv().await
     }
@@ -51,7 +62,14 @@ impl RangeReader {
     /// Reads it in a task of its own; `opened` where it was opened before. So many blocks wait at most.
     pub(super) fn start(self, opened: Option<Get>, queue: usize) -> Reader {
         let (tx, blocks) = mpsc::channel(queue);
-        Reader { blocks, task: tokio::task::spawn_local(self.run(opened, tx)) }
+        let is_read = Rc::new(Cell::new(false));
+        let (ended, told) = (Rc::clone(&self.ended), Rc::clone(&is_read));
+        let task = tokio::task::spawn_local(async move {
+            self.run(opened, tx).await;
+            told.set(true);
+            ended.notify_one();
+        });
+        Reader { blocks, is_read, task }
     }
 
     async fn run(mut self, mut opened: Option<Get>, tx: mpsc::Sender<Result<Bytes>>) {
@@ -67,9 +85,7 @@ impl RangeReader {
                 // It moves: the tries start anew, so a long object may break as often as it likes.
                 backoff = Backoff::new(&self.context);
             }
-            if matches!(error.kind(), Kind::Throttled | Kind::Unavailable) {
-                self.refused.set(self.refused.get() + 1);
-            }
+            self.requests.failed(error.kind());
             let resumable = self.store.capabilities().ranges && error.kind().retry();
             if resumable && moved >= WORTH {
                 continue;
@@ -90,7 +106,10 @@ impl RangeReader {
         }
         let get = match opened {
             Some(get) => get,
-            None => self.store.get(&self.object, self.range.clone()).await?,
+            None => {
+                self.requests.ask();
+                self.store.get(&self.object, self.range.clone()).await?
+            }
         };
         if get.len != left {
             let detail = format!("asked for {left} bytes and was offered {}", get.len);
@@ -158,6 +177,7 @@ impl RangeReader {
         if n > left {
             return Err(Error::new(Op::Get, Kind::Protocol, "more bytes than announced"));
         }
+        self.came.set(self.came.get() + n);
         tx.send(Ok(block)).await.map_err(|_| Error::new(Op::Get, Kind::Cancelled, "given up"))?;
         self.range.from += n;
         self.range.len = Some(left - n);

@@ -4,7 +4,13 @@
 //! further ones cost memory and bring nothing. Nobody tells which it is, so it is tried: a number is kept for a while, and what
 //! came by it is compared with what came by fewer.
 
-use std::time::{Duration, Instant};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Kind;
 
 /// What came while a number of ranges were read.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +57,59 @@ impl Seen {
     }
 }
 
+/// One of so many requests may be refused: what is refused is tried again after a pause, and nothing else changes.
+const SPARE: u32 = 10;
+
+/// Requests to a store, and how many of them it refused for now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// All of them.
+    pub asked: u32,
+    /// Those that it refused.
+    pub refused: u32,
+}
+
+impl Load {
+    /// Whether the store refuses so many that fewer are to be sent: more than one, and more than it would by accident.
+    pub fn is_too_much(self) -> bool {
+        self.refused > 1 && self.refused.saturating_mul(SPARE) > self.asked
+    }
+}
+
+/// Counts requests of one transfer; clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Requests(Rc<Cell<Load>>);
+
+impl Requests {
+    /// One is sent.
+    pub fn ask(&self) {
+        self.change(|load| load.asked = load.asked.saturating_add(1));
+    }
+
+    /// One failed, for this reason.
+    pub fn failed(&self, kind: Kind) {
+        if matches!(kind, Kind::Throttled | Kind::Unavailable) {
+            self.change(|load| load.refused = load.refused.saturating_add(1));
+        }
+    }
+
+    /// Those since they were forgotten.
+    pub fn load(&self) -> Load {
+        self.0.get()
+    }
+
+    /// Counts anew.
+    pub fn forget(&self) {
+        self.0.take();
+    }
+
+    fn change(&self, how: impl FnOnce(&mut Load)) {
+        let mut load = self.0.get();
+        how(&mut load);
+        self.0.set(load);
+    }
+}
+
 /// Below this part of the time in which it is waited for bytes, whoever takes them is what limits the transfer.
 const FED: f64 = 0.1;
 
@@ -59,6 +118,9 @@ const GAIN: f64 = 1.3;
 
 /// Samples for which a number is kept that is enough, before more are tried again.
 const HOLD: u32 = 8;
+
+/// The same after the store refused too many: it may be able to again soon.
+const BACKED_OFF: u32 = 3;
 
 /// How many ranges to read; see the [module](self). A pure function of what was measured.
 #[derive(Debug, Clone)]
@@ -128,11 +190,11 @@ impl Width {
         is_enough
     }
 
-    /// The store refused one for now, or broke it off.
+    /// The store refuses too many for now.
     pub fn back_off(&mut self) {
         self.before = None;
         self.now = (self.now / 2).max(self.least);
-        self.hold = HOLD;
+        self.hold = BACKED_OFF;
     }
 
     fn grow(&mut self, rate: f64, most: usize) {
@@ -184,6 +246,19 @@ mod tests {
         assert_eq!(width.now(), 8);
         (0..9).for_each(|_| width.back_off());
         assert_eq!((width.now(), width.is_more()), (1, false));
+    }
+
+    #[test]
+    fn a_refusal_by_accident_is_no_reason_to_ask_less() {
+        for (asked, refused, expected) in [(50, 1, false), (1, 1, false), (2, 2, true), (16, 2, true), (20, 2, false)] {
+            assert_eq!(Load { asked, refused }.is_too_much(), expected, "{refused} of {asked}");
+        }
+        let requests = Requests::default();
+        (0..3).for_each(|_| requests.clone().ask());
+        [Kind::Throttled, Kind::Reset, Kind::Unavailable].into_iter().for_each(|kind| requests.failed(kind));
+        assert_eq!(requests.load(), Load { asked: 3, refused: 2 });
+        requests.forget();
+        assert_eq!(requests.load(), Load::default());
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl Inner {
         };
         let answer = request.exchange(pool, wire::Body::Empty).await?;
         let (status, len, tag) = (answer.status(), answer.len(), answer.etag().map(str::to_string));
+        let retry_after = answer.retry_after();
         let (version, class) = (self.version(of.key, answer.version()), answer.class().map(StorageClass::from));
         answer.finish_head();
         match (status, len, tag.filter(|tag| !tag.is_empty())) {
@@ -80,6 +81,8 @@ impl Inner {
                 Ok(Some(Some(Seen { stat: Stat { len, tag: Some(tag), version }, class })))
             }
             (404, ..) => self.bucket_is_there().await.map(|()| Some(None)),
+            // Who wants to be asked less is not asked why, or once more by the SDK.
+            (429 | 503, ..) => Err(errors::refusal(Op::Stat, status, "", "").retried_after(retry_after)),
             _ => Ok(None),
         }
     }

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::version::Of;
 use super::{S3, copy, get, list, remove};
 use crate::retry::Backoff;
+use crate::store::listing;
 use crate::{Copies, Get, Listing, Lists, ObjectName, Op, Range, Renames, Result, Stat, Stored, Versions};
 
 #[async_trait(?Send)]
@@ -37,7 +38,7 @@ impl Lists for S3 {
             Some(prefix) => format!("{}/", self.inner.key(Op::List, prefix)?),
             None => self.inner.config.prefix.clone(),
         };
-        Ok(Box::new(list::Pages::new(&self.inner, below)))
+        Ok(listing::ahead(Box::new(list::Pages::new(&self.inner, below))))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::annex::log::proxy::ProxiedName;
 use crate::annex::remote::{Remote, RemoteError, Served, proxied, remotes_of as all_remotes};
 use crate::annex::repository::{Config, Repository};
 use crate::cluster::{Net, Offer};
+use crate::gateway::absences::Absences;
 use crate::gateway::commands::{AllCommands, Commands};
 use crate::gateway::pace::Pace;
 use crate::gateway::{Failure, blocking};
@@ -88,6 +89,8 @@ pub(in crate::gateway) struct StoreTarget {
     pub(in crate::gateway) reserve: u64,
     /// Connections to it, once there are any.
     pub(in crate::gateway) connections: OnceLock<Arc<Connections>>,
+    /// What it did not have a moment ago.
+    pub(in crate::gateway) absences: Absences,
 }
 
 /// The remotes of one repository, looked up as they are asked for, and anew when its configuration changed.
@@ -456,7 +459,8 @@ fn reach(
                 None if config.writable => None,
                 None => Some(format!("remote {name} is read-only: it is annex-readonly")),
             };
-            Ok(Target::Store(Arc::new(StoreTarget { config, readonly, reserve, connections: OnceLock::new() })))
+            let (connections, absences) = (OnceLock::new(), Absences::default());
+            Ok(Target::Store(Arc::new(StoreTarget { config, readonly, reserve, connections, absences })))
         }
         Ok(Destination::Git(GitPlace::Path(path))) if is_started => Ok(Target::Startable(path)),
         // What is not there now may be again: its disk is mounted later.

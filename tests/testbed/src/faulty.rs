@@ -91,6 +91,8 @@ struct State {
     strike: Option<(usize, At, How)>,
     /// Requests since that was said.
     requests: usize,
+    /// Methods of the requests that came since they were asked for.
+    methods: Vec<String>,
     /// Connections that were accepted and are open still, by number: one that was reset has no address any more.
     open: HashMap<usize, TcpStream>,
     /// Connections that were accepted.
@@ -132,6 +134,11 @@ impl Faulty {
     /// Requests since the last [`strike`](Self::strike) was ordered.
     pub fn requests(&self) -> usize {
         self.shared.state().requests
+    }
+
+    /// The methods of all requests that came since this was asked before, in order: each is a round trip to the store.
+    pub fn methods(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.state().methods)
     }
 
     /// Waits until nothing is open any more of those who were connected and are dead: what they had sent and was not read
@@ -313,6 +320,8 @@ impl Shared {
     fn fault(&self, head: &str) -> Option<(At, How)> {
         let mut state = self.state();
         state.requests += 1;
+        let method = head.split(' ').next().unwrap_or("").to_string();
+        state.methods.push(method);
         if let Some((_, at, how)) = state.strike.filter(|(nth, ..)| *nth == state.requests) {
             state.met.push(head.to_string());
             return Some((at, how));

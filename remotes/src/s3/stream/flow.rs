@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::through_sdk::SdkUpload;
+use crate::retrieve::Requests;
 use crate::retry::Backoff;
 use crate::s3::multipart::{self, Multipart};
 use crate::s3::{Inner, single, wire};
@@ -60,6 +61,7 @@ pub(super) struct Flow {
     backoff: Backoff,
     /// On a connection that had been used before: that it is dead says nothing of the server.
     used: bool,
+    requests: Requests,
 }
 
 enum Way {
@@ -91,13 +93,19 @@ impl Way {
 
 impl Flow {
     /// Starts a request of `len` bytes; tries again where that can help.
-    pub(super) async fn open(inner: &Rc<Inner>, target: Target, len: u64, kept: Kept) -> Result<Self> {
+    pub(super) async fn open(
+        inner: &Rc<Inner>,
+        target: Target,
+        len: u64,
+        kept: Kept,
+        requests: Requests,
+    ) -> Result<Self> {
         if let Target::Object(key) = &target {
             late::over(&inner.label, key).await;
         }
         let used = kept.0.borrow().is_some();
         let backoff = Backoff::new(&inner.context);
-        let mut flow = Self { inner: Rc::clone(inner), target, len, way: None, kept, backoff, used };
+        let mut flow = Self { inner: Rc::clone(inner), target, len, way: None, kept, backoff, used, requests };
         match flow.connect().await {
             Ok(way) => flow.way = Some(way),
             Err(e) => flow.start_over(e, Vec::new()).await?,
@@ -147,6 +155,7 @@ impl Flow {
 
     async fn start_over(&mut self, mut error: Error, blocks: Vec<Bytes>) -> Result<()> {
         loop {
+            self.requests.failed(error.kind());
             match error.kind() {
                 Kind::Reset if self.used => {}
                 // Who sends waits for an answer within the limit that has just run out.
@@ -173,6 +182,7 @@ impl Flow {
     }
 
     async fn connect(&self) -> Result<Way> {
+        self.requests.ask();
         let (inner, len) = (&self.inner, self.len);
         let Some(pool) = inner.storing_pool() else {
             return Ok(Way::Sdk(match &self.target {

@@ -22,6 +22,7 @@ use super::{Inner, S3, single, unnamed};
 use crate::budget::BLOCK;
 use crate::pump::lane::FileBlocks;
 use crate::pump::{FileSource, Meter};
+use crate::retrieve::Requests;
 use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Stored, Uploads};
 use flow::{Flow, Kept, Target};
 use parts::Parts;
@@ -137,7 +138,9 @@ impl StreamPut {
                         Some(flow) => flow,
                         None => {
                             let target = Target::Object(key.clone());
-                            flow.insert(Flow::open(&self.inner, target, self.len, kept.clone()).await?)
+                            flow.insert(
+                                Flow::open(&self.inner, target, self.len, kept.clone(), Requests::default()).await?,
+                            )
                         }
                     };
                     flow.write(now).await?;

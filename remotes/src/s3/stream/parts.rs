@@ -4,15 +4,16 @@
 //! own, and the next one begins on another; see [`Width`] for how many. What waits never takes the second half of the budget.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 use super::flow::{Flow, Kept, Target};
 use crate::connections::Transfer;
-use crate::retrieve::{Seen, Width};
+use crate::retrieve::{Requests, Seen, Width};
 use crate::s3::multipart::Multipart;
 use crate::s3::{Inner, single};
 use crate::{Error, Kind, Mark, Op, Result, Resumption, Stored};
@@ -50,6 +51,7 @@ pub(super) struct Parts {
     width: Width,
     transfer: Transfer,
     seen: Seen,
+    requests: Requests,
 }
 
 /// A part that fills.
@@ -76,6 +78,7 @@ impl Parts {
             width: Width::new(ANSWERS),
             transfer: inner.context.connections.enter(),
             seen: Seen::default(),
+            requests: Requests::default(),
         }
     }
 
@@ -145,6 +148,12 @@ impl Parts {
 
     /// Chooses anew how many parts are on their way side by side, once as many are stored.
     fn choose(&mut self) {
+        if self.requests.load().is_too_much() {
+            self.width.back_off();
+            self.seen.take();
+            self.requests.forget();
+            return;
+        }
         if self.seen.bytes() < self.size * self.side_by_side() as u64 {
             return;
         }
@@ -155,6 +164,7 @@ impl Parts {
         if self.width.take(self.seen.take(), most) {
             self.transfer.one_is_enough();
         }
+        self.requests.forget();
     }
 
     /// As many parts as half of the budget has room for, but for what is coming in.
@@ -183,11 +193,12 @@ impl Parts {
         let target = Target::Part(Rc::clone(&self.upload), index + 1);
         if self.side_by_side() > ANSWERS {
             let (to, blocks) = mpsc::unbounded_channel();
-            let inner = Rc::clone(&self.inner);
-            self.answers.spawn_local(async move { (index, send(&inner, target, len, kept, blocks).await) });
+            let (inner, requests) = (Rc::clone(&self.inner), self.requests.clone());
+            self.answers.spawn_local(async move { (index, send(&inner, target, len, kept, requests, blocks).await) });
             return Ok((Filling::Waiting(to), len));
         }
-        let flow = Flow::open(&self.inner, target, len, kept).await.map_err(|e| self.of(index, e))?;
+        let flow =
+            Flow::open(&self.inner, target, len, kept, self.requests.clone()).await.map_err(|e| self.of(index, e))?;
         Ok((Filling::Direct(Box::new(flow)), len))
     }
 
@@ -281,9 +292,10 @@ async fn send(
     target: Target,
     len: u64,
     kept: Kept,
+    requests: Requests,
     mut blocks: mpsc::UnboundedReceiver<Bytes>,
 ) -> Result<String> {
-    let mut flow = Flow::open(inner, target, len, kept).await?;
+    let mut flow = Flow::open(inner, target, len, kept, requests).await?;
     let mut left = len;
     while left > 0 {
         let Some(block) = blocks.recv().await else {

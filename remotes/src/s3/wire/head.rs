@@ -21,6 +21,8 @@ pub(super) struct Head {
     pub(super) class: Option<String>,
     /// The region of the bucket.
     pub(super) region: Option<String>,
+    /// Seconds after which to ask again. A date is not read: clocks differ.
+    pub(super) retry_after: Option<u32>,
 }
 
 /// Where the payload of an answer ends.
@@ -65,6 +67,7 @@ pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Option<(Head, usize)>, 
             "connection" => head.close |= value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close")),
             "etag" => head.etag = Some(value.to_string()),
             region::HEADER => head.region = Some(value.to_string()),
+            "retry-after" => head.retry_after = value.parse().ok(),
             "x-amz-version-id" => head.version = Some(value.to_string()),
             "x-amz-storage-class" => head.class = Some(value.to_string()),
             "content-range" => match ContentRange::parse(value) {
@@ -133,6 +136,16 @@ mod tests {
         ] {
             let (head, _) = parse(format!("HTTP/1.1 {lines}\r\n\r\n").as_bytes()).expect("HTTP").expect("whole");
             assert_eq!(head.ends(), expected, "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_head_tells_when_to_ask_again() {
+        for (value, expected) in [("7", Some(7)), ("0", Some(0)), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
+        {
+            let text = format!("HTTP/1.1 503 Slow Down\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n");
+            let (head, _) = parse(text.as_bytes()).expect("HTTP").expect("whole");
+            assert_eq!(head.retry_after, expected, "{value}");
         }
     }
 

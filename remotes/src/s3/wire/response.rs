@@ -110,6 +110,11 @@ impl Response {
         self.head.class.as_deref()
     }
 
+    /// For how long the server wants to be left alone, where it says so.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.head.retry_after.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
     /// Length of the payload, where it is announced and nothing is coded.
     pub(crate) fn len(&self) -> Option<u64> {
         if self.head.chunked || self.head.coded { None } else { self.head.len }
@@ -170,7 +175,7 @@ impl Response {
 
     /// What a refusal says.
     pub(crate) async fn into_refusal(self) -> Refusal {
-        let (op, status, limit) = (self.op, self.head.status, self.pool.idle_limit());
+        let (op, status, limit, retry_after) = (self.op, self.head.status, self.pool.idle_limit(), self.retry_after());
         if let (Some(signed), Some(named)) = (&self.signed, &self.head.region)
             && self.pool.region().told(status, signed, named)
         {
@@ -179,7 +184,8 @@ impl Response {
         let text = self.document(limit).await.map_or(String::new(), |(text, _)| text);
         let part = |name| xml::element(&text, name).unwrap_or_default();
         let code = part("Code").into_owned();
-        Refusal { error: refusal(op, status, &code, &part("Message")), code }
+        let error = refusal(op, status, &code, &part("Message")).retried_after(retry_after);
+        Refusal { error, code }
     }
 
     /// The payload as text, as far as it is worth reading. All of it comes within `limit`.

@@ -7,7 +7,7 @@ pub mod unfinished;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use remotes::retrieve::Ranges;
 use remotes::retry::Backoff;
@@ -73,7 +73,13 @@ impl StoreNode {
     /// Whether the store has the content of `key`. Content of another length is none; outside trees, where nobody but git-annex
     /// puts anything, it is not absent either.
     pub(in crate::gateway) async fn check(&self, key: &Key) -> Result<bool, Failure> {
-        self.is_there(key, How { old: true, lasting: false }, |stat| self.fits(key, stat.len)).await
+        let asked = Instant::now();
+        let is_there = self.is_there(key, How { old: true, lasting: false }, |stat| self.fits(key, stat.len)).await?;
+        // In a tree, what lies at a name may not be the content, and more is looked at.
+        if !is_there && self.tree.is_none() {
+            self.target.absences.note(key, asked);
+        }
+        Ok(is_there)
     }
 
     /// Whether its content is there for good, so that whoever asks will not send it: in a tree, where people put files too, for
@@ -227,10 +233,11 @@ impl StoreNode {
         Ok(true)
     }
 
-    /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there.
+    /// Bytes of the content of `key` that are there from an upload that was broken off; `None` where all of it is there. Where it
+    /// was absent a moment ago, that is not asked again: content that came meanwhile would be sent once more, and nothing else.
     pub(in crate::gateway) async fn offset(self: &Rc<Self>, key: &Key) -> Result<Option<u64>, Failure> {
         self.takes(key)?;
-        if self.is_at_a_name(key).await? {
+        if !self.target.absences.take(key, Instant::now()) && self.is_at_a_name(key).await? {
             return Ok(None);
         }
         let upload = self.open_upload(key).await?;

@@ -44,6 +44,7 @@ impl StoreSink {
 impl StoreNode {
     /// The content of `key` has been stored: records that, and what finds it where the store keeps what it had.
     async fn stored(&self, key: &Key, stored: Stored) -> Result<(), Failure> {
+        self.target.absences.forget(key);
         if let Some(tree) = &self.tree {
             tree.stored(key, stored).await?;
         }
