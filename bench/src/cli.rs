@@ -82,6 +82,8 @@ pub enum Group {
     Cluster,
     /// Proxy: one large content to and from a store that is far away.
     Far,
+    /// One address: a repository of 100,000 commits cloned and pushed over HTTP, beside git http-backend behind nginx.
+    Git,
     /// Preferred content: which of 16 repositories want a key.
     Wanted,
     /// The plan of a cluster's moves, with a large git-annex branch.

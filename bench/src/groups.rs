@@ -5,6 +5,7 @@ pub mod balance;
 pub mod cluster;
 pub mod content;
 pub mod far;
+pub mod git;
 pub mod lanes;
 pub mod memory;
 pub mod protocol;

@@ -33,7 +33,7 @@ mod wrk;
 use clap::Parser;
 use cli::{Args, Group};
 use groups::{
-    annex as through_annex, balance, cluster, far, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory,
+    annex as through_annex, balance, cluster, far, git, lanes, memory, protocol, proxy_check, proxy_get, proxy_memory,
     proxy_null, proxy_put, proxy_tls, serve_check, serve_get, serve_put, serve_record, serve_stdio, sizes, small,
     start, trees, wanted,
 };
@@ -78,6 +78,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Cluster, "cluster get", cluster::get::all),
     (Group::Cluster, "cluster many", cluster::many::within_limits),
     (Group::Far, "far", far::far),
+    (Group::Git, "git", git::http),
     (Group::Wanted, "wanted", wanted::decisions),
     (Group::Balance, "balance", balance::plan),
 ];
