@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::placing::Room;
 use super::put::talk;
 use super::{ClusterNode, PROBE};
 use crate::annex::sizes::SizesError;
 use crate::gateway::node::{Removal, open};
 use crate::gateway::receive::Offer;
 use crate::gateway::repository::Proxied;
+use crate::gateway::room::Room;
 use crate::gateway::{Failure, FailureKind, blocking};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
