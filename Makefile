@@ -87,13 +87,13 @@ deny: ## licences, advisories and sources of the dependencies, by cargo-deny
 	@cargo deny --version >/dev/null 2>&1 || { echo "make deny: cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
 	cargo deny --locked check
 
-peers: ## install git-annex, SeaweedFS, rclone and DataLad below target/
+peers: ## install git-annex (of today, and of 2025), SeaweedFS, rclone and DataLad below target/
 	@python3 testdata/peers/install.py $(PEERS)
 
-services: ## install what else tests run against: moto, Swift and Azurite below target/; as root, Debian's openssh-server
+services: ## install what else tests run against: moto, Swift and Azurite below target/; as root, Debian's openssh-server and nginx
 	@python3 testdata/peers/install.py $(PEERS) services
 
-rivals: ## install nginx and wrk, which the bench measures beside or with (Debian and Ubuntu, as root)
+rivals: ## install nginx, fcgiwrap and wrk, which the bench measures beside or with (Debian and Ubuntu, as root)
 	@testdata/peers/rivals.sh
 
 bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; results in bench/results/

@@ -86,6 +86,8 @@ pub enum Group {
     FarCrowd,
     /// Proxy: small contents to and from a store that is far away, and what git-annex asks in a row.
     FarSmall,
+    /// One address: a repository of 100,000 commits cloned and pushed over HTTP, beside git http-backend behind nginx.
+    Git,
     /// Preferred content: which of 16 repositories want a key.
     Wanted,
     /// The plan of a cluster's moves, with a large git-annex branch.

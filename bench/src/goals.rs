@@ -103,6 +103,8 @@ pub const GOALS: &[Goal] = &[
     goal("serve-check/branch", "large branch", Measure::RssMib, 96.0),
     goal("serve-record/puts", "ours", Measure::Faster("git-annex p2phttp"), 3.0),
     goal("serve-record/puts", "ours", Measure::Commits, 20.0),
+    goal("git/clone", "ours", Measure::Times("git http-backend behind nginx"), 1.1),
+    goal("git/push", "ours", Measure::Times("git http-backend behind nginx"), 1.1),
     goal("balance/plan", "ours", Measure::Milliseconds, 60_000.0),
     goal("balance/plan", "ours", Measure::RssMib, 256.0),
     goal("balance/rebalance", "ours", Measure::Milliseconds, 60_000.0),

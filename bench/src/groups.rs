@@ -7,6 +7,7 @@ pub mod content;
 pub mod far;
 pub mod far_crowd;
 pub mod far_small;
+pub mod git;
 pub mod lanes;
 pub mod memory;
 pub mod protocol;

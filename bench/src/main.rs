@@ -33,7 +33,7 @@ mod wrk;
 use clap::Parser;
 use cli::{Args, Group};
 use groups::{
-    annex as through_annex, balance, cluster, far, far_crowd, far_small, lanes, memory, protocol, proxy_check,
+    annex as through_annex, balance, cluster, far, far_crowd, far_small, git, lanes, memory, protocol, proxy_check,
     proxy_get, proxy_memory, proxy_null, proxy_put, proxy_tls, serve_check, serve_get, serve_put, serve_record,
     serve_stdio, sim, sizes, small, start, trees, wanted,
 };
@@ -80,6 +80,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Far, "far", far::far),
     (Group::FarCrowd, "far-crowd", far_crowd::get),
     (Group::FarSmall, "far-small", far_small::all),
+    (Group::Git, "git", git::http),
     (Group::Wanted, "wanted", wanted::decisions),
     (Group::Balance, "balance", balance::plan),
     (Group::Sim, "sim", sim::all),

@@ -6,7 +6,7 @@ use crate::servers::mortal;
 use crate::{curl, proc, usage};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,25 @@ impl Nginx {
              proxy_request_buffering off; }} location = /ready {{ return 204; }}"
         );
         Self::serve(lab, true, &place, "/ready")
+    }
+
+    /// Serves the git repositories below `root` by `git http-backend`, as its manual has it for other servers: all may fetch and push.
+    ///
+    /// Errors: as for [`start`](Self::start).
+    pub fn git(lab: &Lab, cgi: &Cgi, root: &Path) -> io::Result<Self> {
+        let programs = lab.command("git").arg("--exec-path").output()?.stdout;
+        let place = format!(
+            "client_max_body_size 0; location = /ready {{ return 204; }} location / {{ fastcgi_pass unix:{};
+             fastcgi_param SCRIPT_FILENAME {}/git-http-backend; fastcgi_param GIT_PROJECT_ROOT {};
+             fastcgi_param GIT_HTTP_EXPORT_ALL ''; fastcgi_param PATH_INFO $uri; fastcgi_param QUERY_STRING $query_string;
+             fastcgi_param REQUEST_METHOD $request_method; fastcgi_param CONTENT_TYPE $content_type;
+             fastcgi_param CONTENT_LENGTH $content_length; fastcgi_param HTTP_CONTENT_ENCODING $http_content_encoding;
+             fastcgi_param GIT_PROTOCOL $http_git_protocol; fastcgi_param REMOTE_USER bench; }}",
+            cgi.socket.display(),
+            String::from_utf8_lossy(&programs).trim(),
+            root.display()
+        );
+        Self::serve(lab, false, &place, "/ready")
     }
 
     fn serve(lab: &Lab, tls: bool, place: &str, path: &str) -> io::Result<Self> {
@@ -93,6 +112,42 @@ impl Nginx {
     /// The most memory it has used so far, bytes.
     pub fn rss(&self) -> u64 {
         proc::peek(self.child.id()).rss
+    }
+}
+
+/// A running fcgiwrap, which starts programs for nginx; it is killed when this is dropped.
+pub struct Cgi {
+    socket: PathBuf,
+    child: Child,
+}
+
+impl Cgi {
+    /// Starts one that runs four programs at a time.
+    ///
+    /// Errors: it is not installed, or does not listen.
+    pub fn start(lab: &Lab) -> io::Result<Self> {
+        lab.optional("fcgiwrap")?;
+        let socket = lab.at("fcgiwrap.sock");
+        let mut command = mortal(lab, "fcgiwrap");
+        command.args(["-c", "4", "-s"]).arg(format!("unix:{}", socket.display()));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut cgi = Self { socket, child };
+        let begin = Instant::now();
+        while !cgi.socket.exists() {
+            if cgi.child.try_wait()?.is_some() || begin.elapsed() > READY_WITHIN {
+                return Err(io::Error::other("fcgiwrap does not listen"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(cgi)
+    }
+}
+
+impl Drop for Cgi {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.socket);
     }
 }
 

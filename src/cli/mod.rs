@@ -20,6 +20,7 @@ mod post_receive;
 mod sim;
 mod subject;
 mod told;
+mod top;
 mod updatecluster;
 mod updateproxy;
 mod users;
@@ -188,6 +189,11 @@ enum Command {
     /// In the repository of the current directory. No content is moved, and no branch is touched.
     #[command(after_help = sim::EXAMPLES)]
     Sim(sim::Sim),
+    /// Shows what a server is moving now: transfers with their rates and waits, nodes that are down, failures.
+    ///
+    /// It asks the address of p2phttp --admin, on this computer or elsewhere.
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::Top),
     /// Prints a completion script for a shell.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -266,6 +272,7 @@ pub fn main() -> ExitCode {
         Command::Updatecluster { quiet: _ } => return updatecluster::main(),
         Command::Extendcluster(args) => return extendcluster::main(&args),
         Command::Updateproxy { quiet: _ } => return updateproxy::main(),
+        Command::Top(args) => top::main(&args),
         Command::Users(args) => users::main(&args),
         Command::InstallShell(args) => install_shell::main(&args),
         Command::Completions { shell } => {

@@ -37,6 +37,7 @@ Environment:
   GIT_ANNEX_P2PHTTP_PERMISSIONS_name=...     readonly or appendonly; everything without
   LISTEN_FDS, LISTEN_PID, NOTIFY_SOCKET      sockets and readiness, by systemd
   STREAM_URING=no                            do not use io_uring
+  STREAM_HOST=name                           as --host, for whoever cannot change the flags
 
 SIGHUP reads the certificate again. SIGTERM lets running transfers end, commits the records, and ends.";
 
@@ -130,6 +131,10 @@ pub(super) struct P2pHttp {
     /// Anyone may do everything.
     #[arg(long)]
     wideopen: bool,
+    /// With --wideopen: the name of a web server or forge in front, which passes on what clients asked it as. May be repeated; also
+    /// STREAM_HOST in the environment. Other names over loopback may be those of web pages, and are refused.
+    #[arg(long, value_name = "NAME", requires = "wideopen", value_parser = host)]
+    host: Vec<String>,
     /// Serve git, too: clients clone, fetch and push with the same address and password. Needs git on this computer.
     ///
     /// Who may read may fetch; who may store may push. Who may not remove cannot delete or rewrite branches and tags.
@@ -148,6 +153,9 @@ pub(super) struct P2pHttp {
     /// The most programs of git at a time; others wait a little, and are answered with 503.
     #[arg(long, value_name = "N", default_value_t = 16, requires = "git")]
     git_processes: usize,
+    /// Least pace of those who push and fetch, in bytes a second; 0 for any. Who is slower for --timeout is cut off.
+    #[arg(long, value_name = "SIZE", default_value = "1KiB", requires = "git", value_parser = size)]
+    git_min_rate: u64,
     /// Append a JSON object for each change to this file: who stored, removed, locked or pushed what, where, from where, and what came
     /// of it.
     #[arg(long, value_name = "FILE")]
@@ -164,6 +172,12 @@ pub(super) struct P2pHttp {
     /// Memory for content in transit, shared by all transfers.
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
     memory: u64,
+    /// Bytes a second of all transfers together, each way, such as 100MB. Users share it alike.
+    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    bwlimit: Option<u64>,
+    /// Bytes a second of the transfers of one user, each way; of those who do not log in, from one address.
+    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    bwlimit_user: Option<u64>,
     /// Connections to one store at a time, shared by all transfers of large content; each has one in any case.
     #[arg(long, value_name = "N", default_value_t = connections::DEFAULT)]
     store_connections: usize,
@@ -228,6 +242,12 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         }
         Roots::Directories(args.directory)
     };
+    let mut hosts = args.host;
+    if let Some(names) = std::env::var_os("STREAM_HOST").filter(|_| args.wideopen) {
+        let names = names.into_string().map_err(|_| "STREAM_HOST is no name".to_string())?;
+        let names = names.split(',').map(|name| host(name.trim()).map_err(|e| format!("STREAM_HOST: {e}")));
+        hosts.extend(names.collect::<Result<Vec<_>, _>>()?);
+    }
     let tls = args.certfile.zip(args.privatekeyfile);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(Options {
@@ -245,6 +265,8 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         connections: args.connections,
         memory: args.memory,
         store_connections: args.store_connections,
+        rate: args.bwlimit,
+        user_rate: args.bwlimit_user,
         idle: Duration::from_secs(args.timeout.max(1)),
         admin: args.admin,
         log: args.log_format,
@@ -254,14 +276,22 @@ fn options(args: P2pHttp) -> Result<Options, String> {
         audit: args.audit,
         forward,
         header,
+        hosts,
         realm: args.realm,
         git: args.git.then_some(GitOptions {
             processes: args.git_processes,
+            min_rate: args.git_min_rate,
             public: args.public_url,
             create: args.create_on_push,
             create_limit: args.create_limit,
         }),
     })
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let is_name = !text.is_empty() && text.bytes().all(plain);
+    is_name.then(|| text.to_string()).ok_or_else(|| "give a name without a port, such as forge.example.org".to_string())
 }
 
 fn header(text: &str) -> Result<String, String> {
@@ -286,6 +316,10 @@ fn auth_header(name: String, from: &[String]) -> Result<AuthHeader, String> {
 
 fn pattern(text: &str) -> Result<Pattern, &'static str> {
     Pattern::parse(text)
+}
+
+fn rate(text: &str) -> Result<u64, String> {
+    size::parse(text).filter(|rate| *rate > 0).ok_or_else(|| "give a size such as 20MB".to_string())
 }
 
 fn size(text: &str) -> Result<u64, String> {

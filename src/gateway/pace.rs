@@ -58,6 +58,16 @@ impl Pace {
         }
     }
 
+    /// So many bytes moved that nobody waits for.
+    pub fn charge(&self, bytes: usize) {
+        self.book(Instant::now(), bytes);
+    }
+
+    /// How long the next turn would wait, were it asked for now.
+    pub fn wait(&self) -> Duration {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).saturating_duration_since(Instant::now())
+    }
+
     /// So many bytes of a turn did not move after all.
     pub fn give_back(&self, bytes: usize) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

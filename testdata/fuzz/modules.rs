@@ -36,6 +36,11 @@ pub mod gateway {
     pub(crate) use crate::pool::blocking;
     use receive::{Fan, FanLeg, Savepoints, Settled, Sink, States, Upload};
 
+    /// Room within quotas. There are none here.
+    mod room {
+        pub(in crate::gateway) struct Room;
+    }
+
     /// A limit of `annex-bwlimit`. There is none here.
     pub enum Pace {}
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Install the pinned peers below DIR; or the services that only tests need, and sshd from the system's packages.
+"""Install the pinned peers below DIR; or the services that only tests need, with sshd and nginx
+from the system's packages.
 
     install.py DIR
     install.py DIR services
@@ -7,9 +8,10 @@
 | what | where | without it |
 |---|---|---|
 | git-annex, SeaweedFS, rclone, DataLad | DIR/venv, DIR/bin | nothing is tested |
+| a git-annex of 2025 | DIR/older | nothing is tested |
 | moto, Swift | DIR/services | said loudly |
 | Azurite, by npm | DIR/azurite | said loudly |
-| sshd, by apt-get as root | the system | said loudly |
+| sshd and nginx, by apt-get as root | the system | said loudly |
 
 DIR/bin links to the programs themselves and to nothing else, so that putting it
 in PATH does not also swap the caller's python. Each part has a stamp, which is
@@ -27,6 +29,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 PINS = os.path.join(HERE, "requirements.txt")
 SERVICES = os.path.join(HERE, "services.txt")
+OLDER = os.path.join(HERE, "older.txt")
 NODE = os.path.join(HERE, "azurite")
 ANNEX_NAMES = ["git-annex", "git-annex-shell", "git-remote-annex"]
 
@@ -69,10 +72,12 @@ def main():
     root = os.path.abspath(words[0])
     os.makedirs(root, exist_ok=True)
     if not words[1:]:
-        return peers(root)
+        peers(root)
+        return older(root)
     services(root)
     azurite(root)
-    sshd()
+    debian("sshd", "openssh-server", "sftp")
+    debian("nginx", "nginx-light", "nginx in front of a server")
 
 
 def pip(venv_dir, pins):
@@ -108,6 +113,27 @@ def peers(root):
         done = subprocess.run([os.path.join(root, "bin", program), word], capture_output=True)
         if done.returncode != 0:
             fail("%s was installed but does not run here" % program)
+    write(stamp, wanted)
+
+
+def older(root):
+    """A git-annex of another time: the wheel alone, without an environment."""
+    into = os.path.join(root, "older")
+    stamp, wanted = os.path.join(into, "stamp"), read(OLDER)
+    if stamped(stamp, wanted):
+        return
+    print("make peers: installing a git-annex of 2025 into " + os.path.relpath(into), flush=True)
+    shutil.rmtree(into, ignore_errors=True)
+    python = os.path.join(root, "venv", "bin", "python3")
+    command = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--only-binary=:all:", "--no-deps"]
+    if subprocess.run(command + ["--target", os.path.join(into, "lib"), "-r", OLDER]).returncode != 0:
+        fail("pip could not install the pin of testdata/peers/older.txt (network? other machine type?)")
+    os.makedirs(os.path.join(into, "bin"))
+    program = os.path.join(into, "lib", "git_annex", "git-annex")
+    for name in ANNEX_NAMES:
+        os.symlink(os.path.relpath(program, os.path.join(into, "bin")), os.path.join(into, "bin", name))
+    if subprocess.run([os.path.join(into, "bin", "git-annex"), "version"], capture_output=True).returncode != 0:
+        fail("the git-annex of 2025 was installed but does not run here")
     write(stamp, wanted)
 
 
@@ -158,17 +184,18 @@ def azurite(root):
     write(stamp, wanted)
 
 
-def find_sshd():
-    """The path of sshd, which wants to be called by it; None where it is not installed."""
-    return shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin")
+def find(program):
+    """The path of a program, which sshd wants to be called by; None where it is not installed."""
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin")
 
 
-def sshd():
-    if find_sshd() is not None:
+def debian(program, package, tested):
+    """Have `program` of the system's packages, which `tested` is tested with."""
+    if find(program) is not None:
         return
     if os.getuid() != 0 or shutil.which("apt-get") is None:
-        return lacking("sftp", "OpenSSH's sshd is not installed (Debian: sudo apt install openssh-server; it may stay stopped)")
-    print("make services: installing openssh-server", flush=True)
+        return lacking(tested, "%s is not installed (Debian: sudo apt install %s; it may stay stopped)" % (program, package))
+    print("make services: installing " + package, flush=True)
     # The tests start their own; that of the package must not be started here.
     policy = "/usr/sbin/policy-rc.d"
     made = not os.path.lexists(policy)
@@ -178,7 +205,7 @@ def sshd():
         os.chmod(out.name, 0o755)
         os.rename(out.name, policy)
     try:
-        words = ["apt-get", "install", "-y", "-q", "-q", "--no-install-recommends", "openssh-server"]
+        words = ["apt-get", "install", "-y", "-q", "-q", "--no-install-recommends", package]
         quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdin": subprocess.DEVNULL}
         done = subprocess.run(words, **quiet)
         if done.returncode != 0:
@@ -188,8 +215,8 @@ def sshd():
     finally:
         if made:
             os.remove(policy)
-    if done.returncode != 0 or find_sshd() is None:
-        lacking("sftp", "apt-get could not install openssh-server")
+    if done.returncode != 0 or find(program) is None:
+        lacking(tested, "apt-get could not install " + package)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# nginx and wrk for the bench, from the system's packages. Does nothing where both are there.
+# nginx, fcgiwrap and wrk for the bench, from the system's packages. Does nothing where both are there.
 set -euo pipefail
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=()
-for program in nginx wrk; do
+for program in nginx fcgiwrap wrk; do
   command -v "$program" >/dev/null || missing+=("$program")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

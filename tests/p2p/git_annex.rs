@@ -1,6 +1,7 @@
 //! git over the same address: the real git and git-annex, with nothing but a url.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use testbed::annex::{Repo, content};
 use testbed::clients::{object, write_program};
@@ -40,6 +41,33 @@ fn a_clone_needs_no_setting() {
     assert!(!object_of(&site, &key).exists());
     let log = site.server().log();
     assert!(log.contains("op=push") && log.contains("user=alice") && !log.contains("pw of"), "{log}");
+}
+
+/// What distributions have: a git-annex of 2025, beside one of today.
+#[test]
+fn a_git_annex_of_2025_needs_no_setting_either() {
+    let site = Site::serving(&["--authenv-http", "--unauth-readonly"]);
+    let older = testbed::servers::older();
+    let first = site.clone_with(&older, "alice", "photos.git");
+    let annex = |repo: &Repo, words: &[&str]| repo.git(&[&["annex"], words].concat());
+    let version = annex(&first, &["version", "--raw"]).ok().stdout;
+    assert!(version.starts_with("10.2025"), "{version}");
+    std::fs::write(first.dir().join("one"), content(1, 300_000)).expect("a file");
+    annex(&first, &["add", "--quiet", "one"]).ok();
+    let key = annex(&first, &["lookupkey", "one"]).ok().stdout.trim().to_string();
+    first.git(&["commit", "--quiet", "-m", "one"]).ok();
+    annex(&first, &["push"]).ok();
+    // With a lock on the server, and back again.
+    annex(&first, &["drop", "--quiet", "one"]).ok();
+    annex(&first, &["get", "--quiet", "one"]).ok();
+    let today = site.clone("alice", "photos.git");
+    today.annex(&["get", "--quiet", "one"]).ok();
+    assert_eq!(today.read("one"), Some(content(1, 300_000)));
+    let reader = site.clone_with(&older, "", "photos.git");
+    annex(&reader, &["get", "--quiet", "one"]).ok();
+    assert_eq!(reader.read("one"), Some(content(1, 300_000)));
+    annex(&first, &["drop", "--quiet", "--from", "origin", "one"]).ok();
+    assert!(!object_of(&site, &key).exists());
 }
 
 fn object_of(site: &Site, key: &str) -> PathBuf {
@@ -396,6 +424,39 @@ fn who_stalls_is_given_up() {
     site.server().wait_for(|line| (line.starts_with("git ") && line.contains("nothing moved")).then_some(()));
 }
 
+/// Between two bytes of a client that crawls.
+const CRAWL: Duration = Duration::from_millis(10);
+
+/// One that sends a byte now and then keeps no program of git's. No client is as fast as is asked for here.
+#[test]
+fn who_crawls_is_given_up() {
+    let site = Site::open(&["--wideopen", "--timeout", "1", "--git-min-rate", "1TiB"]);
+    let cut_off = |op: &str| {
+        let is_it = |line: &str| line.starts_with("git ") && line.contains(op) && line.contains("slower than");
+        site.server().wait_for(|line| is_it(line).then_some(()));
+        eventually("git has ended", || site.server().metric("git_processes") == 0);
+    };
+    let head = |service: &str, length: usize| {
+        format!(
+            "POST /photos.git/{service} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-{service}-request\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    // Within the commands of a push, and behind them.
+    let line = format!("{NOBODY} {} refs/heads/x\0report-status", "a".repeat(40));
+    let mut packet = format!("{:04x}{line}0000PACK\0\0\0\x02\0\0\0\x05", line.len() + 4).into_bytes();
+    // A blob of 4 GiB, stored as it is.
+    packet.extend_from_slice(b"\xb0\x80\x80\x80\x7f\x78\x01\x00\xff\xff\x00\x00");
+    for begun in [b"fff0", &packet[..]] {
+        let mut slow = site.server().connect();
+        slow.send(head("git-receive-pack", 1 << 40));
+        slow.send(begun);
+        while slow.try_send("a").is_ok() {
+            std::thread::sleep(CRAWL);
+        }
+        cut_off("op=push");
+    }
+}
+
 /// What a pusher puts into a repository is no repository.
 #[test]
 fn nothing_inside_a_repository_is_served_by_git() {
@@ -532,6 +593,49 @@ fn under_the_name_git_annex_all_but_the_server_is_handed_over() {
     let refused = server.connect().post(&path, &[], b"");
     assert_eq!(refused.header("www-authenticate"), Some("Basic realm=\"Gitea\", charset=\"UTF-8\""));
     server.kill();
+}
+
+/// What Forgejo-aneksajo does, by its source: it starts `git annex p2phttp` for one repository, connects until that
+/// works, and passes on requests as they came, with the client's Host, password and cookies, and another path. It ends it with SIGINT.
+#[test]
+fn a_forge_starts_it_and_passes_requests_on() {
+    let mut served = Repo::bare();
+    let bin = tempfile::tempdir().expect("a directory");
+    std::os::unix::fs::symlink(testbed::product(), bin.path().join("git-annex")).expect("a link");
+    served.set("PATH", format!("{}:{}", bin.path().display(), served.get("PATH")));
+    served.set("STREAM_HOST", "forge.example.org");
+    served.set("GIT_AUTHOR_NAME", "Forgejo");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let (at, port) = (served.dir().display().to_string(), port.to_string());
+    let mut command = served.command(Path::new("git"));
+    command.args(["-C", &at, "annex", "p2phttp", "-J2", "--bind", "127.0.0.1", "--wideopen", "--port", &port]);
+    let mut forge = command.stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    let address = format!("127.0.0.1:{port}");
+    eventually("it listens", || testbed::http::Client::try_connect(&address).is_ok());
+    let (body, uuid) = (content(1, 100_000), served.uuid());
+    let key = testbed::wire::key_of(&body);
+    let ask = |request: &str, host: &str, more: &str, body: &[u8]| {
+        let mut client = testbed::http::Client::connect(&address);
+        let credentials =
+            "Authorization: Basic YWxpY2U6cHcgb2YgYWxpY2U=\r\nCookie: i_like_gitea=1\r\nAccept-Encoding: gzip\r\n";
+        client.send(format!("{request} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: git-annex\r\n{credentials}{more}\r\n"));
+        client.send(body);
+        client.answer(false)
+    };
+    let post = |op: &str, host: &str, more: &str, body: &[u8]| {
+        let path = format!("/git-annex/{uuid}/v4/{op}?clientuuid={CLIENT}&key={key}");
+        ask(&format!("POST {path}"), host, &format!("{more}Content-Length: {}\r\n", body.len()), body)
+    };
+    let put = format!("{}\r\n", testbed::wire::length(body.len()));
+    assert_eq!(post("put", "forge.example.org", &put, &body).text(), "{\"plusuuids\":[],\"stored\":true}");
+    assert_eq!(post("checkpresent", "forge.example.org:443", "", b"").text(), "{\"present\":true}");
+    assert_eq!(ask(&format!("GET /git-annex/{uuid}/key/{key}"), "forge.example.org", "", b"").body, body);
+    assert_eq!(post("remove", "evil.example", "", b"").status, 403, "a page whose name was made to mean 127.0.0.1");
+    let pid = rustix::process::Pid::from_child(&forge);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    forge.wait().expect("it ends");
+    assert!(served.git(&["-C", &at, "show", "git-annex:uuid.log"]).ok().stdout.contains(&uuid));
+    eventually("nobody listens", || testbed::http::Client::try_connect(&address).is_err());
 }
 
 #[test]

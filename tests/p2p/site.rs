@@ -1,6 +1,6 @@
 //! A server of several repositories, git's and git-annex's requests to which are judged by who asks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use testbed::annex::Repo;
 use testbed::gateway::Gateway;
@@ -85,16 +85,33 @@ impl Site {
         self.clone_from(login, &format!("http://{login}@{}/{name}", self.server().address))
     }
 
+    /// The same with the programs in `dir`, such as another git-annex. The password is kept by git, and does not stand in the url: the
+    /// git-annex of 2025 sends `...` in its place.
+    #[track_caller]
+    pub(crate) fn clone_with(&self, dir: &Path, user: &str, name: &str) -> Repo {
+        let mut clone = Repo::homeless();
+        clone.set("PATH", format!("{}:{}", dir.display(), clone.get("PATH")));
+        let credentials = format!("{}/.git-credentials", clone.get("HOME"));
+        if !user.is_empty() {
+            std::fs::write(credentials, self.url(user, "") + "\n").expect("a file");
+        }
+        self.set_up(clone, user, &self.url("", name))
+    }
+
     #[track_caller]
     fn clone_from(&self, user: &str, url: &str) -> Repo {
-        let mut clone = Repo::homeless();
+        self.set_up(Repo::homeless(), user, url)
+    }
+
+    #[track_caller]
+    fn set_up(&self, mut clone: Repo, user: &str, url: &str) -> Repo {
         clone.set("GIT_TERMINAL_PROMPT", "0");
         clone.set("GIT_CONFIG_GLOBAL", format!("{}/.gitconfig", clone.get("HOME")));
         clone.git(&["config", "--global", "credential.helper", "store"]).ok();
         // Only since these tests are on loopback.
         clone.git(&["config", "--global", "annex.security.allowed-ip-addresses", "127.0.0.1"]).ok();
         clone.git(&["clone", "--quiet", url, "."]).ok();
-        clone.annex(&["init", "--quiet", &format!("clone of {user}")]).ok();
+        clone.git(&["annex", "init", "--quiet", &format!("clone of {user}")]).ok();
         clone
     }
 }

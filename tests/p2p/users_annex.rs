@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use base64_of::basic;
 use rustix::process::Signal;
-use testbed::annex::{LIMIT, Repo};
+use testbed::annex::{LIMIT, Repo, content};
 use testbed::gateway::{Gateway, eventually};
 use testbed::product;
 use testbed::run::{Done, run};
@@ -276,6 +276,47 @@ fn users_are_edited_and_the_server_follows() {
     eventually("alice is unknown", || present(&alice) == 401);
 }
 
+/// What has begun ends as it began; what comes after it, on the same connection too, is judged by the rights of that moment.
+#[test]
+fn rights_that_change_while_transfers_run_count_for_what_begins_then() {
+    let lab = Lab::new(&format!("alice:{PW1}\ncarol:{PW1}\n[rights]\nalice full *\ncarol full *\n"), &[]);
+    let file = lab.users.display().to_string();
+    let (alice, carol) = (basic("alice", "pw1"), basic("carol", "pw1"));
+    let uuid = lab.site.git("org/photos.git", &["config", "annex.uuid"]);
+    let body = content(1, 200_000);
+    let head = |op: &str, login: &str, more: &str| {
+        let path = format!("/org/photos/git-annex/{uuid}/v4/{op}?clientuuid={CLIENT}&key={}", key_of(&body));
+        format!("POST {path} HTTP/1.1\r\nHost: h\r\n{login}\r\n{more}\r\n")
+    };
+    let put = format!("{}\r\nContent-Length: {}\r\n", length(body.len()), body.len());
+    let mut upload = lab.server().connect();
+    upload.send(head("put", &alice, &put));
+    upload.send(&body[..100_000]);
+    eventually("it is under way", || lab.server().metric("uploads") == 1);
+    // A push of hers that is under way, too, and one of a token that is taken away.
+    let pack = "POST /org/photos/git-receive-pack HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-git-receive-pack-request\r\n";
+    let mut push = lab.server().connect();
+    push.send(format!("{pack}{alice}\r\nContent-Length: 4\r\n\r\n00"));
+    eventually("git is asked for", || lab.server().metric("git_processes") == 1);
+    lab.edit(&["add", &file, "alice", "--rights", "readonly", "--keep-password"], "").ok();
+    lab.edit(&["remove", &file, "carol"], "").ok();
+    eventually("the server has seen it", || {
+        lab.server().connect().ask(&head("checkpresent", &carol, "Content-Length: 0\r\n")).status == 401
+    });
+    upload.send(&body[100_000..]);
+    assert!(upload.answer(false).text().contains("\"stored\":true"), "it had begun");
+    push.send("00");
+    assert_eq!(push.answer(false).status, 200);
+    for (op, status) in [("checkpresent", 200), ("putoffset", 403), ("remove", 403)] {
+        assert_eq!(
+            upload.ask(&head(op, &alice, "Content-Length: 0\r\n")).status,
+            status,
+            "{op} on the same connection"
+        );
+    }
+    assert_eq!(push.ask(&format!("{pack}{alice}\r\nContent-Length: 4\r\n\r\n0000")).status, 403);
+}
+
 /// Thousands of wrong passwords are answered, and cost others nothing.
 #[test]
 fn who_guesses_is_stopped_and_nobody_else_is() {
@@ -376,6 +417,11 @@ fn another_server_may_decide() {
                 "honest" => "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
                 "lies" => "HTTP/1.1 200 OK\r\nX-Forwarded-User: a\r\nX-Forwarded-User: b\r\nContent-Length: 0\r\n\r\n",
                 "moved" => "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n",
+                "floods" => {
+                    // A head that does not end.
+                    while stream.write_all(&[b'a'; 4096]).is_ok() {}
+                    continue;
+                }
                 "stalls" => {
                     kept.push(stream);
                     continue;
@@ -410,13 +456,29 @@ fn another_server_may_decide() {
     clone.git(&["push", "--force", "origin", "main"]).failed();
     lab.server().wait_for(|line| (line.starts_with("git ") && line.contains("user=Alice")).then_some(()));
     // Who cannot be told is not let in, and those whom nobody has to ask about are.
-    for now in ["lies", "moved", "dies"] {
+    for now in ["lies", "moved", "dies", "floods"] {
         *mood.lock().expect("nobody panics") = now;
         let answer = config(&alice, "org/photos");
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{now}");
         assert!(answer.text().contains("--auth-url"), "{now}: {}", answer.text());
         assert_eq!(config(&bob, "org/photos").status, 200, "{now}");
     }
+    // While it stalls more are asked about than are asked at a time: each waits ten seconds at the most, and keeps nobody else.
+    *mood.lock().expect("nobody panics") = "stalls";
+    let mut waiting: Vec<_> = (0..80)
+        .map(|n| {
+            let mut client = lab.server().connect();
+            client.send(format!(
+                "GET /org/photos/config HTTP/1.1\r\nHost: h\r\n{}\r\n\r\n",
+                basic(&format!("u{n}"), "x")
+            ));
+            client
+        })
+        .collect();
+    assert_eq!(config(&bob, "org/photos").status, 200);
+    let statuses: Vec<u16> = waiting.iter_mut().map(|client| client.answer(false).status).collect();
+    assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+    drop(waiting);
     *mood.lock().expect("nobody panics") = "honest";
     assert_eq!(config(&alice, "org/photos").status, 200);
     let log = lab.server().log();

@@ -31,6 +31,7 @@ pub use error::ContentError;
 pub use hold::ContentLock;
 pub use incoming::{Incoming, Receive};
 pub use open::{OpenContent, Opening};
+pub use staging::unfinished;
 
 use crate::name::Key;
 use lasting::Lasting;

@@ -1,5 +1,6 @@
 //! Where content lies until it is whole: git-annex's own place when no other transfer has it, else one of ours.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -107,6 +108,38 @@ pub fn partial_len(config: &ContentConfig, key: &Key) -> io::Result<u64> {
         Err(e) if super::object::is_absence(&e) => Ok(0),
         Err(e) => Err(e),
     }
+}
+
+/// Bytes of unfinished transfers that can be resumed, but for those of `others`; `None` where there are more than `most`.
+///
+/// # Errors
+///
+/// They cannot be looked at.
+pub fn unfinished(config: &ContentConfig, others: &HashSet<Key>, most: usize) -> io::Result<Option<u64>> {
+    let others: HashSet<Vec<u8>> = others.iter().map(|key| layout::key_file(key.as_bytes())).collect();
+    let entries = match std::fs::read_dir(config.annex_dir.join("tmp")) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Some(0)),
+        Err(e) => return Err(e),
+    };
+    let (mut bytes, mut count) = (0u64, 0);
+    for entry in entries {
+        let entry = entry?;
+        count += 1;
+        if count > most {
+            return Ok(None);
+        }
+        if others.contains(entry.file_name().as_bytes()) {
+            continue;
+        }
+        match entry.metadata() {
+            Ok(found) if found.is_file() => bytes = bytes.saturating_add(found.len()),
+            // It was finished meanwhile.
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(Some(bytes))
 }
 
 /// The right to use `othertmp`, while nobody cleans up there.

@@ -110,6 +110,17 @@ impl Sizes {
         Ok(Reservation { sizes: Arc::clone(self), serials: serials? })
     }
 
+    /// The keys that are being uploaded to `uuid`, in any process.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be read.
+    pub fn under_way(&self, uuid: &Uuid) -> Result<Vec<Key>, SizesError> {
+        let uploads = self.desk().db.with(&mut |db| tables::uploads(db))?;
+        let is_it = |upload: &Upload| !upload.ended && upload.uuid == *uuid;
+        Ok(uploads.into_iter().filter(is_it).map(|upload| upload.key).collect())
+    }
+
     /// How full each of `candidates` is for `key`, without reserving anything.
     ///
     /// # Errors

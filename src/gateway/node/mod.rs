@@ -238,7 +238,7 @@ pub(super) async fn open(
             Box::new(Rc::new(node))
         }
     };
-    Ok(Box::new(Remote { node, remote: Arc::clone(remote), in_use }))
+    Ok(Box::new(Remote { node, home: Arc::clone(home), remote: Arc::clone(remote), idle: limits.idle, in_use }))
 }
 
 /// How long a store may take to do what nobody waits for any more: `STREAM_LATE=` in seconds, else as long as it may be silent.

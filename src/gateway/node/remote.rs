@@ -2,23 +2,29 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{Node, Offset, Removal, StoreNode};
 use crate::gateway::commands::InUse;
 use crate::gateway::held::HeldLock;
+use crate::gateway::quota;
 use crate::gateway::receive::Offer;
 use crate::gateway::repository::Proxied;
-use crate::gateway::{Failure, Outgoing, Pace};
+use crate::gateway::{Failure, LocalRepository, Outgoing, Pace};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
 
 /// A remote.
 pub(super) struct Remote {
     pub(super) node: Box<dyn Node>,
+    /// Whose it is.
+    pub(super) home: Arc<LocalRepository>,
     /// How it is used.
     pub(super) remote: Arc<Proxied>,
+    /// How long the first count of sizes may take.
+    pub(super) idle: Duration,
     /// As long as this is there, what was started for it is not stopped.
     pub(super) in_use: Option<InUse>,
 }
@@ -41,7 +47,20 @@ impl Node for Remote {
     }
 
     async fn put(&self, key: &Key, file: &AssociatedFile) -> Result<Offer, Failure> {
-        self.node.put(key, file).await
+        match self.node.put(key, file).await? {
+            // What a repository on this computer may hold is its own to say as well.
+            Offer::Upload(upload) => {
+                let (home, remote) = (&self.home, &self.remote);
+                match quota::reserve(&remote.quota, home, &remote.uuid, key, false, self.idle).await {
+                    Ok(room) => Ok(Offer::Upload(Box::new(upload.within(room)))),
+                    Err(failure) => {
+                        upload.keep().await?;
+                        Err(failure)
+                    }
+                }
+            }
+            has => Ok(has),
+        }
     }
 
     async fn offset(&self, key: &Key) -> Result<Offset, Failure> {

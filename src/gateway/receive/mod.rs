@@ -30,6 +30,7 @@ pub(in crate::gateway) use sink::Sink;
 
 use bytes::Bytes;
 
+use super::room::Room;
 use super::{Failure, FailureKind};
 use crate::name::{Key, Uuid};
 
@@ -70,6 +71,8 @@ pub struct Upload {
     at: u64,
     /// Where the content ends.
     end: u64,
+    /// Room within quotas, kept until what came of it is recorded.
+    rooms: Vec<Room>,
 }
 
 impl Upload {
@@ -86,12 +89,19 @@ impl Upload {
             from: 0,
             at: 0,
             end: 0,
+            rooms: Vec::new(),
         }
     }
 
-    /// Where it would go, before it has begun.
-    pub(in crate::gateway) fn into_sink(self) -> Box<dyn Sink> {
-        self.sink
+    /// The same with room for it, within a quota.
+    pub(in crate::gateway) fn within(mut self, room: Room) -> Self {
+        self.rooms.push(room);
+        self
+    }
+
+    /// Where it would go, and the room for it there, before it has begun.
+    pub(in crate::gateway) fn into_sink(self) -> (Box<dyn Sink>, Vec<Room>) {
+        (self.sink, self.rooms)
     }
 
     /// The key that is being put.

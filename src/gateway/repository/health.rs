@@ -127,6 +127,12 @@ impl Health {
         record.failures == 0 && record.heard.is_some_and(|heard| now.saturating_duration_since(heard) < span)
     }
 
+    /// Those that are down, and why.
+    pub(in crate::gateway) fn all_down(&self) -> Vec<(Uuid, String)> {
+        let table = self.table();
+        table.iter().filter_map(|(uuid, record)| Some((uuid.clone(), record.down.as_ref()?.why.clone()))).collect()
+    }
+
     /// How many are down.
     pub(in crate::gateway) fn down_count(&self) -> usize {
         self.table().values().filter(|record| record.down.is_some()).count()

@@ -2,10 +2,12 @@
 
 mod health;
 mod proxied;
+mod quota;
 
 pub(in crate::gateway) use health::{Health, NodeHealth};
 pub use proxied::Proxied;
 pub(in crate::gateway) use proxied::{Cluster, ClusterLine, StoreTarget, Target, open_here};
+pub(in crate::gateway) use quota::Quota;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -188,6 +190,11 @@ impl LocalRepository {
     /// How many nodes of its clusters are down.
     pub fn nodes_down(&self) -> usize {
         self.health.down_count()
+    }
+
+    /// Nodes of its clusters that are down, and why.
+    pub fn down_nodes(&self) -> Vec<(Uuid, String)> {
+        self.health.all_down()
     }
 
     /// All that it is a proxy for, clusters too. Blocks.

@@ -13,6 +13,7 @@ use remotes::connections::Connections;
 use tokio::sync::Mutex;
 
 use super::LocalRepository;
+use super::quota::Quota;
 use crate::annex::log::proxy::ProxiedName;
 use crate::annex::remote::{Remote, RemoteError, Served, proxied, remotes_of as all_remotes};
 use crate::annex::repository::{Config, Repository};
@@ -40,6 +41,8 @@ pub struct Proxied {
     /// How fast content moves to it, and from it.
     pub(in crate::gateway) upload: Option<Arc<Pace>>,
     pub(in crate::gateway) download: Option<Arc<Pace>>,
+    /// What it may hold.
+    pub(in crate::gateway) quota: Quota,
     /// What is to be run before it is used, and after.
     pub(in crate::gateway) commands: Option<Arc<Commands>>,
     /// The gateway that it is behind, if it is not a remote of the repository itself.
@@ -370,7 +373,8 @@ fn found(repository: &Repository, config: &Config, commands: &AllCommands) -> Re
         let is_writable = is_stored_to && !remote.readonly && !remote.ignored;
         let (uuid, cost) = (remote.uuid.clone(), remote.cost);
         let (upload, download) = (pace("upload"), pace("download"));
-        Arc::new(Proxied { uuid, name, way, cost, is_writable, upload, download, commands, gateway: None })
+        let quota = Quota::of_remote(config, &remote.name);
+        Arc::new(Proxied { uuid, name, way, cost, is_writable, upload, download, quota, commands, gateway: None })
     };
     let remotes: HashMap<_, _> = proxied.iter().map(|remote| (remote.uuid.clone(), reached(remote))).collect();
     let trashbin = match config.value("annex.trashbin") {
@@ -423,6 +427,7 @@ fn line(served: &Served, gateway: &Arc<Proxied>) -> ClusterLine {
             is_writable: gateway.is_writable,
             upload: gateway.upload.clone(),
             download: gateway.download.clone(),
+            quota: gateway.quota.clone(),
             commands: gateway.commands.clone(),
             gateway: Some(gateway.uuid.clone()),
         })

@@ -13,6 +13,7 @@
 
 pub mod cgi;
 pub mod config;
+pub mod fuzz;
 pub mod packet;
 pub mod push;
 pub mod route;

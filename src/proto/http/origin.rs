@@ -19,6 +19,8 @@ pub struct Guard {
     pub secure: bool,
     /// Only names of this computer are answered for: it came in the clear over loopback, where anyone may do everything.
     pub loopback_names: bool,
+    /// Beside those, names of a web server or forge in front, which passes on what clients asked it as.
+    pub names: &'static [String],
 }
 
 /// Why a request is refused that a web page may have made. Its body is not to be read.
@@ -39,7 +41,7 @@ impl Foreign {
             }
             Self::Name => {
                 "with --wideopen, requests over loopback are answered only for localhost, 127.0.0.1 and [::1]: another \
-                 name may be a web page's (a web server in front can use --socket)"
+                 name may be a web page's (for that of a web server or forge in front: --host NAME, STREAM_HOST=NAME, or --socket)"
             }
         }
     }
@@ -57,7 +59,8 @@ impl Guard {
         let reads = matches!(head.method, Method::Get | Method::Head);
         // A browser tells the origin of every POST, and a page on the web has a name with a dot.
         let may_be_a_page = |host| reads || asked.origin.is_some() || asked.fetch_site.is_some() || !is_bare(host);
-        if self.loopback_names && asked.host.is_some_and(|host| !is_loopback(host) && may_be_a_page(host)) {
+        let is_known = |host| is_loopback(host) || self.has(host);
+        if self.loopback_names && asked.host.is_some_and(|host| !is_known(host) && may_be_a_page(host)) {
             return Err(Foreign::Name);
         }
         if reads {
@@ -71,6 +74,11 @@ impl Guard {
         let first = asked.forwarded_host.and_then(|hosts| hosts.split(|byte| *byte == b',').next());
         let hosts = [asked.host, first.map(<[u8]>::trim_ascii)];
         if hosts.into_iter().flatten().any(|host| self.is_own(origin, host)) { Ok(()) } else { Err(Foreign::Page) }
+    }
+
+    /// Whether a Host is one of the names that were given.
+    fn has(&self, host: &[u8]) -> bool {
+        Authority::parse(host).is_some_and(|host| self.names.iter().any(|name| name.eq_ignore_ascii_case(host.name)))
     }
 
     /// Whether a page of `origin` came from here, asked as `host`.

@@ -1,9 +1,9 @@
 use super::super::head::parse;
 use super::*;
 
-const PLAIN: Guard = Guard { secure: false, loopback_names: false };
-const TLS: Guard = Guard { secure: true, loopback_names: false };
-const OPEN: Guard = Guard { secure: false, loopback_names: true };
+const PLAIN: Guard = Guard { secure: false, loopback_names: false, names: &[] };
+const TLS: Guard = Guard { secure: true, loopback_names: false, names: &[] };
+const OPEN: Guard = Guard { secure: false, loopback_names: true, names: &[] };
 
 fn admitted(guard: Guard, method: &str, headers: &[(&str, &str)]) -> Result<(), Foreign> {
     let mut text = format!("{method} /git-annex/u/v4/remove?key=K HTTP/1.1\r\n");
@@ -134,4 +134,28 @@ fn an_absolute_target_says_whom_it_is_for() {
     let text = "POST http://evil.example/git-annex/u/v4/remove HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let (head, _) = parse(text.as_bytes()).expect("a head").expect("all of it");
     assert_eq!((head.origins.host, OPEN.admit(&head)), (Some(&b"evil.example"[..]), Err(Foreign::Name)));
+}
+
+/// A forge passes on what it was asked as, over loopback.
+#[test]
+fn names_of_a_forge_in_front_are_answered_for() {
+    let names: &'static [String] = vec!["forge.example.org".to_string()].leak();
+    let guard = Guard { names, ..OPEN };
+    for (host, origin, expected) in [
+        ("forge.example.org", "", Ok(())),
+        ("Forge.Example.org:443", "", Ok(())),
+        ("forge.example.org", "https://forge.example.org", Ok(())),
+        ("forge.example.org", "https://evil.example", Err(Foreign::Page)),
+        ("evil.example", "", Err(Foreign::Name)),
+        ("forge.example.org.evil.example", "", Err(Foreign::Name)),
+        ("xforge.example.org", "", Err(Foreign::Name)),
+        ("forge.example.org@evil.example", "", Err(Foreign::Name)),
+        ("localhost", "", Ok(())),
+    ] {
+        let mut headers = vec![("Host", host)];
+        if !origin.is_empty() {
+            headers.push(("Origin", origin));
+        }
+        assert_eq!(admitted(guard, "POST", &headers), expected, "{host} {origin}");
+    }
 }

@@ -19,6 +19,7 @@
 
 pub mod edit;
 pub mod file;
+pub mod fuzz;
 pub mod hash;
 pub mod rights;
 pub mod token;

@@ -13,6 +13,7 @@ use remotes::pump::{Blocks, Meter, Needs, SinkKind, SocketSource, Source, Source
 use remotes::sys::{Engine, Idle, Pipe};
 
 use super::link::{Link, within};
+use super::share::Share;
 use crate::gateway::far::{Far, Takeover};
 use crate::gateway::{Pace, Part, Sent};
 
@@ -29,6 +30,10 @@ pub(crate) struct Flow {
     /// How long the source may be silent.
     idle: Duration,
     pace: Option<Arc<Pace>>,
+    /// That of whoever takes it.
+    share: Option<Share>,
+    /// Counts all that went.
+    meter: Meter,
     /// How else it may be had.
     far: Option<Far>,
     /// From which byte on it comes by other connections.
@@ -40,12 +45,34 @@ impl Flow {
     pub(crate) fn new(part: Part, idle: Duration) -> Self {
         let Part { source, first, len, sent, far } = part;
         let end = first.saturating_add(len);
-        Self { source, rest: Bytes::new(), left: len, end, sent, idle, pace: None, far, takeover: None }
+        Self {
+            source,
+            rest: Bytes::new(),
+            left: len,
+            end,
+            sent,
+            idle,
+            pace: None,
+            share: None,
+            meter: Meter::new(),
+            far,
+            takeover: None,
+        }
     }
 
     /// The same, at this pace.
     pub(crate) fn at(self, pace: Option<Arc<Pace>>) -> Self {
         Self { pace, ..self }
+    }
+
+    /// The same, as the share of whoever takes it.
+    pub(crate) fn sharing(self, share: Option<Share>) -> Self {
+        Self { share, ..self }
+    }
+
+    /// The same, counted by `meter`.
+    pub(crate) fn counted(self, meter: &Meter) -> Self {
+        Self { meter: meter.clone(), ..self }
     }
 
     /// How it travels to `link`, for the log: a lane, or `tls` where it is encrypted on the way.
@@ -100,7 +127,8 @@ impl Flow {
             (None, Some(far)) => far.piece(),
             (None, None) => u64::MAX,
         };
-        left.min(paced).min(from_here)
+        let shared = self.share.as_ref().map_or(u64::MAX, |share| share.piece() as u64);
+        left.min(paced).min(shared).min(from_here)
     }
 
     /// `bytes` were passed on: whether others are to go on from here, or from further on.
@@ -182,7 +210,10 @@ impl Link {
             if let Some(pace) = flow.pace.clone() {
                 pace.turn(piece as usize).await;
             }
-            let (before, begun, meter) = (flow.left, Instant::now(), Meter::new());
+            if let Some(share) = &flow.share {
+                share.turn(piece as usize).await;
+            }
+            let (before, begun, meter) = (flow.left, Instant::now(), flow.meter.child());
             let passed = self.pass_piece(flow, piece, budget, idle, &meter).await;
             let bytes = before - flow.left;
             left -= bytes;
@@ -206,7 +237,7 @@ impl Link {
     ) -> Result<(), Broken> {
         match &mut flow.source {
             Source::File(file) => {
-                self.send(&file.part(0, len), budget, idle).await.map_err(Broken::Sink)?;
+                self.send(&file.part(0, len), budget, idle, meter).await.map_err(Broken::Sink)?;
                 *file = file.part(len, file.len.saturating_sub(len));
                 flow.left -= len;
             }
@@ -226,6 +257,7 @@ impl Link {
                     let n = usize::try_from(left).unwrap_or(usize::MAX).min(flow.rest.len());
                     let block = flow.rest.split_to(n);
                     self.write(&block, idle).await.map_err(Broken::Sink)?;
+                    meter.add(block.len() as u64);
                     left -= block.len() as u64;
                     flow.left -= block.len() as u64;
                 }

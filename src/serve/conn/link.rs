@@ -58,13 +58,18 @@ impl Link {
         }
     }
 
-    /// Sends a part of a file.
-    pub(crate) async fn send(&mut self, from: &FileSource, budget: &Budget, idle: Duration) -> io::Result<()> {
-        let meter = Meter::new();
+    /// Sends a part of a file, and counts what went.
+    pub(crate) async fn send(
+        &mut self,
+        from: &FileSource,
+        budget: &Budget,
+        idle: Duration,
+        meter: &Meter,
+    ) -> io::Result<()> {
         match self {
-            Link::Tcp(stream) => lane::sendfile(from, stream, &meter, idle).await,
-            Link::Unix(stream) => lane::sendfile(from, stream, &meter, idle).await,
-            Link::Pipes { output, .. } => lane::sendfile(from, output, &meter, idle).await,
+            Link::Tcp(stream) => lane::sendfile(from, stream, meter, idle).await,
+            Link::Unix(stream) => lane::sendfile(from, stream, meter, idle).await,
+            Link::Pipes { output, .. } => lane::sendfile(from, output, meter, idle).await,
             Link::Tls(_) => {
                 let mut at = 0;
                 while at < from.len {
@@ -75,6 +80,7 @@ impl Link {
                     while let Some(block) = blocks.next().await? {
                         at += block.len() as u64;
                         self.write(&block, idle).await?;
+                        meter.add(block.len() as u64);
                     }
                 }
                 Ok(())

@@ -1,4 +1,4 @@
-//! `/healthz` and `/metrics`, on an address of their own that clients need not reach.
+//! `/healthz`, `/metrics` and `/transfers`, on an address of their own that clients need not reach.
 
 use std::io;
 use std::sync::Arc;
@@ -105,7 +105,8 @@ fn page(method: Method, path: &[u8], shared: &Shared) -> (u16, String) {
             ]);
             (200, text)
         }
-        (Method::Get, _) => (404, "/healthz and /metrics are here\n".to_string()),
+        (Method::Get, b"/transfers") => (200, shared.transfers.render(&shared.repositories.opened())),
+        (Method::Get, _) => (404, "/healthz, /metrics and /transfers are here\n".to_string()),
         _ => (405, "only GET\n".to_string()),
     }
 }

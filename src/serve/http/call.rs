@@ -1,5 +1,7 @@
 //! What a client asks for, as the head of a request says it.
 
+use std::sync::Arc;
+
 use super::audit::Change;
 use super::git::GitAsk;
 use super::shared::Shared;
@@ -25,6 +27,8 @@ pub(super) struct Asked {
     pub(super) client: Option<Uuid>,
     pub(super) bypass: Vec<Uuid>,
     pub(super) user: Option<Vec<u8>>,
+    /// What the repository is called, once that is known.
+    pub(super) called: Arc<[u8]>,
     /// The User-Agent, where changes are written down.
     pub(super) agent: Option<Vec<u8>>,
 }
@@ -112,6 +116,7 @@ pub(super) fn understood(
         client: None,
         bypass: Vec::new(),
         user: None,
+        called: Arc::default(),
         agent: head.user_agent.filter(|_| shared.audit.is_some()).map(<[u8]>::to_vec),
     };
     let not_found = match route(head) {

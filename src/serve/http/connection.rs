@@ -22,6 +22,7 @@ use super::git::GitAsk;
 use super::judge::Judge;
 use super::room::Seat;
 use super::shared::{Shared, date};
+use super::transfers::{Listed, Transfer};
 use crate::gateway::{Failure, FailureKind, LocalRepository, Named, Node, Unserved};
 use crate::proto::git::route::{self as git, GitOp};
 use crate::proto::http::access::{Action, Caller, Verdict};
@@ -32,6 +33,7 @@ use crate::proto::http::response::{CONTINUE, Connection as Kept, Media, Response
 use crate::proto::http::route::Op;
 use crate::request;
 use crate::serve::conn::link::{Link, within};
+use crate::serve::conn::share::Who;
 
 /// Longest wait for the next request of a connection that is kept.
 const IDLE: Duration = Duration::from_secs(120);
@@ -87,7 +89,7 @@ impl Connection {
         let secure = link.is_secure();
         // A page cannot have a certificate for a name that is not its own.
         let loopback_names = shared.authenticator.access().is_wide_open() && !secure && link.is_loopback();
-        let guard = Guard { secure, loopback_names };
+        let guard = Guard { secure, loopback_names, names: shared.hosts };
         Self { shared, link, early: Vec::new(), out: Vec::new(), guard, seat, told: Told::default(), stop }
     }
 
@@ -253,10 +255,11 @@ impl Connection {
                     }
                     Err(unserved) => return self.unserved(asked, unserved).await,
                 };
-                let asked = match self.admit(judge, action, called, asked).await? {
+                let mut asked = match self.admit(judge, action, called, asked).await? {
                     ControlFlow::Continue(asked) => asked,
                     ControlFlow::Break(stays) => return Ok(stays),
                 };
+                asked.called = Arc::clone(called);
                 // Where that cannot be told, nothing is taken away.
                 let pushes = ask.op == GitOp::Pack(git::Service::ReceivePack);
                 ask.may_remove = pushes && judge.may(Action::Remove, called).await;
@@ -272,10 +275,11 @@ impl Connection {
                     }
                     Err(unserved) => return self.unserved(asked, unserved).await,
                 };
-                let asked = match self.admit(judge, action, called, asked).await? {
+                let mut asked = match self.admit(judge, action, called, asked).await? {
                     ControlFlow::Continue(asked) => asked,
                     ControlFlow::Break(stays) => return Ok(stays),
                 };
+                asked.called = Arc::clone(called);
                 Box::pin(self.annex(asked, &*node, op)).await
             }
         }
@@ -442,6 +446,18 @@ impl Connection {
             }
             Err(failure) => self.fail(asked, &failure).await,
         }
+    }
+
+    /// Lists a transfer, of `total` bytes where that is known, for as long as what is given lasts.
+    pub(super) fn list(&self, op: &'static str, asked: &Asked, key: Option<&[u8]>, total: Option<u64>) -> Listed {
+        let (repository, user, address) = (Arc::clone(&asked.called), asked.user.clone(), self.link.peer());
+        let (key, req) = (key.map(<[u8]>::to_vec), request::current());
+        self.shared.transfers.list(Transfer { op, repository, user, address, key, total, req })
+    }
+
+    /// Whose transfer it is.
+    pub(super) fn who(&self, asked: &Asked) -> Who {
+        Who::new(asked.user.as_deref(), self.link.peer())
     }
 
     /// Whether the connection may stay, if nothing is left of the request.

@@ -82,7 +82,9 @@ impl Connection {
         let pace = content.pace();
         let part = content.part(first, length);
         let length = part.len;
-        let flow = Flow::new(part, self.shared.limits.idle).at(pace);
+        let share = self.shared.outgoing.of(self.who(&asked));
+        let listed = self.list("get", &asked, Some(key.as_bytes()), Some(length));
+        let flow = Flow::new(part, self.shared.limits.idle).at(pace).sharing(share).counted(&listed.meter);
         let lane = flow.lane(&self.link);
         crate::request::by(&lane);
         if flow.by_kernel(&self.link) { &metrics.by_kernel } else { &metrics.by_memory }.add(1);

@@ -24,6 +24,7 @@ mod server;
 mod shared;
 mod skip;
 mod smart;
+mod transfers;
 mod upkeep;
 
 pub use authenticator::{AuthHeader, UsersFrom};

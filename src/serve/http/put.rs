@@ -14,6 +14,7 @@ use crate::proto::http::json;
 use crate::proto::http::response::Response;
 use crate::proto::p2p::AssociatedFile;
 use crate::serve::conn::payload::{Framing, Payload};
+use crate::serve::conn::share::Shared;
 
 impl Connection {
     pub(super) async fn put_offset(&mut self, asked: Asked, node: &dyn Node, key: &Key) -> io::Result<bool> {
@@ -65,7 +66,11 @@ impl Connection {
         self.go_on(&mut asked).await?;
         let started = Instant::now();
         self.shared.metrics.uploads.add(1);
-        let end = upload.receive(&mut self.payload(&mut asked.body), announced.len, node.upload_pace()).await;
+        let share = self.shared.incoming.of(self.who(&asked));
+        let listed = self.list("put", &asked, Some(key.as_bytes()), Some(announced.len));
+        let mut body = Shared::new(self.payload(&mut asked.body), share, listed.meter.clone());
+        let end = upload.receive(&mut body, announced.len, node.upload_pace()).await;
+        drop(body);
         let bytes = upload.received() - announced.offset;
         let settled = upload.settle(end).await;
         self.shared.metrics.uploads.sub(1);

@@ -29,6 +29,7 @@ use crate::gateway::{ClientLocks, Limits, Metrics, Repositories, Roots, blocking
 use crate::proto::http::access::{self, Access};
 use crate::proto::http::response::{Connection as Kept, Response};
 use crate::serve::conn::link::{Link, within};
+use crate::serve::conn::share::Shares;
 use crate::serve::conn::systemd::{ActivationError, Notifier};
 use crate::serve::conn::tls::{Tls, TlsError, TlsFiles};
 
@@ -57,6 +58,10 @@ pub struct Options {
     pub memory: u64,
     /// Connections to one store of transfers that have several.
     pub store_connections: usize,
+    /// `--bwlimit`: bytes a second of all transfers together, each way.
+    pub rate: Option<u64>,
+    /// `--bwlimit-user`: bytes a second of those of one user, each way.
+    pub user_rate: Option<u64>,
     /// Longest time in which nothing of a transfer moves.
     pub idle: Duration,
     /// `--admin`: where `/healthz` and `/metrics` are.
@@ -75,6 +80,8 @@ pub struct Options {
     pub forward: Option<ForwardTo>,
     /// `--auth-header`: where somebody in front names the user.
     pub header: Option<AuthHeader>,
+    /// `--host`: names that a server in front passes on, where anyone may do everything.
+    pub hosts: Vec<String>,
     /// `--realm`: what names and passwords are asked for.
     pub realm: &'static str,
     /// `--git`: serves git, too.
@@ -180,9 +187,13 @@ fn serve(options: Options) -> Result<(), StartError> {
         log,
         tls,
         room: Room::new(room, logins),
+        transfers: Arc::default(),
+        incoming: Shares::new(options.rate, options.user_rate),
+        outgoing: Shares::new(options.rate, options.user_rate),
         audit: options.audit.as_deref().map(Audit::open).transpose().map_err(StartError::Git)?,
         forward: options.forward.map(Forward::new).transpose().map_err(StartError::Io)?,
         header: options.header,
+        hosts: options.hosts.leak(),
         realm: options.realm,
         git,
     });

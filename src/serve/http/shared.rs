@@ -10,7 +10,9 @@ use super::forward::Forward;
 use super::git::Git;
 use super::log::Log;
 use super::room::Room;
+use super::transfers::Transfers;
 use crate::gateway::{ClientLocks, Limits, Metrics, Repositories};
+use crate::serve::conn::share::Shares;
 use crate::serve::conn::tls::Tls;
 
 /// What all threads and connections share.
@@ -23,12 +25,19 @@ pub(super) struct Shared {
     pub(super) log: Log,
     pub(super) tls: Option<Tls>,
     pub(super) room: Arc<Room>,
+    /// What is under way.
+    pub(super) transfers: Arc<Transfers>,
+    /// The bandwidth that clients share: what they send, and what they take.
+    pub(super) incoming: Shares,
+    pub(super) outgoing: Shares,
     /// Where changes are written down.
     pub(super) audit: Option<Audit>,
     /// Another server that knows who may do what.
     pub(super) forward: Option<Forward>,
     /// The header in which somebody in front names the user.
     pub(super) header: Option<AuthHeader>,
+    /// Names that a server in front passes on, where anyone may do everything.
+    pub(super) hosts: &'static [String],
     /// What names and passwords are asked for.
     pub(super) realm: &'static str,
     /// None where git is not served.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, READ};
 use crate::proto::http::body::BodyReader;
 use crate::serve::conn::link::within;
+use crate::serve::conn::patience::Patience;
 
 /// Most bytes of a body that are read only to throw them away.
 const SKIP: u64 = 256 << 10;
@@ -49,6 +50,15 @@ impl Connection {
         let at = self.early.len();
         self.early.resize(at + READ, 0);
         let read = within(limit, self.link.read(&mut self.early[at..])).await;
+        self.early.truncate(at + *read.as_ref().unwrap_or(&0));
+        read
+    }
+
+    /// The same from a client that has to keep a pace.
+    pub(super) async fn more_with(&mut self, patience: &mut Patience) -> io::Result<usize> {
+        let at = self.early.len();
+        self.early.resize(at + READ, 0);
+        let read = patience.read(&mut self.link, &mut self.early[at..]).await;
         self.early.truncate(at + *read.as_ref().unwrap_or(&0));
         read
     }

@@ -132,6 +132,13 @@ pub fn peers() -> PathBuf {
     dir
 }
 
+/// The directory of a git-annex of 2025.
+pub fn older() -> PathBuf {
+    let dir = peers().with_file_name("older/bin");
+    assert!(dir.join("git-annex").exists(), "no git-annex of 2025 is in {}: run `make peers`", dir.display());
+    dir
+}
+
 /// A name no other test uses, fit for a bucket, a directory or a remote.
 pub fn unique(prefix: &str) -> String {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);

@@ -17,6 +17,7 @@ pub mod hook;
 pub mod http;
 pub mod lab;
 pub mod neighbour;
+pub mod nginx;
 pub mod p2p;
 pub mod place;
 mod product;

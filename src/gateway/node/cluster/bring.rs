@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::placing::{Room, Unchosen};
+use super::placing::Unchosen;
 use super::put::talk;
 use super::{ClusterNode, Member, PROBE};
 use crate::gateway::node::{Removal, open};
 use crate::gateway::receive::Offer;
+use crate::gateway::room::Room;
 use crate::gateway::{Failure, FailureKind};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;

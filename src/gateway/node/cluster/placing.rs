@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::ClusterNode;
 use super::ways::Member;
-use crate::annex::sizes::{Reservation, SizesError, Usage};
+use crate::annex::sizes::{SizesError, Usage};
 use crate::cluster::{Candidate, Placement, place};
+use crate::gateway::room::Room;
 use crate::gateway::wanted::{Counted, FactSource, Sizes};
-use crate::gateway::{Failure, LocalRepository, blocking, off_this_thread};
+use crate::gateway::{Failure, LocalRepository, blocking};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
 use crate::wanted::{Facts, Policy, Repo, Unknown};
@@ -24,10 +25,6 @@ pub(super) enum Choice {
     /// It fits nowhere.
     NoRoom,
 }
-
-/// Room for an upload, given back when this is dropped.
-#[derive(Default)]
-pub(super) struct Room(Option<Reservation>);
 
 /// First and longest pause while sizes are counted.
 const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -152,7 +149,7 @@ fn choose(
     });
     let reservation = reservation?;
     let placement = placement.ok_or_else(|| failed("nothing was chosen".to_string()))?;
-    Ok(choice(&nodes, told(placement)?, Room(Some(reservation))))
+    Ok(choice(&nodes, told(placement)?, Room::of(reservation)))
 }
 
 fn choice(nodes: &BTreeMap<Repo, &Arc<Member>>, placement: Placement, room: Room) -> Choice {
@@ -169,22 +166,6 @@ fn choice(nodes: &BTreeMap<Repo, &Arc<Member>>, placement: Placement, room: Room
 /// Whether any repository may not grow for ever, so that sizes matter.
 fn has_limits(policy: &Policy) -> bool {
     policy.repos().any(|repo| policy.settings(repo).maxsize.is_some())
-}
-
-impl Room {
-    /// That of a reservation.
-    pub(super) fn of(reservation: Reservation) -> Self {
-        Self(Some(reservation))
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        // It takes the database for a moment.
-        if let Some(reservation) = self.0.take() {
-            off_this_thread(reservation);
-        }
-    }
 }
 
 /// How full repositories are, as a reservation is told.

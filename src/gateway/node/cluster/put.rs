@@ -8,11 +8,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::placing::{Choice, Room};
+use super::placing::Choice;
 use super::ways::Member;
 use super::{ClusterNode, falling, open, reasons, silent};
 use crate::gateway::node::Node;
 use crate::gateway::receive::{Fan, FanLeg, Offer, Sink, Upload};
+use crate::gateway::room::Room;
 use crate::gateway::{Failure, FailureKind};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
@@ -21,7 +22,8 @@ use crate::proto::p2p::AssociatedFile;
 pub(super) enum Opened {
     /// It has the content, and so have these.
     Has(Vec<Uuid>),
-    Takes(Box<dyn Node>, Box<dyn Sink>),
+    /// It takes it, and what that rests on.
+    Takes(Box<dyn Node>, Box<dyn Sink>, Vec<Room>),
 }
 
 /// Which conversation an upload is: with whom, and whom that one leaves out.
@@ -159,7 +161,10 @@ impl ClusterNode {
             }
             Ok(match opened.put(key, file).await? {
                 Offer::AlreadyHave(others) => Opened::Has(others),
-                Offer::Upload(upload) => Opened::Takes(opened, upload.into_sink()),
+                Offer::Upload(upload) => {
+                    let (sink, rooms) = upload.into_sink();
+                    Opened::Takes(opened, sink, rooms)
+                }
             })
         };
         let done = tokio::time::timeout(self.limits.idle, opening).await;
@@ -183,14 +188,14 @@ impl ClusterNode {
                     has.extend(Some(leg.uuid().clone()).filter(|_| is_place));
                     has.extend(others);
                 }
-                Some(Opened::Takes(rests_on, sink)) => places.push(FanLeg {
+                Some(Opened::Takes(rests_on, sink, quota)) => places.push(FanLeg {
                     uuid: self.health_of(leg).clone(),
                     is_place,
                     name: leg.name().to_string(),
                     sink,
                     pace: leg.remote.upload.clone(),
                     hops: leg.hops,
-                    rests_on: Box::new(rests_on),
+                    rests_on: Box::new((rests_on, quota)),
                 }),
                 None => {}
             }
@@ -231,7 +236,7 @@ pub(super) fn talk(leg: &Member) -> Talk {
 /// What was opened in vain keeps what it had.
 async fn let_go(opened: BTreeMap<Talk, Opened>) {
     let keep = async |opened: Opened| {
-        if let Opened::Takes(_rests_on, sink) = opened {
+        if let Opened::Takes(_rests_on, sink, _quota) = opened {
             // Nothing was sent.
             let _ = sink.keep().await;
         }

@@ -11,8 +11,9 @@ use crate::annex::content::ContentError;
 use crate::annex::log::Presence;
 use crate::gateway::held::HeldLock;
 use crate::gateway::node::{Asker, Limits, Node, Offset, Removal};
+use crate::gateway::quota;
 use crate::gateway::receive::{Offer, Upload};
-use crate::gateway::repository::LocalRepository;
+use crate::gateway::repository::{LocalRepository, Quota};
 use crate::gateway::{Failure, Outgoing, blocking, timestamp, until};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
@@ -59,7 +60,16 @@ impl Node for LocalNode {
 
     async fn put(&self, key: &Key, _: &AssociatedFile) -> Result<Offer, Failure> {
         if let Some(sink) = LocalSink::open(&self.served, self.home.as_ref(), key, &self.client).await? {
-            return Ok(Offer::Upload(Box::new(Upload::new(key, sink))));
+            let upload = Upload::new(key, sink);
+            let (most, uuid) = (Quota::of(&self.served.repository().settings()), self.served.uuid());
+            return match quota::reserve(&most, &self.served, uuid, key, true, self.limits.idle).await {
+                Ok(room) => Ok(Offer::Upload(Box::new(upload.within(room)))),
+                Err(failure) => {
+                    // What is there of it can be resumed once there is room.
+                    upload.keep().await?;
+                    Err(failure)
+                }
+            };
         }
         if let Some(home) = &self.home {
             home.record_seen(key, self.served.uuid(), Presence::Present).await?;

@@ -21,6 +21,8 @@ use crate::proto::users::rights::Pattern;
 pub struct GitOptions {
     /// Most programs at a time.
     pub processes: usize,
+    /// Least pace of bodies, in bytes a second.
+    pub min_rate: u64,
     /// What clients have in front of the path of a repository; what they say they asked for, otherwise.
     pub public: Option<PublicUrl>,
     /// Where a push makes a repository that is not there.
@@ -34,6 +36,7 @@ pub(super) struct Git {
     pub(super) program: Program,
     pub(super) slots: Arc<Slots>,
     pub(super) public: Option<PublicUrl>,
+    pub(super) min_rate: u64,
     create: Vec<Pattern>,
     create_limit: usize,
 }
@@ -57,8 +60,8 @@ impl Git {
     ///
     /// There is none that can serve.
     pub(super) fn new(options: GitOptions) -> Result<Self, String> {
-        let GitOptions { processes, public, create, create_limit } = options;
-        Ok(Self { program: Program::find()?, slots: Slots::new(processes), public, create, create_limit })
+        let GitOptions { processes, min_rate, public, create, create_limit } = options;
+        Ok(Self { program: Program::find()?, slots: Slots::new(processes), public, min_rate, create, create_limit })
     }
 
     /// Whether a push may make a repository that is called `name`.

@@ -4,6 +4,8 @@ use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use remotes::pump::Meter;
+
 use super::SILENT_WORK;
 use crate::process::Process;
 use crate::proto::git::cgi::{self, CgiHead};
@@ -12,7 +14,9 @@ use crate::proto::git::route::{GitOp, Service};
 use crate::proto::http::body::{BodyReader, CHUNK_END, LAST_CHUNK, begin_chunk};
 use crate::proto::http::head::Version;
 use crate::proto::http::response::{Connection as Kept, Framing, Media, Response};
-use crate::serve::conn::link::{Link, within};
+use crate::serve::conn::link::Link;
+use crate::serve::conn::patience::Patience;
+use crate::serve::conn::share::{Owed, Share};
 use crate::serve::http::call::Asked;
 use crate::serve::http::connection::{Connection, READ};
 use crate::serve::http::git::GitAsk;
@@ -58,6 +62,10 @@ struct Answer {
     framing: Framing,
     out: Vec<u8>,
     sent: u64,
+    /// With whoever takes it.
+    patience: Patience,
+    share: Option<Share>,
+    meter: Meter,
 }
 
 impl Connection {
@@ -73,17 +81,21 @@ impl Connection {
         mut process: Process,
         front: Vec<u8>,
         after: Option<After>,
+        mut patience: Patience,
     ) -> io::Result<Sent> {
         if ask.op != GitOp::Pack(Service::ReceivePack) {
             // Nothing is begun that should be ended in order.
             process.hurry();
         }
         let idle = self.shared.limits.idle;
+        let listed = self.list(ask.op.name(), &asked, None, None);
         let mut held = Vec::new();
         let (mut received, mut ended) = (0, false);
         let fed = {
-            let mut feed =
-                pin!(feed(&mut self.link, &mut self.early, &mut asked.body, &process, &front, idle, &mut received));
+            let owed = Owed::new(self.shared.incoming.of(self.who(&asked)));
+            let meter = listed.meter.clone();
+            let body = Incoming { link: &mut self.link, early: &mut self.early, body: &mut asked.body, owed, meter };
+            let mut feed = pin!(feed(body, &process, &front, idle, &mut patience, &mut received));
             let mut buf = vec![0; PIECE];
             loop {
                 tokio::select! {
@@ -120,7 +132,7 @@ impl Connection {
             ended = n == 0;
             held.extend_from_slice(&buf[..n]);
         };
-        let mut answer = self.begin_git(&asked, head).await?;
+        let mut answer = self.begin_git(&asked, head, patience, listed.meter.clone()).await?;
         let mut end = after.is_some().then(BeforeTheEnd::default);
         let pass = |bytes: &[u8], end: &mut Option<BeforeTheEnd>| match end {
             None => bytes.to_vec(),
@@ -167,7 +179,7 @@ impl Connection {
             self.pass(&mut answer, &rest).await?;
         }
         if answer.framing == Framing::Chunked {
-            self.link.write(LAST_CHUNK, idle).await?;
+            answer.patience.write(&mut self.link, LAST_CHUNK).await?;
         }
         let whole = matches!(fed, Ok(Fed::Whole)) && asked.body.is_done();
         Ok(Sent {
@@ -236,28 +248,52 @@ impl Connection {
         }
     }
 
-    async fn begin_git(&mut self, asked: &Asked, head: CgiHead) -> io::Result<Answer> {
+    async fn begin_git(
+        &mut self,
+        asked: &Asked,
+        head: CgiHead,
+        patience: Patience,
+        meter: Meter,
+    ) -> io::Result<Answer> {
         let framing = if asked.version == Version::Http11 { Framing::Chunked } else { Framing::Close };
         let media = Some(head.media.map_or(Media::Text, Media::Git));
         let connection = Kept::of(asked.version, framing == Framing::Chunked && self.keeps(asked));
         self.say_words("", Response { media, framing, connection, ..Response::of(head.status) }, b"").await?;
-        Ok(Answer { framing, out: Vec::new(), sent: 0 })
+        Ok(Answer {
+            framing,
+            out: Vec::new(),
+            sent: 0,
+            patience,
+            share: self.shared.outgoing.of(self.who(asked)),
+            meter,
+        })
     }
 
     async fn pass(&mut self, answer: &mut Answer, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
+        let most = answer.share.as_ref().map_or(bytes.len(), Share::piece);
+        for piece in bytes.chunks(most) {
+            if let Some(share) = &answer.share {
+                share.turn(piece.len()).await;
+            }
+            self.pass_piece(answer, piece).await?;
+            answer.meter.add(piece.len() as u64);
+        }
+        Ok(())
+    }
+
+    async fn pass_piece(&mut self, answer: &mut Answer, bytes: &[u8]) -> io::Result<()> {
         answer.sent += bytes.len() as u64;
-        let idle = self.shared.limits.idle;
         if answer.framing != Framing::Chunked {
-            return self.link.write(bytes, idle).await;
+            return answer.patience.write(&mut self.link, bytes).await;
         }
         answer.out.clear();
         begin_chunk(bytes.len(), &mut answer.out);
         answer.out.extend_from_slice(bytes);
         answer.out.extend_from_slice(CHUNK_END);
-        self.link.write(&answer.out, idle).await
+        answer.patience.write(&mut self.link, &answer.out).await
     }
 
     /// The request ends here, and git with it. What git said of it is part of the error.
@@ -280,20 +316,29 @@ impl Connection {
     }
 }
 
+/// A body on its way from the client.
+struct Incoming<'a> {
+    link: &'a mut Link,
+    early: &'a mut Vec<u8>,
+    body: &'a mut BodyReader,
+    owed: Owed,
+    meter: Meter,
+}
+
 /// Passes what comes of a body on to git.
 ///
 /// # Errors
 ///
-/// The body is malformed or breaks off, the client sends nothing for `idle`, or git takes nothing for as long.
+/// The body is malformed or breaks off, the client sends nothing or too little for too long, or git takes nothing for `idle`.
 async fn feed(
-    link: &mut Link,
-    early: &mut Vec<u8>,
-    body: &mut BodyReader,
+    body: Incoming<'_>,
     process: &Process,
     front: &[u8],
     idle: Duration,
+    patience: &mut Patience,
     received: &mut u64,
 ) -> io::Result<Fed> {
+    let Incoming { link, early, body, mut owed, meter } = body;
     let took = |written: io::Result<()>| match written {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         written => written.map(|()| true),
@@ -314,9 +359,12 @@ async fn feed(
             return Ok(Fed::Whole);
         }
         if early.is_empty() {
-            early.resize(PIECE, 0);
-            let read = within(idle, link.read(early)).await;
+            owed.settle().await;
+            early.resize(owed.piece(PIECE), 0);
+            let read = patience.read(link, early).await;
             early.truncate(*read.as_ref().unwrap_or(&0));
+            owed.came(early.len());
+            meter.add(early.len() as u64);
             if read? == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the client is gone"));
             }

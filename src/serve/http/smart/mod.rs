@@ -28,6 +28,7 @@ use crate::proto::git::config::{PublicUrl, url_below, url_of, write};
 use crate::proto::git::push::{BadPush, Commands, MOST, Restricted};
 use crate::proto::git::route::{GitOp, Service};
 use crate::proto::http::response::{Media, Response};
+use crate::serve::conn::patience::Patience;
 
 /// Longest time in which git does nothing but say that it is at work: hooks, and the deltas of a large push.
 const SILENT_WORK: Duration = Duration::from_secs(3600);
@@ -53,9 +54,17 @@ impl Connection {
         let started = Instant::now();
         let mut asked = asked;
         let (mut front, mut commands) = (Vec::new(), Commands::default());
+        let mut patience = Patience::new(git.min_rate, self.shared.limits.idle);
         if ask.op == GitOp::Pack(Service::ReceivePack) {
             self.go_on(&mut asked).await?;
-            let read = self.commands(&mut asked, &mut front).await?;
+            let read = match self.commands(&mut asked, &mut front, &mut patience).await {
+                Ok(read) => read,
+                Err(e) => {
+                    let line = self.shared.log.line("git").with("op", ask.op.name()).bytes("repository", prefix);
+                    line.with("error", format!("the request broke off: {e}")).warn();
+                    return Err(e);
+                }
+            };
             commands = match read {
                 Ok(commands) => commands,
                 Err(BadPush::Malformed) => return self.text(asked, 400, "this is no push").await,
@@ -95,7 +104,7 @@ impl Connection {
         let follows = !commands.all.is_empty() && commands.sideband && trees::has_trees(served);
         let after = follows.then(|| trees::After { served: Arc::clone(served), commands });
         let user = asked.user.clone();
-        let sent = self.backend(asked, &ask, process, front, after).await;
+        let sent = self.backend(asked, &ask, process, front, after, patience).await;
         let mut line = self.shared.log.line("git").with("op", ask.op.name()).bytes("repository", prefix);
         line = line.seconds("seconds", started.elapsed());
         if let Some(user) = &user {
@@ -138,7 +147,12 @@ impl Connection {
     }
 
     /// Reads a push up to the end of its commands. What was read of it is in `front`.
-    async fn commands(&mut self, asked: &mut Asked, front: &mut Vec<u8>) -> io::Result<Result<Commands, BadPush>> {
+    async fn commands(
+        &mut self,
+        asked: &mut Asked,
+        front: &mut Vec<u8>,
+        patience: &mut Patience,
+    ) -> io::Result<Result<Commands, BadPush>> {
         loop {
             match Commands::parse(front) {
                 Ok(Some(commands)) => return Ok(Ok(commands)),
@@ -156,7 +170,7 @@ impl Connection {
                 if asked.body.is_done() {
                     return Ok(Err(BadPush::Malformed));
                 }
-                if self.more(self.shared.limits.idle).await? == 0 {
+                if self.more_with(patience).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
