@@ -10,14 +10,10 @@ use std::time::Duration;
 use annex_types::size;
 
 use super::repository::Quota;
-use super::room::Room;
-use super::{Failure, FailureKind, LocalRepository, blocking};
+use super::room::{Room, Unreserved, once_counted};
+use super::{Failure, FailureKind, LocalRepository};
 use crate::annex::content::unfinished;
-use crate::annex::sizes::SizesError;
 use crate::name::{Key, Uuid};
-
-/// First and longest pause while sizes are counted.
-const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// Most unfinished uploads that are looked at.
 const UNFINISHED: usize = 10_000;
@@ -34,42 +30,28 @@ pub(in crate::gateway) async fn reserve(
 ) -> Result<Room, Failure> {
     quota.admits(key)?;
     let (Some(most), Some(len)) = (quota.all(), key.size()) else { return Ok(Room::default()) };
-    let (begun, mut pause) = (tokio::time::Instant::now(), COUNTING.0);
-    loop {
-        let (home, uuid, key) = (Arc::clone(home), uuid.clone(), key.clone());
-        match blocking(move || reserve_now(&home, &uuid, &key, len, most, lies_here)).await? {
-            Err(None) if begun.elapsed() < patience => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(COUNTING.1);
-            }
-            Err(None) => return Err(Failure::busy("the sizes of repositories are still being counted")),
-            Err(Some(failure)) => return Err(failure),
-            Ok(room) => return Ok(room),
-        }
-    }
+    let (home, uuid, key) = (Arc::clone(home), uuid.clone(), key.clone());
+    once_counted(patience, move || reserve_now(&home, &uuid, &key, len, most, lies_here)).await
 }
 
-/// Errors: none where sizes are not counted yet.
+/// Blocks.
 fn reserve_now(
-    home: &Arc<LocalRepository>,
+    home: &LocalRepository,
     uuid: &Uuid,
     key: &Key,
     len: u64,
     most: u64,
     lies_here: bool,
-) -> Result<Room, Option<Failure>> {
-    let failed = |e: SizesError| match e {
-        SizesError::Counting => None,
-        e => Some(Failure::internal(format!("tell how much room there is: {e}"))),
-    };
+) -> Result<Room, Unreserved> {
+    let failed = Unreserved::Failed;
     let mut others = 0;
     if lies_here {
         // What is under way counts as a whole already, and what this upload resumes is part of it.
-        let mut counted: HashSet<Key> = home.sizes().under_way(uuid).map_err(failed)?.into_iter().collect();
+        let mut counted: HashSet<Key> = home.sizes().under_way(uuid)?.into_iter().collect();
         counted.insert(key.clone());
         let found = unfinished(home.content().config(), &counted, UNFINISHED);
-        others = found.map_err(|e| Some(Failure::io("look for unfinished uploads", &e)))?.ok_or_else(|| {
-            Some(Failure::new(FailureKind::NoRoom, "too many unfinished uploads are kept here".to_string()))
+        others = found.map_err(|e| failed(Failure::io("look for unfinished uploads", &e)))?.ok_or_else(|| {
+            failed(Failure::new(FailureKind::NoRoom, "too many unfinished uploads are kept here".to_string()))
         })?;
     }
     let mut used = 0;
@@ -80,11 +62,11 @@ fn reserve_now(
             _ => Vec::new(),
         }
     });
-    let reservation = reservation.map_err(failed)?;
+    let reservation = reservation?;
     if reservation.chosen().next().is_none() {
         let (used, most, len) = (size::show(used), size::show(most), size::show(len));
         let words = format!("the quota is used up: {used} of {most}, and {len} more do not fit");
-        return Err(Some(Failure::new(FailureKind::NoRoom, words)));
+        return Err(failed(Failure::new(FailureKind::NoRoom, words)));
     }
     Ok(Room::of(reservation))
 }

@@ -1,7 +1,9 @@
 //! Room that is reserved for an upload.
 
-use super::off_this_thread;
-use crate::annex::sizes::Reservation;
+use std::time::Duration;
+
+use super::{Failure, blocking, off_this_thread};
+use crate::annex::sizes::{Reservation, SizesError};
 
 /// Room for an upload, given back when this is dropped.
 #[derive(Default)]
@@ -19,6 +21,47 @@ impl Drop for Room {
         // It takes the database for a moment.
         if let Some(reservation) = self.0.take() {
             off_this_thread(reservation);
+        }
+    }
+}
+
+/// Why no room is reserved.
+pub(in crate::gateway) enum Unreserved {
+    /// It is not known yet how full repositories are.
+    Counting,
+    Failed(Failure),
+}
+
+impl From<SizesError> for Unreserved {
+    fn from(e: SizesError) -> Self {
+        match e {
+            SizesError::Counting => Self::Counting,
+            e => Self::Failed(Failure::internal(format!("tell how much room there is: {e}"))),
+        }
+    }
+}
+
+/// First and longest pause while sizes are counted.
+const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// What `work` does, off this thread and again, until the sizes of repositories are counted: the first time that takes as long as the
+/// branch is large. Failures: those of `work`; it takes longer than `patience`.
+pub(in crate::gateway) async fn once_counted<T: Send + 'static>(
+    patience: Duration,
+    work: impl Fn() -> Result<T, Unreserved> + Clone + Send + 'static,
+) -> Result<T, Failure> {
+    let (begun, mut pause) = (tokio::time::Instant::now(), COUNTING.0);
+    loop {
+        match blocking(work.clone()).await? {
+            Ok(done) => return Ok(done),
+            Err(Unreserved::Failed(failure)) => return Err(failure),
+            Err(Unreserved::Counting) if begun.elapsed() < patience => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(COUNTING.1);
+            }
+            Err(Unreserved::Counting) => {
+                return Err(Failure::busy("the sizes of repositories are still being counted"));
+            }
         }
     }
 }

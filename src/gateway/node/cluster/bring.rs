@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::placing::Unchosen;
 use super::put::talk;
 use super::{ClusterNode, Member, PROBE};
 use crate::gateway::node::{Removal, open};
 use crate::gateway::receive::Offer;
-use crate::gateway::room::Room;
+use crate::gateway::room::{Room, Unreserved, once_counted};
 use crate::gateway::{Failure, FailureKind};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
@@ -62,7 +61,7 @@ impl ClusterNode {
         let (home, key) = (Arc::clone(&self.home), key.clone());
         let uuids: Vec<Uuid> = nodes.iter().map(|node| node.uuid().clone()).collect();
         let reserve = move || {
-            let policy = home.policy().map_err(Unchosen::Failed)?;
+            let policy = home.policy().map_err(Unreserved::Failed)?;
             let max = |uuid: &Uuid| policy.repo(uuid).and_then(|repo| policy.settings(repo).maxsize);
             if uuids.iter().all(|uuid| max(uuid).is_none()) {
                 return Ok((Room::default(), Vec::new()));
@@ -76,7 +75,7 @@ impl ClusterNode {
             })?;
             Ok((Room::of(made), full.into_iter().map(no_room).collect()))
         };
-        self.once_counted(reserve).await
+        once_counted(self.limits.idle, reserve).await
     }
 
     /// Whether `node` has it, as it says itself.

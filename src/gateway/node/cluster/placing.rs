@@ -3,15 +3,14 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::ClusterNode;
 use super::ways::Member;
-use crate::annex::sizes::{SizesError, Usage};
+use crate::annex::sizes::Usage;
 use crate::cluster::{Candidate, Placement, place};
-use crate::gateway::room::Room;
+use crate::gateway::room::{Room, Unreserved, once_counted};
 use crate::gateway::wanted::{Counted, FactSource, Sizes};
-use crate::gateway::{Failure, LocalRepository, blocking};
+use crate::gateway::{Failure, LocalRepository};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
 use crate::wanted::{Facts, Policy, Repo, Unknown};
@@ -26,9 +25,6 @@ pub(super) enum Choice {
     NoRoom,
 }
 
-/// First and longest pause while sizes are counted.
-const COUNTING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-
 impl ClusterNode {
     /// Chooses the nodes for `key`, which is known as `file`, among those of `nodes` that take content; of the nodes `left_out`
     /// nothing is expected, not even that they have what is recorded of them.
@@ -42,45 +38,7 @@ impl ClusterNode {
         let (home, nodes) = (Arc::clone(&self.home), nodes.to_vec());
         let file = Some(file.as_bytes().to_vec()).filter(|file| !file.is_empty());
         let (key, left_out) = (key.clone(), left_out.clone());
-        self.once_counted(move || choose(&home, &nodes, &key, file.clone(), &left_out)).await
-    }
-
-    /// What `work` does, off this thread and again, until the sizes of repositories are counted: the first time that takes as long
-    /// as the branch is large.
-    pub(super) async fn once_counted<T: Send + 'static>(
-        &self,
-        work: impl Fn() -> Result<T, Unchosen> + Clone + Send + 'static,
-    ) -> Result<T, Failure> {
-        let (begun, mut pause) = (tokio::time::Instant::now(), COUNTING.0);
-        loop {
-            match blocking(work.clone()).await? {
-                Ok(done) => return Ok(done),
-                Err(Unchosen::Failed(failure)) => return Err(failure),
-                Err(Unchosen::Counting) if begun.elapsed() < self.limits.idle => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(COUNTING.1);
-                }
-                Err(Unchosen::Counting) => {
-                    return Err(Failure::busy("the sizes of repositories are still being counted"));
-                }
-            }
-        }
-    }
-}
-
-/// Why nothing is chosen.
-pub(super) enum Unchosen {
-    /// It is not known yet how full repositories are.
-    Counting,
-    Failed(Failure),
-}
-
-impl From<SizesError> for Unchosen {
-    fn from(e: SizesError) -> Self {
-        match e {
-            SizesError::Counting => Self::Counting,
-            e => Self::Failed(Failure::internal(e.to_string())),
-        }
+        once_counted(self.limits.idle, move || choose(&home, &nodes, &key, file.clone(), &left_out)).await
     }
 }
 
@@ -91,9 +49,9 @@ fn choose(
     key: &Key,
     file: Option<Vec<u8>>,
     left_out: &BTreeSet<Uuid>,
-) -> Result<Choice, Unchosen> {
-    let failed = |words: String| Unchosen::Failed(Failure::internal(words));
-    let policy = home.policy().map_err(Unchosen::Failed)?;
+) -> Result<Choice, Unreserved> {
+    let failed = |words: String| Unreserved::Failed(Failure::internal(words));
+    let policy = home.policy().map_err(Unreserved::Failed)?;
     let (counted, reserved) = (Counted::new(home.repository()), Reserved::default());
     let sizes: &dyn Sizes = if has_limits(&policy) { &reserved } else { &counted };
     let source = FactSource::new(home.repository(), sizes);
