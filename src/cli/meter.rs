@@ -1,22 +1,24 @@
 //! How far a command is: one line on a terminal, and nothing where stderr goes elsewhere.
 
 use std::cell::Cell;
-use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// Time between two changes of the line.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The line. It goes when this is dropped.
 pub(super) struct Meter {
-    is_terminal: bool,
+    /// Hidden where stderr is no terminal.
+    bar: ProgressBar,
     told: Cell<Option<Instant>>,
-    is_shown: Cell<bool>,
 }
 
 impl Meter {
     pub(super) fn new() -> Self {
-        Self { is_terminal: stderr().is_terminal(), told: Cell::new(None), is_shown: Cell::new(false) }
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}").expect("a template");
+        Self { bar: ProgressBar::new_spinner().with_style(style), told: Cell::new(None) }
     }
 
     /// Shows `words` in place of what is shown, unless that is too new. They are made only where they are shown.
@@ -28,19 +30,20 @@ impl Meter {
 
     /// Shows `words` at once: of steps that are few, and may each take long.
     pub(super) fn step(&self, words: impl FnOnce() -> String) {
-        if !self.is_terminal {
+        if self.bar.is_hidden() {
             return;
         }
         self.told.set(Some(Instant::now()));
-        self.is_shown.set(true);
-        let _ = write!(stderr(), "{}", drawn(&words()));
+        if self.bar.is_finished() {
+            self.bar.reset();
+        }
+        self.bar.set_message(drawable(&words()));
+        self.bar.tick();
     }
 
     /// Removes the line, before another is printed.
     pub(super) fn clear(&self) {
-        if self.is_shown.replace(false) {
-            let _ = write!(stderr(), "{}", drawn(""));
-        }
+        self.bar.finish_and_clear();
     }
 }
 
@@ -50,10 +53,9 @@ impl Drop for Meter {
     }
 }
 
-/// The line anew. Names of remotes and keys may hold anything, and terminals obey some of it.
-fn drawn(words: &str) -> String {
-    let words: String = words.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    format!("\r\x1b[K{words}")
+/// Names of remotes and keys may hold anything, and terminals obey some of it.
+fn drawable(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -62,14 +64,14 @@ mod tests {
 
     #[test]
     fn a_name_cannot_speak_to_the_terminal() {
-        assert_eq!(drawn("usb\x1b]0;x\x07\n: 1 of 2"), "\r\x1b[Kusb?]0;x??: 1 of 2");
+        assert_eq!(drawable("usb\x1b]0;x\x07\n: 1 of 2"), "usb?]0;x??: 1 of 2");
     }
 
     #[test]
     fn nothing_is_made_or_shown_where_nobody_looks() {
-        let meter = Meter { is_terminal: false, told: Cell::new(None), is_shown: Cell::new(false) };
+        let meter = Meter { bar: ProgressBar::hidden(), told: Cell::new(None) };
         meter.show(|| unreachable!("made for nobody"));
         meter.step(|| unreachable!("made for nobody"));
-        assert!(!meter.is_shown.get());
+        assert!(meter.told.get().is_none());
     }
 }
