@@ -43,6 +43,7 @@ if [ "$target" != "$host" ]; then
   flags+=(--target "$target")
   built=$top/target/$target/release/$name
 fi
+# --package: with the features of the other crates of the workspace, maturin would build it all again.
 cargo build "${flags[@]}" --package "$name"
 
 # The program writes its own pages and completions. One for another machine cannot, and its twin for this one does.
