@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use super::known::{Known, plain};
-use super::{here, told, updateproxy};
+use super::{here, sim, told, updateproxy};
 use crate::annex::remote::{Membership, Remote, membership, record_membership, remotes_of, unknown_clusters, ways};
 use crate::annex::repository::Repository;
 use crate::gateway::wanted::Policies;
@@ -25,7 +25,8 @@ And take it out, once its content is elsewhere:
 
 The same is recorded as by git annex updatecluster: one commit to the git-annex branch, none if nothing changed. Nodes that were
 added at another gateway stay, as long as that gateway is a remote. On stderr: nodes that can never be used and why, names in
-annex-cluster-node that are no cluster's, nodes to which there are two ways, and preferred content that never matches.";
+annex-cluster-node that are no cluster's, nodes to which there are two ways, preferred content that never matches, and with which a file would never come to rest or
+end with too few copies.";
 
 /// Records them, and says what changed. Fails where the repository cannot be read or written.
 pub(super) fn main() -> ExitCode {
@@ -129,6 +130,9 @@ fn unused(repository: &Repository, found: &Membership, known: &Known) -> Result<
         if policy.settings(repo).trust == Trust::Dead {
             warnings.push(format!("{} is dead: nothing is stored there", called(policy.uuid(repo), known)));
         }
+    }
+    if let Some(why) = sim::mention(repository, &nodes) {
+        warnings.push(format!("as they are configured, {why}; git-annex-remote-stream sim check shows how"));
     }
     Ok(warnings)
 }

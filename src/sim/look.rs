@@ -45,6 +45,16 @@ pub struct Deed {
     pub link: usize,
 }
 
+impl Deed {
+    /// Whose content changes when `actor` does it.
+    pub fn target(self, network: &Network, actor: usize) -> usize {
+        match self.kind {
+            Kind::Get | Kind::Drop => actor,
+            Kind::Send | Kind::DropFrom => network.links(actor).get(self.link).map_or(actor, |link| link.to),
+        }
+    }
+}
+
 impl Look<'_> {
     /// Adds what `actor` can do about `file` of the kinds that `asks` names. Whether an answer depends on how full repositories
     /// are.

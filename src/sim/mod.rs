@@ -38,6 +38,7 @@
 mod act;
 mod files;
 pub mod fuzz;
+pub mod guess;
 mod history;
 mod knowledge;
 mod log;
@@ -46,7 +47,7 @@ mod network;
 mod outside;
 mod plan;
 pub mod proof;
-mod random;
+pub mod random;
 mod rows;
 mod run;
 pub mod script;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::look::{Deed, Kind};
 use super::script::{Chain, Name, Placement, Problem, What};
 use crate::name::Uuid;
 use crate::wanted::{Configuration, Repository, Trust, is_cluster};
@@ -81,6 +80,23 @@ impl Network {
             placement: self.placement,
             ..Self::default()
         }
+    }
+
+    /// The same without a repository; `None` where nobody is left.
+    pub fn without(&self, gone: usize) -> Option<Self> {
+        let mut left = self.emptied();
+        for (repo, member) in self.members.iter().enumerate() {
+            if repo != gone {
+                let at = left.add(&member.name, member.uuid.clone(), member.is_special).ok()?;
+                left.members[at] = member.clone();
+                left.members[at].remote_names.remove(&self.members[gone].name);
+            }
+        }
+        for (node, repo) in self.nodes.iter().filter(|(_, repo)| **repo != gone) {
+            left.add_node(node, &self.members[*repo].name).ok()?;
+        }
+        left.relink();
+        (!left.members.is_empty()).then_some(left)
     }
 
     /// Adds a repository of which nothing is configured.
@@ -173,14 +189,6 @@ impl Network {
     /// The remotes of a repository that are repositories of the sim, in the order of their names.
     pub fn links(&self, repo: usize) -> &[Link] {
         &self.links[repo]
-    }
-
-    /// Whose content changes when `actor` does something.
-    pub fn target(&self, actor: usize, deed: Deed) -> usize {
-        match deed.kind {
-            Kind::Get | Kind::Drop => actor,
-            Kind::Send | Kind::DropFrom => self.links[actor].get(deed.link).map_or(actor, |link| link.to),
-        }
     }
 
     /// Repositories that have a remote of this name.

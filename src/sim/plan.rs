@@ -64,6 +64,11 @@ impl Part {
 /// # Errors
 /// It cannot be told who wants a file.
 pub fn plan(world: &mut World, part: &Part) -> Result<Planned, Problem> {
+    plan_each(world, part, &mut |_, _| ())
+}
+
+/// The same, and gives what is to be done about each file to `each`.
+fn plan_each(world: &mut World, part: &Part, each: &mut dyn FnMut(u32, &Moves)) -> Result<Planned, Problem> {
     world.compile();
     let world = &*world;
     let (look, count) = (world.look(), world.network.members.len());
@@ -106,6 +111,7 @@ pub fn plan(world: &mut World, part: &Part) -> Result<Planned, Problem> {
         let copies = Copies { needed, numcopies, elsewhere, is_source };
         let moves = moves(&question, world.files.key(file), &nodes, copies).map_err(|unknown| undecided(&unknown))?;
         ledger.carry(policy, &moves, size);
+        each(file, &moves);
         flow(world, &moves, &has, size, &mut planned);
         for pick in &moves.to {
             has[pick.repo.index()] = true;
@@ -133,5 +139,95 @@ fn flow(world: &World, moves: &Moves, has: &[bool], size: u64, planned: &mut Pla
             let flow = planned.flows.entry((source, pick.repo.index())).or_default();
             *flow = (flow.0 + 1, flow.1.saturating_add(size));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::proof::{Verdict, prove};
+    use crate::sim::random::Generator;
+    use crate::sim::script::{Arrow, Chain, Command, Line, Name};
+    use crate::sim::{Nowhere, begin, guess, run};
+
+    /// How often a plan is made and done until nothing is left to do; `None` where it goes on. No file is lost meanwhile.
+    fn rounds(world: &mut World) -> Option<usize> {
+        let part = Part::all(world);
+        for round in 0..8 {
+            let mut all: Vec<(u32, Vec<usize>, Vec<usize>)> = Vec::new();
+            let planned = plan_each(world, &part, &mut |file, moves| {
+                let to = moves.to.iter().map(|pick| pick.repo.index()).collect();
+                all.push((file, to, moves.drops.iter().map(|repo| repo.index()).collect()));
+            });
+            assert_eq!(planned.expect("it can be told").lost, 0);
+            if all.iter().all(|(_, to, drops)| to.is_empty() && drops.is_empty()) {
+                return Some(round);
+            }
+            for (file, to, drops) in all {
+                to.iter().for_each(|repo| world.note(*repo, *repo, file, true));
+                drops.iter().for_each(|repo| world.note(*repo, *repo, file, false));
+            }
+        }
+        None
+    }
+
+    /// What is proved of git-annex's transfers and drops in a network of which all are connected holds for what this program
+    /// plans for it as a cluster: it comes to rest.
+    #[test]
+    fn no_placement_of_a_proved_network_goes_on_for_ever() {
+        const TERMS: [&[u8]; 14] = [
+            b"anything",
+            b"nothing",
+            b"present",
+            b"include=*.x",
+            b"largerthan=10kb",
+            b"copies=1",
+            b"copies=2",
+            b"copies=g:1",
+            b"copies=h:1",
+            b"inallgroup=h",
+            b"onlyingroup=g",
+            b"lackingcopies=1",
+            b"balanced=g:2",
+            b"fullybalanced=h",
+        ];
+        let cases = std::env::var("STREAM_TEST_SIM_CASES").ok().and_then(|set| set.parse().ok()).unwrap_or(60i64);
+        let terms: Vec<Name> = TERMS.iter().map(|term| Name::from(*term)).collect();
+        let (mut proved, mut moved) = (0, 0);
+        for case in 0..cases {
+            let mut random = Generator::new(case);
+            let mut lines = guess::network(&mut random, &terms, 3);
+            let names: Vec<Name> = ["r0", "r1", "r2", "r3"].map(|name| name.as_bytes().into()).to_vec();
+            let is_there = |name: &Name| {
+                lines.iter().any(
+                    |line| matches!(line, Line::Command(Command::Init(of) | Command::InitRemote(of)) if of == name),
+                )
+            };
+            let names: Vec<Name> = names.into_iter().filter(is_there).collect();
+            for b in &names[1..] {
+                lines.push(Line::Command(Command::Connect(Chain {
+                    first: names[0].clone(),
+                    links: vec![(Arrow::Right, b.clone())],
+                })));
+            }
+            let mut world = begin(lines.first(), 1);
+            lines.iter().for_each(|line| run(&mut world, line, &mut Nowhere).expect("it runs"));
+            if !matches!(prove(&world.network), Verdict::Proved(_)) {
+                continue;
+            }
+            proved += 1;
+            for _ in 0..4 {
+                for line in guess::files(&mut random, &names)
+                    .into_iter()
+                    .filter(|line| matches!(line, Line::Command(Command::Add { .. })))
+                {
+                    run(&mut world, &line, &mut Nowhere).expect("it runs");
+                }
+                let found = rounds(&mut world);
+                let shown: String = lines.iter().map(|line| format!("{line}\n")).collect();
+                moved += found.unwrap_or_else(|| panic!("case {case} goes on for ever:\n{shown}"));
+            }
+        }
+        assert!(proved * 5 > cases && moved > 0, "{proved} of {cases}, {moved} rounds");
     }
 }

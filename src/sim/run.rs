@@ -204,7 +204,7 @@ fn take_over(world: &mut World, name: &Name, used: Used) -> Result<(), Problem> 
 
 /// An expression of some of the terms, each perhaps negated, with `and` or `or` between them. One that git-annex cannot read is
 /// not drawn; of no terms, it is empty.
-fn drawn(random: &mut Generator, terms: &[Name]) -> Name {
+pub(super) fn drawn(random: &mut Generator, terms: &[Name]) -> Name {
     let mut text = Vec::new();
     if terms.is_empty() {
         return text.into();

@@ -50,7 +50,7 @@ pub fn step(world: &mut World, most: u64) -> Result<Stepped, Problem> {
             return Ok(Stepped { deeds, is_stable: false, circles });
         }
         deeds += 1;
-        let to = world.network.target(actor, deed);
+        let to = deed.target(&world.network, actor);
         let mut told = Vec::new();
         world.perform(actor, file, deed, &mut |author| told.push(author));
         told.into_iter().for_each(|viewer| queues.push(viewer, file));

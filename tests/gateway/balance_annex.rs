@@ -51,6 +51,24 @@ fn traffic(lines: &[Value]) -> BTreeMap<String, [u64; 4]> {
     nodes.iter().map(of).collect()
 }
 
+/// The same as `sim whatif` has it: as it is, or with these commands.
+#[track_caller]
+fn foreseen(cluster: &Cluster, commands: &[&str]) -> BTreeMap<String, [u64; 4]> {
+    let mut whatif = cluster.repo.command(product());
+    whatif.args(["sim", "whatif", "--cluster", "myc", "--json"]);
+    let title = if commands.is_empty() { "as-it-is" } else { "with-the-change" };
+    whatif.args(if commands.is_empty() { &["--as-it-is"] } else { commands });
+    let done = run(&mut whatif, LIMIT).ok();
+    let plan: Value = serde_json::from_str(&done.stdout).expect("JSON");
+    let of = |node: &Value| {
+        let count = |name: &str| node[name].as_u64().expect("a number");
+        let counts = ["files_in", "bytes_in", "files_out", "bytes_out"].map(count);
+        (node["name"].as_str().expect("a name").to_string(), counts)
+    };
+    let nodes = plan[title]["repositories"].as_array().expect("repositories");
+    nodes.iter().map(of).filter(|(name, _)| name.starts_with('m')).collect()
+}
+
 /// What moves, each thing once, sorted.
 fn moves(lines: &[Value]) -> Vec<String> {
     let is_move = |line: &&Value| line["command"] == "copy" || line["command"] == "drop";
@@ -110,8 +128,12 @@ fn what_is_planned_is_what_is_done_and_then_it_is_at_rest() {
     want(&cluster, &["anything", "nothing", "nothing"]);
     let put = upload(&cluster, &server, 0..12, 40_000);
     server.stop();
+    let if_so =
+        foreseen(&cluster, &["wanted m0 nothing", "wanted m1 anything", "wanted m2 fullybalanced=nodes:1 or nothing"]);
     want(&cluster, &["nothing", "anything", "fullybalanced=nodes:1 or nothing"]);
     let would = lines(&balance(&cluster, &["--dry-run", "--json"]).ok());
+    assert_eq!(if_so, traffic(&would));
+    assert_eq!(foreseen(&cluster, &[]), traffic(&would));
     assert!(held(&cluster).values().all(|on| on == &[0]), "nothing moved yet");
     let did = lines(&balance(&cluster, &["--json"]).ok());
     assert_eq!(traffic(&would), traffic(&did));
@@ -122,6 +144,19 @@ fn what_is_planned_is_what_is_done_and_then_it_is_at_rest() {
     nothing_to_correct(&cluster);
     let again = lines(&balance(&cluster, &["--json"]).ok());
     assert_eq!(moves(&again), Vec::<String>::new());
+    assert!(foreseen(&cluster, &[]).values().all(|counts| *counts == [0; 4]));
+    // Half of them fit on one node, and sizes count while it is planned.
+    want(&cluster, &["balanced=nodes:2"; 3]);
+    cluster.repo.annex(&["maxsize", "--quiet", "m0", "200kb"]).ok();
+    for (words, commands) in [(&["--json"][..], &[][..]), (&["--json", "--rebalance"], &["rebalance on"])] {
+        let expected = foreseen(&cluster, commands);
+        assert_eq!(traffic(&lines(&balance(&cluster, &[words, &["--dry-run"]].concat()).ok())), expected, "{words:?}");
+        assert_eq!(traffic(&lines(&balance(&cluster, words).ok())), expected, "{words:?}");
+        assert!(expected.values().any(|counts| *counts != [0; 4]), "{words:?}: nothing to compare");
+    }
+    nothing_to_correct(&cluster);
+    want(&cluster, &["nothing", "anything", "fullybalanced=nodes:1 or nothing"]);
+    balance(&cluster, &["--json"]).ok();
     // Below numcopies nothing is dropped, and what is required stays.
     cluster.repo.annex(&["numcopies", "--quiet", "2"]).ok();
     want(&cluster, &["nothing", "nothing", "anything"]);

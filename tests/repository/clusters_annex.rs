@@ -254,4 +254,18 @@ fn what_keeps_nodes_from_being_used_is_said() {
     ] {
         assert!(said.contains(warning), "{warning}\n{said}");
     }
+    assert!(!said.contains("comes to rest"), "{said}");
+    // Of two nodes one runs after the other, which runs away from it.
+    for words in [
+        &["wanted", "here", "anything"][..],
+        &["group", "d1", "fox"],
+        &["group", "far", "hound"],
+        &["wanted", "d1", "not copies=hound:1"],
+        &["wanted", "far", "copies=fox:1"],
+    ] {
+        ours.annex(words).ok();
+    }
+    let said = product(&ours, &["updatecluster"]).ok().stderr;
+    let is_told = said.lines().any(|line| line.contains("never comes to rest") && line.contains("sim check"));
+    assert!(is_told, "{said}");
 }

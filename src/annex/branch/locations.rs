@@ -89,7 +89,9 @@ impl Branch {
     ///
     /// It could not be read.
     pub fn tip(&self) -> Result<Option<GitId>, BranchError> {
-        Ok(tip::local(&self.git())?.and_then(|commit| id_of(&commit)))
+        let past = self.past.get().copied();
+        let at = past.map_or_else(|| tip::local(&self.git()), |past| Ok(Some(past)))?;
+        Ok(at.and_then(|commit| id_of(&commit)))
     }
 
     /// Gives each location log that differs between the commits `old` and `new` to `each`, in an order that is always the
@@ -127,6 +129,9 @@ impl Branch {
         &self,
         each: &mut dyn FnMut(WaitingLocation) -> Result<(), BranchError>,
     ) -> Result<(), BranchError> {
+        if self.past.get().is_some() {
+            return Ok(());
+        }
         let hashing = self.log_hashing();
         let is_any_private = self.journal_files(Which::Private, &mut |_, _| Ok(ControlFlow::Break(())))?;
         self.journal_files(Which::Public, &mut |file, public| {

@@ -26,7 +26,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use gix::ObjectId;
 
@@ -40,6 +40,7 @@ pub use merge::MergeReport;
 pub use pushed::Added;
 
 use super::git::config::CurrentConfig;
+use super::git::id::object_id;
 use super::git::open::open_with;
 use super::log::onto::onto;
 use super::log::union::union;
@@ -71,6 +72,8 @@ pub struct Branch {
     too_much: Mutex<Option<(Option<ObjectId>, Option<ObjectId>)>>,
     /// Our own threads wait here for each other: the file lock is waited for by trying again and again.
     writing: Mutex<()>,
+    /// The commit that is read instead of what is recorded now.
+    past: OnceLock<ObjectId>,
 }
 
 /// A change of one file of the branch.
@@ -130,7 +133,22 @@ impl Branch {
             takes_all: AtomicBool::new(false),
             too_much: Mutex::default(),
             writing: Mutex::default(),
+            past: OnceLock::new(),
         }
+    }
+
+    /// From now on the branch is read as it was at `commit`, without journals and without what arrived: for looking back. For
+    /// good: the first commit that is named so counts.
+    ///
+    /// # Errors
+    ///
+    /// The commit cannot be read.
+    pub fn look_back(&self, commit: GitId) -> Result<(), BranchError> {
+        let git = self.git();
+        let commit = object_id(&git, commit)?;
+        self.top(&git, commit)?;
+        self.past.get_or_init(|| commit);
+        Ok(())
     }
 
     /// Uses a repository that was opened anew.
@@ -149,6 +167,9 @@ impl Branch {
     /// What is recorded is unknown, also where it is longer than a [log may be](crate::annex::log::Limit).
     pub fn read(&self, file: &[u8]) -> Result<Vec<u8>, BranchError> {
         let git = self.git();
+        if let Some(past) = self.past.get() {
+            return self.committed(&git, Some(*past), file);
+        }
         let public = self.read_public(&git, file)?;
         let log = self.with_waiting(&git, file, public)?;
         Ok(match self.journal.read(Which::Private, file)? {

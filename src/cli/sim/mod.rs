@@ -1,5 +1,6 @@
 //! `sim`: what a network of repositories will do, tried out as `git annex sim` does.
 
+mod fuzz;
 mod outside;
 mod prove;
 mod repository;
@@ -8,6 +9,7 @@ mod store;
 mod visit;
 mod whatif;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +20,7 @@ use clap::{Args, Subcommand};
 
 use super::here;
 use crate::annex::repository::Repository;
+use crate::name::Uuid;
 use crate::sim::script::{self, Command, Line, Problem};
 use crate::sim::{self, World};
 use outside::Here;
@@ -69,6 +72,9 @@ enum SimCommand {
     /// Proves that files come to rest whatever happens in which order, or shows how they do not.
     #[command(after_help = prove::EXAMPLES)]
     Prove(prove::Prove),
+    /// Proves and runs random networks of some terms of preferred content until it is stopped, and keeps what is refuted.
+    #[command(after_help = fuzz::EXAMPLES)]
+    Fuzz(fuzz::Fuzz),
     /// Begins a sim that is as this repository is: repositories, remotes, what they want, and keys with their places.
     ///
     /// Without --all or --sample it has no files. Remotes of other repositories are not known here, and have to be connected.
@@ -87,6 +93,20 @@ enum SimCommand {
     Other(Vec<OsString>),
 }
 
+/// What would never come to rest, lose a copy, or fall short among this repository and `nodes` of it, as they are configured; in a
+/// sentence. `None` where nothing would, or where there is too much to look at for a command that does something else.
+pub(super) fn mention(repository: &Repository, nodes: &BTreeSet<&Uuid>) -> Option<String> {
+    /// Some tenths of a second.
+    const MOST: usize = 1 << 16;
+    let mut network = repository::read(repository, 0).ok()?.network;
+    while let Some(other) =
+        network.members.iter().position(|member| member.uuid != *repository.uuid() && !nodes.contains(&member.uuid))
+    {
+        network = network.without(other)?;
+    }
+    sim::proof::mention(&network, MOST)
+}
+
 /// Does it. The exit status is 1 where something failed, as with git annex sim.
 pub(super) fn main(args: &Sim) -> ExitCode {
     let done = match &args.command {
@@ -98,6 +118,7 @@ pub(super) fn main(args: &Sim) -> ExitCode {
         SimCommand::Whatif(whatif) => whatif::main(whatif),
         SimCommand::Check { json } => return prove::check(*json),
         SimCommand::Prove(prove) => return prove::main(prove),
+        SimCommand::Fuzz(fuzz) => return fuzz::main(fuzz),
         SimCommand::Other(words) => one(words),
     };
     match done {

@@ -73,6 +73,9 @@ pub(super) fn main(args: &Prove) -> ExitCode {
         let why = "a file may go on for ever, if repositories hear of it at the worst moments".to_string();
         verdict = Verdict::Refuted(Refuted { fault: proof::Wrong::Circle, why, script: script.clone() });
     }
+    if let (true, Verdict::Proved(Proved { stale: Some(Late::Undecided(why)), .. })) = (args.strict, &verdict) {
+        verdict = Verdict::Undecided(format!("where repositories do not know of it at once, {why}"));
+    }
     tell(&verdict, args.json);
     status(&verdict)
 }

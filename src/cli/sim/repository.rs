@@ -1,21 +1,24 @@
 //! `sim from-repository`: a sim that begins as the repository is.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::process::Command;
 
 use clap::Args;
 
 use super::drawn;
+use crate::annex::branch::GitId;
 use crate::annex::log::cluster::ClusterLog;
-use crate::annex::log::{CLUSTER_LOG, MINCOPIES_LOG, single};
+use crate::annex::log::{CLUSTER_LOG, MINCOPIES_LOG, UUID_LOG, is_cluster, single};
 use crate::annex::remote::remotes_of;
 use crate::annex::repository::Repository;
 use crate::cli::known::Known;
 use crate::gateway::balance::{Names, subjects};
 use crate::gateway::wanted::{PolicyLogs, copies};
 use crate::name::{Key, Uuid};
-use crate::sim::script::{Arrow, Chain, Command, Line, Name, Placement, Stream, What};
+use crate::sim::script::{self, Arrow, Chain, Line, Name, Placement, Stream, What};
 use crate::sim::{self, Nowhere, World};
 use crate::wanted::Trust;
 
@@ -27,6 +30,10 @@ pub(super) struct FromRepository {
     /// Take all keys.
     #[arg(long)]
     all: bool,
+    /// As it was recorded at this commit of the git-annex branch, such as git-annex@{yesterday}. Files, git config and remotes are
+    /// those of now.
+    #[arg(long, value_name = "COMMIT")]
+    at: Option<OsString>,
 }
 
 pub(super) fn main(args: &FromRepository) -> Result<(), String> {
@@ -34,6 +41,9 @@ pub(super) fn main(args: &FromRepository) -> Result<(), String> {
     repository.branch().take_all();
     let mut held = store.take()?;
     held.is_free()?;
+    if let Some(commit) = &args.at {
+        look_back(&repository, commit)?;
+    }
     let keys = if args.all { Some(u64::MAX) } else { args.sample };
     let world = read(&repository, keys.unwrap_or(0))?;
     held.save(&world)?;
@@ -41,6 +51,22 @@ pub(super) fn main(args: &FromRepository) -> Result<(), String> {
     super::say("Sim started.");
     let mut out = std::io::stdout();
     writeln!(out, "\n  {repositories} repositories, {files} files.").map_err(|e| e.to_string())
+}
+
+/// Has the git-annex branch read as it was.
+fn look_back(repository: &Repository, commit: &OsStr) -> Result<(), String> {
+    let shown = commit.to_string_lossy();
+    let none = || format!("{shown}: no commit of the git-annex branch; git log git-annex lists them");
+    let mut named = commit.to_owned();
+    named.push("^{commit}");
+    let found = Command::new("git").args(["rev-parse", "--quiet", "--verify", "--end-of-options"]).arg(named).output();
+    let found = found.map_err(|e| format!("git rev-parse: {e}"))?;
+    let id = GitId::parse(found.stdout.trim_ascii()).filter(|_| found.status.success()).ok_or_else(none)?;
+    let branch = repository.branch();
+    branch.look_back(id).map_err(|e| format!("{shown}: {e}"))?;
+    // Every commit of it has one.
+    let uuids = branch.read(UUID_LOG).map_err(|e| format!("{shown}: {e}"))?;
+    if uuids.is_empty() { Err(none()) } else { Ok(()) }
 }
 
 /// The sim of a repository, with `most` of its keys.
@@ -51,7 +77,7 @@ pub(super) fn read(repository: &Repository, most: u64) -> Result<World, String> 
     let numbers = repositories(repository, &mut world)?;
     let mincopies = repository.branch().read(MINCOPIES_LOG).map_err(told)?;
     if let Some(least) = single(&mincopies, copies) {
-        run(&mut world, Line::Command(Command::MinCopies(i64::try_from(least).unwrap_or(i64::MAX))))?;
+        run(&mut world, Line::Command(script::Command::MinCopies(i64::try_from(least).unwrap_or(i64::MAX))))?;
     }
     if most > 0 {
         keys(repository, &mut world, &numbers, most)?;
@@ -71,9 +97,11 @@ fn repositories(repository: &Repository, world: &mut World) -> Result<BTreeMap<U
     if !configuration.repositories.iter().any(|found| found.uuid == *repository.uuid()) {
         configuration.repositories.push(crate::wanted::Repository::new(repository.uuid().clone()));
     }
+    // A cluster is described as repositories are, and is none: its nodes are.
+    configuration.repositories.retain(|found| !is_cluster(&found.uuid));
     let mut names: BTreeMap<Uuid, Name> = BTreeMap::new();
     if let Some(copies) = configuration.numcopies {
-        run(world, Line::Command(Command::NumCopies(i64::try_from(copies).unwrap_or(i64::MAX))))?;
+        run(world, Line::Command(script::Command::NumCopies(i64::try_from(copies).unwrap_or(i64::MAX))))?;
     }
     for found in &configuration.repositories {
         let name = name(&known, &found.uuid, &names);
@@ -82,29 +110,36 @@ fn repositories(repository: &Repository, world: &mut World) -> Result<BTreeMap<U
         let special = known.is_special(&found.uuid);
         run(
             world,
-            Line::Command(if special { Command::InitRemote(name.clone()) } else { Command::Init(name.clone()) }),
+            Line::Command(if special {
+                script::Command::InitRemote(name.clone())
+            } else {
+                script::Command::Init(name.clone())
+            }),
         )?;
-        let mut set = |command: Command| run(world, Line::Command(command));
+        let mut set = |command: script::Command| run(world, Line::Command(command));
         if found.trust != Trust::default() {
-            set(Command::TrustLevel(name.clone(), found.trust))?;
+            set(script::Command::TrustLevel(name.clone(), found.trust))?;
         }
         for group in &found.groups {
-            set(Command::Group(name.clone(), Name::from(&group[..])))?;
+            set(script::Command::Group(name.clone(), Name::from(&group[..])))?;
         }
         for (what, text) in [(What::Wanted, &found.wanted), (What::Required, &found.required)] {
             if let Some(text) = text.as_deref().filter(|text| !text.trim_ascii().is_empty()) {
-                set(Command::Expression(what, name.clone(), one_line(text)))?;
+                set(script::Command::Expression(what, name.clone(), one_line(text)))?;
             }
         }
         if let Some(bytes) = found.maxsize {
-            set(Command::MaxSize(name.clone(), bytes))?;
+            set(script::Command::MaxSize(name.clone(), bytes))?;
         }
         if let Some(dir) = &found.preferreddir {
             run(world, Line::Stream(Stream::PreferredDir(name.clone(), Name::from(&dir[..]))))?;
         }
     }
     for (group, text) in &configuration.groupwanted {
-        run(world, Line::Command(Command::Expression(What::GroupWanted, Name::from(&group[..]), one_line(text))))?;
+        run(
+            world,
+            Line::Command(script::Command::Expression(What::GroupWanted, Name::from(&group[..]), one_line(text))),
+        )?;
     }
     if let Some(percent) = configuration.threshold {
         run(world, Line::Stream(Stream::Threshold(percent)))?;
@@ -120,14 +155,14 @@ fn connections(repository: &Repository, world: &mut World, names: &BTreeMap<Uuid
     for name in remotes.iter().filter(|remote| !remote.ignored).filter_map(|remote| names.get(&remote.uuid)) {
         if *name != own {
             let chain = Chain { first: own.clone(), links: vec![(Arrow::Right, name.clone())] };
-            run(world, Line::Command(Command::Connect(chain)))?;
+            run(world, Line::Command(script::Command::Connect(chain)))?;
         }
     }
     let log = ClusterLog::parse(&repository.branch().read(CLUSTER_LOG).map_err(|e| e.to_string())?);
     for (number, cluster) in log.clusters().enumerate() {
         for name in log.nodes(cluster).iter().filter_map(|node| names.get(node)) {
             let node = Name::from([b"cluster", number.to_string().as_bytes(), b"-", name].concat());
-            run(world, Line::Command(Command::ClusterNode(node, name.clone())))?;
+            run(world, Line::Command(script::Command::ClusterNode(node, name.clone())))?;
         }
     }
     Ok(())

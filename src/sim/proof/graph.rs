@@ -79,7 +79,7 @@ impl Graph {
                 deeds.clear();
                 sight.deeds(&question, actor, &|_| true, &mut deeds)?;
                 for deed in &deeds {
-                    let repo = network.target(actor, *deed);
+                    let repo = deed.target(network, actor);
                     let to = (state ^ 1 << repo) as State;
                     let arrows = &mut graph.arrows[state];
                     if !arrows.iter().any(|arrow| arrow.to == to) {

@@ -96,6 +96,32 @@ pub fn prove(network: &Network) -> Verdict {
     }
 }
 
+/// What goes wrong in a network, in a sentence, while everybody knows at once what happened; `None` where nothing does, or where it
+/// cannot be told by looking at no more than `most` states. It was run.
+pub fn mention(network: &Network, most: usize) -> Option<String> {
+    let mut network = network.clone();
+    network.placement = Placement::Stream;
+    network.relink();
+    let case = Case::new(&network).ok()?;
+    if case.classes.len().saturating_mul(1 << network.members.len()) > most {
+        return None;
+    }
+    let mut found: Vec<Seen<'_>> = Vec::new();
+    for class in &case.classes {
+        let graph = Graph::new(&network, &case.policy, class).ok()?;
+        found.extend(graph.faults(&network).into_iter().map(|path| Seen { class, path }));
+    }
+    found.sort_by_key(|seen| seen.path.fault);
+    let shown = found.iter().find_map(|seen| witness::witness(&network, &case.policy, seen.class, &seen.path).ok())?;
+    Some(first_line(&shown.script))
+}
+
+/// What a witness says of itself.
+fn first_line(script: &[u8]) -> String {
+    let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    String::from_utf8_lossy(first).trim_start_matches("# ").to_string()
+}
+
 /// What is odd in the expressions of a network, a line for each.
 pub fn odd(network: &Network) -> Vec<String> {
     let policy = Policy::new(network.configuration());
@@ -205,15 +231,30 @@ impl<'a> Case<'a> {
     fn stale(&self) -> Outcome {
         let (mut states, mut eventually) = (0, None);
         let (mut doubts, mut open): (Vec<String>, Option<String>) = (Vec::new(), None);
+        // What was looked at, and needs not be looked at again: classes often differ in what nobody there asks.
+        let mut looked_at: Vec<stale::Table> = Vec::new();
         for class in &self.classes {
-            let explored = stale::Stale::new(self.network, &self.policy, class)
-                .map_err(|unknown| unknown.to_string())
-                .and_then(|seen| seen.explore());
+            let seen = match stale::Stale::new(self.network, &self.policy, class) {
+                Ok(seen) => seen,
+                Err(unknown) => {
+                    open = open.or(Some(unknown.to_string()));
+                    continue;
+                }
+            };
+            if looked_at.iter().any(|table| seen.has_table(table)) {
+                continue;
+            }
             let script =
                 |fault: Fault, steps: &stale::Steps| stale::script(self.network, &self.policy, class, &fault, steps);
-            match explored {
-                Err(why) => open = open.or(Some(why)),
-                Ok(stale::Explored::Rests(count)) => states += count,
+            let is_done = match seen.explore() {
+                Err(why) => {
+                    open = open.or(Some(why));
+                    true
+                }
+                Ok(stale::Explored::Rests(count)) => {
+                    states += count;
+                    true
+                }
                 Ok(stale::Explored::Eventually(count, steps)) => {
                     states += count;
                     if eventually.is_none() {
@@ -225,6 +266,7 @@ impl<'a> Case<'a> {
                             }
                         }
                     }
+                    eventually.is_some()
                 }
                 Ok(stale::Explored::Wrong(fault, steps)) => match script(fault, &steps) {
                     Ok((script, name)) => {
@@ -232,8 +274,15 @@ impl<'a> Case<'a> {
                         let why = format!("{what}, where repositories do not know of it at once");
                         return Outcome::Wrong(Refuted { fault, why, script });
                     }
-                    Err(why) => doubts.push(format!("{}: {why}", sentence(self.network, &fault, b"a file"))),
+                    // Another class of the same table may have a file.
+                    Err(why) => {
+                        doubts.push(format!("{}: {why}", sentence(self.network, &fault, b"a file")));
+                        false
+                    }
                 },
+            };
+            if is_done {
+                looked_at.push(seen.table());
             }
         }
         match (unshown(&doubts), open, eventually) {
@@ -257,9 +306,7 @@ impl<'a> Case<'a> {
             Some((path, script)) => (script, path.fault),
             None => (whole.script, fault),
         };
-        let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let why = String::from_utf8_lossy(first).trim_start_matches("# ").to_string();
-        Ok(Refuted { fault, why, script })
+        Ok(Refuted { fault, why: first_line(&script), script })
     }
 }
 

@@ -31,7 +31,7 @@ pub fn same(a: Fault, b: Fault) -> bool {
 
 /// Networks with one thing less, those that take away the most first.
 fn candidates(network: &Network) -> Vec<Network> {
-    let mut all: Vec<Network> = (0..network.members.len()).rev().filter_map(|repo| without(network, repo)).collect();
+    let mut all: Vec<Network> = (0..network.members.len()).rev().filter_map(|repo| network.without(repo)).collect();
     let mut add = |change: &dyn Fn(&mut Network)| {
         let mut one = network.clone();
         change(&mut one);
@@ -80,23 +80,6 @@ fn candidates(network: &Network) -> Vec<Network> {
         }
     }
     all
-}
-
-/// The same without a repository.
-fn without(network: &Network, gone: usize) -> Option<Network> {
-    let mut left = network.emptied();
-    for (repo, member) in network.members.iter().enumerate() {
-        if repo != gone {
-            let at = left.add(&member.name, member.uuid.clone(), member.is_special).ok()?;
-            left.members[at] = member.clone();
-            left.members[at].remote_names.remove(&network.members[gone].name);
-        }
-    }
-    for (node, repo) in network.nodes.iter().filter(|(_, repo)| **repo != gone) {
-        left.add_node(node, &network.members[*repo].name).ok()?;
-    }
-    left.relink();
-    (!left.members.is_empty()).then_some(left)
 }
 
 /// An expression without some of its words: those that git-annex can still read.

@@ -6,6 +6,7 @@
 //! leaves finitely many states.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use super::class::{Class, OfClass};
 use super::concrete::concrete;
@@ -16,6 +17,7 @@ use crate::sim::log::log;
 use crate::sim::look::{Deed, Kind, Sight};
 use crate::sim::network::Network;
 use crate::sim::outside::Nowhere;
+use crate::sim::random::mix;
 use crate::sim::run::{begin, run};
 use crate::sim::script::{Action, Command, Line, Name};
 use crate::wanted::{Policy, Unknown};
@@ -56,18 +58,53 @@ enum Step {
 }
 
 /// Who has it, and how old what each repository knows of each one is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
     has: u8,
     ages: [[u8; REPOS]; REPOS],
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, into: &mut H) {
+        // Three bits for each age, which are a few at most.
+        let packed = self.ages.iter().flatten().fold(u64::from(self.has), |bits, age| bits << 3 | u64::from(*age));
+        into.write_u64(packed);
+    }
+}
+
+/// Scatters a number. Nobody chooses states so that they collide, and there are hundreds of thousands.
+#[derive(Default)]
+struct Scatter(u64);
+
+impl Hasher for Scatter {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = mix(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = mix(self.0 ^ number);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// What each repository can do: by actor, what it takes for true, and what is so. All that happens to a class follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table(Vec<Vec<Deed>>);
+
+impl Table {
+    fn at(actor: usize, view: u8, has: u8) -> usize {
+        (actor << (2 * REPOS)) | (usize::from(view) << REPOS) | usize::from(has)
+    }
 }
 
 /// A class, with what each repository can do whatever it takes for true.
 pub struct Stale<'a> {
     network: &'a Network,
     count: usize,
-    /// By actor, what it sees, and what is so.
-    deeds: HashMap<(usize, u8, u8), Vec<Deed>>,
+    deeds: Table,
     pairs: Vec<(usize, usize)>,
 }
 
@@ -79,7 +116,7 @@ impl<'a> Stale<'a> {
     pub fn new(network: &'a Network, policy: &Policy, class: &Class) -> Result<Self, Unknown> {
         let count = network.members.len();
         let (key, name) = (Key::parse(b"SHA256E-s1--x").expect("a key"), Name::from(&b"f"[..]));
-        let mut deeds = HashMap::new();
+        let mut deeds = Table(vec![Vec::new(); Table::at(REPOS, 0, 0)]);
         for view in 0..1u8 << count {
             let facts = OfClass { class, holders: [u64::from(view)], key: &key, name: &name };
             let question = policy.about(&facts);
@@ -92,7 +129,7 @@ impl<'a> Stale<'a> {
                     }
                     let mut found = Vec::new();
                     sight.deeds(&question, actor, &|_| true, &mut found)?;
-                    deeds.insert((actor, view, has), found);
+                    deeds.0[Table::at(actor, view, has)] = found;
                 }
             }
         }
@@ -107,12 +144,22 @@ impl<'a> Stale<'a> {
         Ok(Self { network, count, deeds, pairs })
     }
 
+    /// Two classes of the same network with the same table come to the same.
+    pub fn table(self) -> Table {
+        self.deeds
+    }
+
+    /// The same, to look at.
+    pub fn has_table(&self, table: &Table) -> bool {
+        self.deeds == *table
+    }
+
     /// Looks at all states.
     ///
     /// # Errors
     /// There are too many.
     pub fn explore(&self) -> Result<Explored, String> {
-        let mut index: HashMap<State, usize> = HashMap::new();
+        let mut index: HashMap<State, usize, BuildHasherDefault<Scatter>> = HashMap::default();
         let mut states: Vec<(State, Option<(usize, Step)>)> = Vec::new();
         let mut arrows: Vec<Vec<(usize, Step)>> = Vec::new();
         for has in 1..1u8 << self.count {
@@ -205,9 +252,9 @@ impl<'a> Stale<'a> {
             }
         }
         for actor in 0..self.count {
-            for deed in self.deeds.get(&(actor, self.view(&state, actor), state.has)).into_iter().flatten() {
+            for deed in &self.deeds.0[Table::at(actor, self.view(&state, actor), state.has)] {
                 let mut next = state;
-                let to = self.network.target(actor, *deed);
+                let to = deed.target(self.network, actor);
                 let link = self.network.links(actor).get(deed.link);
                 let is_of_remote = matches!(deed.kind, Kind::Send | Kind::DropFrom);
                 let name = link.filter(|link| is_of_remote && link.is_node).map(|link| &link.name);
