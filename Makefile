@@ -96,10 +96,13 @@ wanted: peers ## preferred content beside git-annex: 5,000 expressions, 200 repo
 
 # How many networks `make sims` compares, and how many cases are tried by the reference.
 NETWORKS ?= 300
+# And how many networks of real clones it lets git annex sync.
+CLONES ?= 50
 
-sims: peers ## sims beside git annex sim on NETWORKS=300 random networks from SEED on, and 1,000 proofs by the plain reference
-	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),1,$(SEED)) STREAM_TEST_SIM_NETWORKS=$(NETWORKS) \
-	  cargo test --locked --workspace --test repository sims_annex -- --nocapture
+sims: peers ## sims beside git annex sim on NETWORKS=300 random networks from SEED on, CLONES=50 of real clones, 1,000 proofs by the plain reference, and KILLS=50
+	@env STREAM_TEST_SEED=$(if $(filter random,$(SEED)),1,$(SEED)) STREAM_TEST_SIM_NETWORKS=$(NETWORKS) STREAM_TEST_KILLS=$(KILLS) \
+	  STREAM_TEST_SIM_CLONES=$(CLONES) \
+	  cargo test --locked --workspace --test repository sim -- --nocapture
 	STREAM_TEST_SIM_CASES=1000 cargo test --locked --workspace --lib sim::proof -- --nocapture
 
 sizes: peers ## random changes by this program and git-annex, and both have to count the same; OPERATIONS=10000 SEED=1

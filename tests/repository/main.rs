@@ -6,6 +6,8 @@ mod content_annex;
 mod gc_annex;
 mod placement_annex;
 mod settings_annex;
+mod sim_clones;
+mod sim_kills;
 mod sims_annex;
 mod sizes_annex;
 mod versions_annex;

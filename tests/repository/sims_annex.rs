@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use git_annex_remote_stream::sim::script::{Line, Problem, parse};
+use git_annex_remote_stream::sim::{self, Found, Nowhere, Outside, Used};
 use testbed::annex::{LIMIT, Repo};
 use testbed::run::{Done, run};
 
@@ -17,22 +19,25 @@ fn product(repo: &Repo, words: &[&str]) -> Done {
 }
 
 /// A row of numbers that a seed begins: the same everywhere.
-struct Chance(u64);
+pub(super) struct Chance(pub u64);
+
+/// Which repository has which file.
+pub(super) type Places = BTreeSet<(String, String)>;
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+    pub fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
         of[self.below(of.len() as u64) as usize]
     }
 }
 
 /// A random network of two to four repositories and three files, and steps enough.
 fn network(chance: &mut Chance) -> String {
-    const TERMS: [&str; 14] = [
+    const TERMS: [&str; 17] = [
         "anything",
         "nothing",
         "present",
@@ -47,6 +52,9 @@ fn network(chance: &mut Chance) -> String {
         "onlyingroup=g",
         "approxlackingcopies=1",
         "metadata=tag=x",
+        "balanced=g",
+        "balanced=g:2",
+        "fullybalanced=h",
     ];
     let count = 2 + chance.below(3);
     let mut text = format!("seed {}\n", chance.below(1_000_000));
@@ -57,6 +65,13 @@ fn network(chance: &mut Chance) -> String {
                 text.push_str(&format!("connect r{a} -> r{b}\n"));
             }
         }
+    }
+    // One of them is a node of a cluster, and some reach it as such.
+    if chance.below(3) == 0 {
+        text.push_str(&format!("clusternode node r{}\n", count - 1));
+        (0..count - 1)
+            .filter(|_| chance.below(2) == 0)
+            .for_each(|at| text.push_str(&format!("connect r{at} -> node\n")));
     }
     text.push_str(&format!("numcopies {}\nmincopies {}\n", 1 + chance.below(2), 1 + chance.below(4) / 3));
     for at in 0..count {
@@ -97,10 +112,15 @@ fn network(chance: &mut Chance) -> String {
 }
 
 /// Where files are in the end, by the log.
-fn end(log: &str) -> BTreeSet<(String, String)> {
+fn end(log: &str) -> Places {
     let mut places = BTreeSet::new();
+    let node = log.lines().find_map(|line| line.strip_prefix("clusternode node "));
     for line in log.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
+        let mut words: Vec<&str> = line.split(' ').collect();
+        // What is done through the cluster is logged so.
+        if let (Some(node), ["present" | "notpresent", via @ "node", _]) = (node, &mut words[..]) {
+            *via = node;
+        }
         match words[..] {
             ["add", file, _, ..] => {
                 places.extend(words[3..].iter().map(|repo| (repo.to_string(), file.to_string())));
@@ -113,14 +133,63 @@ fn end(log: &str) -> BTreeSet<(String, String)> {
     places
 }
 
-/// What this program's sim comes to with a seed: where files are, and whether it came to rest.
-fn ours(repo: &Repo, text: &str, seed: u64) -> (BTreeSet<(String, String)>, bool) {
+/// What this program's sim comes to with a seed.
+pub(super) struct Run {
+    /// Where files are in the end.
+    pub end: Places,
+    /// Whether it came to rest.
+    pub rests: bool,
+    log: String,
+}
+
+/// Hears what is said.
+#[derive(Default)]
+struct Heard(Vec<String>);
+
+impl Outside for Heard {
+    fn say(&mut self, sentence: &str) {
+        self.0.push(sentence.to_string());
+    }
+
+    fn used(&mut self, name: &[u8], called: &[u8]) -> Result<Used, Problem> {
+        Nowhere.used(name, called)
+    }
+
+    fn tree(&mut self, expression: &[u8]) -> Result<Vec<Found>, Problem> {
+        Nowhere.tree(expression)
+    }
+}
+
+/// With the uuids and keys that git-annex drew, on which balanced choices depend.
+pub(super) fn ours(text: &str, drawn: &str, seed: u64) -> Run {
     let (_, rest) = text.split_once('\n').expect("a first line");
-    std::fs::write(repo.dir().join("ours.sim"), format!("seed {seed}\n{rest}")).expect("written");
-    let done = product(repo, &["sim", "start", "ours.sim"]).ok();
-    let log = product(repo, &["sim", "show"]).ok().stdout;
-    product(repo, &["sim", "end"]).ok();
-    (end(&log), done.stdout.contains("stabilized"))
+    let text = format!("seed {seed}\n{drawn}{rest}");
+    let lines: Vec<Line> = text.lines().map(|line| parse(line.as_bytes()).expect("a line")).collect();
+    let (mut world, mut heard) = (sim::begin(lines.first(), 0), Heard::default());
+    lines.iter().for_each(|line| sim::run(&mut world, line, &mut heard).expect("it runs"));
+    let log = String::from_utf8(sim::log(&world)).expect("text");
+    Run { end: end(&log), rests: heard.0.iter().any(|said| said.contains("stabilized")), log }
+}
+
+/// The uuids and keys of a sim that git-annex has started, as lines for ours. They are drawn before anything is stepped.
+fn drawn(repo: &Repo) -> String {
+    let asked = "git show git-annex:uuid.log; git annex find --anything --format='key ${file} ${key}\\n'";
+    let said = repo.annex(&["sim", "visit", "r0", asked]).ok().stdout;
+    let mut lines = String::new();
+    for line in said.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            [uuid, "simulated", "repository", name, _] => lines.push_str(&format!("--stream uuid {name} {uuid}\n")),
+            ["key", file, key] => lines.push_str(&format!("--stream key {file} {key}\n")),
+            _ => {}
+        }
+    }
+    lines
+}
+
+/// The same without steps, so that nothing is left to chance.
+fn without_steps(text: &str) -> String {
+    text.lines().filter(|line| !line.starts_with("step")).map(|line| format!("{line}\n")).collect()
 }
 
 #[test]
@@ -131,10 +200,17 @@ fn random_networks_come_to_the_ends_that_git_annex_comes_to() {
     let (mut same, mut one_of, mut endless, mut lost) = (0, 0, 0, 0);
     for number in first..first + count {
         let text = network(&mut Chance(number));
+        // First without steps: git-annex tells what it draws, and ends for certain.
+        std::fs::write(repo.dir().join("theirs.sim"), without_steps(&text)).expect("written");
+        repo.annex(&["sim", "start", "theirs.sim"]).ok();
+        let drawn = drawn(&repo);
+        repo.annex(&["sim", "end"]).ok();
+        let count = text.matches("\ninit ").count() + text.matches("\nadd ").count();
+        assert_eq!(drawn.lines().count(), count, "network {number}: {drawn}\n{text}");
         std::fs::write(repo.dir().join("theirs.sim"), &text).expect("written");
-        let found: Vec<_> = (0..SEEDS).map(|seed| ours(&repo, &text, seed)).collect();
-        let ends: BTreeSet<_> = found.iter().map(|(end, _)| end.clone()).collect();
-        let never_rests = found.iter().any(|(_, rests)| !rests);
+        let found: Vec<Run> = (0..SEEDS).map(|seed| ours(&text, &drawn, seed)).collect();
+        let ends: BTreeSet<_> = found.iter().map(|run| run.end.clone()).collect();
+        let never_rests = found.iter().any(|run| !run.rests);
         // A run that does not end is killed by `timeout`, and shows nothing.
         let mut limited = repo.command(std::path::Path::new("timeout"));
         limited.arg(PATIENCE.as_secs().to_string()).args(["git", "annex", "sim", "start", "theirs.sim"]);
@@ -172,6 +248,11 @@ fn random_networks_come_to_the_ends_that_git_annex_comes_to() {
         let is_run = said.is_empty() || said == "git-annex-remote-stream: Simulation had errors.";
         assert!(is_run && back.stdout.contains("Sim started."), "network {number}: {}", back.all());
         product(&repo, &["sim", "end"]).ok();
+        std::fs::write(repo.dir().join("log.sim"), without_steps(&found[0].log)).expect("written");
+        let there = repo.annex(&["sim", "run", "log.sim"]);
+        let said: Vec<&str> = there.stderr.lines().filter(|line| line.starts_with("git-annex: ")).collect();
+        let is_run = said.is_empty() || said == ["git-annex: Simulation shown above had errors."];
+        assert!(is_run && there.stdout.contains("Sim ended."), "network {number}: {}", there.all());
     }
     println!(
         "{same} with one end, {one_of} with one of several, {endless} that git-annex did not end, {lost} where it lost a file"
@@ -210,6 +291,7 @@ fn a_repository_is_simulated_as_it_is() {
         repo.annex(&["group", name, "disks"]).ok();
         repo.annex(&["wanted", name, "balanced=disks:2"]).ok();
     }
+    let before = repo.git(&["rev-parse", "git-annex"]).ok().stdout.trim().to_string();
     repo.annex(&["numcopies", "2"]).ok();
     for number in 0..6 {
         repo.add(&format!("f{number}"), number, 1000);
@@ -228,16 +310,31 @@ fn a_repository_is_simulated_as_it_is() {
     product(&repo, &["sim", "end"]).ok();
     let check = product(&repo, &["sim", "check"]).ok().stdout;
     assert!(check.contains("Proved"), "{check}");
-    // Who trusts each other drops the last copy.
-    for name in ["here", "d1"] {
-        repo.annex(&["trust", name]).ok();
-        repo.annex(&["wanted", name, "nothing"]).ok();
+    // As it was.
+    product(&repo, &["sim", "from-repository", "--all", "--at", &before]).ok();
+    let log = product(&repo, &["sim", "show"]).ok().stdout;
+    assert!(log.contains("wanted d3 balanced=disks:2\n"), "{log}");
+    assert!(!log.contains("numcopies") && !log.contains("\nadd "), "{log}");
+    product(&repo, &["sim", "end"]).ok();
+    for other in ["main", "nosuch"] {
+        let said = product(&repo, &["sim", "from-repository", "--at", other]).failed().stderr;
+        assert!(said.contains("no commit of the git-annex branch"), "{other}: {said}");
     }
-    repo.annex(&["numcopies", "1"]).ok();
+    // One disk runs after another, which runs away from it.
+    for words in [
+        &["numcopies", "1"][..],
+        &["wanted", "here", "anything"],
+        &["group", "d1", "fox"],
+        &["group", "d2", "hound"],
+        &["wanted", "d1", "not copies=hound:1"],
+        &["wanted", "d2", "copies=fox:1"],
+    ] {
+        repo.annex(words).ok();
+    }
     let checked = product(&repo, &["sim", "check", "--json"]).failed();
     let verdict: serde_json::Value = serde_json::from_str(&checked.stdout).expect("JSON");
     assert_eq!(verdict["verdict"], "refuted", "{}", checked.all());
-    assert!(verdict["why"].as_str().is_some_and(|why| why.contains("the last copy")), "{}", checked.all());
+    assert!(verdict["why"].as_str().is_some_and(|why| why.contains("never comes to rest")), "{}", checked.all());
 }
 
 /// Each visit has a directory of its own below that of the sim, whatever uuids say, and nothing is left of it.
