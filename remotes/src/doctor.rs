@@ -2,6 +2,8 @@
 //!
 //! Unlike the proof at initremote it creates no bucket, claims nothing and goes on after a failure, so that one look shows all.
 
+pub mod line;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Instant;
 
+use annex_types::size;
+use remotes::doctor::line::{Line, measure};
 use remotes::doctor::{Finding, Verdict, examine};
 use remotes::options::bad;
-use remotes::{Context, Error, Op, Result, registry, sys};
+use remotes::{Context, Error, ObjectName, Op, Result, Store, registry, sys};
 use serde::Serialize;
 
+use crate::gateway::far::{Prospect, Wall};
 use crate::proto::special::{Answer, Query, Secret};
 use crate::resolve::setup::{Purpose, Ready, Setup, Step};
 
@@ -19,13 +24,39 @@ struct Report {
     /// Why nothing could be tried.
     error: Option<String>,
     findings: Vec<Finding>,
+    /// What was measured of the line, where that was asked for and could be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<Measured>,
+}
+
+/// A line, and what is done with it.
+#[derive(Serialize)]
+struct Measured {
+    round_trip_milliseconds: f64,
+    /// Bytes a second.
+    one_connection: f64,
+    four_connections: f64,
+    sixteen_connections: f64,
+    /// `near`, `line`, `several` or `connection`.
+    limited_by: &'static str,
+    /// Connections that the gateway will come to use for one transfer, and the memory for them in bytes.
+    connections: usize,
+    memory: u64,
+}
+
+/// How the line is to be measured.
+pub(super) struct Look {
+    /// The object to read; one of its own where there is none.
+    pub(super) object: Option<String>,
 }
 
 /// Tries the place that `options` describe. Fails where a remote could not use it.
-pub(super) fn main(options: &[String], json: bool) -> ExitCode {
-    let report = settle(options)
-        .and_then(|ready| sys::run(true, tried(&ready)).unwrap_or_else(|e| Err(Error::io(Op::Open, "starting", e))));
-    let report = report.unwrap_or_else(|e| Report { store: None, error: Some(e.to_string()), findings: Vec::new() });
+pub(super) fn main(options: &[String], json: bool, line: Option<Look>) -> ExitCode {
+    let report = settle(options).and_then(|ready| {
+        sys::run(true, tried(&ready, line)).unwrap_or_else(|e| Err(Error::io(Op::Open, "starting", e)))
+    });
+    let report =
+        report.unwrap_or_else(|e| Report { store: None, error: Some(e.to_string()), findings: Vec::new(), line: None });
     if json {
         println!("{}", serde_json::to_string_pretty(&report).expect("a report is strings and numbers"));
     } else {
@@ -35,12 +66,78 @@ pub(super) fn main(options: &[String], json: bool) -> ExitCode {
     if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn tried(ready: &Ready) -> Result<Report> {
+async fn tried(ready: &Ready, line: Option<Look>) -> Result<Report> {
     let site = crate::resolve::site::of(std::path::Path::new("."));
     let context = Context { site, ..Context::default() };
     let store = registry::open(ready.scheme.name, &ready.options, &context)?;
-    let findings = examine(&store, &unique(), &context).await;
-    Ok(Report { store: Some(store.label().to_string()), error: None, findings })
+    let mut findings = examine(&store, &unique(), &context).await;
+    let line = match line {
+        // What cannot be reached has no line.
+        Some(look) if findings.iter().all(|f| f.verdict != Verdict::Failed) => {
+            measured(&store, look, &context, &mut findings).await?
+        }
+        _ => None,
+    };
+    Ok(Report { store: Some(store.label().to_string()), error: None, findings, line })
+}
+
+/// Measures the line, and adds to the findings what it is like. `None` where it could not be measured, and why is among them.
+async fn measured(
+    store: &Rc<dyn Store>,
+    look: Look,
+    context: &Context,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Measured>> {
+    let object = look.object.map(|name| ObjectName::new(name).map_err(|e| bad("--object", &e.to_string())));
+    let started = Instant::now();
+    let line = measure(store, &unique(), object.transpose()?, context).await;
+    let (line, outcome) = match line {
+        Ok(line) => (Some(line), Ok(figures(&line))),
+        Err(e) => (None, Err(e)),
+    };
+    // A place whose line cannot be measured is as good as before.
+    findings.push(Finding::of("measure the line", started, outcome, Verdict::No));
+    let Some(line) = line else { return Ok(None) };
+    let prospect = Prospect::of(&line);
+    let (limited_by, detail) = told(&prospect);
+    let verdict = if prospect.connections > 1 { Verdict::Yes } else { Verdict::No };
+    findings.push(Finding { what: "use several connections", verdict, detail, milliseconds: 0 });
+    Ok(Some(Measured {
+        round_trip_milliseconds: line.round_trip,
+        one_connection: line.one,
+        four_connections: line.four,
+        sixteen_connections: line.sixteen,
+        limited_by,
+        connections: prospect.connections,
+        memory: prospect.memory,
+    }))
+}
+
+fn figures(line: &Line) -> String {
+    let Line { round_trip, one, four, sixteen } = line;
+    let mb = |rate: &f64| rate / 1e6;
+    format!(
+        "{round_trip:.1} ms there and back; one connection {:.1} MB/s, four {:.1}, sixteen {:.1}",
+        mb(one),
+        mb(four),
+        mb(sixteen)
+    )
+}
+
+/// A prospect in a word and in a sentence.
+fn told(prospect: &Prospect) -> (&'static str, String) {
+    let Prospect { wall, connections, memory } = prospect;
+    let several = format!(
+        "a large transfer comes to use some {connections} connections and {} of memory; --memory should be twice that, and \
+         --store-connections no less",
+        size::show(*memory)
+    );
+    match wall {
+        Wall::Near => ("near", "it is near: one connection is as fast as a transfer needs".into()),
+        Wall::Line => ("line", "several bring no more than one: the line or the store is the limit".into()),
+        Wall::Several => ("several", several),
+        Wall::Connection => ("connection", format!("{several}; sixteen were not all yet, so more will be tried")),
+    }
 }
 
 fn print(report: &Report) {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use remotes::connections::Transfer;
+use remotes::doctor::line::Line;
 use remotes::retrieve::{Ahead, Ranges, Width};
 
 /// One connection that gives so many bytes a second is enough.
@@ -30,6 +31,10 @@ const LEAD: Duration = Duration::from_millis(150);
 
 /// Shorter content is left to one connection, and counts as no transfer beside others.
 const LARGE: u64 = 4 << 20;
+
+/// What more connections have to bring, so many times as much, to be of use; and bytes of the ranges that they read then.
+const MORE: f64 = 1.3;
+const RANGE: u64 = 4 << 20;
 
 /// Bytes of a piece.
 const PIECE: u64 = 1 << 20;
@@ -120,9 +125,78 @@ impl Far {
     }
 }
 
+/// What limits transfers with a store, as far as its line tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wall {
+    /// One connection is as fast as any transfer needs.
+    Near,
+    /// Several connections bring no more than one.
+    Line,
+    /// Several bring more, up to a limit of the store or the line.
+    Several,
+    /// Each connection has its share, and sixteen are not all yet.
+    Connection,
+}
+
+/// What is done with a store whose line was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prospect {
+    /// What limits transfers.
+    pub wall: Wall,
+    /// Connections that bring all that was seen.
+    pub connections: usize,
+    /// Memory that they need, in bytes, which is half of the budget at the most.
+    pub memory: u64,
+}
+
+impl Prospect {
+    /// A pure function of the measurements.
+    pub fn of(line: &Line) -> Self {
+        let all = line.one.max(line.four).max(line.sixteen);
+        let wall = if line.one >= NEAR {
+            Wall::Near
+        } else if all <= line.one * MORE {
+            Wall::Line
+        } else if line.sixteen < line.four * MORE {
+            Wall::Several
+        } else {
+            Wall::Connection
+        };
+        if matches!(wall, Wall::Near | Wall::Line) {
+            return Self { wall, connections: 1, memory: 0 };
+        }
+        // Each waits a round trip for each range.
+        let waiting = 1.0 + line.round_trip / 1e3 * line.one / RANGE as f64;
+        let connections = (all / line.one * waiting).ceil() as usize;
+        Self { wall, connections, memory: connections as u64 * RANGE }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_line_gives_tells_what_is_done_with_it() {
+        let mb = |[round_trip, one, four, sixteen]: [f64; 4]| Line {
+            round_trip,
+            one: one * 1e6,
+            four: four * 1e6,
+            sixteen: sixteen * 1e6,
+        };
+        for (figures, wall, connections) in [
+            ([1.0, 900.0, 1000.0, 1000.0], Wall::Near, 1),
+            // A house with a line of 100 Mbit/s.
+            ([20.0, 12.0, 12.0, 11.0], Wall::Line, 1),
+            ([30.0, 60.0, 240.0, 250.0], Wall::Several, 6),
+            ([30.0, 60.0, 240.0, 960.0], Wall::Connection, 23),
+            // Nothing came.
+            ([30.0, 0.0, 0.0, 0.0], Wall::Line, 1),
+        ] {
+            let prospect = Prospect::of(&mb(figures));
+            assert_eq!((prospect.wall, prospect.connections), (wall, connections), "{figures:?}");
+        }
+    }
 
     #[test]
     fn a_store_that_stalls_now_and_then_is_near_and_one_that_is_always_slow_is_far() {
