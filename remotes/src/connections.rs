@@ -17,6 +17,8 @@ const ENOUGH: Duration = Duration::from_secs(30);
 pub struct Connections {
     most: usize,
     transfers: AtomicUsize,
+    /// Requests that the store refused for now.
+    refused: AtomicU64,
     begun: Instant,
     /// Until when one is enough, in milliseconds since `begun`.
     enough_until: AtomicU64,
@@ -29,8 +31,23 @@ pub struct Transfer(Arc<Connections>);
 impl Connections {
     /// At most so many, but for the one that each transfer has in any case.
     pub fn new(most: usize) -> Self {
-        let (transfers, enough_until) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { most, transfers, begun: Instant::now(), enough_until }
+        let (transfers, refused, enough_until) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Self { most, transfers, refused, begun: Instant::now(), enough_until }
+    }
+
+    /// How many there may be.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// The store refused a request for now.
+    pub fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that the store refused for now, so far.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Another transfer begins.

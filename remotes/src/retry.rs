@@ -1,9 +1,11 @@
 //! Backoff: longer pauses each time, spread by chance so that many clients do not come back at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::connections::Connections;
 use crate::sys::fraction;
 use crate::{Context, Error, Kind, Result};
 
@@ -25,6 +27,7 @@ pub async fn while_others_wait<T>(f: impl Future<Output = T>) -> T {
 
 /// The pauses between the tries of one request.
 pub struct Backoff {
+    connections: Arc<Connections>,
     first: Duration,
     /// Most tries of a server that lets nobody connect.
     refusals: u32,
@@ -43,7 +46,8 @@ impl Backoff {
         let now = Instant::now();
         let (first, patience) = (context.first_pause, context.patience);
         let refusals = if OTHERS_WAIT.try_with(|()| ()).is_ok() { 2 } else { TRIES };
-        Self { first, refusals, tries: 1, started: now, patience, failed: None, tried: now }
+        let connections = Arc::clone(&context.connections);
+        Self { connections, first, refusals, tries: 1, started: now, patience, failed: None, tried: now }
     }
 
     /// Waits before the next try.
@@ -52,6 +56,9 @@ impl Backoff {
     ///
     /// `error` itself, with its story, where it cannot pass or was tried often enough.
     pub async fn pause(&mut self, error: Error) -> Result<()> {
+        if matches!(error.kind(), Kind::Throttled | Kind::Unavailable) {
+            self.connections.refuse();
+        }
         let pause = if error.kind().retry() { self.next(error.kind(), error.retry_after()) } else { None };
         let Some(pause) = pause else { return Err(error.tried(self.tries, self.started.elapsed())) };
         tracing::debug!(target: "remotes", "try {} of {TRIES} failed, next in {} ms: {error}", self.tries, pause.as_millis());

@@ -76,7 +76,6 @@ async fn tried(ready: &Ready, line: Option<Look>) -> Result<Report> {
     let line = match line {
         // What cannot be reached has no line.
         Some(look) if findings.iter().all(|f| f.verdict != Verdict::Failed) => {
-            meter.step(|| "measure the line ...".to_string());
             measured(&store, look, &context, &mut findings).await?
         }
         _ => None,

@@ -155,7 +155,7 @@ impl Prospect {
         let all = line.one.max(line.four).max(line.sixteen);
         let wall = if line.one >= NEAR {
             Wall::Near
-        } else if all < line.one * MORE {
+        } else if all <= line.one * MORE {
             Wall::Line
         } else if line.sixteen < line.four * MORE {
             Wall::Several

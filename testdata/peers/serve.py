@@ -250,7 +250,7 @@ def start_rclone(stack, home, kind):
 def start_sftp(stack, home):
     import install
 
-    sshd = install.find_sshd()
+    sshd = install.find("sshd")
     # The system's own first: a test may have put one in PATH that leads to what is started here.
     ssh = shutil.which("ssh", path="/usr/bin:/usr/local/bin:" + os.environ.get("PATH", ""))
     if sshd is None or ssh is None:

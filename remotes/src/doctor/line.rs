@@ -1,27 +1,27 @@
 //! Measures the line to a store: how late it answers, what one connection gives, and what several give together.
 
+use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 
 use super::memory_file;
-use crate::budget::Budget;
 use crate::conformance::pattern;
-use crate::connections::Connections;
-use crate::pump::{Blocks, FileSource, Meter};
-use crate::retrieve::{Ahead, Ranges, Width};
-use crate::{Context, Error, Kind, ObjectName, Op, Result, Store, Write};
+use crate::pump::{FileSource, Meter};
+use crate::retrieve::read;
+use crate::{Context, Error, Kind, ObjectName, Op, Range, Result, Store, Write};
 
 /// Bytes of the object that is stored for it, and that are read at once at the most.
 const SIZE: u64 = 32 << 20;
 
-/// Memory for that: ranges of 2 MiB, so that sixteen make an object.
-const BUDGET: u64 = 64 << 20;
-
 /// What is slower than that is measured by as much as came until then.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// No time is taken to be shorter.
+const SHORT: Duration = Duration::from_millis(1);
 
 /// How often it is asked for the round trip; the shortest counts.
 const ASKED: u32 = 5;
@@ -51,11 +51,21 @@ pub async fn measure(
     existing: Option<ObjectName>,
     context: &Context,
 ) -> Result<Line> {
+    if store.capabilities().local {
+        let detail = "it is on this computer, and there is no line to it";
+        return Err(Error::new(Op::Get, Kind::Unsupported, detail).on(store.label()));
+    }
+    measure_far(store, token, existing, context).await
+}
+
+async fn measure_far(
+    store: &Rc<dyn Store>,
+    token: &str,
+    existing: Option<ObjectName>,
+    context: &Context,
+) -> Result<Line> {
     let refused = |detail: &str| Err(Error::new(Op::Get, Kind::Unsupported, detail).on(store.label()));
     let can = store.capabilities();
-    if can.local {
-        return refused("it is on this computer, and there is no line to it");
-    }
     if !can.ranges {
         return refused("it is read from the beginning only, so there is never more than one connection");
     }
@@ -102,28 +112,45 @@ async fn look(store: &Rc<dyn Store>, object: &ObjectName, context: &Context) -> 
         round_trip = round_trip.min(asked.elapsed());
     }
     let stat = stat.ok_or_else(absent)?;
-    let rate = async |connections: usize| {
-        let context = Context {
-            budget: Budget::new(BUDGET),
-            connections: Arc::new(Connections::new(connections)),
-            ..context.clone()
-        };
-        let transfer = Rc::new(context.connections.enter());
-        let of = Ranges { store: Rc::clone(store), object: object.clone(), tag: stat.tag.clone(), context };
-        let mut ahead = Ahead::between(of, 0, stat.len.min(SIZE), Width::new(connections), transfer);
-        let (begun, mut bytes) = (Instant::now(), 0);
-        let all = async {
-            while let Some(block) = ahead.next().await? {
-                bytes += block.len();
-            }
-            Ok(())
-        };
+    let len = stat.len.min(SIZE);
+    let rate = async |connections: u64| {
+        // They are connected before it counts.
+        for seen in join_all((0..connections).map(|_| store.stat(object))).await {
+            seen?.ok_or_else(absent)?;
+        }
+        let (begun, bytes) = (Instant::now(), Cell::new(0));
+        let slices = (0..connections).map(|nth| {
+            let (from, to) = (len * nth / connections, len * (nth + 1) / connections);
+            slice(store, object, Range { from, len: Some(to - from), tag: stat.tag.clone() }, context, &bytes)
+        });
         // What came until the limit tells enough.
-        tokio::time::timeout(LIMIT, all).await.unwrap_or(Ok(()))?;
-        Ok::<f64, Error>(bytes as f64 / begun.elapsed().as_secs_f64().max(1e-6))
+        let read = tokio::time::timeout(LIMIT, try_join_all(slices)).await;
+        read.map_or(Ok(Vec::new()), |read| read)?;
+        // Until the first byte nothing is given.
+        let given = begun.elapsed().saturating_sub(round_trip).max(SHORT);
+        Ok::<f64, Error>(bytes.get() as f64 / given.as_secs_f64())
     };
     let (one, four, sixteen) = (rate(1).await?, rate(4).await?, rate(16).await?);
     Ok(Line { round_trip: round_trip.as_secs_f64() * 1e3, one, four, sixteen })
+}
+
+/// Reads a slice, and counts what comes.
+async fn slice(
+    store: &Rc<dyn Store>,
+    object: &ObjectName,
+    range: Range,
+    context: &Context,
+    bytes: &Cell<u64>,
+) -> Result<()> {
+    if range.len == Some(0) {
+        return Ok(());
+    }
+    let get = store.get(object, range).await?;
+    let count = async |block: Bytes| {
+        bytes.set(bytes.get() + block.len() as u64);
+        Ok(())
+    };
+    read(get, context, count).await
 }
 
 #[cfg(test)]
@@ -138,7 +165,7 @@ mod tests {
             let mem = Mem::new(4, &context);
             let store: Rc<dyn Store> = Rc::new(Faults::new(Rc::new(mem), faults.iter().copied()));
             let existing = existing.map(|name| ObjectName::new(name).expect("a name"));
-            let line = measure(&store, "t", existing, &context).await;
+            let line = measure_far(&store, "t", existing, &context).await;
             let left = ObjectName::new("doctor-t").expect("a name");
             (line, usize::from(store.stat(&left).await.expect("asked").is_some()))
         })
@@ -160,6 +187,16 @@ mod tests {
             assert_eq!(line.expect_err("it failed").kind(), Kind::Denied, "{op:?}");
             assert_eq!(left, 0, "{op:?}");
         }
+    }
+
+    #[test]
+    fn a_disk_here_has_no_line() {
+        let context = Context::default();
+        let line = crate::sys::run(false, async {
+            let store: Rc<dyn Store> = Rc::new(Mem::new(4, &context));
+            measure(&store, "t", None, &context).await
+        });
+        assert_eq!(line.expect("a runtime").expect_err("no line").kind(), Kind::Unsupported);
     }
 
     #[test]

@@ -119,9 +119,6 @@ const GAIN: f64 = 1.3;
 /// Samples for which a number is kept that is enough, before more are tried again.
 const HOLD: u32 = 8;
 
-/// The same after the store refused too many: it may be able to again soon.
-const BACKED_OFF: u32 = 3;
-
 /// How many ranges to read; see the [module](self). A pure function of what was measured.
 #[derive(Debug, Clone)]
 pub struct Width {
@@ -194,7 +191,7 @@ impl Width {
     pub fn back_off(&mut self) {
         self.before = None;
         self.now = (self.now / 2).max(self.least);
-        self.hold = BACKED_OFF;
+        self.hold = HOLD;
     }
 
     fn grow(&mut self, rate: f64, most: usize) {

@@ -6,6 +6,7 @@
 
 mod apart;
 mod arrivals;
+mod concurrency;
 mod export;
 mod fence;
 mod find;
@@ -57,7 +58,7 @@ pub(super) struct Tree {
     blobs: Budget,
     /// What was proven of the store's content.
     proofs: proof::Table,
-    /// How many requests to the store go on at once.
+    /// How many requests to the store go on at once, at first; always where that is few.
     width: usize,
     /// How fast content is stored from here.
     pace: Option<Arc<Pace>>,
@@ -77,6 +78,9 @@ struct Session {
     /// Names that cannot be filled as long as a person leaves something there.
     blocked: Arc<Mutex<BTreeSet<Vec<u8>>>>,
 }
+
+/// So many requests at once, or fewer, are never made more: there is a disk behind them.
+const FEW: usize = 4;
 
 /// First and longest pause between two tries to get the lock.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(250));
@@ -99,7 +103,7 @@ impl Tree {
             context: context.clone(),
             blobs: Budget::new(BLOBS),
             proofs: proof::Table::default(),
-            width: if store.capabilities().local { 4 } else { 32 },
+            width: if store.capabilities().local { FEW } else { 32 },
             pace: None,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -10,12 +11,13 @@ use futures_util::stream::FuturesUnordered;
 use remotes::retrieve::read;
 use remotes::{Get, Put};
 
+use super::concurrency::Concurrency;
 use super::export::Exported;
 use super::moves::{Clear, Source};
 use super::obstacles::MadeWay;
 use super::outcome::Told;
 use super::proof::Known;
-use super::{Session, Tree};
+use super::{FEW, Session, Tree};
 use crate::annex::backend::Verifier;
 use crate::annex::branch::GitId;
 use crate::annex::export::db::Note;
@@ -87,11 +89,12 @@ impl Tree {
         done: &mut Exported,
     ) -> Result<Vec<Failure>, Failure> {
         let width = if matches!(round, [Step::RemoveEmptyDirectory { .. }, ..]) { 1 } else { self.width };
+        let mut concurrency = Concurrency::new(width, width <= FEW, &self.context.connections);
         let (mut left, mut running) = (round.iter(), FuturesUnordered::new());
         let (mut notes, mut failures) = (Vec::new(), Vec::new());
         let mut noting: Option<Noting> = None;
         loop {
-            while running.len() < width && failures.len() < most {
+            while running.len() < concurrency.now() && failures.len() < most {
                 let Some(step) = left.next() else { break };
                 running.push(self.do_step(step));
             }
@@ -107,6 +110,7 @@ impl Tree {
                     None => std::future::pending().await,
                 }
             };
+            let waits = Instant::now();
             tokio::select! {
                 biased;
                 noted = noted => {
@@ -119,6 +123,7 @@ impl Tree {
                 }
                 step = running.next() => match step {
                     Some(Ok(told)) => {
+                        concurrency.done(waits.elapsed());
                         session.newly_stored.see(&told.notes);
                         session.block(told.blocked);
                         notes.extend(told.notes);
