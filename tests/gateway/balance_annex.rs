@@ -171,7 +171,9 @@ fn what_is_planned_is_what_is_done_and_then_it_is_at_rest() {
         let expected = foreseen(&cluster, commands);
         assert_eq!(traffic(&lines(&balance(&cluster, &[words, &["--dry-run"]].concat()).ok())), expected, "{words:?}");
         assert_eq!(traffic(&lines(&balance(&cluster, words).ok())), expected, "{words:?}");
-        assert!(expected.values().any(|counts| *counts != [0; 4]), "{words:?}: nothing to compare");
+        // Whether anything is left for --rebalance depends on the uuids, which are drawn.
+        let moves = expected.values().any(|counts| *counts != [0; 4]);
+        assert!(moves || !commands.is_empty(), "{words:?}: nothing to compare");
     }
     nothing_to_correct(&cluster);
     want(&cluster, &["nothing", "anything", "fullybalanced=nodes:1 or nothing"]);

@@ -54,7 +54,8 @@ fn each_request_is_one_round_trip_and_a_row_of_them_looks_once() {
     // It comes back by a stranger's hand: an absence of a moment ago says nothing of presence.
     lab.place.write(object, &body);
     assert_eq!(http.check(uuid, key), Outcome::Yes);
-    took("what a stranger put there", &["HEAD"]);
+    assert_eq!(offset(&lab, key), ALREADY, "the absence of before is forgotten");
+    took("what a stranger put there", &["HEAD", "HEAD"]);
 
     // An absence is good for one upload: after it, and when asked again, the store is.
     assert_eq!(http.check(uuid, &key_of(&other)), Outcome::No);

@@ -76,8 +76,10 @@ impl StoreNode {
         let asked = Instant::now();
         let is_there = self.is_there(key, How { old: true, lasting: false }, |stat| self.fits(key, stat.len)).await?;
         // In a tree, what lies at a name may not be the content, and more is looked at.
-        if !is_there && self.tree.is_none() {
-            self.target.absences.note(key, asked);
+        match is_there {
+            true => self.target.absences.forget(key),
+            false if self.tree.is_none() => self.target.absences.note(key, asked),
+            false => {}
         }
         Ok(is_there)
     }
