@@ -29,15 +29,18 @@ pub struct BadPacket;
 /// [`BadPacket`]. Other ends than `0000` are such, too: nothing that is read here has them.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Packet<'_>, usize)>, BadPacket> {
     let Some(digits) = bytes.get(..4) else { return Ok(None) };
-    let mut length = 0;
-    for digit in digits {
-        length = length << 4 | char::from(*digit).to_digit(16).ok_or(BadPacket)? as usize;
-    }
+    let length = number(digits).ok_or(BadPacket)?;
     match length {
         0 => Ok(Some((Packet::Flush, 4))),
         4..=LONGEST => Ok(bytes.get(4..length).map(|data| (Packet::Data(data), length))),
         _ => Err(BadPacket),
     }
+}
+
+/// The number that digits are, and nothing but digits: no sign.
+fn number(digits: &[u8]) -> Option<usize> {
+    let digit = |number: usize, digit: &u8| Some(number << 4 | char::from(*digit).to_digit(16)? as usize);
+    digits.iter().try_fold(0, digit)
 }
 
 /// Appends a packet. Panics where `data` is too long for one.
@@ -93,7 +96,7 @@ impl BeforeTheEnd {
             bytes = &bytes[1..];
             if self.digits.len() == 4 {
                 let digits = std::mem::take(&mut self.digits);
-                match std::str::from_utf8(&digits).ok().and_then(|digits| usize::from_str_radix(digits, 16).ok()) {
+                match number(&digits) {
                     Some(0) => self.ends = true,
                     Some(length @ 4..=LONGEST) => {
                         self.left = length - 4;
@@ -153,6 +156,7 @@ mod tests {
             (b"0009hel", b"0009hel", false),
             (b"00000", b"00000", false),
             (b"zzzz0000", b"zzzz0000", false),
+            (b"+0000005", b"+0000005", false),
             (b"", b"", false),
         ] {
             for size in 1..=stream.len().max(1) {
