@@ -67,6 +67,11 @@ impl Transfer {
         (self.0.most / self.0.transfers.load(Ordering::Relaxed).max(1)).max(1)
     }
 
+    /// How many transfers there are, at least this one.
+    pub fn count(&self) -> u64 {
+        self.0.transfers.load(Ordering::Relaxed).max(1) as u64
+    }
+
     /// Whether it may be worth while to try more than one.
     pub fn is_worth_trying(&self) -> bool {
         self.share() > 1 && self.0.now() >= self.0.enough_until.load(Ordering::Relaxed)

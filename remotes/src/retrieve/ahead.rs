@@ -136,6 +136,12 @@ impl Ahead {
         under_way < width && self.readers.len() < most
     }
 
+    /// How many ranges it may read now: its share of connections, and of the half of the budget that lies in what is read ahead.
+    fn most(&self) -> usize {
+        let memory = self.of.context.budget.total() / 2 / self.transfer.count() / self.need(self.range).max(1);
+        self.transfer.share().min(usize::try_from(memory).unwrap_or(usize::MAX)).max(1)
+    }
+
     /// Begins the range in front, and waits for memory where there is none.
     async fn begin_front(&mut self) {
         let first = self.first.take();
@@ -176,7 +182,7 @@ impl Ahead {
             self.seen.take();
         } else if self.seen.bytes() < self.range * self.width.now() as u64 {
             return;
-        } else if self.width.take(self.seen.take(), self.transfer.share()) {
+        } else if self.width.take(self.seen.take(), self.most()) {
             self.transfer.one_is_enough();
         }
         self.requests.forget();

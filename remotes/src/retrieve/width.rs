@@ -174,9 +174,11 @@ impl Width {
             if rate >= least * gain {
                 self.grow(rate, most);
             } else {
-                self.now = fewer;
+                // As many as what came needs: beside other transfers, six may bring what two would.
+                let needed = (rate / least.max(1.0) * fewer as f64).round() as usize;
+                self.now = needed.clamp(fewer, self.now);
                 self.hold = HOLD;
-                is_enough = fewer == self.least;
+                is_enough = self.now == self.least;
             }
         } else if self.hold > 0 {
             self.hold -= 1;
@@ -217,6 +219,19 @@ mod tests {
             width.take(Sample { bytes: (given * 1e6) as u64, elapsed: Duration::from_secs(1), waited }, most);
         }
         (width.now(), rate(width.now()))
+    }
+
+    /// Beside others a transfer has a part of the line: it keeps as many as that part needs, and does not fall back to one.
+    #[test]
+    fn what_brought_less_than_hoped_leaves_as_many_as_it_needs() {
+        for (part, first, left, is_enough) in
+            [(115.0, 6, 2, false), (65.0, 6, 1, true), (175.0, 6, 6, false), (61.0, 2, 1, true)]
+        {
+            let mut width = Width::after(1, 60e6, first);
+            let (elapsed, waited) = (Duration::from_secs(1), Duration::from_millis(900));
+            let said = width.take(Sample { bytes: (part * 1e6) as u64, elapsed, waited }, first);
+            assert_eq!((width.now(), said), (left, is_enough), "{part} MB/s by {first}");
+        }
     }
 
     #[test]
