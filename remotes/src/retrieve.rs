@@ -9,7 +9,7 @@ mod model;
 mod range;
 mod width;
 
-pub use ahead::{Ahead, Ranges};
+pub use ahead::{Ahead, FAR_RANGE, Ranges};
 pub use width::{Load, Requests, Sample, Seen, Width};
 
 use annex_types::size;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use remotes::connections::Transfer;
 use remotes::doctor::line::Line;
-use remotes::retrieve::{Ahead, Ranges, Width};
+use remotes::retrieve::{Ahead, FAR_RANGE, Ranges, Width};
 
 /// One connection that gives so many bytes a second is enough.
 const NEAR: f64 = 150e6;
@@ -32,9 +32,8 @@ const LEAD: Duration = Duration::from_millis(150);
 /// Shorter content is left to one connection, and counts as no transfer beside others.
 const LARGE: u64 = 4 << 20;
 
-/// What more connections have to bring, so many times as much, to be of use; and bytes of the ranges that they read then.
+/// What more connections have to bring, so many times as much, to be of use.
 const MORE: f64 = 1.3;
-const RANGE: u64 = 4 << 20;
 
 /// Bytes of a piece.
 const PIECE: u64 = 1 << 20;
@@ -166,9 +165,9 @@ impl Prospect {
             return Self { wall, connections: 1, memory: 0 };
         }
         // Each waits a round trip for each range.
-        let waiting = 1.0 + line.round_trip / 1e3 * line.one / RANGE as f64;
+        let waiting = 1.0 + line.round_trip / 1e3 * line.one / FAR_RANGE as f64;
         let connections = (all / line.one * waiting).ceil() as usize;
-        Self { wall, connections, memory: connections as u64 * RANGE }
+        Self { wall, connections, memory: connections as u64 * FAR_RANGE }
     }
 }
 

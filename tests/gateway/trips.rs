@@ -57,6 +57,14 @@ fn each_request_is_one_round_trip_and_a_row_of_them_looks_once() {
     assert_eq!(offset(&lab, key), ALREADY, "the absence of before is forgotten");
     took("what a stranger put there", &["HEAD", "HEAD"]);
 
+    // Whoever gets it has seen it, too.
+    lab.place.delete(object);
+    assert_eq!(http.check(uuid, key), Outcome::No);
+    lab.place.write(object, &body);
+    assert_eq!(http.get(uuid, key), Outcome::Content(body.clone()));
+    assert_eq!(offset(&lab, key), ALREADY, "the absence of before is forgotten");
+    took("what a stranger put there and a client got", &["HEAD", "GET", "HEAD"]);
+
     // An absence is good for one upload: after it, and when asked again, the store is.
     assert_eq!(http.check(uuid, &key_of(&other)), Outcome::No);
     assert_eq!(http.put(uuid, &key_of(&other), &other), Outcome::Yes);

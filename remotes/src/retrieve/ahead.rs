@@ -27,7 +27,7 @@ const RANGE: u64 = 8 << 20;
 
 /// The same of a store that is far away. What is read lies in memory for as long as its range takes, and all together may have
 /// half of the budget: shorter ranges make more of it, and a connection then waits for an answer more often.
-const FAR_RANGE: u64 = 4 << 20;
+pub const FAR_RANGE: u64 = 4 << 20;
 
 /// Ranges for which half of the budget has room, at the least.
 const MANY: u64 = 16;

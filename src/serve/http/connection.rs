@@ -255,11 +255,10 @@ impl Connection {
                     }
                     Err(unserved) => return self.unserved(asked, unserved).await,
                 };
-                let mut asked = match self.admit(judge, action, called, asked).await? {
+                let asked = match self.admit(judge, action, called, asked).await? {
                     ControlFlow::Continue(asked) => asked,
                     ControlFlow::Break(stays) => return Ok(stays),
                 };
-                asked.called = Arc::clone(called);
                 // Where that cannot be told, nothing is taken away.
                 let pushes = ask.op == GitOp::Pack(git::Service::ReceivePack);
                 ask.may_remove = pushes && judge.may(Action::Remove, called).await;
@@ -275,11 +274,10 @@ impl Connection {
                     }
                     Err(unserved) => return self.unserved(asked, unserved).await,
                 };
-                let mut asked = match self.admit(judge, action, called, asked).await? {
+                let asked = match self.admit(judge, action, called, asked).await? {
                     ControlFlow::Continue(asked) => asked,
                     ControlFlow::Break(stays) => return Ok(stays),
                 };
-                asked.called = Arc::clone(called);
                 Box::pin(self.annex(asked, &*node, op)).await
             }
         }
@@ -291,11 +289,11 @@ impl Connection {
         &mut self,
         judge: &mut Judge,
         action: Action,
-        name: &[u8],
+        name: &Arc<[u8]>,
         asked: Asked,
     ) -> io::Result<ControlFlow<bool, Asked>> {
         let status = match judge.judge(action, name).await {
-            Ok(Verdict::Allow) => return Ok(ControlFlow::Continue(asked)),
+            Ok(Verdict::Allow) => return Ok(ControlFlow::Continue(Asked { called: Arc::clone(name), ..asked })),
             Ok(Verdict::Authenticate) => 401,
             Ok(Verdict::Forbid) => 403,
             Err(failure) => return self.fail(asked, &failure).await.map(ControlFlow::Break),

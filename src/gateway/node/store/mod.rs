@@ -76,10 +76,8 @@ impl StoreNode {
         let asked = Instant::now();
         let is_there = self.is_there(key, How { old: true, lasting: false }, |stat| self.fits(key, stat.len)).await?;
         // In a tree, what lies at a name may not be the content, and more is looked at.
-        match is_there {
-            true => self.target.absences.forget(key),
-            false if self.tree.is_none() => self.target.absences.note(key, asked),
-            false => {}
+        if !is_there && self.tree.is_none() {
+            self.target.absences.note(key, asked);
         }
         Ok(is_there)
     }
@@ -114,7 +112,10 @@ impl StoreNode {
             }
             Ok(found)
         };
-        let Some(tree) = &self.tree else { return Ok(look(&self.object(key)?).await?.is_some()) };
+        let Some(tree) = &self.tree else {
+            let found = look(&self.object(key)?).await?;
+            return Ok(self.seen(key, found).is_some());
+        };
         if tree.find(key, look).await?.is_some() {
             return Ok(true);
         }
@@ -137,7 +138,10 @@ impl StoreNode {
                 Outgoing::from_store(get, from).or_from(far)
             }))
         };
-        let Some(tree) = &self.tree else { return open(&self.object(key)?).await };
+        let Some(tree) = &self.tree else {
+            let found = open(&self.object(key)?).await?;
+            return Ok(self.seen(key, found));
+        };
         if let Some(found) = tree.find(key, open).await? {
             return Ok(Some(found));
         }
@@ -145,6 +149,14 @@ impl StoreNode {
             self.open(key, || versions.get_version(version, range())).await
         };
         Ok(tree.find_version(key, open).await?.map(|get| Outgoing::from_store(get, from)))
+    }
+
+    /// What was found of `key`: where it is there, that it was absent a moment ago says nothing any more.
+    fn seen<T>(&self, key: &Key, found: Option<T>) -> Option<T> {
+        if found.is_some() {
+            self.target.absences.forget(key);
+        }
+        found
     }
 
     /// How `object`, of which `get` was opened, may be had by other connections.
