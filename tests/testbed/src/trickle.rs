@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 /// Bytes that are let through at once.
 const CHUNK: usize = 64 << 10;
 
-/// Bytes of content after which a connection is cut that is to be.
-const CUT: usize = 2 << 20;
+/// Bytes after which a connection is cut that is to be: fewer than any range has, however many are read side by side.
+const CUT: usize = 1 << 20;
 
 /// A running relay.
 pub struct Trickle {
@@ -48,7 +48,7 @@ impl Trickle {
         Trickle { port, counted }
     }
 
-    /// The next `cuts` connections end when they have carried some [`CUT`] bytes of content from the store.
+    /// The next `cuts` connections end when they have carried some [`CUT`] bytes from the store.
     pub fn cut(&self, cuts: usize) {
         self.counted.cuts.store(cuts, Ordering::Relaxed);
     }
@@ -81,7 +81,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, rate: u64, may_cut: bool, count
         if is_content {
             counts.now.fetch_sub(1, Ordering::Relaxed);
         }
-        carried += if is_content { n } else { 0 };
+        carried += n;
         let is_cut = may_cut
             && carried >= CUT
             && counts.cuts.try_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok();
