@@ -18,6 +18,7 @@ use super::walk::is_repository;
 use super::{Asker, Failure, Limits, LocalRepository, Node, blocking};
 use crate::annex::repository::OpenError;
 use crate::name::Uuid;
+use crate::proto::percent;
 
 /// What is served.
 #[derive(Debug, Clone)]
@@ -363,28 +364,9 @@ async fn node(
 /// The path below a directory that the URL prefix `prefix` names. `None` where it could lead elsewhere, or have two
 /// spellings.
 fn name_of(prefix: &[u8]) -> Option<Vec<u8>> {
-    let name = percent_decoded(prefix.strip_prefix(b"/")?);
+    let name = percent::decode(prefix.strip_prefix(b"/")?, false).into_owned();
     let plain = |part: &[u8]| !matches!(part, b"" | b"." | b".." | b".git");
     (!name.contains(&0) && name.split(|byte| *byte == b'/').all(plain)).then_some(name)
-}
-
-fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((first, tail)) = rest.split_first() {
-        let hex = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) if hex(high).is_some() && hex(low).is_some() => {
-                out.push(hex(high).unwrap_or(0) << 4 | hex(low).unwrap_or(0));
-                rest = after;
-            }
-            _ => {
-                out.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -10,8 +10,25 @@ pub fn show(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes that pairs of digits stand for, of either case. `None` where it is anything else.
+pub fn read(digits: &[u8]) -> Option<Vec<u8>> {
+    let (pairs, rest) = digits.as_chunks::<2>();
+    let digit = |letter: u8| char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let byte = |pair: &[u8; 2]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+    rest.is_empty().then(|| pairs.iter().map(byte).collect())?
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_is_no_pair_of_digits_is_not_read() {
+        assert_eq!(super::read(b"0009aFff"), Some(vec![0, 9, 0xaf, 0xff]));
+        assert_eq!(super::read(b""), Some(Vec::new()));
+        for malformed in ["0", "000", "+f", "0x", " 0", "g0", "\u{e9}"] {
+            assert_eq!(super::read(malformed.as_bytes()), None, "{malformed:?}");
+        }
+    }
+
     #[test]
     fn each_byte_has_two_digits() {
         assert_eq!(super::show(&[0, 9, 0xaf, 0xff]), "0009afff");

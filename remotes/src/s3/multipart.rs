@@ -302,9 +302,7 @@ fn whole(tags: &[String]) -> Option<String> {
     use md5::Digest as _;
     let mut digest = md5::Md5::new();
     for tag in tags {
-        let tag = tag.trim_matches('"');
-        let byte = |at: usize| u8::from_str_radix(tag.get(at..at + 2)?, 16).ok();
-        let bytes: Option<Vec<u8>> = (0..tag.len()).step_by(2).map(byte).collect();
+        let bytes = annex_types::hex::read(tag.trim_matches('"').as_bytes());
         digest.update(bytes.filter(|bytes| bytes.len() == 16)?);
     }
     let hex = annex_types::hex::show(&digest.finalize());

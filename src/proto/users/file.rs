@@ -204,15 +204,7 @@ pub fn is_name(name: &str) -> Result<(), &'static str> {
 }
 
 fn digest_of(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        *byte = hex(pair[0])? << 4 | hex(pair[1])?;
-    }
-    Some(digest)
+    annex_types::hex::read(text.as_bytes())?.try_into().ok()
 }
 
 #[cfg(test)]

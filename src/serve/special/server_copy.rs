@@ -157,9 +157,7 @@ pub(super) fn git(words: &[&OsStr], end: u8, mut take: impl FnMut(&[u8]) -> bool
 
 /// The bytes of a name of 40 or 64 hexadecimal digits.
 fn unhex(hex: &[u8]) -> Option<Vec<u8>> {
-    matches!(hex.len(), 40 | 64).then_some(())?;
-    let digit = |letter: u8| char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    hex.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    matches!(hex.len(), 40 | 64).then(|| annex_types::hex::read(hex))?
 }
 
 /// The blobs by which git knows an annexed file: as a pointer, and as a link from directories of every depth; by SHA-1 and by
