@@ -4,8 +4,10 @@ use crate::gateway::free_port;
 use crate::lab::{Lab, certificate};
 use crate::servers::mortal;
 use crate::{curl, proc, usage};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -130,6 +132,8 @@ impl Cgi {
         let socket = lab.at("fcgiwrap.sock");
         let mut command = mortal(lab, "fcgiwrap");
         command.args(["-c", "4", "-s"]).arg(format!("unix:{}", socket.display()));
+        // It starts four of itself, which outlive it.
+        command.process_group(0);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let mut cgi = Self { socket, child };
         let begin = Instant::now();
@@ -145,7 +149,7 @@ impl Cgi {
 
 impl Drop for Cgi {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
         let _ = fs::remove_file(&self.socket);
     }
