@@ -28,7 +28,8 @@ fn named(git_dir: &Path) -> Result<Repository, String> {
 fn above(here: &Path) -> Result<Repository, String> {
     // A path that is given without its ending `.git` opens too, which is nothing to look for in every parent.
     let top = here.ancestors().find(|dir| dir.join(".git").exists() || dir.join("HEAD").exists());
-    let top: PathBuf = top.ok_or_else(|| format!("{}: not in a git repository", here.display()))?.into();
+    let top: PathBuf =
+        top.ok_or_else(|| format!("{}: not in a git repository; cd to one of git-annex", here.display()))?.into();
     Repository::open(&top).map_err(|e: OpenError| e.to_string())
 }
 

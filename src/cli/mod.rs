@@ -195,16 +195,35 @@ enum Command {
     #[command(after_help = top::EXAMPLES)]
     Top(top::Top),
     /// Prints a completion script for a shell.
+    #[command(after_help = COMPLETIONS)]
     Completions {
         /// bash, zsh, fish, elvish or powershell.
         shell: clap_complete::Shell,
     },
     /// Prints the manual page, or writes one for each command into a directory.
+    #[command(after_help = MAN)]
     Man {
         /// Where to write them.
         directory: Option<PathBuf>,
     },
 }
+
+const COMPLETIONS: &str = "\
+For bash, from the next shell on:
+
+  mkdir -p ~/.local/share/bash-completion/completions
+  git-annex-remote-stream completions bash >~/.local/share/bash-completion/completions/git-annex-remote-stream
+
+For zsh, in a directory of fpath; for fish:
+
+  git-annex-remote-stream completions zsh >~/.zfunc/_git-annex-remote-stream
+  git-annex-remote-stream completions fish >~/.config/fish/completions/git-annex-remote-stream.fish";
+
+const MAN: &str = "\
+Read one, or have man find them all:
+
+  git-annex-remote-stream man | man -l -
+  git-annex-remote-stream man ~/.local/share/man/man1";
 
 /// The command line as clap has it: every subcommand and flag, for the tests that hold the documentation to it.
 pub fn command() -> clap::Command {

@@ -94,7 +94,11 @@ impl Sample {
 /// The body of an answer.
 fn ask(admin: &str, path: &str) -> io::Result<String> {
     let failed = |e: io::Error| {
-        io::Error::new(e.kind(), format!("{admin}: {e}; is a server there that was started with --admin {admin}?"))
+        let words = match e.kind() {
+            io::ErrorKind::InvalidInput => format!("{admin}: {e}; give HOST:PORT"),
+            _ => format!("{admin}: {e}; is a server there that was started with --admin {admin}?"),
+        };
+        io::Error::new(e.kind(), words)
     };
     let exchange = || {
         let address = admin.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;

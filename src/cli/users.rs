@@ -37,7 +37,11 @@ may do.
   git-annex-remote-stream users list /etc/annex/users
   git-annex-remote-stream users remove /etc/annex/users bob
 
-The server takes the file over within seconds: git-annex-remote-stream p2phttp --users /etc/annex/users";
+The server has to be able to read the file. One that is made here can be read by whoever ran this; a change keeps owner and mode:
+
+  install -m 640 -g annex /dev/null /etc/annex/users
+
+The server takes a change over within seconds: git-annex-remote-stream p2phttp --users /etc/annex/users";
 
 /// Longest wait for another who edits the file.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -332,6 +336,9 @@ fn password() -> Result<Vec<u8>, String> {
     read.map_err(|e| format!("stdin: {e}"))?;
     while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         line.pop();
+    }
+    if line.is_empty() {
+        return Err("no password was given: type one, or give it as the first line of stdin".into());
     }
     Ok(line)
 }

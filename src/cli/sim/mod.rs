@@ -47,7 +47,8 @@ Will files come to rest, whatever happens in which order?
 
   git-annex-remote-stream sim prove my.sim
 
-A sim is kept below .git/annex/stream/sim/. No content is moved, and no branch is touched. The commands of a sim file, and those
+A sim is kept below .git/annex/stream/sim/ of a repository of git-annex, which may be an empty one: git init, git annex init. Only prove
+FILE and fuzz need none. No content is moved, and no branch is touched. The commands of a sim file, and those
 given as `sim COMMAND`, are those of git annex sim; see its manual and docs/simulator.md.";
 
 #[derive(Args)]
@@ -213,6 +214,9 @@ fn end() -> Result<(), String> {
 
 /// A command of the sim that was started.
 fn one(words: &[OsString]) -> Result<(), String> {
+    if words.get(1).is_some_and(|word| word == "--help" || word == "-h") {
+        return Err("the commands of a sim are in the manual of git annex sim; see also sim --help".into());
+    }
     let (repository, store) = store()?;
     // A word of the command line may hold several, as in `visit foo 'ls | wc'`.
     let joined = words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>().join(&b' ');

@@ -23,9 +23,9 @@ What if a disk were added?
   git-annex-remote-stream sim whatif 'init newdisk' 'group newdisk disks' 'wanted newdisk balanced=disks' 'maxsize newdisk 4tb' \\
       'rebalance on'
 
-What if one were lost, and how long would it take to make up for that at 50 MB in a second?
+What if one were lost, and how long would it take to make up for that at 50 MB in a second? (git annex dead ends groups, too.)
 
-  git-annex-remote-stream sim whatif 'trustlevel disk2 dead' --speed 50MB
+  git-annex-remote-stream sim whatif 'trustlevel disk2 dead' 'ungroup disk2 disks' --speed 50MB
 
 Each argument is a command of a sim. They are done to the sim that was started, or else to one of this repository with all of its
 keys; neither is changed. Told are the moves of the plan that balance makes, with all repositories that are not dead as nodes of
@@ -185,9 +185,9 @@ fn plan(world: &mut World, part: Option<&Part>, speed: Option<u64>) -> Result<Sh
 fn tell(plan: &Shown) {
     let bytes = size::show;
     println!(
-        "  {} of {} files would be copied ({}), and {} dropped",
-        plan.moved_files,
+        "  of {} files, {} copies would be made ({}), and {} dropped",
         plan.files,
+        plan.moved_files,
         bytes(plan.moved_bytes),
         plan.dropped_files
     );

@@ -105,7 +105,16 @@ impl UsersFrom {
 
 fn read(path: &Path) -> Result<UsersFile, String> {
     use std::io::Read as _;
-    let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+    let failed = |e: std::io::Error| {
+        let way_out = match e.kind() {
+            std::io::ErrorKind::NotFound => "; git-annex-remote-stream users add makes it",
+            std::io::ErrorKind::PermissionDenied => {
+                "; the user of the server has to be able to read it: chgrp, chmod g+r"
+            }
+            _ => "",
+        };
+        format!("{}: {e}{way_out}", path.display())
+    };
     let file = std::fs::File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.mode() & 0o002 != 0 {
         return Err(format!("{}: everybody may write to it: chmod o-w", path.display()));

@@ -179,6 +179,7 @@ fn addresses(host: Option<&str>, port: u16) -> Result<Vec<std::net::TcpListener>
     let failed = |what: &dyn fmt::Display, e: &io::Error| {
         let way_out = match e.kind() {
             io::ErrorKind::AddrInUse => "; another server uses it: choose another --port",
+            io::ErrorKind::AddrNotAvailable => "; give --bind an address of this computer",
             io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE or a socket of systemd",
             _ => "",
         };
