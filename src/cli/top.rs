@@ -129,7 +129,8 @@ fn parse(text: &str) -> HashMap<String, f64> {
 /// What is shown: of `now`, with rates since `before`. `waits` is for how long nothing of a transfer has moved.
 fn page(before: &Sample, now: &Sample, waits: &mut HashMap<u64, Duration>) -> Value {
     let span = now.at.saturating_duration_since(before.at);
-    let per_second = |more: f64| if span.is_zero() { 0.0 } else { (more.max(0.0) / span.as_secs_f64()).round() };
+    let per_second = |more: f64| if span.is_zero() { 0 } else { (more.max(0.0) / span.as_secs_f64()).round() as u64 };
+    let count = |name: &str| now.of(name) as u64;
     let rate = |name: &str| per_second(now.of(name) - before.of(name));
     let requests = |sample: &Sample| {
         sample.metrics.iter().filter(|(name, _)| name.starts_with("requests_total")).map(|(_, n)| n).sum::<f64>()
@@ -156,7 +157,7 @@ fn page(before: &Sample, now: &Sample, waits: &mut HashMap<u64, Duration>) -> Va
     *waits = seen;
     // The fastest first, and of those that wait the one that waits longest.
     transfers.sort_by_key(|one| {
-        std::cmp::Reverse((one["rate"].as_f64().unwrap_or_default() as u64, one["waits"].as_u64().unwrap_or_default()))
+        std::cmp::Reverse((one["rate"].as_u64().unwrap_or_default(), one["waits"].as_u64().unwrap_or_default()))
     });
     json!({
         "transfers": transfers,
@@ -165,30 +166,30 @@ fn page(before: &Sample, now: &Sample, waits: &mut HashMap<u64, Duration>) -> Va
         "requests": per_second(requests(now) - requests(before)),
         "failures": rate_of_kinds(before, now, per_second),
         "turned_away": rate("connections_turned_away_total"),
-        "connections": now.of("connections"),
-        "uploads": now.of("uploads"),
-        "downloads": now.of("downloads"),
-        "git": now.of("git_processes"),
-        "locks": now.of("locks"),
-        "repositories": now.of("repositories"),
-        "memory": now.of("budget_bytes"),
-        "memory_used": now.of("budget_bytes") - now.of("budget_free_bytes"),
+        "connections": count("connections"),
+        "uploads": count("uploads"),
+        "downloads": count("downloads"),
+        "git": count("git_processes"),
+        "locks": count("locks"),
+        "repositories": count("repositories"),
+        "memory": count("budget_bytes"),
+        "memory_used": count("budget_bytes").saturating_sub(count("budget_free_bytes")),
     })
 }
 
 /// Failures a second, of the kinds that there were.
-fn rate_of_kinds(before: &Sample, now: &Sample, per_second: impl Fn(f64) -> f64) -> Value {
+fn rate_of_kinds(before: &Sample, now: &Sample, per_second: impl Fn(f64) -> u64) -> Value {
     let kind = |name: &str| {
         let kind = name.strip_prefix("failures_total{kind=\"")?.strip_suffix("\"}")?;
         let rate = per_second(now.of(name) - before.of(name));
-        (rate > 0.0).then(|| (kind.to_string(), json!(rate)))
+        (rate > 0).then(|| (kind.to_string(), json!(rate)))
     };
     now.metrics.keys().filter_map(|name| kind(name)).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// A page for people. What clients name may hold anything, and nothing of it reaches the terminal as it is.
 fn text(page: &Value) -> String {
-    let number = |name: &str| page[name].as_f64().unwrap_or_default() as u64;
+    let number = |name: &str| page[name].as_u64().unwrap_or_default();
     let bytes = |name: &str| size::show(number(name));
     let mut out = format!(
         "{}/s, {} requests/s, {} connections, {} locks, {} repositories, memory {} of {}\n{} uploads, {} downloads, {} of git\n",
@@ -204,7 +205,7 @@ fn text(page: &Value) -> String {
         number("git"),
     );
     for (kind, rate) in page["failures"].as_object().into_iter().flatten() {
-        out += &format!("failures: {} {kind} a second\n", rate.as_f64().unwrap_or_default());
+        out += &format!("failures: {} {kind} a second\n", rate.as_u64().unwrap_or_default());
     }
     if number("turned_away") > 0 {
         out += &format!("connections turned away: {} a second (--connections)\n", number("turned_away"));
@@ -232,7 +233,7 @@ fn text(page: &Value) -> String {
         let who = if one["user"].is_string() { &one["user"] } else { &one["address"] };
         out += &format!(
             "{done:>9} {:>9}/s {:>7} {waits:>7}  {:<5} {:<12} {:<20} {}\n",
-            size::show(one["rate"].as_f64().unwrap_or_default() as u64),
+            size::show(count("rate").unwrap_or_default()),
             count("seconds").unwrap_or_default(),
             word(&one["op"]),
             word(who),
@@ -273,12 +274,12 @@ mod tests {
         let now = sample(begun + Duration::from_secs(2), &metrics(30), state);
         let mut waits = HashMap::from([(1, Duration::from_secs(4)), (9, Duration::from_secs(4))]);
         let shown = page(&before, &now, &mut waits);
-        assert_eq!((shown["requests"].as_f64(), shown["rate"].as_f64()), (Some(10.0), Some(205.0)));
-        assert_eq!(shown["failures"], json!({"full": 10.0}));
+        assert_eq!((shown["requests"].as_u64(), shown["rate"].as_u64()), (Some(10), Some(205)));
+        assert_eq!(shown["failures"], json!({"full": 10}));
         let list = shown["transfers"].as_array().expect("a list");
         let seen: Vec<_> =
-            list.iter().map(|one| (one["req"].as_u64(), one["rate"].as_f64(), one["waits"].as_u64())).collect();
-        let expected = [(2, 200.0, 0), (3, 5.0, 0), (1, 0.0, 6)];
+            list.iter().map(|one| (one["req"].as_u64(), one["rate"].as_u64(), one["waits"].as_u64())).collect();
+        let expected = [(2, 200, 0), (3, 5, 0), (1, 0, 6)];
         assert_eq!(seen, expected.map(|(req, rate, waits)| (Some(req), Some(rate), Some(waits))));
         assert_eq!(waits.len(), 3, "who is gone is forgotten");
         let text = text(&shown);

@@ -4,13 +4,14 @@ use std::io::{BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::annex::fresh::{self, Durability};
 use crate::annex::lock::{LockFile, LockKind};
+use crate::annex::log::Stamp;
 use crate::proto::users::edit;
 use crate::proto::users::file::{LONGEST, UsersFile, is_name};
 use crate::proto::users::hash::{COST, Hash};
@@ -164,12 +165,23 @@ fn run(verb: &Verb) -> Result<(), String> {
         Verb::Token { file, name, user, rights, repositories, expires, .. } => {
             let rights = rights.as_deref().unwrap_or_default();
             let (user, expires) = (user.as_deref().unwrap_or("-"), expires.as_deref().unwrap_or("never"));
+            is_name(name)?;
+            rights::rights(rights)?;
+            Pattern::parse(repositories)?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            is_to_come(expires, now)?;
             let text = token::text(secret()?);
             let digest = annex_types::hex::show(&token::digest(text.as_bytes()));
             let line = format!("{name} {user} {rights} {repositories} {expires} sha256:{digest}");
-            edit_file(file, true, |text, known| match known.tokens.iter().any(|token| token.name == *name) {
-                true => Err(format!("there is a token {name}: remove it first, with --remove")),
-                false => Ok(edit::with_token(text, &line)),
+            edit_file(file, true, |text, known| {
+                if known.tokens.iter().any(|token| token.name == *name) {
+                    return Err(format!("there is a token {name}: remove it first, with --remove"));
+                }
+                // Whoever reads a log has to be able to tell them apart.
+                if user == "-" && known.logins.iter().any(|login| login.name == *name) {
+                    return Err(format!("{name} is a user: give the token another name, or --user {name}"));
+                }
+                Ok(edit::with_token(text, &line))
             })?;
             let shown = if user == "-" { name } else { user };
             eprintln!("log in as {shown} with this token as the password:");
@@ -208,6 +220,16 @@ fn add(file: &Path, name: &str, allowed: Option<&str>, repositories: &str, keep:
         }
         Ok(text)
     })
+}
+
+/// Whether the day up to which a token is to be of use is one, and not over at `now`, in seconds since 1970.
+fn is_to_come(day: &str, now: u64) -> Result<(), String> {
+    match token::end_of(day) {
+        _ if day == "never" => Ok(()),
+        None => Err(format!("{day}: give the last day as YYYY-MM-DD, such as 2030-12-31")),
+        Some(end) if end <= now => Err(format!("{day} is over")),
+        Some(_) => Ok(()),
+    }
 }
 
 fn list(file: &Path, json: bool) -> Result<(), String> {
@@ -251,7 +273,9 @@ fn list(file: &Path, json: bool) -> Result<(), String> {
         }
         for token in &shown.tokens {
             let user = token.user.as_deref().map(|user| format!(" of {user}")).unwrap_or_default();
-            let end = token.expires.map(|end| format!(", until {end}")).unwrap_or_default();
+            let last = |end: u64| Stamp::of_seconds(end.saturating_sub(1)).date();
+            let until = |end: u64| format!(", until {}", last(end).split('@').next().unwrap_or_default());
+            let end = token.expires.map(until).unwrap_or_default();
             text += &format!("token {}{user}: {} {}{end}\n", token.name, token.rights, token.repositories);
         }
         for right in &shown.rights {
@@ -341,4 +365,23 @@ fn password() -> Result<Vec<u8>, String> {
         return Err("no password was given: type one, or give it as the first line of stdin".into());
     }
     Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_of_use_for_some_time() {
+        let noon = 86_400 * 365 + 43_200;
+        for (day, expected) in [
+            ("never", Ok(())),
+            ("1971-01-01", Ok(())),
+            ("1970-12-31", Err("1970-12-31 is over")),
+            ("tomorrow", Err("tomorrow: give the last day as YYYY-MM-DD, such as 2030-12-31")),
+            ("1971-02-29", Err("1971-02-29: give the last day as YYYY-MM-DD, such as 2030-12-31")),
+        ] {
+            assert_eq!(is_to_come(day, noon), expected.map_err(str::to_string), "{day}");
+        }
+    }
 }

@@ -254,6 +254,13 @@ fn users_are_edited_and_the_server_follows() {
     clone.add("two", 2, 1000);
     clone.git(&["commit", "--quiet", "-m", "two"]).ok();
     clone.git(&["push", "origin", "main"]).failed();
+    // A log tells who it was, user or token.
+    let refused = lab.edit(&["token", &file, "alice", "--rights", "full"], "").failed();
+    assert!(refused.stderr.contains("alice is a user"), "{}", refused.stderr);
+    lab.edit(&["token", &file, "alice-laptop", "--user", "alice", "--rights", "full", "--expires", "2999-01-31"], "")
+        .ok();
+    let listed = lab.edit(&["list", &file], "").ok().stdout;
+    assert!(listed.contains("token alice-laptop of alice: full *, until 2999-01-31"), "{listed}");
     // A token is shown once.
     let made = lab.edit(&["token", &file, "robot", "--rights", "appendonly", "--repositories", "org/"], "").ok();
     let token = made.stdout.trim().to_string();
