@@ -16,6 +16,9 @@ pub struct Args {
     /// Directory with git-annex, weed and rclone.
     #[arg(long, default_value = "target/peers/bin")]
     pub peers: PathBuf,
+    /// Directory with the AWS CLI and s5cmd; without them their rows say so.
+    #[arg(long, default_value = "target/peers/rivals/programs")]
+    pub rivals: PathBuf,
     /// The special remote under test.
     #[arg(long, default_value = "target/release/git-annex-remote-stream")]
     pub binary: PathBuf,

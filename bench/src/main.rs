@@ -27,6 +27,7 @@ mod rows;
 mod servers;
 mod session;
 mod stats;
+mod transfers;
 mod usage;
 mod wrk;
 

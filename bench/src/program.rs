@@ -79,13 +79,18 @@ pub fn rclone_env(server: &Server) -> BTreeMap<String, String> {
         Kind::SeaweedFs => "SeaweedFS",
         Kind::RcloneServe => "Rclone",
     };
+    rclone_env_at(provider, &server.url())
+}
+
+/// The same on the server at `url`, which is taken for one of `provider`.
+pub fn rclone_env_at(provider: &str, url: &str) -> BTreeMap<String, String> {
     owned(&[
         ("RCLONE_CONFIG", ""),
         ("RCLONE_CONFIG_BENCH_TYPE", "s3"),
         ("RCLONE_CONFIG_BENCH_PROVIDER", provider),
         ("RCLONE_CONFIG_BENCH_ACCESS_KEY_ID", KEY),
         ("RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY", SECRET),
-        ("RCLONE_CONFIG_BENCH_ENDPOINT", &server.url()),
+        ("RCLONE_CONFIG_BENCH_ENDPOINT", url),
         ("RCLONE_CONFIG_BENCH_REGION", "us-east-1"),
         ("RCLONE_CONFIG_BENCH_FORCE_PATH_STYLE", "true"),
     ])
