@@ -89,6 +89,8 @@ pub enum Group {
     FarCrowd,
     /// Proxy: small contents to and from a store that is far away, and what git-annex asks in a row.
     FarSmall,
+    /// Small files of the special remote and of an export, to and from a store that is far away.
+    FarRemote,
     /// One address: a repository of 100,000 commits cloned and pushed over HTTP, beside git http-backend behind nginx.
     Git,
     /// Preferred content: which of 16 repositories want a key.

@@ -172,6 +172,17 @@ pub const GOALS: &[Goal] = &[
     // A look, and the content.
     goal("far-small/row", "ours", Measure::Trips, 2.0),
     goal("far-small/row", "ours", Measure::PerSecond, 960.0),
+    // 0.9 of so many jobs / 30 ms.
+    goal("far-remote/store-8", "ours", Measure::PerSecond, 240.0),
+    goal("far-remote/store-8", "ours", Measure::Trips, 1.0),
+    goal("far-remote/retrieve-8", "ours", Measure::PerSecond, 240.0),
+    goal("far-remote/retrieve-8", "ours", Measure::Trips, 1.0),
+    goal("far-remote/store-32", "ours", Measure::PerSecond, 960.0),
+    goal("far-remote/store-32", "ours", Measure::Trips, 1.0),
+    goal("far-remote/retrieve-32", "ours", Measure::PerSecond, 960.0),
+    goal("far-remote/retrieve-32", "ours", Measure::Trips, 1.0),
+    // 0.9 of 32 steps / 30 ms, with which it begins.
+    goal("far-remote/export", "ours", Measure::PerSecond, 960.0),
     goal("wanted/memory", "ours", Measure::PerSecond, 200_000.0),
     goal("wanted/branch", "ours", Measure::PerSecond, 20_000.0),
     goal("cluster/limited", "to three", Measure::Times("to the slowest alone"), 1.05),

@@ -24,7 +24,12 @@ pub struct Program {
 impl Program {
     /// Ours on an S3 server, object names equal to keys.
     pub fn ours_s3(server: &Server) -> Self {
-        let port = server.port.to_string();
+        Self::ours_s3_at(server.port)
+    }
+
+    /// The same on whatever speaks S3 at `port`.
+    pub fn ours_s3_at(port: u16) -> Self {
+        let port = port.to_string();
         let config = [
             ("scheme", "s3"),
             ("bucket", BUCKET),
