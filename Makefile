@@ -93,7 +93,8 @@ peers: ## install git-annex (of today, and of 2025), SeaweedFS, rclone and DataL
 services: ## install what else tests run against: moto, Swift and Azurite below target/; as root, Debian's openssh-server and nginx
 	@python3 testdata/peers/install.py $(PEERS) services
 
-rivals: ## install nginx, fcgiwrap and wrk, which the bench measures beside or with (Debian and Ubuntu, as root)
+rivals: ## install what the bench measures beside or with: the AWS CLI and s5cmd below target/; as root, nginx, fcgiwrap and wrk of Debian or Ubuntu
+	@python3 testdata/peers/install.py $(PEERS) rivals
 	@testdata/peers/rivals.sh
 
 bench: build peers rivals ## measure beside git-annex, rclone, nginx and curl; results in bench/results/

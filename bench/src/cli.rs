@@ -16,6 +16,9 @@ pub struct Args {
     /// Directory with git-annex, weed and rclone.
     #[arg(long, default_value = "target/peers/bin")]
     pub peers: PathBuf,
+    /// Directory with the AWS CLI and s5cmd; without them their rows say so.
+    #[arg(long, default_value = "target/peers/rivals/programs")]
+    pub rivals: PathBuf,
     /// The special remote under test.
     #[arg(long, default_value = "target/release/git-annex-remote-stream")]
     pub binary: PathBuf,
@@ -86,6 +89,8 @@ pub enum Group {
     FarCrowd,
     /// Proxy: small contents to and from a store that is far away, and what git-annex asks in a row.
     FarSmall,
+    /// Small files of the special remote and of an export, to and from a store that is far away.
+    FarRemote,
     /// One address: a repository of 100,000 commits cloned and pushed over HTTP, beside git http-backend behind nginx.
     Git,
     /// Preferred content: which of 16 repositories want a key.

@@ -86,6 +86,11 @@ impl Driver {
     ///
     /// The result is seconds from sending the first to the last line of the last one. Errors: any of them failed.
     pub fn requests(&mut self, requests: &[String]) -> io::Result<f64> {
+        self.requests_by(requests, usize::MAX)
+    }
+
+    /// The same, `most` of them at a time.
+    pub fn requests_by(&mut self, requests: &[String], most: usize) -> io::Result<f64> {
         let begin = Instant::now();
         if !self.jobs {
             for request in requests {
@@ -94,11 +99,18 @@ impl Driver {
             }
             return Ok(begin.elapsed().as_secs_f64());
         }
-        let mut open: BTreeMap<usize, &String> = requests.iter().enumerate().map(|(i, r)| (i + 1, r)).collect();
-        for (job, request) in &open {
-            self.say(&format!("J {job} {request}"))?;
-        }
-        while !open.is_empty() {
+        let mut open: BTreeMap<usize, &String> = BTreeMap::new();
+        let mut waiting = (1..).zip(requests);
+        loop {
+            while open.len() < most
+                && let Some((job, request)) = waiting.next()
+            {
+                self.say(&format!("J {job} {request}"))?;
+                open.insert(job, request);
+            }
+            if open.is_empty() {
+                break;
+            }
             let line = self.line()?;
             let parsed = line.strip_prefix("J ").and_then(|rest| rest.split_once(' '));
             let job = parsed.and_then(|(job, text)| Some((job.parse::<usize>().ok()?, text)));

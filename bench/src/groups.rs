@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod content;
 pub mod far;
 pub mod far_crowd;
+pub mod far_remote;
 pub mod far_small;
 pub mod git;
 pub mod lanes;

@@ -55,7 +55,10 @@ impl Lab {
         }
         let binary = need(args.binary.clone(), "run `cargo build --release`")?;
         symlink(&binary, bin.join("git-annex-remote-stream"))?;
-        let path = format!("{}:{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", bin.display(), peers.display());
+        // Where there are none, their rows say so.
+        let rivals = fs::canonicalize(&args.rivals).unwrap_or_else(|_| args.rivals.clone());
+        let places = [&bin, &peers, &rivals].map(|dir| dir.display().to_string()).join(":");
+        let path = format!("{places}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
         let home = root.path().join("home");
         fs::create_dir(&home)?;
         fs::write(home.join(".gitconfig"), GITCONFIG)?;

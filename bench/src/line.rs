@@ -100,7 +100,7 @@ fn carry(near: TcpStream, store: u16, shared: &Arc<Shared>) -> io::Result<()> {
     let is_cut = shared.distance.cut_every > 0 && nth.is_multiple_of(shared.distance.cut_every);
     let allowed = if is_cut { (1 + nth % 7) << 20 } else { u64::MAX };
     let open = Instant::now() + shared.distance.round_trip;
-    one_way(near.try_clone()?, far.try_clone()?, shared, (true, open), u64::MAX)?;
+    one_way(near.try_clone()?, far.try_clone()?, shared, (true, open), allowed)?;
     one_way(far, near, shared, (false, open), allowed)
 }
 

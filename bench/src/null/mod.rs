@@ -63,6 +63,11 @@ impl NullStore {
         self.shared.objects.hold(path, len);
     }
 
+    /// Has nothing at `path` any more.
+    pub fn forget(&self, path: &str) {
+        self.shared.objects.forget(path);
+    }
+
     /// The same, which takes and gives `rate` bytes a second.
     pub fn start_with_rate(rate: u64) -> io::Result<Self> {
         let store = Self::start()?;

@@ -98,6 +98,11 @@ impl Objects {
         self.held().objects.insert(path.into(), Body::Pattern(len));
     }
 
+    /// Has nothing at `path` any more.
+    pub fn forget(&self, path: &str) {
+        self.held().objects.remove(path);
+    }
+
     /// Length of the object at `path`.
     pub fn len(&self, path: &str) -> Option<u64> {
         self.held().objects.get(path).map(Body::len)
@@ -110,6 +115,9 @@ impl Objects {
         let upload = request.parameter("uploadId").map(str::to_string);
         // The first slash is before the bucket, the second behind it.
         if path.matches('/').count() < 2 {
+            if request.method == "GET" && request.parameter("list-type").is_some() {
+                return Answer::new("200 OK", names(&held.objects, request));
+            }
             return Answer::new("200 OK", String::new());
         }
         match (request.method.as_str(), upload) {
@@ -161,6 +169,28 @@ impl Objects {
     }
 }
 
+/// All objects of the bucket whose names begin as is asked, in one page.
+fn names(objects: &HashMap<String, Body>, request: &Request) -> String {
+    let prefix = request.parameter("prefix").unwrap_or("").replace("%2F", "/");
+    let begin = format!("{}/{prefix}", request.path);
+    let bucket = request.path.len() + 1;
+    let mut found: Vec<_> = objects.iter().filter(|(path, _)| path.starts_with(&begin)).collect();
+    found.sort_by_key(|(path, _)| *path);
+    let one = |(path, body): &(&String, &Body)| {
+        let (key, size, tag) = (&path[bucket..], body.len(), etag(0));
+        format!(
+            "<Contents><Key>{key}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>{tag}</ETag>\
+             <Size>{size}</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        )
+    };
+    let contents: String = found.iter().map(one).collect();
+    let (name, count) = (request.path.trim_start_matches('/'), found.len());
+    format!(
+        "<ListBucketResult><Name>{name}</Name><Prefix>{prefix}</Prefix><KeyCount>{count}</KeyCount>\
+         <MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
+    )
+}
+
 fn list(parts: &BTreeMap<u64, u64>, request: &Request) -> String {
     let after = request.parameter("part-number-marker").and_then(|n| n.parse().ok()).unwrap_or(0);
     let one = |(number, len): (&u64, &u64)| {
@@ -171,6 +201,7 @@ fn list(parts: &BTreeMap<u64, u64>, request: &Request) -> String {
     format!("<ListPartsResult><IsTruncated>false</IsTruncated>{parts}</ListPartsResult>")
 }
 
+/// Like that of an object which came in one part: whoever would hold content against its MD5 has none to believe in.
 fn etag(number: u64) -> String {
-    format!("\"{number:032x}\"")
+    format!("\"{number:032x}-1\"")
 }

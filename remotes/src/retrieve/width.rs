@@ -78,7 +78,10 @@ impl Load {
 
 /// Counts requests of one transfer; clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct Requests(Rc<Cell<Load>>);
+pub struct Requests {
+    load: Rc<Cell<Load>>,
+    failures: Rc<Cell<u32>>,
+}
 
 impl Requests {
     /// One is sent.
@@ -88,6 +91,7 @@ impl Requests {
 
     /// One failed, for this reason.
     pub fn failed(&self, kind: Kind) {
+        self.failures.set(self.failures.get().saturating_add(1));
         if matches!(kind, Kind::Throttled | Kind::Unavailable) {
             self.change(|load| load.refused = load.refused.saturating_add(1));
         }
@@ -95,18 +99,24 @@ impl Requests {
 
     /// Those since they were forgotten.
     pub fn load(&self) -> Load {
-        self.0.get()
+        self.load.get()
+    }
+
+    /// Those that failed since then, for whatever reason.
+    pub fn failures(&self) -> u32 {
+        self.failures.get()
     }
 
     /// Counts anew.
     pub fn forget(&self) {
-        self.0.take();
+        self.load.take();
+        self.failures.take();
     }
 
     fn change(&self, how: impl FnOnce(&mut Load)) {
-        let mut load = self.0.get();
+        let mut load = self.load.get();
         how(&mut load);
-        self.0.set(load);
+        self.load.set(load);
     }
 }
 
@@ -268,7 +278,7 @@ mod tests {
         let requests = Requests::default();
         (0..3).for_each(|_| requests.clone().ask());
         [Kind::Throttled, Kind::Reset, Kind::Unavailable].into_iter().for_each(|kind| requests.failed(kind));
-        assert_eq!(requests.load(), Load { asked: 3, refused: 2 });
+        assert_eq!((requests.load(), requests.failures()), (Load { asked: 3, refused: 2 }, 3));
         requests.forget();
         assert_eq!(requests.load(), Load::default());
     }

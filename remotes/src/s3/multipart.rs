@@ -66,6 +66,11 @@ impl Multipart {
         self
     }
 
+    /// The store that it is in.
+    pub(super) fn inner(&self) -> &Rc<Inner> {
+        &self.inner
+    }
+
     pub(super) fn key(&self) -> &str {
         &self.key
     }

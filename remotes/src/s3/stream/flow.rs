@@ -5,21 +5,13 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::through_sdk::SdkUpload;
+use super::way::{Destination, Way};
 use crate::retrieve::Requests;
 use crate::retry::Backoff;
-use crate::s3::multipart::{self, Multipart};
-use crate::s3::{Inner, single, wire};
-use crate::{Error, Kind, Op, Result, late};
+use crate::{Context, Error, Kind, Op, Result};
 
-/// What a request carries.
-#[derive(Clone)]
-pub(super) enum Target {
-    /// The object with this key.
-    Object(String),
-    /// A part, counted from 1.
-    Part(Rc<Multipart>, usize),
-}
+/// A connection that took so many bytes before it broke is replaced at once.
+const WORTH: u64 = 1 << 20;
 
 /// Blocks that were sent and may have to be sent again; whoever holds a clone can let go of them.
 #[derive(Clone, Default)]
@@ -53,59 +45,30 @@ impl Kept {
 
 /// A request under way, and what it takes to start it over. Dropping it undoes it.
 pub(super) struct Flow {
-    inner: Rc<Inner>,
-    target: Target,
+    to: Rc<dyn Destination>,
     len: u64,
-    way: Option<Way>,
+    way: Option<Box<dyn Way>>,
     kept: Kept,
     backoff: Backoff,
     /// On a connection that had been used before: that it is dead says nothing of the server.
     used: bool,
+    /// Bytes of it that were sent, once or more often.
+    sent: u64,
     requests: Requests,
-}
-
-enum Way {
-    Wire(wire::Upload),
-    Sdk(SdkUpload),
-}
-
-impl Way {
-    async fn write(&mut self, block: Bytes) -> Result<()> {
-        match self {
-            Way::Wire(upload) => upload.write(block).await,
-            Way::Sdk(upload) => upload.write(block).await,
-        }
-    }
-
-    async fn finish(self) -> Result<Option<String>> {
-        let response = match self {
-            Way::Wire(upload) => upload.finish().await?,
-            Way::Sdk(upload) => return upload.finish().await,
-        };
-        if response.status() != 200 {
-            return Err(response.into_error().await);
-        }
-        let tag = response.etag().map(str::to_string);
-        response.finish().await;
-        Ok(tag)
-    }
 }
 
 impl Flow {
     /// Starts a request of `len` bytes; tries again where that can help.
     pub(super) async fn open(
-        inner: &Rc<Inner>,
-        target: Target,
+        context: &Context,
+        to: Rc<dyn Destination>,
         len: u64,
         kept: Kept,
         requests: Requests,
     ) -> Result<Self> {
-        if let Target::Object(key) = &target {
-            late::over(&inner.label, key).await;
-        }
         let used = kept.0.borrow().is_some();
-        let backoff = Backoff::new(&inner.context);
-        let mut flow = Self { inner: Rc::clone(inner), target, len, way: None, kept, backoff, used, requests };
+        let backoff = Backoff::new(context);
+        let mut flow = Self { to, len, way: None, kept, backoff, used, sent: 0, requests };
         match flow.connect().await {
             Ok(way) => flow.way = Some(way),
             Err(e) => flow.start_over(e, Vec::new()).await?,
@@ -119,8 +82,12 @@ impl Flow {
             return Err(Error::new(Op::Put, Kind::Other, "bytes were written after a failure"));
         };
         self.kept.push(&block);
+        let n = block.len() as u64;
         match way.write(block).await {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.sent += n;
+                Ok(())
+            }
             Err(e) => self.send_again(e).await,
         }
     }
@@ -132,12 +99,9 @@ impl Flow {
                 return Err(Error::new(Op::Put, Kind::Other, "an answer was awaited after a failure"));
             };
             match way.finish().await {
-                Ok(tag) if matches!(self.target, Target::Object(_)) => return single::receipt(tag),
-                Ok(tag) => return multipart::receipt(tag),
+                Ok(tag) => return self.to.receipt(tag),
                 Err(e) => {
-                    if let Target::Object(key) = &self.target {
-                        self.inner.may_come_late(key, &e);
-                    }
+                    self.to.may_come_late(&e);
                     self.send_again(e).await?;
                 }
             }
@@ -158,6 +122,8 @@ impl Flow {
             self.requests.failed(error.kind());
             match error.kind() {
                 Kind::Reset if self.used => {}
+                // Not twice for the same bytes: it begins from the first of them again.
+                Kind::Reset if std::mem::take(&mut self.sent) >= WORTH => {}
                 // Who sends waits for an answer within the limit that has just run out.
                 Kind::Timeout => return Err(error),
                 _ => self.backoff.pause(error).await?,
@@ -173,7 +139,7 @@ impl Flow {
         }
     }
 
-    async fn attempt(&self, blocks: &[Bytes]) -> Result<Way> {
+    async fn attempt(&self, blocks: &[Bytes]) -> Result<Box<dyn Way>> {
         let mut way = self.connect().await?;
         for block in blocks {
             way.write(block.clone()).await?;
@@ -181,21 +147,8 @@ impl Flow {
         Ok(way)
     }
 
-    async fn connect(&self) -> Result<Way> {
+    async fn connect(&self) -> Result<Box<dyn Way>> {
         self.requests.ask();
-        let (inner, len) = (&self.inner, self.len);
-        let Some(pool) = inner.storing_pool() else {
-            return Ok(Way::Sdk(match &self.target {
-                Target::Object(key) => {
-                    SdkUpload::object(inner, single::request(inner, key, &inner.client.sdk().await?), len)
-                }
-                Target::Part(upload, number) => SdkUpload::part(inner, upload.request(*number).await?, len),
-            }));
-        };
-        let request = match &self.target {
-            Target::Object(key) => single::plain(inner, key).await?,
-            Target::Part(upload, number) => upload.plain(*number).await?,
-        };
-        request.start(pool, len, self.used).await.map(Way::Wire)
+        self.to.connect(self.len, self.used).await
     }
 }

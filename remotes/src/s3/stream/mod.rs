@@ -5,9 +5,12 @@
 //! is the sender's to mend. What would make a single PUT complete is held back until the commit.
 
 mod flow;
+#[cfg(test)]
+mod model;
 mod parts;
 mod resume;
 mod through_sdk;
+mod way;
 
 use annex_types::size;
 use std::rc::Rc;
@@ -23,9 +26,10 @@ use crate::budget::BLOCK;
 use crate::pump::lane::FileBlocks;
 use crate::pump::{FileSource, Meter};
 use crate::retrieve::Requests;
-use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Stored, Uploads};
-use flow::{Flow, Kept, Target};
+use crate::{Error, Kind, Mark, ObjectName, Op, Put, Result, Resumption, Stored, Uploads, late};
+use flow::{Flow, Kept};
 use parts::Parts;
+use way::ToObject;
 
 /// Last bytes of a single PUT that are held back until the commit; objects no longer than this travel then as a whole.
 const TAIL: u64 = 64 << 10;
@@ -110,7 +114,7 @@ impl StreamPut {
             }
             UploadPlan::Parts(size) => {
                 let upload = Multipart::create(inner, &key, parts::count(len, size)).await?.lasting();
-                Form::Parts(Parts::new(inner, upload, len, size))
+                Form::Parts(Parts::new(&inner.context, upload, len, size))
             }
         };
         Ok(Self::new(inner, object, len, 0, form))
@@ -137,10 +141,10 @@ impl StreamPut {
                     let flow = match flow {
                         Some(flow) => flow,
                         None => {
-                            let target = Target::Object(key.clone());
-                            flow.insert(
-                                Flow::open(&self.inner, target, self.len, kept.clone(), Requests::default()).await?,
-                            )
+                            late::over(&self.inner.label, key).await;
+                            let to = Rc::new(ToObject { inner: Rc::clone(&self.inner), key: key.clone() });
+                            let (context, requests) = (&self.inner.context, Requests::default());
+                            flow.insert(Flow::open(context, to, self.len, kept.clone(), requests).await?)
                         }
                     };
                     flow.write(now).await?;

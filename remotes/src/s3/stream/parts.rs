@@ -11,18 +11,22 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::flow::{Flow, Kept, Target};
+use super::flow::{Flow, Kept};
+use super::way::{Destination, ToPart};
 use crate::connections::Transfer;
 use crate::retrieve::{Requests, Seen, Width};
 use crate::s3::multipart::Multipart;
-use crate::s3::{Inner, single};
-use crate::{Error, Kind, Mark, Op, Result, Resumption, Stored};
+use crate::s3::single;
+use crate::{Context, Error, Kind, Mark, Op, Result, Resumption, Stored};
 
 /// Answers awaited while the next part is on its way.
 const ANSWERS: usize = 3;
 
 /// Bytes of an upload that are in memory before they come here.
 const COMING_IN: u64 = 16 << 20;
+
+/// So many samples in a row tell nothing of how many parts are enough, where a connection broke or was refused meanwhile.
+const UNJUDGED: u32 = 2;
 
 /// How long [`Parts::suspend`] waits for answers.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -32,10 +36,22 @@ pub(super) fn count(len: u64, size: u64) -> usize {
     usize::try_from(len.div_ceil(size)).unwrap_or(usize::MAX)
 }
 
+/// An upload that takes parts.
+pub(super) trait TakesParts {
+    /// Where part `number` goes, counted from 1.
+    fn part(self: &Rc<Self>, number: usize) -> Rc<dyn Destination>;
+}
+
+impl TakesParts for Multipart {
+    fn part(self: &Rc<Self>, number: usize) -> Rc<dyn Destination> {
+        Rc::new(ToPart { inner: Rc::clone(self.inner()), upload: Rc::clone(self), number })
+    }
+}
+
 /// An upload in parts. Dropping it leaves on the server what is there.
-pub(super) struct Parts {
-    inner: Rc<Inner>,
-    upload: Rc<Multipart>,
+pub(super) struct Parts<U = Multipart> {
+    context: Context,
+    upload: Rc<U>,
     len: u64,
     size: u64,
     /// The part that fills, and how much of it is missing.
@@ -48,10 +64,14 @@ pub(super) struct Parts {
     tags: Vec<String>,
     /// Marks that were given out.
     given: usize,
+    /// Why a part failed, where that was seen while nobody could be told.
+    failed: Option<Error>,
     width: Width,
     transfer: Transfer,
     seen: Seen,
     requests: Requests,
+    /// Samples in a row that were troubled.
+    unjudged: u32,
 }
 
 /// A part that fills.
@@ -62,10 +82,10 @@ enum Filling {
     Waiting(mpsc::UnboundedSender<Bytes>),
 }
 
-impl Parts {
-    pub(super) fn new(inner: &Rc<Inner>, upload: Multipart, len: u64, size: u64) -> Self {
+impl<U: TakesParts> Parts<U> {
+    pub(super) fn new(context: &Context, upload: U, len: u64, size: u64) -> Self {
         Self {
-            inner: Rc::clone(inner),
+            context: context.clone(),
             upload: Rc::new(upload),
             len,
             size,
@@ -75,10 +95,12 @@ impl Parts {
             kept: Vec::new(),
             tags: vec![String::new(); count(len, size)],
             given: 0,
+            failed: None,
             width: Width::new(ANSWERS),
-            transfer: inner.context.connections.enter(),
+            transfer: context.connections.enter(),
             seen: Seen::default(),
             requests: Requests::default(),
+            unjudged: 0,
         }
     }
 
@@ -95,10 +117,6 @@ impl Parts {
         self.size
     }
 
-    pub(super) fn resumption(&self) -> Resumption {
-        Resumption { token: self.upload.id().into(), step: self.size }
-    }
-
     /// Where part `index` ends.
     fn end(&self, index: usize) -> u64 {
         (index as u64 + 1).saturating_mul(self.size).min(self.len)
@@ -110,9 +128,8 @@ impl Parts {
 
     /// Takes no more than the object has left.
     pub(super) async fn write(&mut self, mut block: Bytes) -> Result<()> {
-        while let Some(done) = self.answers.try_join_next() {
-            self.took(done)?;
-        }
+        self.look();
+        self.failed.take().map_or(Ok(()), Err)?;
         while !block.is_empty() {
             let (mut filling, left) = match self.open.take() {
                 Some(open) => open,
@@ -157,6 +174,13 @@ impl Parts {
         if self.seen.bytes() < self.size * self.side_by_side() as u64 {
             return;
         }
+        if self.width.is_more() && self.requests.failures() > 0 && self.unjudged < UNJUDGED {
+            self.unjudged += 1;
+            self.seen.take();
+            self.requests.forget();
+            return;
+        }
+        self.unjudged = 0;
         // More than what is left would fill is of no use.
         let is_long = self.tags.len().saturating_sub(self.begun) >= 2 * ANSWERS;
         let may = self.width.is_more() || is_long && self.transfer.is_worth_trying();
@@ -169,13 +193,13 @@ impl Parts {
 
     /// As many parts as half of the budget has room for, but for what is coming in.
     fn most(&self) -> usize {
-        let half = self.inner.context.budget.total() / 2;
+        let half = self.context.budget.total() / 2;
         usize::try_from(half.saturating_sub(COMING_IN) / self.size).unwrap_or(usize::MAX)
     }
 
     /// Parts that may be on their way: no more than usual where memory is short.
     fn side_by_side(&self) -> usize {
-        if self.inner.context.budget.is_roomy() { self.width.now() } else { ANSWERS }
+        if self.context.budget.is_roomy() { self.width.now() } else { ANSWERS }
     }
 
     async fn begin(&mut self) -> Result<(Filling, u64)> {
@@ -186,19 +210,19 @@ impl Parts {
         self.seen.wait(waits.elapsed());
         let index = self.begun;
         let len = self.len_of(index);
-        let kept = Kept::new(self.inner.context.budget.is_roomy());
+        let kept = Kept::new(self.context.budget.is_roomy());
         self.kept.retain(|kept| !kept.is_mine_alone());
         self.kept.push(kept.clone());
         self.begun += 1;
-        let target = Target::Part(Rc::clone(&self.upload), index + 1);
+        let to = self.upload.part(index + 1);
         if self.side_by_side() > ANSWERS {
-            let (to, blocks) = mpsc::unbounded_channel();
-            let (inner, requests) = (Rc::clone(&self.inner), self.requests.clone());
-            self.answers.spawn_local(async move { (index, send(&inner, target, len, kept, requests, blocks).await) });
-            return Ok((Filling::Waiting(to), len));
+            let (sender, blocks) = mpsc::unbounded_channel();
+            let (context, requests) = (self.context.clone(), self.requests.clone());
+            self.answers.spawn_local(async move { (index, send(&context, to, len, kept, requests, blocks).await) });
+            return Ok((Filling::Waiting(sender), len));
         }
         let flow =
-            Flow::open(&self.inner, target, len, kept, self.requests.clone()).await.map_err(|e| self.of(index, e))?;
+            Flow::open(&self.context, to, len, kept, self.requests.clone()).await.map_err(|e| self.of(index, e))?;
         Ok((Filling::Direct(Box::new(flow)), len))
     }
 
@@ -221,11 +245,17 @@ impl Parts {
         Ok(())
     }
 
-    pub(super) fn take_marks(&mut self) -> Vec<Mark> {
+    /// Takes the answers that are there. A failure is told to whoever comes next that can be told.
+    fn look(&mut self) {
         while let Some(done) = self.answers.try_join_next() {
-            // A failure shows again where the part is missing.
-            let _ = self.took(done);
+            if let Err(e) = self.took(done) {
+                self.failed.get_or_insert(e);
+            }
         }
+    }
+
+    pub(super) fn take_marks(&mut self) -> Vec<Mark> {
+        self.look();
         let mut marks = Vec::new();
         while self.tags.get(self.given).is_some_and(|tag| !tag.is_empty() && tag.len() <= Mark::TAG_MAX) {
             marks.push(Mark { end: self.end(self.given), tag: self.tags[self.given].clone().into_bytes() });
@@ -252,20 +282,9 @@ impl Parts {
         self.take_marks()
     }
 
-    pub(super) async fn complete(mut self) -> Result<Stored> {
-        if let Err(e) = self.all_answered().await {
-            if !e.kind().retry() {
-                let _ = self.abort().await;
-            }
-            return Err(e);
-        }
-        let (inner, key, len) = (self.inner, self.upload.key().to_string(), self.len);
-        let busy = |_| Error::new(Op::Put, Kind::Other, "a part is still on its way");
-        let receipt = Rc::try_unwrap(self.upload).map_err(busy)?.complete(self.tags).await?;
-        single::read_back(&inner, &key, len, Some(&receipt)).await
-    }
-
-    async fn all_answered(&mut self) -> Result<()> {
+    /// Waits for all answers. Errors: a part is missing.
+    pub(super) async fn all_answered(&mut self) -> Result<()> {
+        self.failed.take().map_or(Ok(()), Err)?;
         while !self.answers.is_empty() {
             self.join().await?;
         }
@@ -273,6 +292,25 @@ impl Parts {
             return Err(Error::new(Op::Put, Kind::Unavailable, "a part is missing"));
         }
         Ok(())
+    }
+}
+
+impl Parts {
+    pub(super) fn resumption(&self) -> Resumption {
+        Resumption { token: self.upload.id().into(), step: self.size }
+    }
+
+    pub(super) async fn complete(mut self) -> Result<Stored> {
+        if let Err(e) = self.all_answered().await {
+            if !e.kind().retry() {
+                let _ = self.abort().await;
+            }
+            return Err(e);
+        }
+        let (inner, key, len) = (Rc::clone(self.upload.inner()), self.upload.key().to_string(), self.len);
+        let busy = |_| Error::new(Op::Put, Kind::Other, "a part is still on its way");
+        let receipt = Rc::try_unwrap(self.upload).map_err(busy)?.complete(self.tags).await?;
+        single::read_back(&inner, &key, len, Some(&receipt)).await
     }
 
     pub(super) async fn abort(mut self) -> Result<()> {
@@ -288,14 +326,14 @@ impl Parts {
 
 /// Sends a part as its blocks come, and waits for the answer; gives its ETag.
 async fn send(
-    inner: &Rc<Inner>,
-    target: Target,
+    context: &Context,
+    to: Rc<dyn Destination>,
     len: u64,
     kept: Kept,
     requests: Requests,
     mut blocks: mpsc::UnboundedReceiver<Bytes>,
 ) -> Result<String> {
-    let mut flow = Flow::open(inner, target, len, kept, requests).await?;
+    let mut flow = Flow::open(context, to, len, kept, requests).await?;
     let mut left = len;
     while left > 0 {
         let Some(block) = blocks.recv().await else {

@@ -29,7 +29,7 @@ pub(in crate::s3) async fn resume(
     let upload = Multipart::known(inner, key, id, count(len, size));
     match upload.parts().await {
         Ok(found) if agrees(&found, marks) => {
-            let parts = Parts::new(inner, upload, len, size).after(tags);
+            let parts = Parts::new(&inner.context, upload, len, size).after(tags);
             let written = marks.last().map_or(0, |mark| mark.end);
             Ok(Some(StreamPut::new(inner, object, len, written, Form::Parts(parts))))
         }
