@@ -18,6 +18,7 @@ mod https_annex;
 mod limits;
 mod monitoring;
 mod requests;
+mod quotas;
 mod shell_annex;
 mod site;
 mod stdio_annex;
