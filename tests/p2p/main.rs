@@ -1,6 +1,7 @@
 //! The P2P protocol on both wires: as recorded, as clients use it, and as nobody should.
 
 mod forge;
+mod forge_rights;
 mod git_annex;
 mod http_abuse;
 mod http_annex;
