@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use testbed::annex::{Repo, content};
+use testbed::annex::{LIMIT, Repo, content};
 use testbed::gateway::eventually;
 use testbed::http::{Answer, Client};
 use testbed::p2p::Session;
 use testbed::product;
+use testbed::run::run;
 use testbed::wire::{CLIENT, key_of, length};
 
 use crate::site::Site;
@@ -191,4 +192,43 @@ fn repositories_come_and_break() {
     assert_eq!(lab.put("org/c.git", &content(4, 1)).status, 500);
     assert_eq!(lab.put(A, &content(5, 10_001)).status, 507, "it counts as it was last seen");
     assert_eq!(lab.put(A, &content(6, 10_000)).status, 200);
+}
+
+#[test]
+fn quotas_are_edited_and_the_server_follows() {
+    let lab = Lab::new("* 1GB -");
+    let file = lab.users.display().to_string();
+    let users = |words: &[&str]| {
+        let mut command = lab.site.home.command(product());
+        run(command.arg("users").args(words), LIMIT)
+    };
+    let edit = |words: &[&str]| {
+        let before = lab.reloads();
+        users(&[&["quota", &*file], words].concat()).ok();
+        eventually("it is taken over", || lab.reloads() > before);
+    };
+    edit(&["org/", "--all", "100 kB", "--largest", "70kB"]);
+    assert_eq!(lab.put(B, &content(1, 70_001)).status, 507);
+    edit(&["org/b.git", "--largest", "1kB"]);
+    assert_eq!(lab.put(B, &content(2, 1001)).status, 507);
+    let listed = users(&["list", &file]).ok().stdout;
+    assert!(listed.contains("quota of org/: 97.7 KiB in all, 68.4 KiB the largest\n"), "{listed}");
+    let listed = users(&["list", &file, "--json"]).ok().stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed["quotas"][2]["repositories"], "org/b", "{listed}");
+    assert_eq!((listed["quotas"][1]["all"].as_u64(), listed["quotas"][2]["all"].as_u64()), (Some(100_000), None));
+    for (words, says) in [
+        (&["org/", "--all", "much"][..], "a size"),
+        (&["../x", "--all", "1GB"], "give repositories"),
+        (&["org/"], "--all"),
+        (&["x/", "--remove"], "no quota of x/"),
+    ] {
+        let said = users(&[&["quota", &*file], words].concat()).failed().stderr;
+        assert!(said.contains(says), "{words:?}: {said}");
+    }
+    // By another spelling of its name.
+    edit(&["org/b", "--remove"]);
+    assert_eq!(lab.put(B, &content(3, 70_000)).status, 200);
+    edit(&["org/", "--remove"]);
+    assert_eq!(lab.put(B, &content(4, 170_000)).status, 200);
 }

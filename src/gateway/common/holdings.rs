@@ -31,6 +31,14 @@ pub(super) struct Due {
     pub(super) id: Id,
     pub(super) path: PathBuf,
     turn: u64,
+    is_first: bool,
+}
+
+impl Due {
+    /// Whether it was never looked at.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
 }
 
 /// Why nothing is taken.
@@ -140,8 +148,12 @@ impl Holdings {
             let is_old = |at: Instant| before.is_some_and(|before| at < before);
             holding.at.is_none_or(is_old) || counts && holding.changed.is_some()
         };
-        let due =
-            |holding: &Holding| Due { id: holding.listed.id, path: holding.listed.path.clone(), turn: holding.turn };
+        let due = |holding: &Holding| Due {
+            id: holding.listed.id,
+            path: holding.listed.path.clone(),
+            turn: holding.turn,
+            is_first: holding.at.is_none(),
+        };
         self.counted().filter(is_due).map(due).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Quotas that repositories share: what all below a prefix may hold together.
 //!
 //! Where a repository is uploaded to, the look at it, the sum and the reservation are one step, so of two uploads at once, to whichever
-//! repositories, both are let in only if both fit. The others are looked at on a thread of its own, with few at a time open: there may be
+//! repositories, both are let in only if both fit. The others are looked at on threads of their own, with few at a time open: there may be
 //! thousands. What cannot be told of one of them stops no upload to another; it takes nothing itself.
 
 mod holdings;
@@ -32,6 +32,9 @@ const REST: u32 = 9;
 
 /// Longest count of one repository before the next has its turn. It is resumed where it ended.
 const COUNT: Duration = Duration::from_secs(2);
+
+/// How many are looked at side by side for the first time, which waits for disks: a database is made in each.
+const SIDE_BY_SIDE: usize = 8;
 
 /// A key that is nowhere.
 const NOTHING: &[u8] = b"SHA256-s0--nothing";
@@ -131,12 +134,26 @@ impl CommonQuotas {
             let is_time = state.next.is_none_or(|next| next <= begun);
             (is_time, state.holdings.due(true, begun.checked_sub(AGE).filter(|_| is_time)))
         };
-        while !due.is_empty() {
-            due.iter().for_each(|due| self.look(due));
-            due = self.followed().holdings.due(false, None);
-        }
+        due.retain(|due| !due.is_first());
+        due.iter().for_each(|due| self.look(due));
         if is_time {
             self.state().next = Some(Instant::now() + AGE.max(begun.elapsed() * REST));
+        }
+        loop {
+            let first = self.followed().holdings.due(false, None);
+            if first.is_empty() {
+                return;
+            }
+            std::thread::scope(|scope| {
+                let mut parts = first.chunks(first.len().div_ceil(SIDE_BY_SIDE));
+                let own = parts.next().unwrap_or_default();
+                for some in parts {
+                    let look = move || some.iter().for_each(|due| self.look(due));
+                    // Without a thread these wait for the next time.
+                    let _ = std::thread::Builder::new().name("quotas".to_string()).spawn_scoped(scope, look);
+                }
+                own.iter().for_each(|due| self.look(due));
+            });
         }
     }
 
