@@ -90,7 +90,7 @@ deny: ## licences, advisories and sources of the dependencies, by cargo-deny
 peers: ## install git-annex (of today, and of 2025), SeaweedFS, rclone and DataLad below target/
 	@python3 testdata/peers/install.py $(PEERS)
 
-services: ## install what else tests run against: moto, Swift and Azurite below target/; as root, Debian's openssh-server and nginx
+services: ## install what else tests run against: moto, Swift, Azurite and promtool below target/; as root, Debian's openssh-server and nginx
 	@python3 testdata/peers/install.py $(PEERS) services
 
 rivals: ## install what the bench measures beside or with: the AWS CLI and s5cmd below target/; as root, nginx, fcgiwrap and wrk of Debian or Ubuntu

@@ -26,6 +26,8 @@ pub enum Kind {
     Ours,
     /// Ours with one data thread, bound to the first core with all its threads.
     OursOneCore,
+    /// The same with the users in `users` of the lab's directory, in place of everybody.
+    OursUsers,
     /// Ours with TLS.
     OursTls,
     /// `git annex p2phttp` with eight jobs.
@@ -47,6 +49,7 @@ impl Kind {
     pub fn subject(self) -> &'static str {
         match self {
             Self::Ours | Self::OursOneCore | Self::OursTls => "ours",
+            Self::OursUsers => "with users",
             Self::GitAnnex => "git-annex p2phttp",
         }
     }
@@ -54,17 +57,21 @@ impl Kind {
     fn command(self, lab: &Lab, port: u16) -> Command {
         let mut command = match self {
             Self::Ours | Self::OursTls => mortal(lab, "git-annex-remote-stream"),
-            Self::OursOneCore => {
+            Self::OursOneCore | Self::OursUsers => {
                 let mut command = mortal(lab, "taskset");
                 command.args(["-c", "0", "git-annex-remote-stream"]);
                 command
             }
             Self::GitAnnex => mortal(lab, "git-annex"),
         };
-        command.args(["p2phttp", "--wideopen", "--quiet", "--bind", "127.0.0.1", "--port"]).arg(port.to_string());
+        command.args(["p2phttp", "--quiet", "--bind", "127.0.0.1", "--port"]).arg(port.to_string());
+        match self {
+            Self::OursUsers => drop(command.arg("--users").arg(lab.at("users")).arg("--auth-http")),
+            _ => drop(command.arg("--wideopen")),
+        }
         match self {
             Self::Ours => {}
-            Self::OursOneCore => drop(command.args(["--cpus", "1"])),
+            Self::OursOneCore | Self::OursUsers => drop(command.args(["--cpus", "1"])),
             Self::OursTls => {
                 let (certificate, key) = certificate();
                 command.arg("--certfile").arg(certificate).arg("--privatekeyfile").arg(key);

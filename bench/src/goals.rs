@@ -99,6 +99,7 @@ pub const GOALS: &[Goal] = &[
     goal("serve-get/stdio", "ours", Measure::Faster("cat"), 2.0),
     goal("serve-put/http", "ours", Measure::Faster("receive, hash, write"), 1.2),
     goal("serve-check/one-core", "ours", Measure::PerSecond, 60_000.0),
+    goal("serve-check/users", "with users", Measure::Faster("without"), 0.95),
     goal("serve-check/branch", "large branch", Measure::Times("small branch"), 1.2),
     goal("serve-check/branch", "large branch", Measure::RssMib, 96.0),
     goal("serve-record/puts", "ours", Measure::Faster("git-annex p2phttp"), 3.0),

@@ -62,6 +62,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::ServePut, "serve-put", serve_put::http),
     (Group::ServeCheck, "serve-check", serve_check::one_core),
     (Group::ServeCheck, "serve-check branch", serve_check::branch),
+    (Group::ServeCheck, "serve-check users", serve_check::users),
     (Group::ServeRecord, "serve-record", serve_record::puts),
     (Group::Sizes, "sizes", sizes::count),
     (Group::ProxyGet, "proxy-get", proxy_get::s3),

@@ -41,7 +41,9 @@ impl<'a> Proxied<'a> {
         repo.run("git", &["config", &format!("remote.{NAME}.annex-proxy"), "true"])?;
         match kind {
             Kind::GitAnnex => repo.annex(&["updateproxy"])?,
-            Kind::Ours | Kind::OursOneCore | Kind::OursTls => repo.run("git-annex-remote-stream", &["updateproxy"])?,
+            Kind::Ours | Kind::OursOneCore | Kind::OursUsers | Kind::OursTls => {
+                repo.run("git-annex-remote-stream", &["updateproxy"])?
+            }
         };
         let uuid = repo.ask("git", &["config", &format!("remote.{NAME}.annex-uuid")])?;
         Ok(Self { lab, repo, uuid, prefix: format!("{name}/") })

@@ -1,4 +1,4 @@
-//! `users`: edits a file of users, tokens and rights.
+//! `users`: edits a file of users, tokens, rights and quotas.
 
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -15,6 +15,7 @@ use crate::annex::log::Stamp;
 use crate::proto::users::edit;
 use crate::proto::users::file::{LONGEST, UsersFile, is_name};
 use crate::proto::users::hash::{COST, Hash};
+use crate::proto::users::quota::Allotment;
 use crate::proto::users::rights::{self, ANONYMOUS, Pattern};
 use crate::proto::users::token;
 
@@ -34,6 +35,10 @@ A token for a robot, which may store in one repository and do nothing else; it i
 
 It logs in with the name robot, and the token as its password. With --user alice it logs in as alice and is a limit to what alice
 may do.
+
+All repositories below org/ may hold 500 GB together, and no content of more than 20 GB:
+
+  git-annex-remote-stream users quota /etc/annex/users org/ --all 500GB --largest 20GB
 
   git-annex-remote-stream users list /etc/annex/users
   git-annex-remote-stream users remove /etc/annex/users bob
@@ -78,7 +83,23 @@ enum Verb {
         /// The name.
         name: String,
     },
-    /// Shows users, tokens and rights; no password, and no token.
+    /// Limits what repositories hold together, over HTTP. All quotas that fit a repository count.
+    Quota {
+        /// The file.
+        file: PathBuf,
+        /// Which: * for all, org/ for those below it, org/photos for one.
+        repositories: String,
+        /// Bytes of all content in all of them together, such as 500GB.
+        #[arg(long, value_name = "SIZE", required_unless_present_any = ["largest", "remove"])]
+        all: Option<String>,
+        /// Bytes of the largest content that one of them takes.
+        #[arg(long, value_name = "SIZE")]
+        largest: Option<String>,
+        /// Remove the quota of these repositories instead.
+        #[arg(long, conflicts_with_all = ["all", "largest"])]
+        remove: bool,
+    },
+    /// Shows users, tokens, rights and quotas; no password, and no token.
     List {
         /// The file.
         file: PathBuf,
@@ -115,6 +136,7 @@ struct Shown {
     users: Vec<ShownUser>,
     tokens: Vec<ShownToken>,
     rights: Vec<ShownRight>,
+    quotas: Vec<ShownQuota>,
 }
 
 #[derive(Serialize)]
@@ -140,6 +162,14 @@ struct ShownRight {
     repositories: String,
 }
 
+#[derive(Serialize)]
+struct ShownQuota {
+    repositories: String,
+    /// Bytes; null where it is not limited.
+    all: Option<u64>,
+    largest: Option<u64>,
+}
+
 /// Does what the arguments say.
 pub(super) fn main(args: &Users) -> std::io::Result<()> {
     run(&args.verb).map_err(std::io::Error::other)
@@ -155,6 +185,21 @@ fn run(verb: &Verb) -> Result<(), String> {
                 || known.rights.0.iter().any(|rule| rule.who == *name);
             if is_there { Ok(edit::without(text, name)) } else { Err(format!("there is no user {name}")) }
         }),
+        Verb::Quota { file, repositories, all, largest, remove } => {
+            let word = |limit: &Option<String>| limit.as_deref().unwrap_or("-").replace(char::is_whitespace, "");
+            let line = format!("{repositories} {} {}", word(all), word(largest));
+            if *remove {
+                return edit_file(file, false, |text, known| {
+                    let pattern = Pattern::parse(repositories)?;
+                    match known.quotas.iter().any(|quota| quota.repositories == pattern) {
+                        true => Ok(edit::without_quota(text, &pattern)),
+                        false => Err(format!("there is no quota of {repositories}")),
+                    }
+                });
+            }
+            Allotment::parse(&line)?;
+            edit_file(file, true, |text, _| Ok(edit::with_quota(text, &line)))
+        }
         Verb::List { file, json } => list(file, *json),
         Verb::Token { file, name, remove: true, .. } => {
             edit_file(file, false, |text, known| match known.tokens.iter().any(|token| token.name == *name) {
@@ -261,6 +306,15 @@ fn list(file: &Path, json: bool) -> Result<(), String> {
                 repositories: rule.repositories.to_string(),
             })
             .collect(),
+        quotas: known
+            .quotas
+            .iter()
+            .map(|quota| ShownQuota {
+                repositories: quota.repositories.to_string(),
+                all: quota.all,
+                largest: quota.largest,
+            })
+            .collect(),
     };
     let mut out = std::io::stdout().lock();
     let written = if json {
@@ -280,6 +334,9 @@ fn list(file: &Path, json: bool) -> Result<(), String> {
         }
         for right in &shown.rights {
             text += &format!("{}: {} {}\n", right.who, right.rights, right.repositories);
+        }
+        for quota in &known.quotas {
+            text += &format!("quota of {quota}\n");
         }
         out.write_all(text.as_bytes())
     };

@@ -32,6 +32,8 @@ pub(super) struct CatalogueEntry {
     pub(super) name: Arc<[u8]>,
     /// What it was when it was found; none where it could not be opened.
     identity: Option<Identity>,
+    /// Device and number of its git directory; none as above.
+    pub(super) id: Option<(u64, u64)>,
 }
 
 /// What has to be the same when it is opened again.
@@ -84,8 +86,12 @@ impl Catalogue {
                     continue;
                 }
                 let name_of_it = called.name(&real.path, served);
-                let listed =
-                    Arc::new(CatalogueEntry { path: real.path, name: name_of_it, identity: served.map(Identity::of) });
+                let listed = Arc::new(CatalogueEntry {
+                    path: real.path,
+                    name: name_of_it,
+                    identity: served.map(Identity::of),
+                    id: served.map(LocalRepository::id),
+                });
                 if let Some(served) = served
                     && learnt.insert(served.repository().git_dir().to_path_buf())
                 {
@@ -132,6 +138,11 @@ impl Catalogue {
     /// Where `uuid` is.
     pub(super) fn known(&self, uuid: &Uuid) -> Option<&ReachedThrough> {
         self.by_uuid.get(uuid)
+    }
+
+    /// All of them, those of several names more than once.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<CatalogueEntry>> {
+        self.names.iter().flat_map(HashMap::values)
     }
 
     /// From where repositories are served.

@@ -7,6 +7,7 @@ mod absences;
 pub mod balance;
 mod catalogue;
 mod commands;
+mod common;
 mod create;
 pub mod far;
 mod held;
@@ -28,6 +29,7 @@ pub mod wanted;
 
 pub use crate::failure::{Failure, FailureKind};
 pub(crate) use crate::pool::{blocking, off_this_thread};
+pub use common::CommonQuotas;
 pub use held::{HeldLock, Lost};
 pub use locks::{ClientLocks, LockId};
 pub use metrics::{Counter, Metrics};

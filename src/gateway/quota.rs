@@ -5,70 +5,115 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use annex_types::size;
 
+use super::common::Claim;
 use super::repository::Quota;
 use super::room::{Room, Unreserved, once_counted};
 use super::{Failure, FailureKind, LocalRepository};
-use crate::annex::content::unfinished;
 use crate::name::{Key, Uuid};
 
-/// Most unfinished uploads that are looked at.
-const UNFINISHED: usize = 10_000;
-
-/// Reserves room for `key` in `uuid`, whose sizes `home` knows; `lies_here`, where that is the repository itself. `patience` is for
-/// the first count. Failures: it does not fit, or that cannot be told.
+/// Reserves room for `key` in the remote `uuid` of `home`. `patience` is for the first count. Failures: it does not fit, or that cannot
+/// be told.
 pub(in crate::gateway) async fn reserve(
     quota: &Quota,
     home: &Arc<LocalRepository>,
     uuid: &Uuid,
     key: &Key,
-    lies_here: bool,
     patience: Duration,
 ) -> Result<Room, Failure> {
-    quota.admits(key)?;
-    let (Some(most), Some(len)) = (quota.all(), key.size()) else { return Ok(Room::default()) };
-    let (home, uuid, key) = (Arc::clone(home), uuid.clone(), key.clone());
-    once_counted(patience, move || reserve_now(&home, &uuid, &key, len, most, lies_here)).await
+    within(quota, None, home, uuid, key, patience, false).await
 }
 
-/// Blocks.
-fn reserve_now(
-    home: &LocalRepository,
+/// The same in the repository itself, which may have a part in quotas that others share.
+pub(in crate::gateway) async fn reserve_here(
+    quota: &Quota,
+    common: Option<Claim>,
+    home: &Arc<LocalRepository>,
     uuid: &Uuid,
     key: &Key,
-    len: u64,
-    most: u64,
+    patience: Duration,
+) -> Result<Room, Failure> {
+    within(quota, common, home, uuid, key, patience, true).await
+}
+
+async fn within(
+    quota: &Quota,
+    common: Option<Claim>,
+    home: &Arc<LocalRepository>,
+    uuid: &Uuid,
+    key: &Key,
+    patience: Duration,
     lies_here: bool,
-) -> Result<Room, Unreserved> {
-    let failed = Unreserved::Failed;
-    let mut others = 0;
-    if lies_here {
-        // What is under way counts as a whole already, and what this upload resumes is part of it.
-        let mut counted: HashSet<Key> = home.sizes().under_way(uuid)?.into_iter().collect();
-        counted.insert(key.clone());
-        let found = unfinished(home.content().config(), &counted, UNFINISHED);
-        others = found.map_err(|e| failed(Failure::io("look for unfinished uploads", &e)))?.ok_or_else(|| {
-            failed(Failure::new(FailureKind::NoRoom, "too many unfinished uploads are kept here".to_string()))
-        })?;
+) -> Result<Room, Failure> {
+    quota.admits(key)?;
+    let own = quota.all();
+    if own.is_none() && common.is_none() {
+        return Ok(Room::default());
     }
-    let mut used = 0;
-    let reservation = home.sizes().reserve(key, len, std::slice::from_ref(uuid), &mut |usage| {
-        used = usage.used(uuid).unwrap_or_default().saturating_add(others);
-        match most.checked_sub(others) {
-            Some(most) if usage.fits(uuid, most) => vec![uuid.clone()],
-            _ => Vec::new(),
+    let wanted = Wanted { home: Arc::clone(home), uuid: uuid.clone(), key: key.clone(), own, common, lies_here };
+    once_counted(patience, move || wanted.reserve()).await
+}
+
+/// Room that is wanted for a key.
+#[derive(Clone)]
+struct Wanted {
+    home: Arc<LocalRepository>,
+    uuid: Uuid,
+    key: Key,
+    /// What the place may hold by its own configuration.
+    own: Option<u64>,
+    /// Its claim on quotas that others share.
+    common: Option<Claim>,
+    lies_here: bool,
+}
+
+impl Wanted {
+    /// Blocks.
+    fn reserve(&self) -> Result<Room, Unreserved> {
+        let failed = Unreserved::Failed;
+        let common = match &self.common {
+            Some(claim) => claim.admits(&self.key).map_err(failed)?.then_some(claim),
+            None => None,
+        };
+        let Some(len) = self.key.size().filter(|_| self.own.is_some() || common.is_some()) else {
+            return Ok(Room::default());
+        };
+        let begun = Instant::now();
+        let others = match self.lies_here {
+            // What this upload resumes is part of it.
+            true => self.home.left_unfinished(HashSet::from([self.key.clone()])).map_err(failed)?,
+            false => 0,
+        };
+        let (mut refused, mut is_taken) = (None, false);
+        let uuid = &self.uuid;
+        let reservation = self.home.sizes().reserve(&self.key, len, std::slice::from_ref(uuid), &mut |usage| {
+            let used = usage.used(uuid).unwrap_or_default().saturating_add(others);
+            refused = match self.own {
+                Some(most) if !most.checked_sub(others).is_some_and(|most| usage.fits(uuid, most)) => {
+                    let (used, most, len) = (size::show(used), size::show(most), size::show(len));
+                    let words = format!("the quota is used up: {used} of {most}, and {len} more do not fit");
+                    Some(failed(Failure::new(FailureKind::NoRoom, words)))
+                }
+                _ => {
+                    let more = if usage.is_counted(uuid) { 0 } else { len };
+                    let taken = common.map(|claim| claim.take(used, more, begun));
+                    is_taken |= matches!(taken, Some(Ok(())));
+                    taken.and_then(Result::err)
+                }
+            };
+            if refused.is_none() { vec![uuid.clone()] } else { Vec::new() }
+        });
+        // Whatever becomes of it is to be looked at: also where nothing was reserved after all.
+        let taken = common.filter(|_| is_taken).map(|claim| Box::new(claim.clone().taken()) as Box<dyn Send>);
+        let reservation = reservation?;
+        match refused {
+            Some(refused) => Err(refused),
+            None => Ok(Room::before(reservation, taken)),
         }
-    });
-    let reservation = reservation?;
-    if reservation.chosen().next().is_none() {
-        let (used, most, len) = (size::show(used), size::show(most), size::show(len));
-        let words = format!("the quota is used up: {used} of {most}, and {len} more do not fit");
-        return Err(failed(Failure::new(FailureKind::NoRoom, words)));
     }
-    Ok(Room::of(reservation))
 }
 
 #[cfg(test)]
@@ -94,7 +139,7 @@ mod tests {
         runtime.block_on(async {
             let reserve = |name: &str| {
                 let (quota, home, uuid, key) = (quota.clone(), Arc::clone(&home), uuid.clone(), key(name));
-                async move { super::reserve(&quota, &home, &uuid, &key, true, patience).await }
+                async move { super::reserve_here(&quota, None, &home, &uuid, &key, patience).await }
             };
             let first = reserve("SHA256-s60--a").await.expect("it fits");
             let refused = reserve("SHA256-s41--b").await.err().expect("it does not").to_string();

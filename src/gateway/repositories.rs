@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::catalogue::{Catalogue, CatalogueEntry, ReachedThrough};
+use super::common::{Listed, Served};
 use super::create::{self, NotMade};
 use super::node::find;
 use super::rounds::Rounds;
@@ -329,6 +330,25 @@ impl Repositories {
     /// Held for no IO.
     fn table(&self) -> MutexGuard<'_, HashMap<PathBuf, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Served for Repositories {
+    fn listed(&self, since: Option<Instant>) -> Option<(Instant, Vec<Listed>)> {
+        if let Roots::Repository(path) = &self.roots {
+            // It may have been opened anew.
+            let one = |served: &LocalRepository| Listed { id: served.id(), name: Arc::default(), path: path.clone() };
+            return Some((Instant::now(), self.known(path).iter().map(|served| one(served)).collect()));
+        }
+        let (begun, catalogue) = self.rounds.last_begun()?;
+        let listed = |entry: &Arc<CatalogueEntry>| {
+            Some(Listed { id: entry.id?, name: Arc::clone(&entry.name), path: entry.path.clone() })
+        };
+        (since != Some(begun)).then(|| (begun, catalogue.entries().filter_map(listed).collect()))
+    }
+
+    fn opened(&self) -> Vec<Arc<LocalRepository>> {
+        self.opened()
     }
 }
 

@@ -7,20 +7,25 @@ use crate::annex::sizes::{Reservation, SizesError};
 
 /// Room for an upload, given back when this is dropped.
 #[derive(Default)]
-pub(in crate::gateway) struct Room(Option<Reservation>);
+pub(in crate::gateway) struct Room(Option<(Reservation, Option<Box<dyn Send>>)>);
 
 impl Room {
     /// That of a reservation.
     pub(in crate::gateway) fn of(reservation: Reservation) -> Self {
-        Self(Some(reservation))
+        Self(Some((reservation, None)))
+    }
+
+    /// The same, and what is dropped once it is given back.
+    pub(in crate::gateway) fn before(reservation: Reservation, then: Option<Box<dyn Send>>) -> Self {
+        Self(Some((reservation, then)))
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        // It takes the database for a moment.
-        if let Some(reservation) = self.0.take() {
-            off_this_thread(reservation);
+        // It takes the database for a moment. The others look once it is given back.
+        if let Some(room) = self.0.take() {
+            off_this_thread(room);
         }
     }
 }

@@ -64,8 +64,13 @@ impl Rounds {
 
     /// What the last walk found, if there was one.
     pub(super) fn last(&self) -> Option<Arc<Catalogue>> {
+        self.last_begun().map(|(_, catalogue)| catalogue)
+    }
+
+    /// The same, and when it began.
+    pub(super) fn last_begun(&self) -> Option<(Instant, Arc<Catalogue>)> {
         let last = self.last.borrow();
-        last.whole.as_ref().or(last.part.as_ref()).map(|round| Arc::clone(&round.catalogue))
+        last.whole.as_ref().or(last.part.as_ref()).map(|round| (round.begun, Arc::clone(&round.catalogue)))
     }
 
     /// What a walk found that began at `moment` or later, or as much of it as `will_do`; none where that takes longer than

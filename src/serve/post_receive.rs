@@ -66,8 +66,12 @@ pub fn follow(
     // The server leaves to this process what would keep others waiting.
     served.repository().branch().take_all();
     served.merge_arrived();
-    let limits =
-        Limits { budget: Budget::new(settings.memory), idle: settings.idle, connections: settings.connections };
+    let limits = Limits {
+        budget: Budget::new(settings.memory),
+        idle: settings.idle,
+        connections: settings.connections,
+        quotas: None,
+    };
     let work = async {
         let asker = Asker { client: served.uuid().clone(), bypass: Vec::new() };
         for uuid in served.proxied_uuids()? {

@@ -74,7 +74,7 @@ pub fn main(path: &Path, client: &Uuid, uuid: Option<&Uuid>, access: Access) -> 
 pub(super) fn limits() -> Result<Limits, String> {
     // Nobody may have stopped what is behind this repository, so that is waited for as a special remote waits for it.
     let Settings { idle, connections, .. } = Settings::from_env(&|name| std::env::var_os(name))?;
-    Ok(Limits { budget: Budget::new(MEMORY), idle, connections })
+    Ok(Limits { budget: Budget::new(MEMORY), idle, connections, quotas: None })
 }
 
 /// Says on stderr what the reply has no place for, with the request it is about.

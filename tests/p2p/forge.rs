@@ -27,6 +27,33 @@ fn under_the_name_git_annex_all_but_the_server_is_handed_over() {
     server.kill();
 }
 
+/// One process for all repositories, under the name of git-annex, too.
+#[test]
+fn under_the_name_git_annex_one_process_serves_all() {
+    let mut home = Repo::homeless();
+    let (bin, root) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    std::os::unix::fs::symlink(testbed::product(), bin.path().join("git-annex")).expect("a link");
+    let uuids = ["a.git", "org/b.git"].map(|name| {
+        let at = root.path().join(name).display().to_string();
+        home.git(&["init", "--quiet", "--bare", &at]).ok();
+        home.git(&["-C", &at, "annex", "init", "--quiet", "the server"]).ok();
+        home.git(&["-C", &at, "config", "annex.uuid"]).ok().stdout.trim().to_string()
+    });
+    home.set("PATH", format!("{}:{}", bin.path().display(), home.get("PATH")));
+    let mut command = home.command(&bin.path().join("git-annex"));
+    command.args(["p2phttp", "--admin", "127.0.0.1:0", "--bind", "127.0.0.1", "--port", "0", "--wideopen"]);
+    let server = Gateway::start(command.arg("--directory").arg(root.path()));
+    let body = content(1, 1000);
+    let key = testbed::wire::key_of(&body);
+    for uuid in uuids {
+        let path = |op: &str| format!("/git-annex/{uuid}/v4/{op}?clientuuid={CLIENT}&key={key}");
+        assert_eq!(server.connect().post(&path("checkpresent"), &[], b"").text(), "{\"present\":false}");
+        let put = server.connect().post(&path("put"), &[&testbed::wire::length(body.len())], &body);
+        assert_eq!(put.status, 200, "{}", put.text());
+    }
+    server.kill();
+}
+
 /// What Forgejo-aneksajo does, by its source: it starts `git annex p2phttp` for one repository, connects until that
 /// works, and passes on requests as they came, with the client's Host, password and cookies, and another path. It ends it with SIGINT.
 #[test]

@@ -3,8 +3,12 @@
 use std::time::{Duration, Instant};
 
 use testbed::annex::{Repo, content};
+use testbed::cluster::Cluster;
+use testbed::gateway::Gateway;
 use testbed::p2p::Session;
+use testbed::place::{Place, Whose};
 use testbed::product;
+use testbed::proxy::{Behind, NAME, Proxy};
 use testbed::wire::{CLIENT, Wire, key_of, length};
 
 use crate::site::Site;
@@ -57,7 +61,7 @@ fn a_quota_is_kept_on_both_wires() {
 #[test]
 fn a_quota_is_not_exceeded_by_many_at_once() {
     let (wire, mut session) = limited(&[("stream.quota", "100kB")]);
-    let other = testbed::gateway::Gateway::serve(&wire.repo, &["--wideopen"]);
+    let other = Gateway::serve(&wire.repo, &["--wideopen"]);
     let bodies: Vec<Vec<u8>> = (0..24).map(|seed| content(seed, 15_000)).collect();
     let stored = std::thread::scope(|scope| {
         let put = |(n, body): (usize, &Vec<u8>)| {
@@ -90,6 +94,69 @@ fn a_quota_that_is_no_size_lets_nothing_in() {
     let said = session.ask(&format!("PUT  {}", key_of(&body)));
     assert!(said.starts_with("ERROR ") && said.contains("stream quota is no size"), "{said}");
     wire.server.stop();
+}
+
+/// A remote behind a repository has a quota of its own, on both wires. Content in the repository is no part of it.
+#[test]
+fn a_remote_has_a_quota_of_its_own() {
+    let proxy = Proxy::new(Behind::Special(Place::fs(), Whose::Ours));
+    for (name, value) in [("quota", "100kB"), ("largest", "70kB")] {
+        proxy.repo.git(&["config", &format!("remote.{}.stream-{name}", NAME), value]).ok();
+    }
+    let uuid = proxy.uuid();
+    let Proxy { repo, behind: _behind } = proxy;
+    let mut session = Session::greeted(repo.command(product()), &repo.dir(), &uuid);
+    let near = key_of(&content(9, 150_000));
+    let mut own = Session::greeted(repo.command(product()), &repo.dir(), &repo.uuid());
+    assert!(own.put(&near, &content(9, 150_000)).starts_with("SUCCESS"));
+    let server = Gateway::serve(&repo, &["--wideopen"]);
+    let far = Wire::behind(repo, server, uuid);
+    let [first, second, third, large] = [60_000, 39_000, 2000, 70_001].map(|len| content(len as u64, len));
+    let [a, b, c, d] = [&first, &second, &third, &large].map(|content| key_of(content));
+    assert_eq!(far.put(&a, &first).status, 200);
+    assert!(session.put(&b, &second).starts_with("SUCCESS"));
+    for (key, content, says) in [
+        (&c, &third, "the quota is used up: 96.7 KiB of 97.7 KiB, and 2.0 KiB more do not fit"),
+        (&d, &large, "68.4 KiB is more than the largest content that is stored here (68.4 KiB)"),
+    ] {
+        let refused = far.put(key, content);
+        assert_eq!((refused.status, refused.text()), (507, says.to_string()));
+        assert_eq!(session.ask(&format!("PUT  {key}")), format!("ERROR {says}"));
+    }
+    assert!(far.ask("remove", &b).contains("true"));
+    assert_eq!(far.put(&c, &third).status, 200);
+    far.server.stop();
+}
+
+/// A node that is full is left out, and where all are the upload is refused. No node is taken to be down for it.
+#[test]
+fn nodes_of_a_cluster_have_quotas_of_their_own() {
+    let directory = || Behind::Special(Place::fs(), Whose::Ours);
+    let cluster = Cluster::new(vec![directory(), directory()]);
+    let quota = |node: &str, value: &str| {
+        cluster.repo.git(&["config", &format!("remote.{node}.stream-quota"), value]).ok();
+    };
+    quota("m0", "100kB");
+    quota("m1", "150kB");
+    let server = Gateway::serve(&cluster.repo, &["--wideopen"]);
+    let put = |body: &[u8]| {
+        let path = format!("/git-annex/{}/v4/put?clientuuid={CLIENT}&key={}", cluster.uuid, key_of(body));
+        server.connect().post(&path, &[&length(body.len())], body)
+    };
+    let [first, second, third, small] = [60_000, 61_000, 62_000, 1000].map(|len| content(len as u64, len));
+    let holders = |body: &[u8]| cluster.holders(&key_of(body));
+    assert_eq!((put(&first).status, holders(&first)), (200, vec![0, 1]));
+    assert_eq!((put(&second).status, holders(&second)), (200, vec![1]));
+    for _ in 0..4 {
+        let refused = put(&third);
+        assert_eq!((refused.status, holders(&third)), (507, vec![]), "{}", refused.text());
+    }
+    let mut session = Session::greeted(cluster.repo.command(product()), &cluster.repo.dir(), &cluster.uuid);
+    let said = session.ask(&format!("PUT  {}", key_of(&third)));
+    assert!(said.starts_with("ERROR ") && said.contains("the quota is used up"), "{said}");
+    assert_eq!((put(&small).status, holders(&small)), (200, vec![0, 1]));
+    assert_eq!(server.metric("nodes_down"), 0);
+    server.stop();
 }
 
 /// git says so to the pusher.

@@ -1,6 +1,7 @@
 //! The P2P protocol on both wires: as recorded, as clients use it, and as nobody should.
 
 mod forge;
+mod forge_rights;
 mod git_annex;
 mod http_abuse;
 mod http_annex;
@@ -17,7 +18,9 @@ mod http_wire;
 mod https_annex;
 mod limits;
 mod monitoring;
+mod quotas;
 mod requests;
+mod roles;
 mod shell_annex;
 mod site;
 mod stdio_annex;

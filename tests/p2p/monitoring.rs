@@ -76,15 +76,10 @@ fn top_shows_what_moves() {
     assert!(said.contains("--admin 127.0.0.1:1"), "{said}");
 }
 
-/// By promtool, where it is installed (Debian: prometheus).
+/// By promtool, which `make services` has.
 #[test]
 fn prometheus_understands_the_alerts() {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut found = std::env::split_paths(&path).map(|dir| dir.join("promtool"));
-    let Some(promtool) = found.find(|file| file.is_file()) else {
-        eprintln!("NOT TESTED: promtool is not installed (Debian: sudo apt install prometheus)");
-        return;
-    };
+    let Some(promtool) = testbed::servers::promtool() else { return };
     let promtool = |words: &[&str]| {
         let mut command = Command::new(&promtool);
         run(command.args(words).current_dir(top().join(Path::new("docs/monitoring"))), LIMIT).ok()

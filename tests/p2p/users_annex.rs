@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use base64_of::basic;
 use rustix::process::Signal;
 use testbed::annex::{LIMIT, Repo, content};
 use testbed::gateway::{Gateway, eventually};
@@ -15,30 +14,13 @@ use testbed::product;
 use testbed::run::{Done, run};
 use testbed::wire::{CLIENT, key_of, length};
 
-use crate::site::Site;
+use crate::site::{Site, basic};
 
 /// `pw1`, by crypt(3), at the lowest cost.
 const PW1: &str = "$2b$04$abcdefghijklmnopqrstuu8HU3pu3uDNsZeZ4Putj36gAGMqThibC";
 
 /// A password that is wrong.
 const WRONG: &str = "wrong";
-
-mod base64_of {
-    /// An Authorization header.
-    pub(super) fn basic(user: &str, password: &str) -> String {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let bytes = format!("{user}:{password}").into_bytes();
-        let mut text = String::new();
-        for three in bytes.chunks(3) {
-            let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-            for place in 0..4 {
-                let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
-                text.push(if place > three.len() { '=' } else { char::from(digit) });
-            }
-        }
-        format!("Authorization: Basic {text}")
-    }
-}
 
 /// A site with two repositories, and users of a file.
 struct Lab {
@@ -296,6 +278,15 @@ fn rights_that_change_while_transfers_run_count_for_what_begins_then() {
         format!("POST {path} HTTP/1.1\r\nHost: h\r\n{login}\r\n{more}\r\n")
     };
     let put = format!("{}\r\nContent-Length: {}\r\n", length(body.len()), body.len());
+    // A download by one who will be nobody, of more than lies in buffers on the way.
+    let large = content(2, 16_000_000);
+    let get = format!("/org/photos/git-annex/{uuid}/key/{}", key_of(&large));
+    let path = format!("/org/photos/git-annex/{uuid}/v4/put?clientuuid={CLIENT}&key={}", key_of(&large));
+    let stored = lab.server().connect().post(&path, &[&carol, &length(large.len())], &large);
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    let mut download = lab.server().connect();
+    download.send(format!("GET {get} HTTP/1.1\r\nHost: h\r\n{carol}\r\n\r\n"));
+    eventually("it is under way", || lab.server().metric("downloads") == 1);
     let mut upload = lab.server().connect();
     upload.send(head("put", &alice, &put));
     upload.send(&body[..100_000]);
@@ -322,6 +313,10 @@ fn rights_that_change_while_transfers_run_count_for_what_begins_then() {
         );
     }
     assert_eq!(push.ask(&format!("{pack}{alice}\r\nContent-Length: 4\r\n\r\n0000")).status, 403);
+    assert_eq!(lab.server().metric("downloads"), 1, "it waits for its client");
+    assert!(download.answer(false).body == large, "it had begun");
+    let again = format!("GET {get} HTTP/1.1\r\nHost: h\r\n{carol}\r\n\r\n");
+    assert_eq!(download.ask(&again).status, 401, "on the same connection");
 }
 
 /// Thousands of wrong passwords are answered, and cost others nothing.
@@ -462,6 +457,19 @@ fn another_server_may_decide() {
     clone.git(&["commit", "--quiet", "--amend", "-m", "other"]).ok();
     clone.git(&["push", "--force", "origin", "main"]).failed();
     lab.server().wait_for(|line| (line.starts_with("git ") && line.contains("user=Alice")).then_some(()));
+    // What has begun does not ask again: the forge may die meanwhile.
+    let uuid = lab.site.git("org/photos.git", &["config", "annex.uuid"]);
+    let body = content(7, 100_000);
+    let path = format!("/org/photos/git-annex/{uuid}/v4/put?clientuuid={CLIENT}&key={}", key_of(&body));
+    let put = format!("POST {path} HTTP/1.1\r\nHost: h\r\n{alice}\r\n{}\r\n", length(body.len()));
+    let mut upload = lab.server().connect();
+    upload.send(format!("{put}Content-Length: {}\r\n\r\n", body.len()));
+    upload.send(&body[..50_000]);
+    eventually("it is under way", || lab.server().metric("uploads") == 1);
+    *mood.lock().expect("nobody panics") = "dies";
+    upload.send(&body[50_000..]);
+    assert!(upload.answer(false).text().contains("\"stored\":true"));
+    assert_eq!(upload.ask(&format!("{put}Content-Length: 0\r\n\r\n")).status, 503, "on the same connection");
     // Who cannot be told is not let in, and those whom nobody has to ask about are.
     for now in ["lies", "moved", "dies", "floods"] {
         *mood.lock().expect("nobody panics") = now;

@@ -53,6 +53,51 @@ pub fn one_core(lab: &Lab) -> io::Result<Vec<Table>> {
     Ok(tables)
 }
 
+/// A user and the password `pw1`, by crypt(3); and what she sends.
+const ALICE: (&str, &str) =
+    ("alice:$2b$04$abcdefghijklmnopqrstuu8HU3pu3uDNsZeZ4Putj36gAGMqThibC\n", "Basic YWxpY2U6cHcx");
+
+/// Users in the file beside her, each with rights of their own.
+const USERS: usize = 1_000;
+
+/// Rows of ours with a file of users and rights, and without.
+pub fn users(lab: &Lab) -> io::Result<Vec<Table>> {
+    let repo = Repo::plain(lab, "repo-users")?;
+    let uuid = repo.uuid()?;
+    fs::write(repo.dir().join("file"), b"here")?;
+    repo.annex(&["add", "--quiet", "--backend=SHA256", "file"])?;
+    let key = repo.ask("git-annex", &["lookupkey", "file"])?;
+    let others = |line: &dyn Fn(usize) -> String| (0..USERS).map(line).collect::<String>();
+    let logins = others(&|n| format!("user{n}:!\n"));
+    let rights = others(&|n| format!("user{n} readonly org{n}/\n"));
+    // Whoever waits until it is ready does not log in.
+    let text = format!("{}{logins}[rights]\n{rights}alice full *\nanonymous readonly *\n", ALICE.0);
+    fs::write(lab.at("users"), text)?;
+    let script = |name: &str, more: &str| {
+        let path = lab.at(name);
+        fs::write(&path, format!("wrk.method = 'POST'\n{more}")).map(|()| path)
+    };
+    let logged_in = script("users.lua", &format!("wrk.headers['Authorization'] = '{}'\n", ALICE.1))?;
+    let anyone = script("anyone.lua", "")?;
+    let title = "CHECKPRESENT by a user of a file of 1,000, wrk -t1 -c64, seconds for 10,000; ours on one core";
+    let table = Table::new("serve-check/users", title, 0, "without").counting(REQUESTS);
+    let case = |subject: &str, kind: Kind, script: PathBuf| {
+        let (repo, uuid, key) = (&repo, &uuid, &key);
+        let mut gateway = None;
+        Case::new(subject, move |_| {
+            if gateway.is_none() {
+                gateway = Some(Gateway::start(lab, kind, repo.dir(), uuid)?);
+            }
+            let gateway = gateway.as_ref().expect("just started");
+            load(lab, gateway, &script, &gateway.url("checkpresent", key)).map(|sample| vec![sample])
+        })
+    };
+    let cases = vec![case("with users", Kind::OursUsers, logged_in), case("without", Kind::OursOneCore, anyone)];
+    let tables = interleave(vec![table], cases, lab.args.runs());
+    repo.delete()?;
+    Ok(tables)
+}
+
 /// Rows of ours on a small and on a large git-annex branch: puts, each recorded there, and then questions.
 pub fn branch(lab: &Lab) -> io::Result<Vec<Table>> {
     let many = lab.args.keys();

@@ -128,8 +128,12 @@ fn run(args: &Balance) -> Result<bool, String> {
         rate: args.bwlimit,
     };
     let show = Show::new(&known, args.json, args.quiet, args.dry_run);
-    let limits =
-        Limits { budget: Budget::new(settings.memory), idle: settings.idle, connections: settings.connections };
+    let limits = Limits {
+        budget: Budget::new(settings.memory),
+        idle: settings.idle,
+        connections: settings.connections,
+        quotas: None,
+    };
     let work = async {
         let told = |e: std::io::Error| format!("the system gives no signals: {e}");
         let mut terminate = signal(SignalKind::terminate()).map_err(told)?;

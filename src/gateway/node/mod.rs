@@ -21,7 +21,7 @@ use remotes::connections::Connections;
 
 use super::held::HeldLock;
 use super::receive::Offer;
-use super::{Failure, LocalRepository, Outgoing, Pace, blocking};
+use super::{CommonQuotas, Failure, LocalRepository, Outgoing, Pace, blocking};
 use crate::annex::log::is_cluster;
 use crate::gateway::open_cache::kept;
 use crate::gateway::repository::{Proxied, Target, open_here};
@@ -137,6 +137,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Connections to one store of transfers that have several.
     pub connections: usize,
+    /// Quotas that repositories share, where there are any.
+    pub quotas: Option<Arc<CommonQuotas>>,
 }
 
 impl Limits {

@@ -51,7 +51,7 @@ impl Node for Remote {
             // What a repository on this computer may hold is its own to say as well.
             Offer::Upload(upload) => {
                 let (home, remote) = (&self.home, &self.remote);
-                match quota::reserve(&remote.quota, home, &remote.uuid, key, false, self.idle).await {
+                match quota::reserve(&remote.quota, home, &remote.uuid, key, self.idle).await {
                     Ok(room) => Ok(Offer::Upload(Box::new(upload.within(room)))),
                     Err(failure) => {
                         upload.keep().await?;

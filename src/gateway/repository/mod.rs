@@ -7,9 +7,10 @@ mod quota;
 pub(in crate::gateway) use health::{Health, NodeHealth};
 pub use proxied::Proxied;
 pub(in crate::gateway) use proxied::{Cluster, ClusterLine, StoreTarget, Target, open_here};
-pub(in crate::gateway) use quota::Quota;
+pub(in crate::gateway) use quota::{Quota, admits};
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -41,6 +42,7 @@ pub struct LocalRepository {
     sizes: Arc<Sizes>,
     policies: Policies,
     used: AtomicU64,
+    id: (u64, u64),
 }
 
 impl LocalRepository {
@@ -54,6 +56,8 @@ impl LocalRepository {
         let sizes = Arc::new(Sizes::new(Arc::clone(&repository)));
         // Where it cannot be made, as on a disk that is only read, the first request says what is wrong.
         let _ = content.prepare();
+        // One that is gone again is found out when it is used.
+        let id = std::fs::metadata(repository.git_dir()).map(|meta| (meta.dev(), meta.ino())).unwrap_or_default();
         Ok(Self {
             repository,
             content,
@@ -63,6 +67,7 @@ impl LocalRepository {
             sizes,
             policies: Policies::default(),
             used: AtomicU64::new(timestamp()),
+            id,
         })
     }
 
@@ -85,6 +90,11 @@ impl LocalRepository {
     /// The repository itself.
     pub fn repository(&self) -> &Arc<Repository> {
         &self.repository
+    }
+
+    /// Device and number of its git directory, when it was opened: the same by whichever path it is reached.
+    pub(in crate::gateway) fn id(&self) -> (u64, u64) {
+        self.id
     }
 
     /// Its content. What changes it has to be recorded.

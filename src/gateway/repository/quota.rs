@@ -2,11 +2,18 @@
 //!
 //! `stream.quota` and `stream.largest`, and `remote.NAME.stream-quota` and `-largest` for a remote behind it.
 
+use std::collections::HashSet;
+
 use annex_types::size;
 
+use super::LocalRepository;
+use crate::annex::content::unfinished;
 use crate::annex::repository::Config;
 use crate::gateway::{Failure, FailureKind};
 use crate::name::Key;
+
+/// Most unfinished uploads that are looked at.
+const UNFINISHED: usize = 10_000;
 
 /// What a place may hold. Nothing limits it by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,23 +55,15 @@ impl Quota {
     pub(in crate::gateway) fn admits(&self, key: &Key) -> Result<(), Failure> {
         let malformed =
             |name: &str| Failure::internal(format!("git config: stream {name} is no size, so nothing is stored"));
-        let more = |what: String| Err(Failure::new(FailureKind::NoRoom, what));
-        match (self.largest, key.size()) {
-            (Limit::Malformed, _) => return Err(malformed("largest")),
-            (Limit::Bytes(most), Some(len)) if len > most => {
-                return more(format!(
-                    "{} is more than the largest content that is stored here ({})",
-                    size::show(len),
-                    size::show(most)
-                ));
-            }
-            _ => {}
-        }
-        match (self, key.size()) {
-            (Self { all: Limit::Malformed, .. }, _) => Err(malformed("quota")),
-            (Self { all: Limit::None, largest: Limit::None }, _) | (_, Some(_)) => Ok(()),
-            // Nobody could tell how much there is.
-            (_, None) => more("there is a quota, so only keys that tell their size are stored here".to_string()),
+        let largest = match self.largest {
+            Limit::Malformed => return Err(malformed("largest")),
+            Limit::Bytes(most) => Some(most),
+            Limit::None => None,
+        };
+        match (self.all, largest) {
+            (Limit::Malformed, _) => Err(malformed("quota")),
+            (Limit::None, None) => Ok(()),
+            _ => admits(largest, key),
         }
     }
 
@@ -74,6 +73,38 @@ impl Quota {
             Limit::Bytes(most) => Some(most),
             Limit::None | Limit::Malformed => None,
         }
+    }
+}
+
+/// Whether `key` may come where no content of more than `largest` may, and nothing whose size nobody knows. Failures: why not.
+pub(in crate::gateway) fn admits(largest: Option<u64>, key: &Key) -> Result<(), Failure> {
+    let more = |what: String| Err(Failure::new(FailureKind::NoRoom, what));
+    match (largest, key.size()) {
+        (Some(most), Some(len)) if len > most => more(format!(
+            "{} is more than the largest content that is stored here ({})",
+            size::show(len),
+            size::show(most)
+        )),
+        (_, Some(_)) => Ok(()),
+        // Nobody could tell how much there is.
+        (_, None) => more("there is a quota, so only keys that tell their size are stored here".to_string()),
+    }
+}
+
+impl LocalRepository {
+    /// Bytes of unfinished uploads that lie here, but for those of `counted` and of uploads under way, which count as a whole. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// That cannot be told, or there are too many.
+    pub(in crate::gateway) fn left_unfinished(&self, counted: HashSet<Key>) -> Result<u64, Failure> {
+        let failed = |e| Failure::internal(format!("tell how much room there is: {e}"));
+        let under_way = self.sizes().under_way(self.uuid()).map_err(failed)?;
+        let counted: HashSet<Key> = counted.into_iter().chain(under_way).collect();
+        let found = unfinished(self.content().config(), &counted, UNFINISHED);
+        found
+            .map_err(|e| Failure::io("look for unfinished uploads", &e))?
+            .ok_or_else(|| Failure::new(FailureKind::NoRoom, "too many unfinished uploads are kept here".to_string()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Changing a file of users, line by line: what else stands in it stays as it is.
 
 use super::file::Section;
+use super::rights::Pattern;
 
 /// What a line begins with.
 fn first(line: &str, section: Section) -> &str {
@@ -36,7 +37,7 @@ fn replaced(text: &str, section: Section, matches: impl Fn(&str) -> bool, lines:
             if out.last().is_some_and(|line| !line.trim().is_empty()) {
                 out.push(String::new());
             }
-            out.push(if section == Section::Tokens { "[tokens]" } else { "[rights]" }.to_string());
+            out.push(section.head().to_string());
             out.len()
         });
         out.splice(at..at, lines.iter().cloned());
@@ -70,6 +71,18 @@ pub fn without_token(text: &str, name: &str) -> String {
     replaced(text, Section::Tokens, |line| first(line, Section::Tokens) == name, &[])
 }
 
+/// With this quota, in place of one for the same repositories: the line of it.
+pub fn with_quota(text: &str, line: &str) -> String {
+    let of = Pattern::parse(first(line, Section::Quotas));
+    replaced(text, Section::Quotas, |line| Pattern::parse(first(line, Section::Quotas)) == of, &[line.to_string()])
+}
+
+/// Without the quota of these repositories.
+pub fn without_quota(text: &str, repositories: &Pattern) -> String {
+    let is = |line: &str| Pattern::parse(first(line, Section::Quotas)).as_ref() == Ok(repositories);
+    replaced(text, Section::Quotas, is, &[])
+}
+
 /// Without this user, and without what the user has.
 pub fn without(text: &str, name: &str) -> String {
     let text = replaced(text, Section::Logins, |line| first(line, Section::Logins) == name, &[]);
@@ -101,6 +114,9 @@ mod tests {
         assert_eq!(without_token(&text, "robot"), text.replace("robot bob full * never sha256:11\n", ""));
         let text = without(&text, "bob");
         assert_eq!(text, "# people\nalice:new\n\n[rights]\n# who\nalice full *\n\n[tokens]\n");
+        let with = with_quota(&with_quota(&text, "org/ 1GB -"), "org/ 2GB 1GB");
+        assert_eq!(with, text.clone() + "\n[quotas]\norg/ 2GB 1GB\n");
+        assert_eq!(without_quota(&with, &Pattern::Below(b"org/".to_vec())), text.clone() + "\n[quotas]\n");
         assert_eq!(with_login("", "alice", "x"), "alice:x\n");
         assert_eq!(with_right("", "alice", "full", "*"), "[rights]\nalice full *\n");
     }

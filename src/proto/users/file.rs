@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::hash::Hash;
+use super::quota::Allotment;
 use super::rights::{ANONYMOUS, Pattern, Rule, Table, rights};
 use super::token::{Token, end_of};
 
@@ -27,6 +28,8 @@ pub struct UsersFile {
     pub tokens: Vec<Token>,
     /// What they may do.
     pub rights: Table,
+    /// What repositories may hold together.
+    pub quotas: Vec<Allotment>,
 }
 
 /// What is wrong with a file, and in which line. Shows no hash.
@@ -52,6 +55,7 @@ pub(super) enum Section {
     Logins,
     Tokens,
     Rights,
+    Quotas,
 }
 
 impl Section {
@@ -64,13 +68,24 @@ impl Section {
             "[users]" => Ok(Self::Logins),
             "[tokens]" => Ok(Self::Tokens),
             "[rights]" => Ok(Self::Rights),
-            _ => Err("there are the sections [users], [tokens] and [rights]"),
+            "[quotas]" => Ok(Self::Quotas),
+            _ => Err("there are the sections [users], [tokens], [rights] and [quotas]"),
         })
+    }
+
+    /// The line that begins it.
+    pub(super) fn head(self) -> &'static str {
+        match self {
+            Self::Logins => "[users]",
+            Self::Tokens => "[tokens]",
+            Self::Rights => "[rights]",
+            Self::Quotas => "[quotas]",
+        }
     }
 }
 
 impl UsersFile {
-    /// Reads a file. One of rights alone begins with `[rights]`.
+    /// Reads a file. One of rights and quotas alone begins with `[rights]` or `[quotas]`.
     ///
     /// # Errors
     ///
@@ -99,6 +114,7 @@ impl UsersFile {
                 Section::Logins => file.login(line),
                 Section::Tokens => file.token(line),
                 Section::Rights => file.rule(line),
+                Section::Quotas => file.quota(line),
             }
             .map_err(bad)?;
         }
@@ -158,7 +174,16 @@ impl UsersFile {
         Ok(())
     }
 
-    /// This, and the rights of another file.
+    fn quota(&mut self, line: &str) -> Result<(), &'static str> {
+        let quota = Allotment::parse(line)?;
+        if self.quotas.iter().any(|known| known.repositories == quota.repositories) {
+            return Err("there are two quotas of the same repositories");
+        }
+        self.quotas.push(quota);
+        Ok(())
+    }
+
+    /// This, and the rights and quotas of another file.
     ///
     /// # Errors
     ///
@@ -166,13 +191,19 @@ impl UsersFile {
     pub fn with_rights(mut self, other: Self) -> Result<Self, BadFile> {
         let bad = |why: &str| Err(BadFile { line: 0, why: why.to_string() });
         if !other.logins.is_empty() || !other.tokens.is_empty() {
-            return bad("a file of rights has no users and no tokens: begin it with [rights]");
+            return bad("a file of rights has no users and no tokens: begin it with [rights] or [quotas]");
         }
         for rule in other.rights.0 {
             if self.rights.0.iter().any(|known| known.who == rule.who && known.repositories == rule.repositories) {
                 return bad("a user has two lines for the same repositories, one in each file");
             }
             self.rights.0.push(rule);
+        }
+        for quota in other.quotas {
+            if self.quotas.iter().any(|known| known.repositories == quota.repositories) {
+                return bad("there are two quotas of the same repositories, one in each file");
+            }
+            self.quotas.push(quota);
         }
         Ok(self)
     }

@@ -14,6 +14,10 @@ robot - appendonly inbox never sha256:ff112233445566778899aabbccddeeff0011223344
 alice full *
 anonymous readonly public/
 alice none secret
+
+[quotas]
+org/ 500GB 20GB
+* 2TB -
 ";
 
 #[test]
@@ -28,6 +32,8 @@ fn a_file_is_read_whole() {
     assert_eq!(file.rights.of(b"alice", b"x"), Some(Some(Rights::Full)));
     assert_eq!(file.rights.of(b"alice", b"secret"), Some(None));
     assert!(!file.is_idle());
+    let sums: Vec<_> = file.quotas.iter().filter(|quota| quota.fits(b"org/x")).map(|quota| quota.all).collect();
+    assert_eq!(sums, [Some(500_000_000_000), Some(2_000_000_000_000)], "all that fit");
     let shown = format!("{file:?}");
     assert!(!shown.contains("$2y$"), "{shown}");
 }
@@ -53,6 +59,9 @@ fn a_file_with_a_fault_is_not_taken_and_the_line_is_named() {
         (with("alice none secret", "alice none *"), 12, "two lines"),
         (with("alice none secret", "alice none ../x"), 12, "give repositories"),
         (with("alice none secret", "alice none"), 12, "WHO RIGHTS"),
+        (with("* 2TB -", "* 2TB"), 16, "REPOSITORIES ALL LARGEST"),
+        (with("* 2TB -", "* lots -"), 16, "a size"),
+        (with("* 2TB -", "org/ 1TB -"), 16, "two quotas"),
         (WHOLE.trim_end().to_string(), 0, "no end"),
         ("\u{fffd}".repeat(6_000_000), 0, "16 MiB"),
     ] {
@@ -60,6 +69,18 @@ fn a_file_with_a_fault_is_not_taken_and_the_line_is_named() {
         assert!(bad.line == line && bad.why.contains(why), "{bad} instead of {line}: {why}");
     }
     assert!(UsersFile::parse(b"\xff\n").is_err());
+}
+
+#[test]
+fn a_second_file_has_rights_and_quotas_alone_and_none_twice() {
+    let first = || UsersFile::parse(b"alice:!\n[quotas]\norg/ 1GB -\n").expect("it is right");
+    let with = |text: &str| first().with_rights(UsersFile::parse(text.as_bytes()).expect("it is right"));
+    let both = with("[rights]\nalice full *\n[quotas]\n* - 5GB\n").expect("it is right");
+    assert_eq!((both.rights.0.len(), both.quotas.len()), (1, 2));
+    for (text, why) in [("bob:!\n", "no users"), ("[quotas]\norg/ 2GB -\n", "one in each file")] {
+        let bad = with(text).expect_err(why);
+        assert!(bad.why.contains(why), "{bad}");
+    }
 }
 
 #[test]
@@ -71,6 +92,7 @@ fn what_nobody_could_use_is_told() {
         ("alice:$5$saltsalt$FX9o.c.Ebp63AMveewHJIthA8pC7P7L/gi3LBLh8MK7\n[rights]\nbob full *\n", true),
         ("alice:$5$saltsalt$FX9o.c.Ebp63AMveewHJIthA8pC7P7L/gi3LBLh8MK7\n[rights]\nalice full *\n", false),
         ("[rights]\nanonymous readonly *\n", false),
+        ("[quotas]\n* 1GB -\n", true),
     ] {
         assert_eq!(UsersFile::parse(text.as_bytes()).expect("it is right").is_idle(), idle, "{text}");
     }

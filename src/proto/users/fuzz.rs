@@ -1,7 +1,8 @@
 //! The body of the fuzz target `users_file`, here so that plain tests can run it too. It panics when a promise of the module is broken.
 
-use super::edit::{with_login, with_right, with_token, without, without_token};
+use super::edit::{with_login, with_quota, with_right, with_token, without, without_quota, without_token};
 use super::file::UsersFile;
+use super::rights::Pattern;
 
 /// A user and a token that are edited in.
 const NAME: &str = "zoe";
@@ -25,6 +26,10 @@ pub fn file(data: &[u8]) {
         assert!(more.rights.of(NAME.as_bytes(), b"org/photos").is_some());
         assert_eq!(more.rights.of(b"anonymous", b"org/photos"), file.rights.of(b"anonymous", b"org/photos"));
     }
+    let more = parse(&with_quota(text, "zoe/ 1GB -"));
+    assert!(more.quotas.iter().any(|quota| quota.fits(b"zoe/x") && quota.all == Some(1_000_000_000)));
+    let less = parse(&without_quota(text, &Pattern::Below(b"zoe/".to_vec())));
+    assert_eq!(less.quotas.len() + 1, more.quotas.len());
     let gone = parse(&without(&with_login(text, NAME, "!"), NAME));
     assert!(!has_login(&gone) && others(&gone) == others(&file));
     assert!(gone.tokens.iter().all(|token| token.user.as_deref() != Some(NAME)));
@@ -45,6 +50,9 @@ mod tests {
             "[tokens]\n".to_string(),
             "[rights]\n".to_string(),
             " [rights] \n".to_string(),
+            "[quotas]\n".to_string(),
+            "zoe/ 5GB 1GB\n".to_string(),
+            "org/photos.git - 1kiB\n".to_string(),
             format!("robot - appendonly inbox never {digest}\n"),
             format!("zoe zoe full * 2027-06-30 {digest}\n"),
             format!("x zoe full * never {digest}\n"),

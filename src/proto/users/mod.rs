@@ -13,6 +13,10 @@
 //! anonymous  readonly    public/
 //! alice      full        *
 //! bob        readonly    photos
+//!
+//! [quotas]
+//! # repositories  all together  largest
+//! org/            500GB         20GB
 //! ```
 //!
 //! A file that is not understood to its last line is not taken at all.
@@ -21,5 +25,6 @@ pub mod edit;
 pub mod file;
 pub mod fuzz;
 pub mod hash;
+pub mod quota;
 pub mod rights;
 pub mod token;

@@ -1,9 +1,10 @@
 //! Who asks: names and passwords, verified once and remembered; and the files they are from, read anew when they change.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
@@ -65,6 +66,8 @@ pub(super) struct Authenticator {
     key: [u8; 32],
     proven: Remembered<()>,
     attempts: Mutex<Attempts>,
+    /// One for each password of a user that is being verified.
+    verifying: Mutex<HashMap<[u8; 32], Weak<Semaphore>>>,
     hashing: Arc<Semaphore>,
 }
 
@@ -139,6 +142,7 @@ impl Authenticator {
             key: remotes::sys::secret()?,
             proven: Remembered::new(REMEMBERED),
             attempts: Mutex::default(),
+            verifying: Mutex::default(),
             // What is left serves those who are known.
             hashing: Arc::new(Semaphore::new((cores / 2).max(1))),
         })
@@ -183,6 +187,14 @@ impl Authenticator {
         if caller.is_none() && others_know {
             return Ok(stranger);
         }
+        // Who comes with many connections at once has sent one password, and not guessed many times.
+        let alone = self.alone(proof);
+        let Ok(Ok(_alone)) = tokio::time::timeout(PATIENCE, alone.acquire()).await else { return Err(Untold::Busy) };
+        if let Some(caller) = &caller
+            && self.is_proven(&proof)
+        {
+            return Ok(caller.clone());
+        }
         if !whole(&self.attempts).begin(address, &credentials.name, Instant::now()) {
             return Err(Untold::TooMany);
         }
@@ -211,6 +223,18 @@ impl Authenticator {
             hasher.update(part);
         }
         *hasher.finalize().as_bytes()
+    }
+
+    /// The turn to verify one password.
+    fn alone(&self, proof: [u8; 32]) -> Arc<Semaphore> {
+        let mut verifying = whole(&self.verifying);
+        if let Some(known) = verifying.get(&proof).and_then(Weak::upgrade) {
+            return known;
+        }
+        verifying.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::new(Semaphore::new(1));
+        verifying.insert(proof, Arc::downgrade(&turn));
+        turn
     }
 
     fn is_proven(&self, proof: &[u8; 32]) -> bool {
@@ -298,6 +322,22 @@ mod tests {
         let nobody = sent("Basic bm9ib2R5OnB3MQ==");
         assert!(!authenticator.identify(&access, nobody.as_ref(), false, None, false).await.expect("told").is_known());
         assert_eq!(authenticator.proven.len(), 1);
+    }
+
+    /// All are sent before the first is verified.
+    #[tokio::test]
+    async fn one_password_on_many_connections_is_one_guess() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let authenticator = authenticator(dir.path(), ALICE);
+        let (access, right, wrong) = (authenticator.access(), sent("Basic YWxpY2U6cHcx"), sent("Basic YWxpY2U6eA=="));
+        let ask = |sent| authenticator.identify(&access, sent, false, None, false);
+        let all = futures_util::future::join_all((0..64).map(|_| ask(right.as_ref()))).await;
+        assert!(all.iter().all(|told| told.as_ref().is_ok_and(Caller::is_known)), "{all:?}");
+        let all = futures_util::future::join_all((0..64).map(|_| ask(wrong.as_ref()))).await;
+        assert!(all.iter().all(|told| !told.as_ref().is_ok_and(Caller::is_known)), "{all:?}");
+        assert_eq!(all.iter().filter(|told| told.is_ok()).count(), 10);
+        whole(&authenticator.verifying).retain(|_, turn| turn.strong_count() > 0);
+        assert!(whole(&authenticator.verifying).is_empty());
     }
 
     #[test]

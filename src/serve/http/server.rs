@@ -25,7 +25,7 @@ use super::log::{Log, LogFormat};
 use super::room::{Room, affordable};
 use super::shared::{Shared, date};
 use crate::annex::repository::OpenError;
-use crate::gateway::{ClientLocks, Limits, Metrics, Repositories, Roots, blocking};
+use crate::gateway::{ClientLocks, CommonQuotas, Limits, Metrics, Repositories, Roots, blocking};
 use crate::proto::http::access::{self, Access};
 use crate::proto::http::response::{Connection as Kept, Response};
 use crate::serve::conn::link::{Link, within};
@@ -174,6 +174,8 @@ fn serve(options: Options) -> Result<(), StartError> {
             .warn();
     }
     let logins = options.access.logins != access::Logins::No;
+    let quotas = CommonQuotas::new(Arc::<Repositories>::clone(&repositories));
+    quotas.set(options.access.file.as_ref().map(|file| file.quotas.clone()).unwrap_or_default());
     let shared = Arc::new(Shared {
         repositories,
         authenticator: Authenticator::new(options.access, options.users, options.threads).map_err(StartError::Io)?,
@@ -183,6 +185,7 @@ fn serve(options: Options) -> Result<(), StartError> {
             budget: Budget::new(options.memory),
             idle: options.idle,
             connections: options.store_connections,
+            quotas: Some(quotas),
         },
         log,
         tls,
@@ -404,7 +407,7 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
     let reloaded = blocking(move || {
         let certificate = again.tls.as_ref().map_or(Ok(()), Tls::reload).map_err(|e| e.to_string());
         // One that fails must not keep the others from being read.
-        let users = again.authenticator.look(true).unwrap_or(Ok(()));
+        let users = look_at_users(&again, true).unwrap_or(Ok(()));
         certificate.and(again.repositories.reopen().map_err(|e| e.to_string())).and(users)
     });
     let line = shared.log.line("reloaded");
@@ -418,6 +421,15 @@ async fn reload(shared: &Arc<Shared>, notifier: &Notifier) {
     let _ = notifier.ready();
 }
 
+/// Takes over the files of users, rights and quotas where they changed: see [`Authenticator::look`]. Blocks.
+fn look_at_users(shared: &Shared, asks: bool) -> Option<Result<(), String>> {
+    let looked = shared.authenticator.look(asks);
+    if let (Some(Ok(())), Some(quotas)) = (&looked, &shared.limits.quotas) {
+        quotas.set(shared.authenticator.access().file.as_ref().map(|file| file.quotas.clone()).unwrap_or_default());
+    }
+    looked
+}
+
 /// Takes over the files of users and rights when they change.
 async fn follow_users(shared: Arc<Shared>) {
     if !shared.authenticator.has_files() {
@@ -428,7 +440,7 @@ async fn follow_users(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let again = Arc::clone(&shared);
-        match blocking(move || again.authenticator.look(false)).await {
+        match blocking(move || look_at_users(&again, false)).await {
             Ok(Some(Ok(()))) => shared.log.line("reloaded").with("what", "users").warn(),
             Ok(Some(Err(e))) => {
                 shared.log.line("failed").with("error", e).with("note", "the old users stay in force").warn();
@@ -448,6 +460,9 @@ async fn tidy(shared: Arc<Shared>) {
         let _ = blocking(move || {
             drop(again.leases.lapsed());
             again.repositories.tidy();
+            if let Some(quotas) = &again.limits.quotas {
+                quotas.prepare();
+            }
         })
         .await;
     }

@@ -120,6 +120,19 @@ pub fn swift() -> Option<&'static Server> {
     SERVER.get_or_init(|| Server::shared_if_installed(Kind::Swift)).as_ref()
 }
 
+/// Prometheus' promtool, of the system or of `make services`; none where neither is there, which is said, and is no excuse in CI.
+pub fn promtool() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let fetched = peers().with_file_name("promtool");
+    let found =
+        std::env::split_paths(&path).chain([fetched]).map(|dir| dir.join("promtool")).find(|file| file.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "CI is set, so everything has to be tested: promtool is missing");
+        eprintln!("NOT TESTED: promtool is not installed: run `make services`");
+    }
+    found
+}
+
 /// The directory that holds git-annex, weed and rclone. Panics, naming `make peers`, when they are not installed.
 pub fn peers() -> PathBuf {
     let dir = match std::env::var_os("STREAM_TEST_PEERS") {

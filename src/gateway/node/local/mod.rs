@@ -62,7 +62,9 @@ impl Node for LocalNode {
         if let Some(sink) = LocalSink::open(&self.served, self.home.as_ref(), key, &self.client).await? {
             let upload = Upload::new(key, sink);
             let (most, uuid) = (Quota::of(&self.served.repository().settings()), self.served.uuid());
-            return match quota::reserve(&most, &self.served, uuid, key, true, self.limits.idle).await {
+            let common = self.limits.quotas.as_ref().and_then(|quotas| quotas.of(&self.served));
+            let room = quota::reserve_here(&most, common, &self.served, uuid, key, self.limits.idle);
+            return match room.await {
                 Ok(room) => Ok(Offer::Upload(Box::new(upload.within(room)))),
                 Err(failure) => {
                     // What is there of it can be resumed once there is room.
@@ -101,6 +103,9 @@ impl Node for LocalNode {
         .await?;
         if is_gone {
             self.served.record(key, self.served.uuid(), Presence::Missing).await?;
+            if let Some(quotas) = &self.limits.quotas {
+                quotas.removed(&self.served);
+            }
         }
         done?;
         self.record(key, Presence::Missing).await.map(|()| Removal::DONE)
