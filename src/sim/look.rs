@@ -192,7 +192,9 @@ impl Sight<'_> {
                 break;
             }
             let to = link.to;
-            let is_other = to != dropper && to != actor && !found.contains(&to) && counts(to);
+            // What is reached as a node of a cluster alone is not counted by `git annex sim`: recorded.
+            let is_counted = counts(to) && !(all_count && link.is_node);
+            let is_other = to != dropper && to != actor && !found.contains(&to) && is_counted;
             if is_other && (self.sees)(to) && (self.has)(to) {
                 found.push(to);
             }
