@@ -11,16 +11,13 @@ pub type Fields = BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>;
 /// Files by number, in the order in which they were added.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
-    all: Vec<File>,
+    /// Sizes stand by themselves: most of what is asked of a file needs neither its name nor its key, and a million of sizes stay in
+    /// the caches.
+    sizes: Vec<u64>,
+    names: Vec<Name>,
+    keys: Vec<Key>,
     index: HashMap<Name, u32>,
     metadata: HashMap<u32, Fields>,
-}
-
-#[derive(Debug, Clone)]
-struct File {
-    name: Name,
-    key: Key,
-    size: u64,
 }
 
 impl Files {
@@ -29,10 +26,11 @@ impl Files {
 
     /// Adds one. A name that is there already is that of the new one from now on.
     pub fn add(&mut self, name: Name, key: Key) -> u32 {
-        let number = self.all.len() as u32;
-        let size = key.size().unwrap_or(0);
+        let number = self.sizes.len() as u32;
+        self.sizes.push(key.size().unwrap_or(0));
         self.index.insert(name.clone(), number);
-        self.all.push(File { name, key, size });
+        self.names.push(name);
+        self.keys.push(key);
         number
     }
 
@@ -43,38 +41,38 @@ impl Files {
 
     /// How many were added.
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.sizes.len()
     }
 
     /// Whether none was.
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.sizes.is_empty()
     }
 
     /// Whether its name is still its own.
     pub fn is_current(&self, file: u32) -> bool {
         // Most often no name was given twice.
-        self.index.len() == self.all.len() || self.find(self.name(file)) == Some(file)
+        self.index.len() == self.sizes.len() || self.find(self.name(file)) == Some(file)
     }
 
     /// Those that still have their name.
     pub fn current(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.all.len() as u32).filter(|file| self.is_current(*file))
+        (0..self.sizes.len() as u32).filter(|file| self.is_current(*file))
     }
 
     /// What it is called.
     pub fn name(&self, file: u32) -> &Name {
-        &self.all[file as usize].name
+        &self.names[file as usize]
     }
 
     /// Its key.
     pub fn key(&self, file: u32) -> &Key {
-        &self.all[file as usize].key
+        &self.keys[file as usize]
     }
 
     /// Bytes of its content, as its key tells.
     pub fn size(&self, file: u32) -> u64 {
-        self.all[file as usize].size
+        self.sizes[file as usize]
     }
 
     /// Its metadata.

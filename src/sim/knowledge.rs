@@ -43,7 +43,7 @@ pub struct Knowledge {
     /// The newest event about each file and repository: rows of `stride` for each file.
     newest: Vec<u32>,
     stride: usize,
-    views: Vec<Rows>,
+    views: Rows,
     /// Bytes that each repository takes each one to hold.
     used: Vec<Vec<u64>>,
     /// How often what a repository takes for used has changed.
@@ -54,9 +54,8 @@ pub struct Knowledge {
 impl Knowledge {
     /// Another repository, which knows nothing.
     pub fn add_repository(&mut self) {
-        let count = self.views.len() + 1;
+        let count = self.known.len() + 1;
         self.authored.push(Vec::new());
-        self.views.push(Rows::default());
         self.changes.push(0);
         self.known.push(Vec::new());
         self.used.push(Vec::new());
@@ -65,8 +64,8 @@ impl Knowledge {
     }
 
     /// The repositories that `viewer` takes to have a file.
-    pub fn row(&self, viewer: usize, file: u32) -> &[u64] {
-        self.views[viewer].row(file)
+    pub fn row(&self, viewer: usize, file: u32) -> &[u8] {
+        self.views.row(viewer, file)
     }
 
     /// The same by number.
@@ -76,12 +75,12 @@ impl Knowledge {
 
     /// Whether `viewer` takes `repo` to have a file.
     pub fn sees(&self, viewer: usize, file: u32, repo: usize) -> bool {
-        self.views[viewer].get(file, repo)
+        self.views.get(viewer, file, repo)
     }
 
     /// Whether a repository has a file, which it knows itself.
     pub fn has(&self, repo: usize, file: u32) -> bool {
-        self.views[repo].get(file, repo)
+        self.views.get(repo, file, repo)
     }
 
     /// Bytes that `viewer` takes each repository to hold.
@@ -129,7 +128,7 @@ impl Knowledge {
 
     /// The same without the author's knowing it yet: what was saved is put together again by this and [`learn`](Self::learn).
     pub fn append(&mut self, event: Event) {
-        let (author, count) = (usize::from(event.author), self.views.len());
+        let (author, count) = (usize::from(event.author), self.known.len());
         if self.stride < count {
             self.widen(count);
         }
@@ -198,7 +197,7 @@ impl Knowledge {
     /// `viewer` takes it for true. Whether that is another thing than before.
     fn see(&mut self, viewer: usize, event: Event, size: u64) -> bool {
         let repo = usize::from(event.repo);
-        if !self.views[viewer].set(event.file, repo, event.present) {
+        if !self.views.set(self.known.len(), viewer, event.file, repo, event.present) {
             return false;
         }
         let used = &mut self.used[viewer][repo];

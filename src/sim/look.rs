@@ -1,14 +1,16 @@
 //! What a repository can do about a file, as far as it knows.
 
 use std::cell::{Cell, OnceCell};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 
-use super::files::{Fields, Files};
+use super::files::Files;
 use super::knowledge::Knowledge;
 use super::network::Network;
 use super::rows::ones;
 use super::script::Placement;
 use crate::name::{Key, Uuid};
-use crate::wanted::{Assumed, Facts, Policy, Question, Repo, RepoSet, Trust, Unknown};
+use crate::wanted::{Assumed, Facts, Policy, Question, Repo, RepoSet, Trust, UNKEPT, Unknown};
 
 /// All that is looked at.
 #[derive(Clone, Copy)]
@@ -21,6 +23,28 @@ pub struct Look<'a> {
     pub files: &'a Files,
     /// Where these are.
     pub knowledge: &'a Knowledge,
+    /// What was computed of their keys.
+    pub numbers: &'a Numbers,
+}
+
+/// The numbers of keys in groups that they are balanced in, for one policy: a digest each, and asked for again and again.
+#[derive(Debug)]
+pub struct Numbers {
+    files: usize,
+    /// By group, once one is asked for; then by file.
+    groups: Vec<OnceLock<Vec<AtomicU64>>>,
+}
+
+impl Numbers {
+    /// Of so many files, in the groups of a policy.
+    pub fn new(policy: &Policy, files: usize) -> Self {
+        Self { files, groups: (0..policy.group_count()).map(|_| OnceLock::new()).collect() }
+    }
+
+    fn of(&self, group: usize, file: u32) -> Option<&AtomicU64> {
+        let none = || (0..self.files).map(|_| AtomicU64::new(UNKEPT)).collect();
+        self.groups.get(group)?.get_or_init(none).get(file as usize)
+    }
 }
 
 /// What is done about a file.
@@ -168,7 +192,9 @@ impl Sight<'_> {
                 break;
             }
             let to = link.to;
-            let is_other = to != dropper && to != actor && !found.contains(&to) && counts(to);
+            // What is reached as a node of a cluster alone is not counted by `git annex sim`: recorded.
+            let is_counted = counts(to) && !(all_count && link.is_node);
+            let is_other = to != dropper && to != actor && !found.contains(&to) && is_counted;
             if is_other && (self.sees)(to) && (self.has)(to) {
                 found.push(to);
             }
@@ -199,27 +225,27 @@ const FROM_WITHIN: &[u8] = b"../../../../";
 
 /// What a repository knows of a file.
 pub struct Known<'a> {
-    key: &'a Key,
-    name: &'a [u8],
-    /// The same as git-annex takes it.
+    files: &'a Files,
+    numbers: &'a Numbers,
+    file: u32,
+    /// Its name as git-annex takes it.
     path: OnceCell<Vec<u8>>,
-    row: &'a [u64],
+    row: &'a [u8],
     used: &'a [u64],
-    fields: Option<&'a Fields>,
     network: &'a Network,
     reads_sizes: &'a Cell<bool>,
 }
 
 impl<'a> Known<'a> {
     /// A file that these have, a bit for each, while each holds so many bytes.
-    pub fn with(look: &Look<'a>, file: u32, row: &'a [u64], used: &'a [u64], reads_sizes: &'a Cell<bool>) -> Self {
+    pub fn with(look: &Look<'a>, file: u32, row: &'a [u8], used: &'a [u64], reads_sizes: &'a Cell<bool>) -> Self {
         Self {
-            key: look.files.key(file),
-            name: look.files.name(file),
+            files: look.files,
+            numbers: look.numbers,
+            file,
             path: OnceCell::new(),
             row,
             used,
-            fields: look.files.metadata(file),
             network: look.network,
             reads_sizes,
         }
@@ -234,14 +260,25 @@ impl<'a> Known<'a> {
 
 impl Facts for Known<'_> {
     fn key(&self) -> Result<&Key, Unknown> {
-        Ok(self.key)
+        Ok(self.files.key(self.file))
+    }
+
+    fn key_size(&self) -> Result<Option<u64>, Unknown> {
+        match self.files.size(self.file) {
+            0 => Ok(self.key()?.size()),
+            size => Ok(Some(size)),
+        }
     }
 
     fn file(&self) -> Result<Option<&[u8]>, Unknown> {
         if self.network.placement == Placement::Stream {
-            return Ok(Some(self.name));
+            return Ok(Some(self.files.name(self.file)));
         }
-        Ok(Some(self.path.get_or_init(|| [FROM_WITHIN, self.name].concat())))
+        Ok(Some(self.path.get_or_init(|| [FROM_WITHIN, self.files.name(self.file)].concat())))
+    }
+
+    fn kept_number(&self, group: usize) -> Option<&AtomicU64> {
+        self.numbers.of(group, self.file)
     }
 
     fn holders(&self, holder: &mut dyn FnMut(&Uuid)) -> Result<(), Unknown> {
@@ -251,7 +288,7 @@ impl Facts for Known<'_> {
 
     fn numbered_holders(&self) -> Option<RepoSet> {
         // The policy has the repositories in the same order.
-        Some(RepoSet::of_words(self.row))
+        Some(RepoSet::of_bytes(self.row))
     }
 
     fn used(&self, repo: Repo, _: &Uuid) -> Result<u64, Unknown> {
@@ -264,7 +301,12 @@ impl Facts for Known<'_> {
     }
 
     fn metadata(&self, field: &[u8], value: &mut dyn FnMut(&[u8])) -> Result<(), Unknown> {
-        self.fields.and_then(|fields| fields.get(field)).into_iter().flatten().for_each(|found| value(found));
+        self.files
+            .metadata(self.file)
+            .and_then(|fields| fields.get(field))
+            .into_iter()
+            .flatten()
+            .for_each(|found| value(found));
         Ok(())
     }
 

@@ -83,14 +83,14 @@ fn plan_each(world: &mut World, part: &Part, each: &mut dyn FnMut(u32, &Moves)) 
     for file in world.files.current() {
         planned.files += 1;
         let size = world.files.size(file);
-        let mut row = [0u64; super::network::Network::MOST / 64];
+        let mut row = [0u8; super::network::Network::MOST / 8];
         for repo in 0..count {
             has[repo] = world.knowledge.has(repo, file);
-            row[repo / 64] |= u64::from(has[repo]) << (repo % 64);
+            row[repo / 8] |= u8::from(has[repo]) << (repo % 8);
         }
         let full: Vec<u64> = world.network.members.iter().map(|member| ledger.used(&member.uuid)).collect();
         let reads_sizes = Cell::new(false);
-        let facts = Known::with(&look, file, &row[..count.div_ceil(64)], &full, &reads_sizes);
+        let facts = Known::with(&look, file, &row[..count.div_ceil(8)], &full, &reads_sizes);
         let question = policy.about(&facts);
         let nodes: Vec<Node> = part
             .nodes

@@ -257,7 +257,7 @@ fn steps(world: &mut World, command: &Command, outside: &mut dyn Outside) -> Res
     let most = u64::try_from(count).map_or(0, |count| count.saturating_add(1));
     let stepped = match count {
         0.. => step(world, most)?,
-        _ => Stepped { deeds: 0, is_stable: false, circles: false },
+        _ => Stepped { deeds: 0, is_stable: false, circles: false, looks: 0 },
     };
     if stepped.is_stable {
         let done = stepped.deeds.min(most.saturating_sub(1));

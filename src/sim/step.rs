@@ -3,7 +3,7 @@
 //! ```text
 //! queue of (repository, file) --one at random--> what can it do? --one at random--> done --> who saw a change is queued
 //!        ^ empty                                   nothing: dropped from the queue
-//!        |-- those that depended on how full repositories are, where that has changed since
+//!        |-- those that depended on how full repositories are, where that has changed so that it can matter
 //!        |-- one connection at random over which there is something to learn: pulled, then pushed
 //!        '-- none: the sim is at rest
 //! ```
@@ -12,9 +12,9 @@
 
 use std::collections::HashSet;
 
-use super::look::{Deed, Kind};
-use super::script::{Placement, Problem};
-use super::world::{World, undecided};
+use super::queue::Queues;
+use super::script::Problem;
+use super::world::World;
 
 /// What steps came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Stepped {
     pub is_stable: bool,
     /// Whether it came back to a state that it had before: it can go on for ever.
     pub circles: bool,
+    /// Questions what somebody can do about a file: most of what it costs.
+    pub looks: u64,
 }
 
 /// States that are remembered to find a circle. More would only cost memory: a run that long is not found to circle.
@@ -44,10 +46,10 @@ pub fn step(world: &mut World, most: u64) -> Result<Stepped, Problem> {
             if queues.wake(world) || exchange(world, &mut queues) {
                 continue;
             }
-            return Ok(Stepped { deeds, is_stable: true, circles: false });
+            return Ok(Stepped { deeds, is_stable: true, circles: false, looks: queues.looks });
         };
         if deeds == most {
-            return Ok(Stepped { deeds, is_stable: false, circles });
+            return Ok(Stepped { deeds, is_stable: false, circles, looks: queues.looks });
         }
         deeds += 1;
         let to = deed.target(&world.network, actor);
@@ -85,105 +87,102 @@ fn exchange(world: &mut World, queues: &mut Queues) -> bool {
     true
 }
 
-/// What each repository has to look at.
-struct Queues {
-    each: Vec<Queue>,
-    waiting: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::script::{Name, parse};
+    use crate::sim::{Nowhere, guess, random::Generator, run};
 
-#[derive(Default)]
-struct Queue {
-    /// Whether it does anything: a special remote does not.
-    is_actor: bool,
-    files: Vec<u32>,
-    /// A bit for each file that is in there.
-    within: Vec<u64>,
-    /// Files of which nothing can be done as full as repositories are.
-    asleep: Vec<u32>,
-    /// How often sizes had changed when the first of these was put there.
-    asleep_since: u64,
-}
-
-impl Queues {
-    /// Everybody looks at everything.
-    fn new(world: &World) -> Self {
-        let mut queues = Self { each: Vec::new(), waiting: 0 };
-        for (repo, member) in world.network.members.iter().enumerate() {
-            queues.each.push(Queue { is_actor: !member.is_special, ..Queue::default() });
-            if !member.is_special && !world.network.links(repo).is_empty() {
-                world.files.current().for_each(|file| queues.push(repo, file));
-            }
+    /// As the bench has it: eight repositories with sizes, all connected, among which files are balanced.
+    fn balanced(files: u64, seed: u64) -> World {
+        let mut text = format!("seed {seed}\n");
+        (0..8).for_each(|at| text += &format!("init r{at}\n"));
+        for a in 0..8 {
+            (0..8).filter(|b| *b != a).for_each(|b| text += &format!("connect r{a} -> r{b}\n"));
+            text += &format!("group r{a} nodes\nwanted r{a} balanced=nodes:2\nmaxsize r{a} {}b\n", files * 400_000);
         }
-        queues
+        text += &format!("numcopies 2\naddmulti {files} f 100kb 1mb r0\n");
+        let mut world = World::new(0);
+        for line in text.lines() {
+            run(&mut world, &parse(line.as_bytes()).expect("a line"), &mut Nowhere).expect("it runs");
+        }
+        world
     }
 
-    fn push(&mut self, repo: usize, file: u32) {
-        let queue = &mut self.each[repo];
-        let (word, bit) = (file as usize / 64, 1u64 << (file % 64));
-        if queue.within.len() <= word {
-            queue.within.resize(word + 1, 0);
+    /// Work and not time, so that it is the same everywhere. Who learns what from whom first is by chance: many seeds are taken together.
+    #[test]
+    fn twice_the_files_are_at_most_2_2_times_the_looks() {
+        let looks = |files: u64| {
+            let one = |seed| step(&mut balanced(files, seed), u64::MAX).expect("it runs");
+            let all: Vec<Stepped> = (1..=16).map(one).collect();
+            assert!(all.iter().all(|stepped| stepped.is_stable));
+            all.iter().map(|stepped| stepped.looks).sum::<u64>()
+        };
+        let found = [50, 100, 200, 400].map(looks);
+        for pair in found.windows(2) {
+            assert!(pair[1] * 10 <= pair[0] * 22, "{found:?}");
         }
-        if queue.is_actor && queue.within[word] & bit == 0 {
-            queue.within[word] |= bit;
-            queue.files.push(file);
-            self.waiting += 1;
-        }
+        assert!(found[3] <= 400 * 16 * 32, "{found:?}");
     }
 
-    fn take(&mut self, mut at: u64) -> Option<(usize, u32)> {
-        for (repo, queue) in self.each.iter_mut().enumerate() {
-            let len = queue.files.len() as u64;
-            if at < len {
-                let file = queue.files.swap_remove(at as usize);
-                queue.within[file as usize / 64] &= !(1 << (file % 64));
-                self.waiting -= 1;
-                return Some((repo, file));
-            }
-            at -= len;
-        }
-        None
-    }
-
-    /// The next thing that can be done: one at random of those of one at random of what is queued.
-    fn next(&mut self, world: &mut World) -> Result<Option<(usize, u32, Deed)>, Problem> {
-        let mut deeds = Vec::new();
-        // In a step of `git annex sim` nobody drops anything of its own, only from remotes: recorded.
-        let all = world.network.placement == Placement::Stream;
-        while self.waiting > 0 {
-            let at = world.random.below(self.waiting);
-            let Some((actor, file)) = self.take(at) else { break };
-            if !world.files.is_current(file) {
-                continue;
-            }
-            let reads_sizes = world
-                .look()
-                .deeds(actor, file, &|deed| all || deed.kind != Kind::Drop, &mut deeds)
-                .map_err(|unknown| undecided(&unknown))?;
-            if deeds.is_empty() {
-                if reads_sizes {
-                    let queue = &mut self.each[actor];
-                    if queue.asleep.is_empty() {
-                        queue.asleep_since = world.knowledge.size_changes(actor);
-                    }
-                    queue.asleep.push(file);
+    /// What is left out is what nothing can be done about: else it would be called stable while somebody wants something.
+    #[test]
+    fn nobody_can_do_anything_where_it_is_stable() {
+        const TERMS: [&[u8]; 8] = [
+            b"present",
+            b"copies=2",
+            b"largerthan=1mb",
+            b"balanced=g",
+            b"balanced=g:2",
+            b"fullybalanced=h",
+            b"sizebalanced=g",
+            b"fullysizebalanced=h:2",
+        ];
+        let terms: Vec<Name> = TERMS.iter().map(|term| Name::from(*term)).collect();
+        let (mut stable, mut full) = (0, 0);
+        for case in 0..400 {
+            let mut random = Generator::new(case);
+            let lines = guess::network(&mut random, &terms, 5);
+            let mut world = World::new(case);
+            let mut go = |text: String| {
+                let line = parse(text.as_bytes()).expect("a line");
+                run(&mut world, &line, &mut Nowhere).expect("it runs");
+            };
+            lines.iter().for_each(|line| go(line.to_string()));
+            let names: Vec<String> = lines
+                .iter()
+                .filter_map(|line| {
+                    line.to_string().strip_prefix("init").map(|rest| rest.replace("remote", "").trim().to_string())
+                })
+                .collect();
+            for name in &names {
+                if random.below(3) > 0 {
+                    go(format!("maxsize {name} {}kb", 1000 + random.below(9000)));
                 }
+            }
+            if random.below(3) == 0 {
+                go("rebalance on".to_string());
+            }
+            for number in 0..12 {
+                let holder = &names[random.place(names.len())];
+                go(format!("add f{number} {}kb {holder}", 1 + random.below(2500)));
+            }
+            let stepped = step(&mut world, 2000).expect("it runs");
+            if !stepped.is_stable {
                 continue;
             }
-            let deed = deeds[if deeds.len() == 1 { 0 } else { world.random.place(deeds.len()) }];
-            return Ok(Some((actor, file, deed)));
-        }
-        Ok(None)
-    }
-
-    /// Has those looked at again that depended on sizes which have changed since. Whether there are any.
-    fn wake(&mut self, world: &World) -> bool {
-        for repo in 0..self.each.len() {
-            let queue = &mut self.each[repo];
-            if !queue.asleep.is_empty() && world.knowledge.size_changes(repo) != queue.asleep_since {
-                let asleep = std::mem::take(&mut queue.asleep);
-                asleep.into_iter().for_each(|file| self.push(repo, file));
+            stable += 1;
+            world.compile();
+            for (actor, member) in world.network.members.iter().enumerate().filter(|(_, member)| !member.is_special) {
+                full +=
+                    u64::from(member.maxsize.is_some_and(|max| world.knowledge.used(actor)[actor] + 2_500_000 > max));
+                for file in world.files.current() {
+                    let mut deeds = Vec::new();
+                    world.look().deeds(actor, file, &|_| true, &mut deeds).expect("it can be told");
+                    assert_eq!(deeds, [], "case {case}: {actor} and file {file}");
+                }
             }
         }
-        self.waiting > 0
+        assert!(stable > 100 && full > 100, "{stable} of them are stable, {full} repositories are nearly full");
     }
 }

@@ -100,9 +100,10 @@ fn chains_are_read_as_git_annex_reads_them() {
     }
 }
 
-/// What depends on chance in git-annex: who gets what by uuids and keys that it draws, in which order, and, by one, after how
+/// What depends on chance in git-annex: who gets what by uuids and keys that it draws, in which order, and, by two, after how
 /// many steps it says that it has stabilized.
-const BY_CHANCE: &[&str] = &["s2-balanced", "s3-sizebalanced", "s4-cluster", "s10-noseed", "s11-random", "s1-simple"];
+const BY_CHANCE: &[&str] =
+    &["s2-balanced", "s3-sizebalanced", "s4-cluster", "s10-noseed", "s11-random", "s1-simple", "t10-node-copies"];
 
 #[test]
 fn recorded_sims_come_to_what_git_annex_came_to() {

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::files::{Fields, Files};
 use super::history::History;
 use super::knowledge::{Event, Knowledge};
-use super::look::{Deed, Kind, Look};
+use super::look::{Deed, Kind, Look, Numbers};
 use super::network::Network;
 use super::random::Generator;
 use super::script::{Change, Command, Line, Name, Problem, Stream};
@@ -35,7 +35,7 @@ pub struct World {
     pub given: Given,
     /// What repositories got and dropped.
     pub traffic: Vec<Traffic>,
-    policy: Option<Policy>,
+    policy: Option<(Policy, Numbers)>,
 }
 
 /// Uuids and keys by name.
@@ -88,14 +88,16 @@ impl World {
     /// Compiles what is configured, for [`look`](Self::look).
     pub fn compile(&mut self) {
         if self.policy.is_none() {
-            self.policy = Some(Policy::new(self.network.configuration()));
+            let policy = Policy::new(self.network.configuration());
+            let numbers = Numbers::new(&policy, self.files.len());
+            self.policy = Some((policy, numbers));
         }
     }
 
     /// All that is looked at. After [`compile`](Self::compile).
     pub fn look(&self) -> Look<'_> {
-        let policy = self.policy.as_ref().expect("compiled before it is looked at");
-        Look { network: &self.network, policy, files: &self.files, knowledge: &self.knowledge }
+        let (policy, numbers) = self.policy.as_ref().expect("compiled before it is looked at");
+        Look { network: &self.network, policy, files: &self.files, knowledge: &self.knowledge, numbers }
     }
 
     /// Adds a repository.

@@ -2,9 +2,11 @@
 //!
 //! An unknown fact is an error only where the answer depends on it: `or` with a side that matches needs no other side.
 
+use std::sync::atomic::Ordering;
+
 use super::ast::{Balance, Comparison, Joint};
-use super::balanced::Fill;
-use super::facts::{Assumed, Fact, Facts, Unknown};
+use super::balanced::{Balancer, Fill, Number};
+use super::facts::{Assumed, Fact, Facts, UNKEPT, Unknown};
 use super::glob::Glob;
 use super::number;
 use super::plan::{Count, Mask, Step, Test, Wanted};
@@ -120,7 +122,7 @@ impl<F: Facts + ?Sized> Question<'_, F> {
         let balancer = &self.policy.groups[choice.group].balancer;
         let members = balancer.members();
         // As the key tells it, whatever else is known of its content. Source: recorded.
-        let size = self.facts.key()?.size().unwrap_or(0);
+        let size = self.facts.key_size()?.unwrap_or(0);
         let fill = |member: &Repo| {
             let known = &self.policy.members[member.0];
             Ok(match known.maxsize {
@@ -153,17 +155,26 @@ impl<F: Facts + ?Sized> Question<'_, F> {
         if by_size {
             return Ok(balancer.by_size(&candidates, size, &fills, choice.count));
         }
-        let mut numbers = self.numbers.borrow_mut();
-        let known = numbers.iter().find(|(group, _)| *group == choice.group).map(|(_, number)| *number);
-        let number = match known {
-            Some(number) => number,
-            None => {
-                let number = balancer.number(self.facts.key()?);
-                numbers.push((choice.group, number));
-                number
-            }
-        };
+        let number = self.number(choice.group, balancer)?;
         Ok(balancer.by_number(&candidates, &number, choice.count))
+    }
+
+    /// The number of the key in a group: computed once, or even once for many questions.
+    fn number(&self, group: usize, balancer: &Balancer) -> Result<Number, Unknown> {
+        let kept = self.facts.kept_number(group);
+        if let Some(known) = kept.map(|kept| kept.load(Ordering::Relaxed)).filter(|known| *known != UNKEPT) {
+            return Ok(Number::Rest(known));
+        }
+        let mut numbers = self.numbers.borrow_mut();
+        if let Some((_, known)) = numbers.iter().find(|(of, _)| *of == group) {
+            return Ok(*known);
+        }
+        let number = balancer.number(self.facts.key()?);
+        match (kept, number) {
+            (Some(kept), Number::Rest(rest)) => kept.store(rest, Ordering::Relaxed),
+            _ => numbers.push((group, number)),
+        }
+        Ok(number)
     }
 
     fn present(&self, repo: Repo, assumed: &Assumed) -> Answer {

@@ -1,6 +1,7 @@
 //! What must be known of a key before it can be decided who wants it, and what is assumed.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 
 use super::repos::{Repo, RepoSet};
 use crate::name::{Key, Uuid};
@@ -19,6 +20,11 @@ pub trait Facts {
 
     /// Length in bytes of the content. `None` where it is not known, which is smaller than any size.
     fn size(&self) -> Result<Option<u64>, Unknown> {
+        self.key_size()
+    }
+
+    /// Length in bytes of the content, as the key tells it.
+    fn key_size(&self) -> Result<Option<u64>, Unknown> {
         Ok(self.key()?.size())
     }
 
@@ -63,9 +69,18 @@ pub trait Facts {
         None
     }
 
+    /// Where the number of the key in the group with this number can be kept from one question to the next, [`UNKEPT`] at first. For
+    /// one policy, and one key.
+    fn kept_number(&self, _group: usize) -> Option<&AtomicU64> {
+        None
+    }
+
     /// Whether `git annex unused` has found the key unused.
     fn unused(&self) -> Result<bool, Unknown>;
 }
+
+/// No number yet.
+pub const UNKEPT: u64 = u64::MAX;
 
 /// What libmagic may say of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -80,7 +80,7 @@ pub(crate) mod tests;
 
 pub use ast::{Expression, Joint};
 pub use explain::{Answer, Explanation, Part};
-pub use facts::{Assumed, Fact, Facts, Mime, Unknown};
+pub use facts::{Assumed, Fact, Facts, Mime, UNKEPT, Unknown};
 pub use fixed::{Balancing, Fixed, FixedKind};
 pub use glob::{BadGlob, Glob};
 pub use groups::{STANDARD_GROUPS, standard};

@@ -142,6 +142,16 @@ impl Policy {
         self.names.get(name).map(|at| &self.groups[*at].members)
     }
 
+    /// Whether it matters how full repositories are beyond whether something fits.
+    pub fn reads_fullness(&self) -> bool {
+        self.rebalance || self.balancings().iter().any(|balancing| balancing.by_size)
+    }
+
+    /// How many groups there are: their numbers are below it.
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
     /// What is wrong or odd in the expressions, in the order of the repositories.
     pub fn problems(&self) -> &[Problem] {
         &self.problems

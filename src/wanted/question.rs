@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 
+use super::balanced::Number;
 use super::facts::{Assumed, Facts, Unknown};
 use super::plan::Plan;
 use super::policy::{Policy, is_cluster};
@@ -19,7 +20,7 @@ pub struct Question<'a, F: Facts + ?Sized> {
     numcopies: OnceCell<Result<i64, Unknown>>,
     size: OnceCell<Result<Option<u64>, Unknown>>,
     /// The key's number in each group that was asked for.
-    pub(in crate::wanted) numbers: RefCell<Vec<(usize, [u8; 32])>>,
+    pub(in crate::wanted) numbers: RefCell<Vec<(usize, Number)>>,
     /// Members of a group that were picked, by what they were picked for.
     pub(in crate::wanted) picked: RefCell<Vec<(Choice, RepoSet)>>,
 }

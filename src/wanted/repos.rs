@@ -33,6 +33,13 @@ impl RepoSet {
         }
     }
 
+    /// The same of bytes, each of eight repositories.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let word = |part: &[u8]| part.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let mut words = bytes.chunks(8).map(word);
+        Self { first: words.next().unwrap_or(0), more: words.collect() }
+    }
+
     /// Whether it is in the set.
     pub fn contains(&self, repo: Repo) -> bool {
         self.word(repo.0 / 64) & (1 << (repo.0 % 64)) != 0
@@ -134,5 +141,9 @@ mod tests {
         set.add(&few);
         assert_eq!(set.iter().map(Repo::index).collect::<Vec<_>>(), [0, 1, 63, 64, 127, 128]);
         assert!(RepoSet::new().is_empty());
+        assert_eq!(RepoSet::of_bytes(&[0x81]).iter().map(Repo::index).collect::<Vec<_>>(), [0, 7]);
+        let words = [0x8000_0000_0000_0001, 0x0102];
+        let bytes = [1, 0, 0, 0, 0, 0, 0, 0x80, 2, 1];
+        assert_eq!(RepoSet::of_bytes(&bytes), RepoSet::of_words(&words));
     }
 }

@@ -1,15 +1,23 @@
 //! Sims beside `git annex sim`: the same files come to the same ends.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 
 use git_annex_remote_stream::sim::script::{Line, Problem, parse};
 use git_annex_remote_stream::sim::{self, Found, Nowhere, Outside, Used};
 use testbed::annex::{LIMIT, Repo};
 use testbed::run::{Done, run};
 
-/// How long git-annex may take: some sims never end there.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Seconds of CPU that git-annex may take for a sim, which takes a fraction of one: some never end there. Not time, which a busy machine
+/// takes too.
+const PATIENCE: u64 = 3;
+
+/// Seconds after which it counts as one that never ends all the same: it may be git, which it runs, that takes the CPU.
+const LATEST: u64 = 120;
+
+/// Steps of a sim, each in a git-annex of its own, after which nothing is left to do.
+const ALONE: usize = 60;
 
 /// Seeds that are tried here for the ends that a network may come to.
 const SEEDS: u64 = 40;
@@ -197,7 +205,8 @@ fn random_networks_come_to_the_ends_that_git_annex_comes_to() {
     let count = std::env::var("STREAM_TEST_SIM_NETWORKS").ok().and_then(|set| set.parse().ok()).unwrap_or(3u64);
     let first: u64 = std::env::var("STREAM_TEST_SEED").ok().and_then(|set| set.parse().ok()).unwrap_or(1);
     let repo = Repo::new();
-    let (mut same, mut one_of, mut endless, mut lost) = (0, 0, 0, 0);
+    let (mut same, mut one_of, mut endless, mut endlessly, mut apart) = (0, 0, 0, 0, 0);
+    let mut wrong: Vec<String> = Vec::new();
     for number in first..first + count {
         let text = network(&mut Chance(number));
         // First without steps: git-annex tells what it draws, and ends for certain.
@@ -205,43 +214,47 @@ fn random_networks_come_to_the_ends_that_git_annex_comes_to() {
         repo.annex(&["sim", "start", "theirs.sim"]).ok();
         let drawn = drawn(&repo);
         repo.annex(&["sim", "end"]).ok();
-        let count = text.matches("\ninit ").count() + text.matches("\nadd ").count();
-        assert_eq!(drawn.lines().count(), count, "network {number}: {drawn}\n{text}");
+        let names = text.matches("\ninit ").count() + text.matches("\nadd ").count();
+        assert_eq!(drawn.lines().count(), names, "network {number}: {drawn}\n{text}");
         std::fs::write(repo.dir().join("theirs.sim"), &text).expect("written");
         let found: Vec<Run> = (0..SEEDS).map(|seed| ours(&text, &drawn, seed)).collect();
         let ends: BTreeSet<_> = found.iter().map(|run| run.end.clone()).collect();
         let never_rests = found.iter().any(|run| !run.rests);
-        // A run that does not end is killed by `timeout`, and shows nothing.
-        let mut limited = repo.command(std::path::Path::new("timeout"));
-        limited.arg(PATIENCE.as_secs().to_string()).args(["git", "annex", "sim", "start", "theirs.sim"]);
-        let done = run(&mut limited, LIMIT);
+        let done = within_patience(&repo, "theirs.sim");
         let shown = repo.annex(&["sim", "show"]);
-        std::fs::remove_dir_all(repo.dir().join(".git/annex/sim")).ok();
-        repo.git(&["worktree", "prune"]).ok();
+        forget(&repo);
         // `lackingcopies=` is left out: git-annex's sim stops with an error at it.
-        if done.status.code() == Some(124) {
+        if done.status.signal().is_some() || matches!(done.status.code(), Some(124 | 128..)) {
             endless += 1;
             // All runs here have ended, and whether it rests is told for certain.
             let verdict = product(&repo, &["sim", "prove", "theirs.sim"]);
-            assert!(matches!(verdict.status.code(), Some(0 | 1)), "network {number}: {}\n{text}", verdict.all());
+            if !matches!(verdict.status.code(), Some(0 | 1)) {
+                wrong.push(format!("network {number} is not decided: {}\n{text}", verdict.all()));
+            }
             continue;
         }
-        let theirs = end(&shown.stdout);
-        // git-annex's sim drops the last copy now and then, of which no end of ours can be. It is counted, and told below.
-        let kept: BTreeSet<&String> = theirs.iter().map(|(_, file)| file).collect();
-        if kept.len() < 3 {
-            lost += 1;
-            continue;
+        let mut theirs = end(&shown.stdout);
+        let mut log = shown.stdout;
+        if !ends.contains(&theirs) && !never_rests {
+            // Within one process, git-annex's sim now and then drops copies that nobody would. What it does in a process for each step has
+            // to be what is done here.
+            apart += 1;
+            log = one_by_one(&repo, &text);
+            theirs = end(&log);
         }
         if !ends.contains(&theirs) {
-            assert!(never_rests, "network {number}:\n{text}\ngit-annex: {theirs:?}\nhere: {ends:?}\n{}", shown.stdout);
+            if !never_rests {
+                wrong.push(format!("network {number}:\n{text}\ngit-annex: {theirs:?}\nhere: {ends:?}\n{log}"));
+                continue;
+            }
+            endlessly += 1;
         } else if ends.len() == 1 {
             same += 1;
         } else {
             one_of += 1;
         }
         // Its log runs here, and ours there.
-        std::fs::write(repo.dir().join("log.sim"), &shown.stdout).expect("written");
+        std::fs::write(repo.dir().join("log.sim"), &log).expect("written");
         let back = product(&repo, &["sim", "start", "log.sim"]);
         // Random choices are others here, so that something may not be where it came to be there; but no line is refused.
         let said = back.stderr.trim();
@@ -255,9 +268,47 @@ fn random_networks_come_to_the_ends_that_git_annex_comes_to() {
         assert!(is_run && there.stdout.contains("Sim ended."), "network {number}: {}", there.all());
     }
     println!(
-        "{same} with one end, {one_of} with one of several, {endless} that git-annex did not end, {lost} where it lost a file"
+        "{count} networks from {first} on: {same} with one end, {one_of} with one of several, {endlessly} where it can go on for ever, \
+         {endless} that git-annex did not end, {} that disagree; {apart} were run in steps apart",
+        wrong.len()
     );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(same > 0);
+    assert!(
+        apart * 10 <= count.max(20),
+        "git-annex drops too much in {apart} of {count} networks: is that still chance?"
+    );
+}
+
+/// Starts a sim, but not for longer than git-annex may take.
+fn within_patience(repo: &Repo, file: &str) -> Done {
+    let script = format!("ulimit -t {PATIENCE}; exec timeout {LATEST} git-annex sim start {file}");
+    run(repo.command(Path::new("sh")).args(["-c", &script]), LIMIT)
+}
+
+/// What a sim comes to that was ended, or not.
+fn forget(repo: &Repo) {
+    std::fs::remove_dir_all(repo.dir().join(".git/annex/sim")).ok();
+    repo.git(&["worktree", "prune"]).ok();
+}
+
+/// The log of a sim of which each step is done by another process, until nothing is done any longer.
+fn one_by_one(repo: &Repo, text: &str) -> String {
+    std::fs::write(repo.dir().join("apart.sim"), without_steps(text)).expect("written");
+    repo.annex(&["sim", "start", "apart.sim"]).ok();
+    let (mut log, mut idle) = (String::new(), 0);
+    for _ in 0..ALONE {
+        repo.annex(&["sim", "step", "0"]);
+        let now = repo.annex(&["sim", "show"]).ok().stdout;
+        let done = |log: &str| log.lines().filter(|line| line.contains("present ")).count();
+        idle = if done(&now) == done(&log) { idle + 1 } else { 0 };
+        log = now;
+        if idle == 4 {
+            break;
+        }
+    }
+    forget(repo);
+    log
 }
 
 /// What is visited is what git-annex takes for the repository.
