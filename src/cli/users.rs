@@ -181,8 +181,8 @@ fn run(verb: &Verb) -> Result<(), String> {
             add(file, name, rights.as_deref(), repositories, *keep_password)
         }
         Verb::Remove { file, name } => edit_file(file, false, |text, known| {
-            let is_there = known.logins.iter().any(|login| login.name == *name)
-                || known.rights.0.iter().any(|rule| rule.who == *name);
+            let is_there =
+                known.login_of(name.as_bytes()).is_some() || known.rights.0.of(name.as_bytes()).next().is_some();
             if is_there { Ok(edit::without(text, name)) } else { Err(format!("there is no user {name}")) }
         }),
         Verb::Quota { file, repositories, all, largest, remove } => {
@@ -223,7 +223,7 @@ fn run(verb: &Verb) -> Result<(), String> {
                     return Err(format!("there is a token {name}: remove it first, with --remove"));
                 }
                 // Whoever reads a log has to be able to tell them apart.
-                if user == "-" && known.logins.iter().any(|login| login.name == *name) {
+                if user == "-" && known.login_of(name.as_bytes()).is_some() {
                     return Err(format!("{name} is a user: give the token another name, or --user {name}"));
                 }
                 Ok(edit::with_token(text, &line))
@@ -249,10 +249,10 @@ fn add(file: &Path, name: &str, allowed: Option<&str>, repositories: &str, keep:
     }
     let hash = if is_anonymous || keep { None } else { Some(Hash::new(&password()?, secret()?, COST)?) };
     edit_file(file, true, |text, known| {
-        if keep && !known.logins.iter().any(|login| login.name == name) {
+        if keep && known.login_of(name.as_bytes()).is_none() {
             return Err(format!("there is no user {name}"));
         }
-        let has_rights = known.rights.0.iter().any(|rule| rule.who == name);
+        let has_rights = known.rights.0.of(name.as_bytes()).next().is_some();
         if allowed.is_none() && !has_rights {
             return Err(format!("{name} has no rights yet: give --rights readonly, appendonly or full"));
         }

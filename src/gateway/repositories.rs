@@ -340,10 +340,17 @@ impl Served for Repositories {
             let one = |served: &LocalRepository| Listed { id: served.id(), name: Arc::default(), path: path.clone() };
             return Some((Instant::now(), self.known(path).iter().map(|served| one(served)).collect()));
         }
-        let (begun, catalogue) = self.rounds.last_begun()?;
         let listed = |entry: &Arc<CatalogueEntry>| {
             Some(Listed { id: entry.id?, name: Arc::clone(&entry.name), path: entry.path.clone() })
         };
+        // First the part: a walk that ends in between is in the whole.
+        let (part, whole) = (self.rounds.part(), self.rounds.whole());
+        if let Some(part) = part {
+            // What a walk has found already is served already. It is asked for again until the walk is over.
+            let before = whole.iter().flat_map(|(_, catalogue)| catalogue.entries());
+            return Some((Instant::now(), part.entries().chain(before).filter_map(listed).collect()));
+        }
+        let (begun, catalogue) = whole?;
         (since != Some(begun)).then(|| (begun, catalogue.entries().filter_map(listed).collect()))
     }
 
@@ -392,6 +399,31 @@ fn name_of(prefix: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::annex::repository::tests::make;
+
+    /// It is served as soon as the walk comes to it.
+    #[test]
+    fn what_a_walk_finds_has_its_part_in_quotas_before_the_walk_is_over() {
+        let top = tempfile::tempdir().expect("a directory");
+        let served =
+            Repositories::open(Roots::Directories(vec![top.path().to_path_buf()])).expect("nothing is opened yet");
+        let names = |since| {
+            let mut names: Vec<_> = served.listed(since)?.1.iter().map(|listed| listed.name.to_vec()).collect();
+            names.sort();
+            // In both what was found before and what is found now.
+            names.dedup();
+            Some(names)
+        };
+        make(&top.path().join("a"), &[]);
+        let walk = async { assert!(served.rounds.since(Instant::now(), |_| false).await.is_some()) };
+        remotes::sys::run(false, walk).expect("a runtime");
+        let (at, _) = served.listed(None).expect("it was looked for");
+        assert_eq!((names(None), names(Some(at))), (Some(vec![b"a".to_vec()]), None));
+        make(&top.path().join("b"), &[]);
+        let part = |part| served.rounds.tell(Instant::now(), part);
+        Catalogue::of(&[top.path().to_path_buf()], served.rounds.last().as_deref(), part);
+        assert_eq!(names(Some(at)), Some(vec![b"a".to_vec(), b"b".to_vec()]));
+    }
 
     #[test]
     fn no_prefix_leaves_the_directories() {

@@ -64,13 +64,18 @@ impl Rounds {
 
     /// What the last walk found, if there was one.
     pub(super) fn last(&self) -> Option<Arc<Catalogue>> {
-        self.last_begun().map(|(_, catalogue)| catalogue)
+        let last = self.last.borrow();
+        last.whole.as_ref().or(last.part.as_ref()).map(|round| Arc::clone(&round.catalogue))
     }
 
-    /// The same, and when it began.
-    pub(super) fn last_begun(&self) -> Option<(Instant, Arc<Catalogue>)> {
-        let last = self.last.borrow();
-        last.whole.as_ref().or(last.part.as_ref()).map(|round| (round.begun, Arc::clone(&round.catalogue)))
+    /// What the last walk found that is over, and when it began.
+    pub(super) fn whole(&self) -> Option<(Instant, Arc<Catalogue>)> {
+        self.last.borrow().whole.as_ref().map(|round| (round.begun, Arc::clone(&round.catalogue)))
+    }
+
+    /// What the walk that is under way has found so far.
+    pub(super) fn part(&self) -> Option<Arc<Catalogue>> {
+        self.last.borrow().part.as_ref().map(|round| Arc::clone(&round.catalogue))
     }
 
     /// What a walk found that began at `moment` or later, or as much of it as `will_do`; none where that takes longer than
@@ -122,6 +127,12 @@ impl Rounds {
         }
     }
 
+    /// A walk that began then has found this so far.
+    pub(super) fn tell(&self, begun: Instant, part: Catalogue) {
+        let part = Round { begun, catalogue: Arc::new(part) };
+        self.last.send_modify(|last| last.part = Some(part));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Held for a few assignments.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -134,7 +145,7 @@ impl UnderWay {
         self.begun = Instant::now();
         let rounds = &self.rounds;
         let round = |catalogue| Round { begun: self.begun, catalogue: Arc::new(catalogue) };
-        let early = |part| rounds.last.send_modify(|last| last.part = Some(round(part)));
+        let early = |part| rounds.tell(self.begun, part);
         let whole = Catalogue::of(&rounds.directories, rounds.last().as_deref(), early);
         rounds.last.send_replace(Latest { part: None, whole: Some(round(whole)) });
     }

@@ -14,7 +14,7 @@ use testbed::run::{Done, run};
 const PATIENCE: u64 = 3;
 
 /// Seconds after which it counts as one that never ends all the same: it may be git, which it runs, that takes the CPU.
-const LATEST: u64 = 120;
+const LATEST: u64 = 40;
 
 /// Steps of a sim, each in a git-annex of its own, after which nothing is left to do.
 const ALONE: usize = 60;

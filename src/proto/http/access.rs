@@ -19,7 +19,7 @@ use super::auth::{Credentials, Password};
 use crate::proto::users::file::UsersFile;
 use crate::proto::users::hash::Hash;
 pub use crate::proto::users::rights::Rights;
-use crate::proto::users::rights::{ANONYMOUS, Pattern, Rule};
+use crate::proto::users::rights::{ANONYMOUS, Pattern};
 use crate::proto::users::token::{self, PREFIX};
 
 /// What a request does.
@@ -210,14 +210,9 @@ impl Access {
         }
         if password.starts_with(PREFIX) {
             let sent = token::digest(password);
-            let found = file.tokens.iter().fold(None, |found, token| {
-                // Digests tell nothing of the token, but all are looked at in any case.
-                let differ = token.digest.iter().zip(sent).fold(0, |differ, (a, b)| differ | (a ^ b));
-                if differ == 0 { Some(token) } else { found }
-            });
-            let fits = |name: &str| name.as_bytes() == credentials.name;
-            let found = found.filter(|token| token.is_valid(now) && fits(token.user.as_ref().unwrap_or(&token.name)));
-            return match found {
+            // How long it takes to find that digests differ tells nothing of the token.
+            let found = file.tokens.of(&credentials.name).find(|token| token.digest == sent);
+            return match found.filter(|token| token.is_valid(now)) {
                 Some(token) => Identity::Known(Caller {
                     name: Some(credentials.name.clone()),
                     rights: Origin::Token(token.user.clone(), token.rights, token.repositories.clone()),
@@ -225,7 +220,7 @@ impl Access {
                 None => everywhere(None),
             };
         }
-        let login = file.logins.iter().find(|login| login.name.as_bytes() == credentials.name);
+        let login = file.login_of(&credentials.name);
         // Without a user it takes as long as with one.
         match login.or(file.logins.iter().find(|login| !login.hash.is_nothing())) {
             Some(any) => Identity::Hashed {
@@ -259,9 +254,8 @@ impl Access {
 
     /// Whether anyone may do everything, at least somewhere.
     pub fn is_wide_open(&self) -> bool {
-        let rules = self.file.iter().flat_map(|file| &file.rights.0);
-        let is_full = |rule: &Rule| rule.who == ANONYMOUS && rule.rights == Some(Rights::Full);
-        self.open == Open::Full || rules.into_iter().any(is_full)
+        let rules = self.file.iter().flat_map(|file| file.rights.0.of(ANONYMOUS.as_bytes()));
+        self.open == Open::Full || rules.into_iter().any(|rule| rule.rights == Some(Rights::Full))
     }
 
     /// Whether `who` may do `action`, wherever.

@@ -1,8 +1,10 @@
 //! A file of users, read.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::hash::Hash;
+use super::lines::Lines;
 use super::quota::Allotment;
 use super::rights::{ANONYMOUS, Pattern, Rule, Table, rights};
 use super::token::{Token, end_of};
@@ -22,10 +24,10 @@ pub struct Login {
 /// All that a file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UsersFile {
-    /// Those with a password.
-    pub logins: Vec<Login>,
-    /// Those with a token.
-    pub tokens: Vec<Token>,
+    /// Those with a password, by their names.
+    pub logins: Lines<Login>,
+    /// Those with a token, by the names that they log in with.
+    pub tokens: Lines<Token>,
     /// What they may do.
     pub rights: Table,
     /// What repositories may hold together.
@@ -100,6 +102,7 @@ impl UsersFile {
             return Err(whole("its last line has no end, as if it were still being written"));
         }
         let (mut file, mut section) = (Self::default(), Section::Logins);
+        let mut tokens = HashSet::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -112,7 +115,7 @@ impl UsersFile {
             }
             match section {
                 Section::Logins => file.login(line),
-                Section::Tokens => file.token(line),
+                Section::Tokens => file.token(line, &mut tokens),
                 Section::Rights => file.rule(line),
                 Section::Quotas => file.quota(line),
             }
@@ -124,14 +127,15 @@ impl UsersFile {
     fn login(&mut self, line: &str) -> Result<(), &'static str> {
         let (name, hash) = line.split_once(':').ok_or("give NAME:HASH")?;
         is_name(name)?;
-        if self.logins.iter().any(|login| login.name == name) {
+        if self.login_of(name.as_bytes()).is_some() {
             return Err("this user is there twice");
         }
-        self.logins.push(Login { name: name.to_string(), hash: Hash::parse(hash.trim())? });
+        self.logins.push(name.as_bytes(), Login { name: name.to_string(), hash: Hash::parse(hash.trim())? });
         Ok(())
     }
 
-    fn token(&mut self, line: &str) -> Result<(), &'static str> {
+    /// `known` are the names of those before.
+    fn token(&mut self, line: &str, known: &mut HashSet<String>) -> Result<(), &'static str> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [name, user, allowed, repositories, expires, kept] = words[..] else {
             return Err("give NAME USER RIGHTS REPOSITORIES EXPIRES sha256:DIGEST");
@@ -146,17 +150,18 @@ impl UsersFile {
             day => Some(end_of(day).ok_or("give the last day as YYYY-MM-DD, or never")?),
         };
         let kept = kept.strip_prefix("sha256:").and_then(digest_of).ok_or("malformed digest of a token")?;
-        if self.tokens.iter().any(|token| token.name == name) {
+        if !known.insert(name.to_string()) {
             return Err("this token is there twice");
         }
-        self.tokens.push(Token {
+        let token = Token {
             name: name.to_string(),
             user,
             rights: rights(allowed)?.ok_or("a token without rights is of no use")?,
             repositories: Pattern::parse(repositories)?,
             expires,
             digest: kept,
-        });
+        };
+        self.tokens.push(token.login().to_string().as_bytes(), token);
         Ok(())
     }
 
@@ -167,11 +172,7 @@ impl UsersFile {
             is_name(who)?;
         }
         let rule = Rule { who: who.to_string(), rights: rights(allowed)?, repositories: Pattern::parse(repositories)? };
-        if self.rights.0.iter().any(|known| known.who == rule.who && known.repositories == rule.repositories) {
-            return Err("this user has two lines for the same repositories");
-        }
-        self.rights.0.push(rule);
-        Ok(())
+        if self.rights.add(rule) { Ok(()) } else { Err("this user has two lines for the same repositories") }
     }
 
     fn quota(&mut self, line: &str) -> Result<(), &'static str> {
@@ -194,10 +195,9 @@ impl UsersFile {
             return bad("a file of rights has no users and no tokens: begin it with [rights] or [quotas]");
         }
         for rule in other.rights.0 {
-            if self.rights.0.iter().any(|known| known.who == rule.who && known.repositories == rule.repositories) {
+            if !self.rights.add(rule) {
                 return bad("a user has two lines for the same repositories, one in each file");
             }
-            self.rights.0.push(rule);
         }
         for quota in other.quotas {
             if self.quotas.iter().any(|known| known.repositories == quota.repositories) {
@@ -208,9 +208,14 @@ impl UsersFile {
         Ok(self)
     }
 
+    /// Who logs in by this name and a password.
+    pub fn login_of(&self, name: &[u8]) -> Option<&Login> {
+        self.logins.of(name).next()
+    }
+
     /// Whether nobody could do anything by it.
     pub fn is_idle(&self) -> bool {
-        let has_rights = |name: &str| self.rights.0.iter().any(|rule| rule.who == name && rule.rights.is_some());
+        let has_rights = |name: &str| self.rights.0.of(name.as_bytes()).any(|rule| rule.rights.is_some());
         let logs_in = self.logins.iter().any(|login| !login.hash.is_nothing() && has_rights(&login.name));
         let has_token = self.tokens.iter().any(|token| token.user.as_deref().is_none_or(has_rights));
         !logs_in && !has_token && !has_rights(ANONYMOUS)

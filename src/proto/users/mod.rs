@@ -25,6 +25,7 @@ pub mod edit;
 pub mod file;
 pub mod fuzz;
 pub mod hash;
+mod lines;
 pub mod quota;
 pub mod rights;
 pub mod token;

@@ -1,5 +1,6 @@
 //! What who may do in which repository: lines of a name, rights, and a pattern. The line with the longest pattern that fits counts.
 
+use super::lines::Lines;
 use crate::proto::percent::decode;
 
 /// What a user may do. Each allows all that those before it do.
@@ -83,15 +84,23 @@ pub struct Rule {
     pub repositories: Pattern,
 }
 
-/// All lines.
+/// All lines, by whom they are about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Table(pub Vec<Rule>);
+pub struct Table(pub Lines<Rule>);
 
 impl Table {
+    /// Adds a line. False: there is one of the same user and repositories already.
+    pub fn add(&mut self, rule: Rule) -> bool {
+        let is_new = self.0.of(rule.who.as_bytes()).all(|known| known.repositories != rule.repositories);
+        if is_new {
+            self.0.push(rule.who.clone().as_bytes(), rule);
+        }
+        is_new
+    }
+
     /// What `who` may do in the repository that is called `name`. `None`: no line says it.
     pub fn of(&self, who: &[u8], name: &[u8]) -> Option<Option<Rights>> {
-        let lines = self.0.iter().filter(|rule| rule.who.as_bytes() == who);
-        let fitting = lines.filter_map(|rule| Some((rule.repositories.fits(name)?, rule.rights)));
+        let fitting = self.0.of(who).filter_map(|rule| Some((rule.repositories.fits(name)?, rule.rights)));
         fitting.max_by_key(|(fit, _)| *fit).map(|(_, rights)| rights)
     }
 }
@@ -132,14 +141,18 @@ mod tests {
             rights: rights(word).expect(word),
             repositories: Pattern::parse(pattern).expect(pattern),
         };
-        let table = Table(vec![
+        let mut table = Table::default();
+        for line in [
             rule("alice", "full", "*"),
             rule("alice", "readonly", "org/"),
             rule("alice", "none", "org/secret/"),
             rule("alice", "appendonly", "org/secret/inbox"),
             rule("bob", "readonly", "org/my%20photos.git"),
             rule("anonymous", "readonly", "public/"),
-        ]);
+        ] {
+            assert!(table.add(line.clone()));
+            assert!(!table.add(line), "one line is enough");
+        }
         for (who, name, expected) in [
             ("alice", "x", Some("full")),
             ("alice", "", Some("full")),

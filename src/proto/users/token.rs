@@ -27,6 +27,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// The name to log in with.
+    pub fn login(&self) -> &str {
+        self.user.as_ref().unwrap_or(&self.name)
+    }
+
     /// Whether it is of use at `now`, in seconds since 1970.
     pub fn is_valid(&self, now: u64) -> bool {
         self.expires.is_none_or(|expires| now < expires)
