@@ -3,6 +3,7 @@
 //!
 //! A log counts where git-annex would look for it alone: a file elsewhere, or under a name that is no key's, is passed over.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
@@ -40,6 +41,8 @@ pub struct LocationChange<'a> {
     pub old: &'a [u8],
     /// What it is; nothing where it is not there.
     pub new: &'a [u8],
+    /// Whether the key has metadata in the new commit. `None` where no more than what differs was looked at.
+    pub has_metadata: Option<bool>,
 }
 
 /// Which of two commits something is about.
@@ -78,6 +81,9 @@ pub struct FileVersion {
     modified: (i64, i64),
     len: u64,
 }
+
+/// What the name of a key's metadata has after that of its location log.
+const METADATA: &[u8] = b".met";
 
 /// Bytes of objects that are kept for those packed as a difference from them.
 const BASES: usize = 16 << 20;
@@ -152,6 +158,25 @@ impl Branch {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(())
+    }
+
+    /// The keys whose metadata waits in a journal.
+    ///
+    /// # Errors
+    ///
+    /// A journal could not be listed.
+    pub fn waiting_metadata(&self) -> Result<HashSet<Key>, BranchError> {
+        let mut waiting = HashSet::new();
+        if self.past.get().is_some() {
+            return Ok(waiting);
+        }
+        for which in [Which::Public, Which::Private] {
+            self.journal_files(which, &mut |file, _| {
+                waiting.extend(file.strip_suffix(METADATA).and_then(|log| key_at(log, self.log_hashing())));
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(waiting)
     }
 
     /// What `file` is in the commit `at`, and what it is with what waits in the journals.
@@ -271,6 +296,7 @@ impl Walk<'_> {
         let differing = Differing::of(bytes(old.as_ref()), bytes(new.as_ref()), git.object_hash().len_in_bytes());
         let was = entries(git, Side::Old, differing.old)?;
         let is = entries(git, Side::New, differing.new)?;
+        let all = old.is_none().then_some(&is[..]);
         // One for the directory itself: empty ones take time too.
         self.entries += (differing.passed + was.len() + is.len() + 1) as u64;
         let after = after.filter(|after| !after.is_empty()).map(|after| {
@@ -295,7 +321,7 @@ impl Walk<'_> {
                 self.file.push(b'/');
             }
             self.file.extend_from_slice(name);
-            let flow = self.entry(old, new, rest, depth);
+            let flow = self.entry(old, new, rest, depth, all);
             self.file.truncate(len);
             if flow?.is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -303,13 +329,15 @@ impl Walk<'_> {
         }
     }
 
-    /// What is at `self.file`; `rest` is there where the walk was there before: what it came to below.
+    /// What is at `self.file`; `rest` is there where the walk was there before: what it came to below. `all` is its directory, where
+    /// that is known whole.
     fn entry(
         &mut self,
         old: Option<(EntryMode, ObjectId)>,
         new: Option<(EntryMode, ObjectId)>,
         rest: Option<Option<&[u8]>>,
         depth: usize,
+        all: Option<&[Entry<'_>]>,
     ) -> Flow {
         let of_files = match self.hashing {
             LogHashing::OneLevel => 1,
@@ -334,9 +362,14 @@ impl Walk<'_> {
             return Ok(ControlFlow::Continue(()));
         };
         let (git, file) = (self.git, &self.file);
+        let has_metadata = all.map(|all| {
+            let name = file.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let metadata = [name, METADATA].concat();
+            all.binary_search_by_key(&&metadata[..], |(name, _)| *name).is_ok()
+        });
         let (old, new) = (log(git, file, Side::Old, old)?, log(git, file, Side::New, new)?);
         let (old, new) = (bytes(old.as_ref()), bytes(new.as_ref()));
-        Ok((self.each)(LocationChange { file: &self.file, key: &key, old, new }))
+        Ok((self.each)(LocationChange { file: &self.file, key: &key, old, new, has_metadata }))
     }
 }
 

@@ -15,11 +15,11 @@ use crate::annex::log::{CLUSTER_LOG, MINCOPIES_LOG, UUID_LOG, is_cluster, single
 use crate::annex::remote::remotes_of;
 use crate::annex::repository::Repository;
 use crate::cli::known::Known;
-use crate::gateway::balance::{Names, subjects};
+use crate::gateway::balance::{Names, Subject, subjects};
 use crate::gateway::wanted::{PolicyLogs, copies};
-use crate::name::{Key, Uuid};
+use crate::name::Uuid;
 use crate::sim::script::{self, Arrow, Chain, Line, Name, Placement, Stream, What};
-use crate::sim::{self, Nowhere, World};
+use crate::sim::{self, Fields, Nowhere, World};
 use crate::wanted::Trust;
 
 #[derive(Args)]
@@ -188,7 +188,9 @@ fn one_line(text: &[u8]) -> Name {
 /// Adds files. A key that no file has is called by itself.
 fn keys(repository: &Repository, world: &mut World, numbers: &BTreeMap<Uuid, usize>, most: u64) -> Result<(), String> {
     let names = Names::read(repository).map_err(|e| e.to_string())?;
-    let each = |world: &mut World, key: Key, files: Vec<Vec<u8>>, holders: Vec<usize>| -> Result<(), String> {
+    let each = |world: &mut World, subject: Subject| -> Result<(), String> {
+        let Subject { key, files, log, may_have_metadata } = subject;
+        let holders: Vec<usize> = log.holders().filter_map(|uuid| numbers.get(&uuid).copied()).collect();
         // A name in a sim file is one word, which another file may have already.
         let word = |text: &[u8]| -> Name {
             text.iter().map(|byte| if byte.is_ascii_whitespace() { b'_' } else { *byte }).collect()
@@ -199,7 +201,10 @@ fn keys(repository: &Repository, world: &mut World, numbers: &BTreeMap<Uuid, usi
             Some(name) => name,
             None => [&word(key.as_bytes())[..], b".", world.files.len().to_string().as_bytes()].concat().into(),
         };
-        let metadata = super::outside::metadata(repository, &key).map_err(|e| e.to_string())?;
+        let metadata = match may_have_metadata {
+            true => super::outside::metadata(repository, &key).map_err(|e| e.to_string())?,
+            false => Fields::new(),
+        };
         world.add_known(&file, key, metadata, &holders).map_err(|e| e.to_string())
     };
     let mut total = 0u64;
@@ -218,8 +223,7 @@ fn keys(repository: &Repository, world: &mut World, numbers: &BTreeMap<Uuid, usi
         let is_taken = share(at + 1) > share(at);
         at += 1;
         if is_taken {
-            let holders = subject.log.holders().filter_map(|uuid| numbers.get(&uuid).copied()).collect();
-            failed = each(world, subject.key, subject.files, holders);
+            failed = each(world, subject);
         }
         if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })

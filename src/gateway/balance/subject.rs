@@ -18,6 +18,8 @@ pub struct Subject {
     pub files: Vec<Vec<u8>>,
     /// Where it is recorded to be.
     pub log: LocationLog,
+    /// Whether it may have metadata.
+    pub may_have_metadata: bool,
 }
 
 impl Subject {
@@ -41,8 +43,9 @@ pub fn subjects(
         waiting.insert(found.key);
         Ok(())
     })?;
+    let metadata = branch.waiting_metadata()?;
     let mut failed = None;
-    let mut give = |key: &Key, log: Option<&[u8]>| {
+    let mut give = |key: &Key, log: Option<&[u8]>, has_metadata: Option<bool>| {
         // What is stored on a chunked remote is not recorded as a chunk.
         if key.is_chunk() {
             return ControlFlow::Continue(());
@@ -52,7 +55,10 @@ pub fn subjects(
             None => branch.locations(key),
         };
         match log {
-            Ok(log) => each(Subject { key: key.clone(), files: names.of(key), log }),
+            Ok(log) => {
+                let may_have_metadata = has_metadata.unwrap_or(true) || metadata.contains(key);
+                each(Subject { key: key.clone(), files: names.of(key), log, may_have_metadata })
+            }
             Err(e) => {
                 failed = Some(e);
                 ControlFlow::Break(())
@@ -62,11 +68,11 @@ pub fn subjects(
     let tip = branch.tip()?;
     let walked = branch.location_changes(None, tip, b"", &mut |found| {
         let waits = waiting.remove(found.key);
-        give(found.key, (!waits).then_some(found.new))
+        give(found.key, (!waits).then_some(found.new), found.has_metadata)
     });
     if walked.map_err(|(_, e)| e)?.is_whole {
         for key in &waiting {
-            if give(key, None).is_break() {
+            if give(key, None, None).is_break() {
                 break;
             }
         }

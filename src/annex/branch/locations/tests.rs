@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::annex::branch::Edit;
+use crate::annex::log::metadata_file;
 use crate::annex::repository::Repository;
 use crate::annex::repository::tests::{git, make};
 
@@ -52,6 +53,39 @@ fn walked(
         if found.unwrap_or_else(|(_, e)| panic!("{e}")).is_whole {
             return all;
         }
+    }
+}
+
+#[test]
+fn it_is_told_which_keys_have_metadata() {
+    for (settings, hashing) in
+        [(&[][..], LogHashing::TwoLevels), (&[("annex.tune.branchhash1", "true")][..], LogHashing::OneLevel)]
+    {
+        let (_dir, repository) = scratch(settings);
+        let branch = repository.branch();
+        let mut files: Vec<_> = (0..60).map(|n| (location_file(&key(n), hashing), "5s 1 a\n")).collect();
+        files.extend([7, 8].map(|n| (metadata_file(&key(n), hashing), "5s tag +x\n")));
+        // Other files of the key, before and after it.
+        files.push(([&location_file(&key(9), hashing)[..], b".cnk"].concat(), "5s uuid:1 1\n"));
+        files.push(([&location_file(&key(9), hashing)[..], b".web"].concat(), "5s 1 http://x\n"));
+        write(&repository, &files);
+        assert_eq!(branch.waiting_metadata().unwrap_or_else(|e| panic!("{e}")), HashSet::from([key(7), key(8)]));
+        let old = commit(&repository);
+        assert!(branch.waiting_metadata().unwrap_or_else(|e| panic!("{e}")).is_empty());
+        let told = |old, new| {
+            let mut told = BTreeMap::new();
+            let walked = branch.location_changes(old, new, b"", &mut |change| {
+                told.insert(change.key.clone(), change.has_metadata);
+                ControlFlow::Continue(())
+            });
+            walked.unwrap_or_else(|(_, e)| panic!("{e}"));
+            told
+        };
+        let all = told(None, old);
+        assert_eq!(all, (0..60).map(|n| (key(n), Some(n == 7 || n == 8))).collect());
+        write(&repository, &[(location_file(&key(7), hashing), "6s 0 a\n")]);
+        // What did not change is not looked at, and nothing is said of it.
+        assert!(told(old, commit(&repository)).values().all(|told| told.is_none() || *told == Some(true)));
     }
 }
 
