@@ -27,6 +27,8 @@ files come to rest; with numcopies and mincopies copies, where there can be as m
 no last copy is dropped; nobody gets again what was dropped there. Where one of these is not so, a sim file is printed that
 shows it, as small as it could be made; it can be run with sim run.
 
+What is odd in the expressions is told, too, such as a group that nobody is in; it changes nothing about the verdict.
+
 The exit status is 0 if it is proved, 1 if it is refuted, and 2 if it could not be decided, with what stood in the way.";
 
 #[derive(Args)]
@@ -41,9 +43,15 @@ pub(super) struct Prove {
     strict: bool,
 }
 
+/// What is told beside a verdict, and changes nothing about it.
+pub(super) struct Notes {
+    /// What is odd in the expressions.
+    odd: Vec<String>,
+}
+
 /// As JSON has it.
 #[derive(Serialize)]
-struct Shown {
+struct Shown<'a> {
     /// `proved`, `refuted` or `undecided`.
     verdict: &'static str,
     /// What is wrong, or what stood in the way.
@@ -58,12 +66,14 @@ struct Shown {
     /// Why stale knowledge was not looked at.
     stale_undecided: Option<String>,
     any_fullness: Option<bool>,
+    /// What is odd in the expressions.
+    odd: &'a [String],
 }
 
 pub(super) fn main(args: &Prove) -> ExitCode {
-    let mut verdict = match world(args) {
-        Ok(Ok(world)) => proof::prove(&world.network),
-        Ok(Err(why)) => Verdict::Undecided(why),
+    let (mut verdict, odd) = match world(args) {
+        Ok(Ok(world)) => (proof::prove(&world.network), proof::odd(&world.network)),
+        Ok(Err(why)) => (Verdict::Undecided(why), Vec::new()),
         Err(why) => {
             eprintln!("git-annex-remote-stream: {why}");
             return ExitCode::from(2);
@@ -76,7 +86,7 @@ pub(super) fn main(args: &Prove) -> ExitCode {
     if let (true, Verdict::Proved(Proved { stale: Some(Late::Undecided(why)), .. })) = (args.strict, &verdict) {
         verdict = Verdict::Undecided(format!("where repositories do not know of it at once, {why}"));
     }
-    tell(&verdict, args.json);
+    tell(&verdict, args.json, &Notes { odd });
     status(&verdict)
 }
 
@@ -94,12 +104,8 @@ pub(super) fn check(json: bool) -> ExitCode {
         }
     };
     let verdict = proof::prove(&world.network);
-    tell(&verdict, json);
-    if !json {
-        for problem in proof::odd(&world.network) {
-            println!("{problem}");
-        }
-    }
+    let notes = Notes { odd: proof::odd(&world.network) };
+    tell(&verdict, json, &notes);
     status(&verdict)
 }
 
@@ -168,19 +174,21 @@ fn world(args: &Prove) -> Result<Result<World, String>, String> {
 }
 
 /// Tells a verdict.
-pub(super) fn tell(verdict: &Verdict, json: bool) {
+pub(super) fn tell(verdict: &Verdict, json: bool, notes: &Notes) {
     if json {
-        println!("{}", serde_json::to_string_pretty(&shown(verdict)).expect("strings and numbers"));
+        println!("{}", serde_json::to_string_pretty(&shown(verdict, notes)).expect("strings and numbers"));
         return;
     }
     match verdict {
         Verdict::Proved(proved) => println!("{}", sentence(proved)),
-        Verdict::Refuted(refuted) => {
-            println!("Refuted: {}.\n", refuted.why);
-            // Bytes as they are, so that it can be saved and run.
-            drop(io::stdout().write_all(&refuted.script));
-        }
+        Verdict::Refuted(refuted) => println!("Refuted: {}.", refuted.why),
         Verdict::Undecided(why) => println!("Not decided: {why}."),
+    }
+    notes.odd.iter().for_each(|odd| println!("Odd: {odd}."));
+    if let Verdict::Refuted(refuted) = verdict {
+        println!();
+        // The last, and bytes as they are, so that it can be saved and run.
+        drop(io::stdout().write_all(&refuted.script));
     }
 }
 
@@ -207,7 +215,7 @@ fn sentence(proved: &Proved) -> String {
     )
 }
 
-fn shown(verdict: &Verdict) -> Shown {
+fn shown<'a>(verdict: &Verdict, notes: &'a Notes) -> Shown<'a> {
     let empty = Shown {
         verdict: "undecided",
         why: None,
@@ -218,6 +226,7 @@ fn shown(verdict: &Verdict) -> Shown {
         stale: None,
         stale_undecided: None,
         any_fullness: None,
+        odd: &notes.odd,
     };
     match verdict {
         Verdict::Proved(Proved { classes, states, stale, any_fullness }) => Shown {
