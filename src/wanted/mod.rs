@@ -53,6 +53,7 @@
 mod ast;
 mod balanced;
 mod compile;
+mod depend;
 mod eval;
 mod explain;
 mod facts;
@@ -80,6 +81,7 @@ mod warn;
 pub(crate) mod tests;
 
 pub use ast::{Expression, Joint};
+pub use depend::Dependency;
 pub use explain::{Answer, Explanation, Part};
 pub use facts::{Assumed, Fact, Facts, Mime, UNKEPT, Unknown};
 pub use fixed::{Balancing, Fixed, FixedKind};

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::outside::Here;
 use super::read;
-use crate::sim::proof::{self, Late, Proved, Refuted, Verdict};
+use crate::sim::proof::{self, Late, Mutual, Proved, Refuted, Verdict};
 use crate::sim::script::{Command, Line};
 use crate::sim::{self, World};
 
@@ -43,10 +43,32 @@ pub(super) struct Prove {
     strict: bool,
 }
 
+/// The most kinds of expressions that depend on each other that are told to people.
+const MOST_TOLD: usize = 20;
+
 /// What is told beside a verdict, and changes nothing about it.
 pub(super) struct Notes {
     /// What is odd in the expressions.
     odd: Vec<String>,
+    /// Which expressions depend on each other.
+    depend: Vec<Mutual>,
+    /// Why not all of those were looked for.
+    depend_limit: Option<String>,
+}
+
+/// Expressions that depend on each other, as JSON has them.
+#[derive(Serialize)]
+struct Depend<'a> {
+    repositories: Vec<Depending<'a>>,
+    /// How many others depend on each other by the same terms.
+    alike: usize,
+}
+
+/// One of these repositories.
+#[derive(Serialize)]
+struct Depending<'a> {
+    name: &'a str,
+    terms: &'a [String],
 }
 
 /// As JSON has it.
@@ -68,6 +90,10 @@ struct Shown<'a> {
     any_fullness: Option<bool>,
     /// What is odd in the expressions.
     odd: &'a [String],
+    /// Which expressions depend on each other; of `check` alone.
+    depend: Vec<Depend<'a>>,
+    /// Why not all of those were looked for.
+    depend_limit: Option<&'a str>,
 }
 
 pub(super) fn main(args: &Prove) -> ExitCode {
@@ -86,7 +112,7 @@ pub(super) fn main(args: &Prove) -> ExitCode {
     if let (true, Verdict::Proved(Proved { stale: Some(Late::Undecided(why)), .. })) = (args.strict, &verdict) {
         verdict = Verdict::Undecided(format!("where repositories do not know of it at once, {why}"));
     }
-    tell(&verdict, args.json, &Notes { odd });
+    tell(&verdict, args.json, &Notes { odd, depend: Vec::new(), depend_limit: None });
     status(&verdict)
 }
 
@@ -104,7 +130,11 @@ pub(super) fn check(json: bool) -> ExitCode {
         }
     };
     let verdict = proof::prove(&world.network);
-    let notes = Notes { odd: proof::odd(&world.network) };
+    let (network, most) = (&world.network, proof::MOST_CIRCLES);
+    let depend_limit = (network.members.len() > most).then(|| {
+        format!("only pairs that depend on each other were looked for: there are more than {most} repositories")
+    });
+    let notes = Notes { odd: proof::odd(network), depend: proof::depend(network), depend_limit };
     tell(&verdict, json, &notes);
     status(&verdict)
 }
@@ -185,6 +215,13 @@ pub(super) fn tell(verdict: &Verdict, json: bool, notes: &Notes) {
         Verdict::Undecided(why) => println!("Not decided: {why}."),
     }
     notes.odd.iter().for_each(|odd| println!("Odd: {odd}."));
+    notes.depend.iter().take(MOST_TOLD).for_each(|depend| println!("Depend: {depend}."));
+    if let Some(more) = notes.depend.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        println!("Depend: {more} more kinds, which --json tells.");
+    }
+    if let Some(limit) = &notes.depend_limit {
+        println!("Depend: {limit}.");
+    }
     if let Verdict::Refuted(refuted) = verdict {
         println!();
         // The last, and bytes as they are, so that it can be saved and run.
@@ -215,6 +252,12 @@ fn sentence(proved: &Proved) -> String {
     )
 }
 
+fn depend(mutual: &Mutual) -> Depend<'_> {
+    let links = mutual.links.iter();
+    let repositories = links.map(|link| Depending { name: &link.repository, terms: &link.terms }).collect();
+    Depend { repositories, alike: mutual.alike }
+}
+
 fn shown<'a>(verdict: &Verdict, notes: &'a Notes) -> Shown<'a> {
     let empty = Shown {
         verdict: "undecided",
@@ -227,6 +270,8 @@ fn shown<'a>(verdict: &Verdict, notes: &'a Notes) -> Shown<'a> {
         stale_undecided: None,
         any_fullness: None,
         odd: &notes.odd,
+        depend: notes.depend.iter().map(depend).collect(),
+        depend_limit: notes.depend_limit.as_deref(),
     };
     match verdict {
         Verdict::Proved(Proved { classes, states, stale, any_fullness }) => Shown {

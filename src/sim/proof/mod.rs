@@ -15,6 +15,7 @@
 
 mod class;
 mod concrete;
+mod depend;
 mod graph;
 mod odd;
 mod shrink;
@@ -29,6 +30,7 @@ use crate::wanted::{Expression, Policy};
 use class::Class;
 use graph::{Fault, Graph, Path};
 
+pub use depend::{MOST_CIRCLES, Mutual, depend};
 pub use graph::Fault as Wrong;
 pub use odd::odd;
 pub use witness::{configuration, sentence};
