@@ -36,6 +36,7 @@
 //! ```
 
 mod act;
+mod copies;
 mod files;
 pub mod fuzz;
 pub mod guess;
@@ -59,6 +60,7 @@ mod step;
 mod tests;
 mod world;
 
+pub use copies::{Course, Fewest, MOST as MOST_MOMENTS, Moment, course};
 pub use files::Fields;
 pub use log::{log, write_log};
 pub use network::{Link, Member, Network};

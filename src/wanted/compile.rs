@@ -117,9 +117,12 @@ impl<'a> Compiler<'a> {
             let set: Vec<_> = of.iter().filter_map(|found| found.as_ref()).collect();
             let parsed: Result<Vec<_>, _> = set.iter().map(|found| found.as_ref().map_err(Clone::clone)).collect();
             let plan = parsed.and_then(|parsed| self.plan(repository, &parsed));
-            (!set.is_empty()).then(|| plan.unwrap_or_else(|_| Plan::present()))
+            (!set.is_empty()).then_some(plan)
         };
         let (wants, requires) = (compiled(&[&wanted, &required]), compiled(&[&required]));
+        let is_unparsed = matches!(wants, Some(Err(_)));
+        let or_present = |plan: Result<Plan, ParseError>| plan.unwrap_or_else(|_| Plan::present());
+        let (wants, requires) = (wants.map(or_present), requires.map(or_present));
         if let Some(unstable) = wants.as_ref().and_then(Plan::unstable) {
             let own = requires.as_ref().and_then(Plan::unstable) == Some(unstable);
             let of = if own { Origin::Required(uuid.clone()) } else { Origin::Wanted(uuid.clone()) };
@@ -132,6 +135,7 @@ impl<'a> Compiler<'a> {
             preferreddir: repository.preferreddir.clone().unwrap_or_else(|| b"public"[..].into()),
             wants,
             requires,
+            is_unparsed,
         }
     }
 

@@ -72,6 +72,8 @@ pub(in crate::wanted) struct Member {
     pub wants: Option<Plan>,
     /// Required alone.
     pub requires: Option<Plan>,
+    /// Whether they are `present` because an expression does not parse.
+    pub is_unparsed: bool,
 }
 
 #[derive(Debug)]

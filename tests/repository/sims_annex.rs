@@ -386,6 +386,35 @@ fn a_repository_is_simulated_as_it_is() {
     let verdict: serde_json::Value = serde_json::from_str(&checked.stdout).expect("JSON");
     assert_eq!(verdict["verdict"], "refuted", "{}", checked.all());
     assert!(verdict["why"].as_str().is_some_and(|why| why.contains("never comes to rest")), "{}", checked.all());
+    let depend = serde_json::json!([{
+        "repositories": [{"name": "d1", "terms": ["not copies=hound:1"]}, {"name": "d2", "terms": ["copies=fox:1"]}],
+        "alike": 0,
+    }]);
+    assert_eq!(verdict["depend"], depend, "{}", checked.all());
+    assert_eq!(verdict["odd"], serde_json::json!([]), "{}", checked.all());
+    // A misspelt group is told; it refutes nothing by itself.
+    repo.annex(&["wanted", "d1", "anything"]).ok();
+    repo.annex(&["wanted", "d2", "balanced=diks:2"]).ok();
+    let said = product(&repo, &["sim", "check"]).ok().stdout;
+    let odd = "Odd: wanted of d2: balanced=diks:2: nobody is in the group diks.";
+    assert!(said.starts_with("Proved") && said.lines().any(|line| line == odd), "{said}");
+    let script = "init a\ninit b\nconnect a -> b\nwanted a not copies=gruop:1\nwanted b copies=2 or\naddmulti 9 f 1kb 2kb a\nstep 99\n";
+    std::fs::write(repo.dir().join("odd.sim"), script).expect("written");
+    let said = product(&repo, &["sim", "prove", "odd.sim"]).ok().stdout;
+    let told: Vec<&str> = said.lines().filter(|line| line.starts_with("Odd: ")).collect();
+    assert_eq!(
+        told,
+        [
+            "Odd: wanted of b: at byte 10: nothing to apply this to, which counts as a match.",
+            "Odd: wanted of a: copies=gruop:1: nobody is in the group gruop, so it never matches.",
+        ],
+        "{said}"
+    );
+    let many = product(&repo, &["sim", "run", "odd.sim", "--seeds", "3"]).ok().stdout;
+    let rows: Vec<String> = many.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for row in ["fewest copies ever 1 1", "last after 8 8", "after 0 0 9 0", "after 9 0 0 9"] {
+        assert!(rows.iter().any(|found| found == row), "{row}\n{many}");
+    }
 }
 
 /// Each visit has a directory of its own below that of the sim, whatever uuids say, and nothing is left of it.

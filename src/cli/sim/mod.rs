@@ -1,5 +1,6 @@
 //! `sim`: what a network of repositories will do, tried out as `git annex sim` does.
 
+mod course;
 mod fuzz;
 mod outside;
 mod prove;
@@ -83,7 +84,7 @@ enum SimCommand {
     /// Tells what would move if something were configured otherwise, a disk added or one lost.
     #[command(after_help = whatif::EXAMPLES)]
     Whatif(whatif::WhatIf),
-    /// Proves it of this repository, and names what is odd in its expressions: from-repository and prove in one.
+    /// Proves it of this repository, and names what is odd in its expressions and which depend on each other.
     Check {
         /// Print JSON.
         #[arg(long)]

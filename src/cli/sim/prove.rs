@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::outside::Here;
 use super::read;
-use crate::sim::proof::{self, Late, Proved, Refuted, Verdict};
+use crate::sim::proof::{self, Late, Mutual, Proved, Refuted, Verdict};
 use crate::sim::script::{Command, Line};
 use crate::sim::{self, World};
 
@@ -27,6 +27,8 @@ files come to rest; with numcopies and mincopies copies, where there can be as m
 no last copy is dropped; nobody gets again what was dropped there. Where one of these is not so, a sim file is printed that
 shows it, as small as it could be made; it can be run with sim run.
 
+What is odd in the expressions is told, too, such as a group that nobody is in; it changes nothing about the verdict.
+
 The exit status is 0 if it is proved, 1 if it is refuted, and 2 if it could not be decided, with what stood in the way.";
 
 #[derive(Args)]
@@ -41,9 +43,37 @@ pub(super) struct Prove {
     strict: bool,
 }
 
+/// The most kinds of expressions that depend on each other that are told to people.
+const MOST_TOLD: usize = 20;
+
+/// What is told beside a verdict, and changes nothing about it.
+pub(super) struct Notes {
+    /// What is odd in the expressions.
+    odd: Vec<String>,
+    /// Which expressions depend on each other.
+    depend: Vec<Mutual>,
+    /// Why not all of those were looked for.
+    depend_limit: Option<String>,
+}
+
+/// Expressions that depend on each other, as JSON has them.
+#[derive(Serialize)]
+struct Depend<'a> {
+    repositories: Vec<Depending<'a>>,
+    /// How many others depend on each other by the same terms.
+    alike: usize,
+}
+
+/// One of these repositories.
+#[derive(Serialize)]
+struct Depending<'a> {
+    name: &'a str,
+    terms: &'a [String],
+}
+
 /// As JSON has it.
 #[derive(Serialize)]
-struct Shown {
+struct Shown<'a> {
     /// `proved`, `refuted` or `undecided`.
     verdict: &'static str,
     /// What is wrong, or what stood in the way.
@@ -58,12 +88,18 @@ struct Shown {
     /// Why stale knowledge was not looked at.
     stale_undecided: Option<String>,
     any_fullness: Option<bool>,
+    /// What is odd in the expressions.
+    odd: &'a [String],
+    /// Which expressions depend on each other; of `check` alone.
+    depend: Vec<Depend<'a>>,
+    /// Why not all of those were looked for.
+    depend_limit: Option<&'a str>,
 }
 
 pub(super) fn main(args: &Prove) -> ExitCode {
-    let mut verdict = match world(args) {
-        Ok(Ok(world)) => proof::prove(&world.network),
-        Ok(Err(why)) => Verdict::Undecided(why),
+    let (mut verdict, odd) = match world(args) {
+        Ok(Ok(world)) => (proof::prove(&world.network), proof::odd(&world.network)),
+        Ok(Err(why)) => (Verdict::Undecided(why), Vec::new()),
         Err(why) => {
             eprintln!("git-annex-remote-stream: {why}");
             return ExitCode::from(2);
@@ -76,7 +112,7 @@ pub(super) fn main(args: &Prove) -> ExitCode {
     if let (true, Verdict::Proved(Proved { stale: Some(Late::Undecided(why)), .. })) = (args.strict, &verdict) {
         verdict = Verdict::Undecided(format!("where repositories do not know of it at once, {why}"));
     }
-    tell(&verdict, args.json);
+    tell(&verdict, args.json, &Notes { odd, depend: Vec::new(), depend_limit: None });
     status(&verdict)
 }
 
@@ -94,12 +130,12 @@ pub(super) fn check(json: bool) -> ExitCode {
         }
     };
     let verdict = proof::prove(&world.network);
-    tell(&verdict, json);
-    if !json {
-        for problem in proof::odd(&world.network) {
-            println!("{problem}");
-        }
-    }
+    let (network, most) = (&world.network, proof::MOST_CIRCLES);
+    let depend_limit = (network.members.len() > most).then(|| {
+        format!("only pairs that depend on each other were looked for: there are more than {most} repositories")
+    });
+    let notes = Notes { odd: proof::odd(network), depend: proof::depend(network), depend_limit };
+    tell(&verdict, json, &notes);
     status(&verdict)
 }
 
@@ -168,19 +204,28 @@ fn world(args: &Prove) -> Result<Result<World, String>, String> {
 }
 
 /// Tells a verdict.
-pub(super) fn tell(verdict: &Verdict, json: bool) {
+pub(super) fn tell(verdict: &Verdict, json: bool, notes: &Notes) {
     if json {
-        println!("{}", serde_json::to_string_pretty(&shown(verdict)).expect("strings and numbers"));
+        println!("{}", serde_json::to_string_pretty(&shown(verdict, notes)).expect("strings and numbers"));
         return;
     }
     match verdict {
         Verdict::Proved(proved) => println!("{}", sentence(proved)),
-        Verdict::Refuted(refuted) => {
-            println!("Refuted: {}.\n", refuted.why);
-            // Bytes as they are, so that it can be saved and run.
-            drop(io::stdout().write_all(&refuted.script));
-        }
+        Verdict::Refuted(refuted) => println!("Refuted: {}.", refuted.why),
         Verdict::Undecided(why) => println!("Not decided: {why}."),
+    }
+    notes.odd.iter().for_each(|odd| println!("Odd: {odd}."));
+    notes.depend.iter().take(MOST_TOLD).for_each(|depend| println!("Depend: {depend}."));
+    if let Some(more) = notes.depend.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        println!("Depend: {more} more kinds, which --json tells.");
+    }
+    if let Some(limit) = &notes.depend_limit {
+        println!("Depend: {limit}.");
+    }
+    if let Verdict::Refuted(refuted) = verdict {
+        println!();
+        // The last, and bytes as they are, so that it can be saved and run.
+        drop(io::stdout().write_all(&refuted.script));
     }
 }
 
@@ -207,7 +252,13 @@ fn sentence(proved: &Proved) -> String {
     )
 }
 
-fn shown(verdict: &Verdict) -> Shown {
+fn depend(mutual: &Mutual) -> Depend<'_> {
+    let links = mutual.links.iter();
+    let repositories = links.map(|link| Depending { name: &link.repository, terms: &link.terms }).collect();
+    Depend { repositories, alike: mutual.alike }
+}
+
+fn shown<'a>(verdict: &Verdict, notes: &'a Notes) -> Shown<'a> {
     let empty = Shown {
         verdict: "undecided",
         why: None,
@@ -218,6 +269,9 @@ fn shown(verdict: &Verdict) -> Shown {
         stale: None,
         stale_undecided: None,
         any_fullness: None,
+        odd: &notes.odd,
+        depend: notes.depend.iter().map(depend).collect(),
+        depend_limit: notes.depend_limit.as_deref(),
     };
     match verdict {
         Verdict::Proved(Proved { classes, states, stale, any_fullness }) => Shown {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Args;
 use serde::Serialize;
 
+use super::course::{self, Fewest, Over};
 use super::outside::{Here, Taken};
 use super::{drawn, play, read, say, unparsed};
 use crate::annex::repository::Repository;
@@ -40,6 +41,8 @@ struct Outcome {
     bytes: u64,
     /// Files by how many copies they ended with, from none on.
     copies: Vec<u64>,
+    #[serde(flatten)]
+    over: Over,
     repositories: Vec<Fill>,
 }
 
@@ -173,6 +176,7 @@ fn outcome(world: &World) -> Outcome {
         drops: sum(repositories.iter().map(|fill| fill.files_out)),
         bytes: sum(repositories.iter().map(|fill| fill.bytes_in)),
         copies,
+        over: course::over(world),
         repositories,
     }
 }
@@ -195,11 +199,16 @@ fn table(outcomes: &[Outcome], failed: usize) {
     show("bytes moved", range(&|outcome| outcome.bytes));
     let fewest = |outcome: &Outcome| outcome.copies.iter().position(|files| *files > 0).unwrap_or(0) as u64;
     show("fewest copies of a file", range(&fewest));
+    let ever = |of: fn(&Fewest) -> u64| range(&|outcome| outcome.over.fewest.as_ref().map_or(0, of));
+    show("fewest copies ever", ever(|fewest| fewest.copies as u64));
+    show("last after", ever(|fewest| fewest.last));
     let repositories = outcomes.first().map_or(0, |outcome| outcome.repositories.len());
     for repo in 0..repositories {
         let name = &outcomes[0].repositories[repo].name;
         show(&format!("bytes on {name}"), range(&|outcome| outcome.repositories[repo].bytes));
     }
+    let over: Vec<&Over> = outcomes.iter().map(|outcome| &outcome.over).collect();
+    print!("{}", course::table(&over));
 }
 
 #[cfg(test)]

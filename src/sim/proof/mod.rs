@@ -15,7 +15,9 @@
 
 mod class;
 mod concrete;
+mod depend;
 mod graph;
+mod odd;
 mod shrink;
 mod stale;
 #[cfg(test)]
@@ -24,11 +26,13 @@ mod witness;
 
 use super::network::Network;
 use super::script::Placement;
-use crate::wanted::{Matter, Origin, Policy};
+use crate::wanted::{Expression, Policy};
 use class::Class;
 use graph::{Fault, Graph, Path};
 
+pub use depend::{MOST_CIRCLES, Mutual, depend};
 pub use graph::Fault as Wrong;
+pub use odd::odd;
 pub use witness::{configuration, sentence};
 
 /// The most repositories whose every state is looked at.
@@ -90,6 +94,11 @@ pub fn prove(network: &Network) -> Verdict {
     let mut network = network.clone();
     network.placement = Placement::Stream;
     network.relink();
+    // No sim file can have such an expression, so nothing could be shown either.
+    if let Some(why) = odd::unparsed(&network) {
+        return Verdict::Undecided(why);
+    }
+    network.groupwanted.retain(|_, text| Expression::parse(text).is_ok());
     match Case::new(&network) {
         Err(why) => Verdict::Undecided(why),
         Ok(case) => case.verdict(),
@@ -120,30 +129,6 @@ pub fn mention(network: &Network, most: usize) -> Option<String> {
 fn first_line(script: &[u8]) -> String {
     let first = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
     String::from_utf8_lossy(first).trim_start_matches("# ").to_string()
-}
-
-/// What is odd in the expressions of a network, a line for each.
-pub fn odd(network: &Network) -> Vec<String> {
-    let policy = Policy::new(network.configuration());
-    let called = |uuid: &crate::name::Uuid| {
-        let member = network.members.iter().find(|member| member.uuid == *uuid);
-        member.map_or_else(|| uuid.to_string(), |member| super::network::shown(&member.name))
-    };
-    let line = |problem: &crate::wanted::Problem| {
-        let of = match &problem.of {
-            Origin::Wanted(uuid) => format!("wanted of {}", called(uuid)),
-            Origin::Required(uuid) => format!("required of {}", called(uuid)),
-            Origin::GroupWanted(group) => format!("groupwanted of {}", super::network::shown(group)),
-        };
-        match &problem.what {
-            Matter::Odd(warning) => format!("{of}: {warning}"),
-            Matter::Unparsed(error) => format!("{of}: {error}"),
-            Matter::Unstable(unstable) => {
-                format!("{of}: never used, because {} is negated", unstable.term.escape_ascii())
-            }
-        }
-    };
-    policy.problems().iter().map(line).collect()
 }
 
 /// What stale knowledge comes to.

@@ -110,6 +110,45 @@ fn what_goes_wrong_with_stale_knowledge_and_is_not_shown_is_not_proved() {
     replays(&refuted);
 }
 
+/// In sims that are made of a repository: lines of a sim file are refused.
+#[test]
+fn an_expression_that_does_not_parse_is_not_proved() {
+    let two = "init a\ninit b\nconnect a <-> b\n";
+    let name = |text: &[u8]| crate::sim::script::Name::from(text);
+    let mut network = play(&format!("{two}wanted a anything\nwanted b anything\n")).network;
+    assert!(matches!(prove(&network), Verdict::Proved(_)) && odd(&network).is_empty());
+    // Nobody is in the group.
+    network.groupwanted.insert(name(b"g"), name(b"copies=1 and foo"));
+    assert!(matches!(prove(&network), Verdict::Proved(_)));
+    let told = "groupwanted of g: at byte 14: near \"foo\"; this does not parse, and stands for `present`";
+    assert_eq!(odd(&network), [told]);
+    network.members[1].groups.insert(name(b"g"));
+    assert!(matches!(prove(&network), Verdict::Proved(_)), "nobody asks for it");
+    network.members[1].required = name(b"groupwanted");
+    assert!(matches!(prove(&network), Verdict::Undecided(why) if why.starts_with("an expression of b does not parse")));
+    // What nobody asks for does not hide what goes wrong.
+    network.members[1].required = name(b"");
+    for member in &mut network.members {
+        (member.wanted, member.trust) = (name(b"nothing"), crate::wanted::Trust::Trusted);
+    }
+    let Verdict::Refuted(refuted) = prove(&network) else { panic!("not refuted") };
+    assert_eq!(refuted.fault, Fault::Loss);
+    replays(&refuted);
+}
+
+#[test]
+fn oddities_name_repositories_and_terms() {
+    let text = "init a\ninit b\nconnect a <-> b\ngroup a disks\nwanted a copies=2 or\nrequired b not balanced=diks:2\n\
+                groupwanted dsks anything\n";
+    let told = [
+        "wanted of a: at byte 10: nothing to apply this to, which counts as a match",
+        "required of b: never used, because balanced=diks:2 is negated",
+        "groupwanted of dsks: nobody is in the group dsks",
+        "required of b: balanced=diks:2: nobody is in the group diks",
+    ];
+    assert_eq!(odd(&play(text).network), told);
+}
+
 #[test]
 fn sizes_at_the_end_of_numbers_are_sizes() {
     let most = i128::MAX;
