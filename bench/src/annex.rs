@@ -102,6 +102,8 @@ impl<'a> Repo<'a> {
         let repo = Self { lab, dir: lab.at(name), env };
         fs::create_dir(&repo.dir)?;
         repo.run("git", &["init", "-q"])?;
+        // A collection beside a copy of the repository would take files from under it.
+        repo.run("git", &["config", "gc.auto", "0"])?;
         repo.run("git-annex", &["init", "bench"])?;
         Ok(repo)
     }
