@@ -65,7 +65,7 @@ def texts(package):
 
 def main():
     wanted = linked()
-    known = json.loads(cargo("metadata", "--locked", "--offline", "--format-version", "1"))["packages"]
+    known = json.loads(cargo("metadata", "--locked", "--format-version", "1"))["packages"]
     packages = sorted((p for p in known if (p["name"], p["version"]) in wanted), key=lambda p: (p["name"], p["version"]))
     lost = wanted - {(p["name"], p["version"]) for p in packages}
     if lost or len(packages) < 100:

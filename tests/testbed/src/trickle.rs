@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const CHUNK: usize = 64 << 10;
 
 /// Bytes after which a connection is cut that is to be: fewer than any range has, however many are read side by side.
-const CUT: usize = 1 << 20;
+const CUT: usize = 512 << 10;
 
 /// A running relay.
 pub struct Trickle {
