@@ -75,7 +75,7 @@ cp "$stage/completions/$name" "$share/bash-completion/completions/"
 cp "$stage/completions/_$name" "$share/zsh/site-functions/"
 cp "$stage/completions/$name.fish" "$share/fish/vendor_completions.d/"
 cp "$stage/doc/THIRD-PARTY" "$share/doc/$name/"
-"$tools/bin/maturin" build "${flags[@]}" --out "$stage/wheel"
+"$tools/bin/maturin" build "${flags[@]}" --compression-level 9 --out "$stage/wheel"
 wheel=$(ls "$stage"/wheel/*.whl)
 python3 -m zipfile -e "$wheel" "$stage/unpacked"
 ! find "$stage/unpacked" | grep -q '/git-annex-shell$' || fail "the wheel ships a git-annex-shell"
