@@ -65,7 +65,6 @@ pub mod mem;
 mod object;
 pub mod opendal;
 pub mod options;
-pub mod percent;
 pub mod pump;
 pub mod registry;
 pub mod retrieve;

@@ -9,76 +9,56 @@ use std::time::{Duration, Instant};
 
 use annex_types::size;
 
-use super::common::Claim;
+use super::prefix_quotas::Claim;
 use super::repository::Quota;
 use super::room::{Room, Unreserved, once_counted};
 use super::{Failure, FailureKind, LocalRepository};
 use crate::name::{Key, Uuid};
 
-/// Reserves room for `key` in the remote `uuid` of `home`. `patience` is for the first count. Failures: it does not fit, or that cannot
-/// be told.
-pub(in crate::gateway) async fn reserve(
-    quota: &Quota,
-    home: &Arc<LocalRepository>,
-    uuid: &Uuid,
-    key: &Key,
-    patience: Duration,
-) -> Result<Room, Failure> {
-    within(quota, None, home, uuid, key, patience, false).await
-}
-
-/// The same in the repository itself, which may have a part in quotas that others share.
-pub(in crate::gateway) async fn reserve_here(
-    quota: &Quota,
-    common: Option<Claim>,
-    home: &Arc<LocalRepository>,
-    uuid: &Uuid,
-    key: &Key,
-    patience: Duration,
-) -> Result<Room, Failure> {
-    within(quota, common, home, uuid, key, patience, true).await
-}
-
-async fn within(
-    quota: &Quota,
-    common: Option<Claim>,
-    home: &Arc<LocalRepository>,
-    uuid: &Uuid,
-    key: &Key,
-    patience: Duration,
-    lies_here: bool,
-) -> Result<Room, Failure> {
-    quota.admits(key)?;
-    let own = quota.all();
-    if own.is_none() && common.is_none() {
-        return Ok(Room::default());
-    }
-    let wanted = Wanted { home: Arc::clone(home), uuid: uuid.clone(), key: key.clone(), own, common, lies_here };
-    once_counted(patience, move || wanted.reserve()).await
-}
-
 /// Room that is wanted for a key.
 #[derive(Clone)]
-struct Wanted {
+pub(in crate::gateway) struct Wanted {
     home: Arc<LocalRepository>,
     uuid: Uuid,
     key: Key,
-    /// What the place may hold by its own configuration.
-    own: Option<u64>,
-    /// Its claim on quotas that others share.
-    common: Option<Claim>,
+    quota: Quota,
+    /// Its claim on quotas by prefix.
+    claim: Option<Claim>,
+    /// It is in `home` itself, where unfinished uploads lie.
     lies_here: bool,
 }
 
 impl Wanted {
+    /// In the remote `uuid` of `home`.
+    pub(in crate::gateway) fn behind(home: &Arc<LocalRepository>, uuid: &Uuid, key: &Key, quota: Quota) -> Self {
+        let (home, uuid, key) = (Arc::clone(home), uuid.clone(), key.clone());
+        Self { home, uuid, key, quota, claim: None, lies_here: false }
+    }
+
+    /// In `home` itself, which may have a `claim` on quotas by prefix.
+    pub(in crate::gateway) fn here(home: &Arc<LocalRepository>, key: &Key, claim: Option<Claim>) -> Self {
+        let quota = Quota::of(&home.repository().settings());
+        Self { claim, lies_here: true, ..Self::behind(home, home.uuid(), key, quota) }
+    }
+
+    /// Reserves it. `patience` is for the first count. Failures: it does not fit, or that cannot be told.
+    pub(in crate::gateway) async fn reserve(self, patience: Duration) -> Result<Room, Failure> {
+        self.quota.admits(&self.key)?;
+        if self.quota.all().is_none() && self.claim.is_none() {
+            return Ok(Room::default());
+        }
+        once_counted(patience, move || self.reserve_now()).await
+    }
+
     /// Blocks.
-    fn reserve(&self) -> Result<Room, Unreserved> {
+    fn reserve_now(&self) -> Result<Room, Unreserved> {
         let failed = Unreserved::Failed;
-        let common = match &self.common {
+        let own = self.quota.all();
+        let claim = match &self.claim {
             Some(claim) => claim.admits(&self.key).map_err(failed)?.then_some(claim),
             None => None,
         };
-        let Some(len) = self.key.size().filter(|_| self.own.is_some() || common.is_some()) else {
+        let Some(len) = self.key.size().filter(|_| own.is_some() || claim.is_some()) else {
             return Ok(Room::default());
         };
         let begun = Instant::now();
@@ -91,7 +71,7 @@ impl Wanted {
         let uuid = &self.uuid;
         let reservation = self.home.sizes().reserve(&self.key, len, std::slice::from_ref(uuid), &mut |usage| {
             let used = usage.used(uuid).unwrap_or_default().saturating_add(others);
-            refused = match self.own {
+            refused = match own {
                 Some(most) if !most.checked_sub(others).is_some_and(|most| usage.fits(uuid, most)) => {
                     let (used, most, len) = (size::show(used), size::show(most), size::show(len));
                     let words = format!("the quota is used up: {used} of {most}, and {len} more do not fit");
@@ -99,7 +79,7 @@ impl Wanted {
                 }
                 _ => {
                     let more = if usage.is_counted(uuid) { 0 } else { len };
-                    let taken = common.map(|claim| claim.take(used, more, begun));
+                    let taken = claim.map(|claim| claim.take(used, more, begun));
                     is_taken |= matches!(taken, Some(Ok(())));
                     taken.and_then(Result::err)
                 }
@@ -107,7 +87,7 @@ impl Wanted {
             if refused.is_none() { vec![uuid.clone()] } else { Vec::new() }
         });
         // Whatever becomes of it is to be looked at: also where nothing was reserved after all.
-        let taken = common.filter(|_| is_taken).map(|claim| Box::new(claim.clone().taken()) as Box<dyn Send>);
+        let taken = claim.filter(|_| is_taken).map(|claim| Box::new(claim.clone().taken()) as Box<dyn Send>);
         let reservation = reservation?;
         match refused {
             Some(refused) => Err(refused),
@@ -133,14 +113,11 @@ mod tests {
         make(dir.path(), &[]);
         git(dir.path(), &["config", "stream.quota", "100"]);
         let home = Arc::new(LocalRepository::open(dir.path()).expect("a repository"));
-        let (quota, uuid) = (Quota::of(&home.repository().settings()), home.uuid().clone());
+        let uuid = home.uuid().clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let patience = Duration::from_secs(60);
         runtime.block_on(async {
-            let reserve = |name: &str| {
-                let (quota, home, uuid, key) = (quota.clone(), Arc::clone(&home), uuid.clone(), key(name));
-                async move { super::reserve_here(&quota, None, &home, &uuid, &key, patience).await }
-            };
+            let reserve = |name: &str| Wanted::here(&home, &key(name), None).reserve(patience);
             let first = reserve("SHA256-s60--a").await.expect("it fits");
             let refused = reserve("SHA256-s41--b").await.err().expect("it does not").to_string();
             assert_eq!(refused, "the quota is used up: 60 B of 100 B, and 41 B more do not fit");

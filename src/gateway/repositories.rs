@@ -10,16 +10,17 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use annex_types::percent;
+
 use super::catalogue::{Catalogue, CatalogueEntry, ReachedThrough};
-use super::common::{Listed, Served};
 use super::create::{self, NotMade};
 use super::node::find;
+use super::prefix_quotas::{Listed, Search, Served};
 use super::rounds::Rounds;
 use super::walk::is_repository;
 use super::{Asker, Failure, Limits, LocalRepository, Node, blocking};
 use crate::annex::repository::OpenError;
 use crate::name::Uuid;
-use crate::proto::percent;
 
 /// What is served.
 #[derive(Debug, Clone)]
@@ -334,24 +335,26 @@ impl Repositories {
 }
 
 impl Served for Repositories {
-    fn listed(&self, since: Option<Instant>) -> Option<(Instant, Vec<Listed>)> {
+    fn listed(&self, known: Option<Search>) -> Option<(Search, Vec<Listed>)> {
         if let Roots::Repository(path) = &self.roots {
             // It may have been opened anew.
             let one = |served: &LocalRepository| Listed { id: served.id(), name: Arc::default(), path: path.clone() };
-            return Some((Instant::now(), self.known(path).iter().map(|served| one(served)).collect()));
+            let search = Search { begun: Instant::now(), is_over: true };
+            return Some((search, self.known(path).iter().map(|served| one(served)).collect()));
         }
         let listed = |entry: &Arc<CatalogueEntry>| {
             Some(Listed { id: entry.id?, name: Arc::clone(&entry.name), path: entry.path.clone() })
         };
         // First the part: a walk that ends in between is in the whole.
         let (part, whole) = (self.rounds.part(), self.rounds.whole());
-        if let Some(part) = part {
-            // What a walk has found already is served already. It is asked for again until the walk is over.
-            let before = whole.iter().flat_map(|(_, catalogue)| catalogue.entries());
-            return Some((Instant::now(), part.entries().chain(before).filter_map(listed).collect()));
-        }
-        let (begun, catalogue) = whole?;
-        (since != Some(begun)).then(|| (begun, catalogue.entries().filter_map(listed).collect()))
+        // What a walk has found already is served already.
+        let (begun, is_over) = match (&part, &whole) {
+            (Some((begun, _)), _) => (*begun, false),
+            (None, whole) => (whole.as_ref()?.0, true),
+        };
+        let search = Search { begun, is_over };
+        let found = || part.iter().chain(&whole).flat_map(|(_, catalogue)| catalogue.entries()).filter_map(listed);
+        (known != Some(search)).then(|| (search, found().collect()))
     }
 
     fn opened(&self) -> Vec<Arc<LocalRepository>> {
@@ -391,7 +394,7 @@ async fn node(
 /// The path below a directory that the URL prefix `prefix` names. `None` where it could lead elsewhere, or have two
 /// spellings.
 fn name_of(prefix: &[u8]) -> Option<Vec<u8>> {
-    let name = percent::decode(prefix.strip_prefix(b"/")?, false).into_owned();
+    let name = percent::decode(prefix.strip_prefix(b"/")?).into_owned();
     let plain = |part: &[u8]| !matches!(part, b"" | b"." | b".." | b".git");
     (!name.contains(&0) && name.split(|byte| *byte == b'/').all(plain)).then_some(name)
 }

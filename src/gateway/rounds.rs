@@ -73,9 +73,9 @@ impl Rounds {
         self.last.borrow().whole.as_ref().map(|round| (round.begun, Arc::clone(&round.catalogue)))
     }
 
-    /// What the walk that is under way has found so far.
-    pub(super) fn part(&self) -> Option<Arc<Catalogue>> {
-        self.last.borrow().part.as_ref().map(|round| Arc::clone(&round.catalogue))
+    /// What the walk that is under way has found so far, and when it began.
+    pub(super) fn part(&self) -> Option<(Instant, Arc<Catalogue>)> {
+        self.last.borrow().part.as_ref().map(|round| (round.begun, Arc::clone(&round.catalogue)))
     }
 
     /// What a walk found that began at `moment` or later, or as much of it as `will_do`; none where that takes longer than

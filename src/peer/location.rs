@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use remotes::percent::decoded_leniently;
+use annex_types::percent;
 
 use crate::proto::http::auth::{Credentials, Password};
 
@@ -125,7 +125,7 @@ fn ssh(rest: &str, ways: SshWays) -> Option<SshRemote> {
     let (user, place) = split_user(authority);
     let (host, port) = split_port(place)?;
     let user = user.map(|user| user.split(':').next().unwrap_or_default().to_string());
-    remote(user, host, port, decoded_leniently(path), ways)
+    remote(user, host, port, decoded(path), ways)
 }
 
 /// `user@host:path`. git-annex decodes `%20` in it, which git does not.
@@ -140,7 +140,7 @@ fn scp(url: &str, ways: SshWays) -> Option<SshRemote> {
     if authority.contains('/') || path.starts_with(':') {
         return None;
     }
-    let path = decoded_leniently(path);
+    let path = decoded(path);
     let path = match path.first() {
         Some(b'/') => path,
         Some(b'~') => [b"/", path.as_slice()].concat(),
@@ -178,7 +178,7 @@ fn http(rest: &str, secure: bool) -> Option<HttpRemote> {
     let path = path.trim_end_matches('/');
     let prefix = path.strip_suffix("/git-annex").unwrap_or(path).as_bytes().to_vec();
     let (name, password) = match user.map(|user| user.split_once(':').map_or((user, None), |(a, b)| (a, Some(b)))) {
-        Some((name, password)) => (Some(decoded_leniently(name)), password.map(decoded_leniently)),
+        Some((name, password)) => (Some(decoded(name)), password.map(decoded)),
         None => (None, None),
     };
     let user = name.clone().and_then(|name| String::from_utf8(name).ok());
@@ -186,6 +186,10 @@ fn http(rest: &str, secure: bool) -> Option<HttpRemote> {
         name.zip(password).map(|(name, password)| Credentials { name, password: Password::new(password) });
     let authority = place.to_string();
     Some(HttpRemote { secure, host, port: port.unwrap_or(HTTP_PORT), authority, prefix, user, credentials })
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    percent::decode(text.as_bytes()).into_owned()
 }
 
 fn split_user(authority: &str) -> (Option<&str>, &str) {

@@ -7,6 +7,5 @@ pub mod git;
 pub mod http;
 pub mod line;
 pub mod p2p;
-pub(crate) mod percent;
 pub mod special;
 pub mod users;

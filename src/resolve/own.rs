@@ -1,5 +1,6 @@
 //! git-annex's own types of special remote, as options of our stores.
 
+use annex_types::percent;
 use remotes::options::Options;
 use remotes::registry::{self, Scheme};
 use remotes::s3;
@@ -86,12 +87,13 @@ pub(super) fn webdav(
     let url = std::str::from_utf8(url).map_err(|_| "has a url= that is not UTF-8".to_string())?;
     let (protocol, rest) = url.split_once("://").unwrap_or(("", url));
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let path = remotes::percent::decoded(path).filter(|_| matches!(protocol, "http" | "https") && !host.is_empty());
+    let path =
+        percent::decode_strictly(path.as_bytes()).filter(|_| matches!(protocol, "http" | "https") && !host.is_empty());
     let path = path.filter(|path| !path.contains(&0) && !rest.contains(['@', '?', '#']));
     let path = path.ok_or_else(|| "has a url= that is not a plain http:// or https:// address".to_string())?;
     let mut options = Options::new();
     options.set("endpoint", format!("{protocol}://{host}"));
-    options.set("root", [b"/", path.as_slice()].concat());
+    options.set("root", [b"/", &*path].concat());
     let login = login(creds, "davcreds", environment, "WEBDAV_USERNAME", "WEBDAV_PASSWORD")?;
     if let Some((Login { user, password }, _)) = login {
         options.set("username", user);

@@ -13,9 +13,13 @@ pub fn show(bytes: &[u8]) -> String {
 /// The bytes that pairs of digits stand for, of either case. `None` where it is anything else.
 pub fn read(digits: &[u8]) -> Option<Vec<u8>> {
     let (pairs, rest) = digits.as_chunks::<2>();
-    let digit = |letter: u8| char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let byte = |pair: &[u8; 2]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
     rest.is_empty().then(|| pairs.iter().map(byte).collect())?
+}
+
+/// The byte that two digits stand for.
+pub(crate) fn byte(pair: &[u8; 2]) -> Option<u8> {
+    let digit = |letter: u8| char::from(letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(pair[0])? << 4 | digit(pair[1])?)
 }
 
 #[cfg(test)]

@@ -3,4 +3,5 @@
 pub mod decimal;
 pub mod hex;
 pub mod host;
+pub mod percent;
 pub mod size;

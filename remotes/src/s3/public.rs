@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use annex_types::percent;
+
 use crate::options::Options;
-use crate::percent;
 use crate::{Context, Error, Kind, ObjectName, Op, Result, Store, opendal};
 
 /// The store below `url`. `None` where there cannot be one.
@@ -15,7 +16,7 @@ pub(super) fn open(url: &str, context: &Context) -> Option<Rc<dyn Store>> {
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut options = Options::new();
     options.set("endpoint", format!("{scheme}://{host}"));
-    options.set("root", format!("/{}", String::from_utf8(percent::decoded(path)?).ok()?));
+    options.set("root", format!("/{}", std::str::from_utf8(&percent::decode_strictly(path.as_bytes())?).ok()?));
     // Names are keys of a bucket, whatever they are made of.
     let context = Context { tree: false, ..context.clone() };
     Some(Rc::new(opendal::open("http", &options, &context).ok()?))

@@ -4,10 +4,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
+use annex_types::percent;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-
-use crate::percent;
 
 /// The proxies of a site, as the environment names them.
 #[derive(Clone, Default)]
@@ -133,7 +132,7 @@ impl Proxy {
 
     fn name_and_password(&self) -> Option<(Vec<u8>, Vec<u8>)> {
         let (name, password) = self.login.as_deref().map(|l| l.split_once(':').unwrap_or((l, "")))?;
-        Some((percent::decoded_leniently(name), percent::decoded_leniently(password)))
+        Some((percent::decode(name.as_bytes()).into_owned(), percent::decode(password.as_bytes()).into_owned()))
     }
 
     /// Its URL, with name and password: a secret.

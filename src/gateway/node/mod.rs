@@ -21,7 +21,7 @@ use remotes::connections::Connections;
 
 use super::held::HeldLock;
 use super::receive::Offer;
-use super::{CommonQuotas, Failure, LocalRepository, Outgoing, Pace, blocking};
+use super::{Failure, LocalRepository, Outgoing, Pace, PrefixQuotas, blocking};
 use crate::annex::log::is_cluster;
 use crate::gateway::open_cache::kept;
 use crate::gateway::repository::{Proxied, Target, open_here};
@@ -138,7 +138,7 @@ pub struct Limits {
     /// Connections to one store of transfers that have several.
     pub connections: usize,
     /// Quotas that repositories share, where there are any.
-    pub quotas: Option<Arc<CommonQuotas>>,
+    pub quotas: Option<Arc<PrefixQuotas>>,
 }
 
 impl Limits {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::{Node, Offset, Removal, StoreNode};
 use crate::gateway::commands::InUse;
 use crate::gateway::held::HeldLock;
-use crate::gateway::quota;
+use crate::gateway::quota::Wanted;
 use crate::gateway::receive::Offer;
 use crate::gateway::repository::Proxied;
 use crate::gateway::{Failure, LocalRepository, Outgoing, Pace};
@@ -50,8 +50,9 @@ impl Node for Remote {
         match self.node.put(key, file).await? {
             // What a repository on this computer may hold is its own to say as well.
             Offer::Upload(upload) => {
-                let (home, remote) = (&self.home, &self.remote);
-                match quota::reserve(&remote.quota, home, &remote.uuid, key, self.idle).await {
+                let remote = &self.remote;
+                let wanted = Wanted::behind(&self.home, &remote.uuid, key, remote.quota.clone());
+                match wanted.reserve(self.idle).await {
                     Ok(room) => Ok(Offer::Upload(Box::new(upload.within(room)))),
                     Err(failure) => {
                         upload.keep().await?;

@@ -3,8 +3,9 @@
 //! git-annex takes `annex.uuid` from it, and from `annex.url` where the content is. Source: git-annex's `annex.url`, and what
 //! 10.20261026 does when it is asked to `init` in a clone over HTTP.
 
+use annex_types::percent;
+
 use crate::name::Uuid;
-use crate::proto::percent;
 
 /// Longest Host that is written into an answer, in bytes.
 const LONGEST_HOST: usize = 300;

@@ -1,8 +1,10 @@
 //! From a head to what git asks for.
 
+use annex_types::percent::decode_query;
+
 use crate::proto::http::access::Action;
 use crate::proto::http::head::{Head, Method};
-use crate::proto::http::query::{decode, parameters};
+use crate::proto::http::query::parameters;
 use crate::proto::http::reject::Reject;
 use crate::proto::http::route::is_plain;
 
@@ -94,7 +96,7 @@ pub fn route<'a>(head: &Head<'a>) -> Result<Option<GitCall<'a>>, Reject> {
     let path = head.path;
     let (prefix, op) = if let Some(prefix) = path.strip_suffix(b"/info/refs") {
         let named = parameters(head.query).find(|(name, _)| name.as_ref() == b"service");
-        let service = named.and_then(|(_, value)| Service::parse(&decode(value?, true)));
+        let service = named.and_then(|(_, value)| Service::parse(&decode_query(value?)));
         (prefix, service.map(GitOp::Refs))
     } else if let Some(prefix) = path.strip_suffix(b"/config") {
         (prefix, Some(GitOp::Config))

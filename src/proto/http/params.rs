@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::query::{NotBase64, decode, parameters, unwrapped};
+use annex_types::percent::decode_query;
+
+use super::query::{NotBase64, parameters, unwrapped};
 use super::reject::Reject;
 use crate::name::{Key, Uuid};
 use crate::proto::line::parse_number;
@@ -47,7 +49,7 @@ impl<'a> Params<'a> {
 
     pub fn key(&self) -> Result<Key, Reject> {
         let raw = required(self.key, "key")?;
-        let bytes = unwrapped(decode(raw, true)).map_err(|_| failed("key", base64_error()))?;
+        let bytes = unwrapped(decode_query(raw)).map_err(|_| failed("key", base64_error()))?;
         Key::parse(&bytes).map_err(|_| failed("key", "key parse error"))
     }
 
@@ -61,28 +63,28 @@ impl<'a> Params<'a> {
 
     pub fn lockid(&self) -> Result<Vec<u8>, Reject> {
         let raw = required(self.lockid, "lockid")?;
-        let bytes = unwrapped(decode(raw, true)).map_err(|_| failed("lockid", base64_error()))?;
+        let bytes = unwrapped(decode_query(raw)).map_err(|_| failed("lockid", base64_error()))?;
         // git-annex's word for it, whose lock ids are uuids.
         if bytes.is_empty() { Err(failed("lockid", "empty UUID")) } else { Ok(bytes.into_owned()) }
     }
 
     pub fn timestamp(&self) -> Result<u64, Reject> {
         let raw = required(self.timestamp, "timestamp")?;
-        number(&decode(raw, true)).ok_or_else(|| failed("timestamp", "timestamp parse error"))
+        number(&decode_query(raw)).ok_or_else(|| failed("timestamp", "timestamp parse error"))
     }
 
     /// 0 where it is not given.
     pub fn offset(&self) -> Result<u64, Reject> {
         match self.offset.flatten() {
             None => Ok(0),
-            Some(raw) => number(&decode(raw, true)).ok_or_else(|| failed("offset", "offset parse error")),
+            Some(raw) => number(&decode_query(raw)).ok_or_else(|| failed("offset", "offset parse error")),
         }
     }
 
     /// `None` where it is not given or empty.
     pub fn file(&self) -> Result<Option<Vec<u8>>, Reject> {
         let Some(raw) = self.file.flatten() else { return Ok(None) };
-        let name = unwrapped(decode(raw, true)).map_err(|_| failed("associatedfile", base64_error()))?;
+        let name = unwrapped(decode_query(raw)).map_err(|_| failed("associatedfile", base64_error()))?;
         Ok((!name.is_empty()).then(|| name.into_owned()))
     }
 
@@ -90,7 +92,7 @@ impl<'a> Params<'a> {
     pub fn data_present(&self) -> Result<bool, Reject> {
         let Some(raw) = self.data_present else { return Ok(false) };
         let Some(raw) = raw else { return Ok(true) };
-        let value = decode(raw, true);
+        let value = decode_query(raw);
         match value.as_ref() {
             yes if yes.eq_ignore_ascii_case(b"true") => Ok(true),
             no if no.eq_ignore_ascii_case(b"false") => Ok(false),
@@ -106,7 +108,7 @@ impl<'a> Params<'a> {
         let mut uuids = Vec::new();
         let mut errors = Vec::new();
         for (_, value) in parameters(self.query).filter(|(name, _)| is_bypass(name)) {
-            match value.map(|raw| uuid(&decode(raw, true))) {
+            match value.map(|raw| uuid(&decode_query(raw))) {
                 Some(Ok(uuid)) => uuids.push(uuid),
                 Some(Err(error)) => errors.push(error),
                 None => {}
@@ -149,7 +151,7 @@ fn is_bypass(name: &[u8]) -> bool {
 }
 
 fn one_client(raw: &[u8]) -> Result<Uuid, Reject> {
-    uuid(&decode(raw, true)).map_err(|error| failed("clientuuid", error))
+    uuid(&decode_query(raw)).map_err(|error| failed("clientuuid", error))
 }
 
 fn required<'a>(value: Option<Option<&'a [u8]>>, name: &str) -> Result<&'a [u8], Reject> {

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
+use annex_types::percent::decode_query;
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
-pub use crate::proto::percent::decode;
 
 const FORGIVING: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
@@ -44,8 +43,8 @@ pub fn wrapped(bytes: &[u8]) -> String {
 pub fn parameters(query: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<&[u8]>)> {
     query.split(|byte| matches!(byte, b'&' | b';')).filter(|piece| !piece.is_empty()).map(|piece| {
         match piece.iter().position(|byte| *byte == b'=') {
-            Some(at) => (decode(&piece[..at], true), Some(&piece[at + 1..])),
-            None => (decode(piece, true), None),
+            Some(at) => (decode_query(&piece[..at]), Some(&piece[at + 1..])),
+            None => (decode_query(piece), None),
         }
     })
 }
@@ -53,23 +52,6 @@ pub fn parameters(query: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<&
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percents_are_decoded_exactly_once() {
-        for (raw, plus, decoded) in [
-            (&b"a%20b"[..], true, &b"a b"[..]),
-            (b"a+b", true, b"a b"),
-            (b"a+b", false, b"a+b"),
-            (b"%2520", true, b"%20"),
-            (b"%2B%2b", true, b"++"),
-            (b"100%", true, b"100%"),
-            (b"%zz%4", true, b"%zz%4"),
-            (b"%ff%00", false, b"\xff\x00"),
-            (b"%%41", false, b"%A"),
-        ] {
-            assert_eq!(decode(raw, plus).as_ref(), decoded, "{}", raw.escape_ascii());
-        }
-    }
 
     #[test]
     fn brackets_hold_base64_with_or_without_padding() {

@@ -10,11 +10,13 @@
 //! order in which `params` reads them), X-git-annex-data-length, Authorization. Only then does the caller look whether the
 //! client may (401, 403), and after that whether the uuid is served (404). git-annex looks for the uuid first.
 
+use annex_types::percent::decode;
+
 use super::access::Action;
 use super::auth::Credentials;
 use super::head::{Head, Method};
 use super::params::{Params, base64_error, number, uuid};
-use super::query::{decode, unwrapped};
+use super::query::unwrapped;
 pub use super::reject::Reject;
 use crate::name::{Key, Uuid};
 
@@ -155,7 +157,7 @@ impl Op {
 /// [`Reject`]; its connection may be kept.
 pub fn route<'a>(head: &Head<'a>) -> Result<Call<'a>, Reject> {
     let path = Path::split(head.path).ok_or(Reject::NOT_FOUND)?;
-    let uuid = uuid(&decode(path.uuid, false)).map_err(Reject::bad)?;
+    let uuid = uuid(&decode(path.uuid)).map_err(Reject::bad)?;
     let key = match path.key {
         None => None,
         Some(raw) => Some(path_key(raw)?),
@@ -239,7 +241,7 @@ fn post(api: Api, word: Word, params: &Params<'_>, head: &Head<'_>) -> Result<(O
 }
 
 fn path_key(raw: &[u8]) -> Result<Key, Reject> {
-    let bytes = unwrapped(decode(raw, false)).map_err(|_| Reject::bad(base64_error()))?;
+    let bytes = unwrapped(decode(raw)).map_err(|_| Reject::bad(base64_error()))?;
     Key::parse(&bytes).map_err(|_| Reject::bad("key parse error"))
 }
 
@@ -304,7 +306,7 @@ impl<'a> Path<'a> {
                 (rest, uuid, api, Word::Get, Some(last))
             }
             _ if keyed => (rest, third, Api::Unversioned, Word::Get, Some(last)),
-            _ => (rest, third, api(second)?, Word::parse(&decode(last, false))?, None),
+            _ => (rest, third, api(second)?, Word::parse(&decode(last))?, None),
         };
         let (prefix, word) = cut(rest)?;
         (is_annex(word) && is_plain(prefix)).then_some(Self { prefix, uuid, api, op, key })
@@ -314,12 +316,12 @@ impl<'a> Path<'a> {
 /// Whether a path, as sent, could be that of a repository: nothing in it is empty or leads up.
 pub fn is_plain(prefix: &[u8]) -> bool {
     let plain = !prefix.windows(2).any(|pair| pair == b"//") && !prefix.ends_with(b"/");
-    let climbs = prefix.split(|byte| *byte == b'/').any(|part| matches!(decode(part, false).as_ref(), b"." | b".."));
+    let climbs = prefix.split(|byte| *byte == b'/').any(|part| matches!(decode(part).as_ref(), b"." | b".."));
     plain && !climbs
 }
 
 fn is_annex(word: &[u8]) -> bool {
-    decode(word, false).as_ref() == b"git-annex"
+    decode(word).as_ref() == b"git-annex"
 }
 
 /// The last part of a path, and what is before its slash.

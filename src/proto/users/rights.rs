@@ -1,7 +1,8 @@
 //! What who may do in which repository: lines of a name, rights, and a pattern. The line with the longest pattern that fits counts.
 
+use annex_types::percent::decode;
+
 use super::lines::Lines;
-use crate::proto::percent::decode;
 
 /// What a user may do. Each allows all that those before it do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +39,7 @@ impl Pattern {
         if text == "*" {
             return Ok(Self::All);
         }
-        let name = decode(text.as_bytes(), false).into_owned();
+        let name = decode(text.as_bytes()).into_owned();
         let (name, below) = match name.strip_suffix(b"/") {
             Some(name) => (name.to_vec(), true),
             None => (name, false),

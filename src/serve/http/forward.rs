@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use annex_types::percent;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -20,7 +21,6 @@ use crate::gateway::Failure;
 use crate::proto::http::access::Action;
 use crate::proto::http::auth::Credentials;
 use crate::proto::http::client::response;
-use crate::proto::percent;
 use crate::serve::conn::link::within;
 
 /// Longest wait for an answer, with all that is before it.

@@ -25,7 +25,7 @@ use super::log::{Log, LogFormat};
 use super::room::{Room, affordable};
 use super::shared::{Shared, date};
 use crate::annex::repository::OpenError;
-use crate::gateway::{ClientLocks, CommonQuotas, Limits, Metrics, Repositories, Roots, blocking};
+use crate::gateway::{ClientLocks, Limits, Metrics, PrefixQuotas, Repositories, Roots, blocking};
 use crate::proto::http::access::{self, Access};
 use crate::proto::http::response::{Connection as Kept, Response};
 use crate::serve::conn::link::{Link, within};
@@ -174,7 +174,7 @@ fn serve(options: Options) -> Result<(), StartError> {
             .warn();
     }
     let logins = options.access.logins != access::Logins::No;
-    let quotas = CommonQuotas::new(Arc::<Repositories>::clone(&repositories));
+    let quotas = PrefixQuotas::new(Arc::<Repositories>::clone(&repositories));
     quotas.set(options.access.file.as_ref().map(|file| file.quotas.clone()).unwrap_or_default());
     let shared = Arc::new(Shared {
         repositories,

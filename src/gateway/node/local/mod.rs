@@ -11,9 +11,9 @@ use crate::annex::content::ContentError;
 use crate::annex::log::Presence;
 use crate::gateway::held::HeldLock;
 use crate::gateway::node::{Asker, Limits, Node, Offset, Removal};
-use crate::gateway::quota;
+use crate::gateway::quota::Wanted;
 use crate::gateway::receive::{Offer, Upload};
-use crate::gateway::repository::{LocalRepository, Quota};
+use crate::gateway::repository::LocalRepository;
 use crate::gateway::{Failure, Outgoing, blocking, timestamp, until};
 use crate::name::{Key, Uuid};
 use crate::proto::p2p::AssociatedFile;
@@ -61,10 +61,8 @@ impl Node for LocalNode {
     async fn put(&self, key: &Key, _: &AssociatedFile) -> Result<Offer, Failure> {
         if let Some(sink) = LocalSink::open(&self.served, self.home.as_ref(), key, &self.client).await? {
             let upload = Upload::new(key, sink);
-            let (most, uuid) = (Quota::of(&self.served.repository().settings()), self.served.uuid());
-            let common = self.limits.quotas.as_ref().and_then(|quotas| quotas.of(&self.served));
-            let room = quota::reserve_here(&most, common, &self.served, uuid, key, self.limits.idle);
-            return match room.await {
+            let claim = self.limits.quotas.as_ref().and_then(|quotas| quotas.of(&self.served));
+            return match Wanted::here(&self.served, key, claim).reserve(self.limits.idle).await {
                 Ok(room) => Ok(Offer::Upload(Box::new(upload.within(room)))),
                 Err(failure) => {
                     // What is there of it can be resumed once there is room.

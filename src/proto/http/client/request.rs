@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use annex_types::percent;
+
 use super::super::auth::Credentials;
 use super::super::query::wrapped;
 use super::super::route::{Api, Op};
 use crate::name::Uuid;
-use crate::proto::percent;
 
 /// Where requests go to.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! What each repository was last seen to hold, and whether more fits within the quotas that several share. Time is an argument.
+//! What each repository was last seen to hold, and whether more fits within the quotas of their prefixes. Time is an argument.
 //!
 //! A repository that is uploaded to is looked at each time, in the step in which room is reserved there. The others count as they were
 //! last seen, which is looked at again when something changed there, and now and then.

@@ -1,4 +1,4 @@
-//! Quotas that repositories share: what all below a prefix may hold together.
+//! Quotas by prefix: what all repositories below one may hold together.
 //!
 //! Where a repository is uploaded to, the look at it, the sum and the reservation are one step, so of two uploads at once, to whichever
 //! repositories, both are let in only if both fit. The others are looked at on threads of their own, with few at a time open: there may be
@@ -39,17 +39,26 @@ const SIDE_BY_SIDE: usize = 8;
 /// A key that is nowhere.
 const NOTHING: &[u8] = b"SHA256-s0--nothing";
 
+/// Which search of the served directories something was found by, and whether that was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// When it began.
+    pub begun: Instant,
+    /// It has found all that is there.
+    pub is_over: bool,
+}
+
 /// What is served, as far as quotas need to know it.
 pub trait Served: Send + Sync {
-    /// When the repositories were looked for last, and what was found; none where that was at `since`.
-    fn listed(&self, since: Option<Instant>) -> Option<(Instant, Vec<Listed>)>;
+    /// What the last search found, and which that was; none where it was `known`.
+    fn listed(&self, known: Option<Search>) -> Option<(Search, Vec<Listed>)>;
 
     /// Those that are open now.
     fn opened(&self) -> Vec<Arc<LocalRepository>>;
 }
 
-/// The quotas that the repositories of a server share.
-pub struct CommonQuotas {
+/// The quotas by prefix of a server.
+pub struct PrefixQuotas {
     served: Arc<dyn Served>,
     state: Mutex<State>,
     /// There are some.
@@ -61,8 +70,8 @@ pub struct CommonQuotas {
 #[derive(Default)]
 struct State {
     holdings: Holdings,
-    /// When the repositories that it knows were looked for.
-    listed: Option<Instant>,
+    /// What found the repositories that it knows.
+    listed: Option<Search>,
     /// No round begins before.
     next: Option<Instant>,
 }
@@ -70,7 +79,7 @@ struct State {
 /// The quotas that one repository has a part in.
 #[derive(Clone)]
 pub(in crate::gateway) struct Claim {
-    quotas: Arc<CommonQuotas>,
+    quotas: Arc<PrefixQuotas>,
     id: Id,
     asked: Instant,
 }
@@ -78,7 +87,7 @@ pub(in crate::gateway) struct Claim {
 /// Room in a repository: what becomes of it is looked at once this is dropped.
 pub(in crate::gateway) struct Taken(Claim);
 
-impl CommonQuotas {
+impl PrefixQuotas {
     /// None yet, of what is served.
     pub fn new(served: Arc<dyn Served>) -> Arc<Self> {
         Arc::new(Self { served, state: Mutex::default(), is_set: AtomicBool::new(false), looks: false.into() })
@@ -202,8 +211,8 @@ impl CommonQuotas {
     /// What is known of what is served now.
     fn followed(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
-        if let Some((at, listed)) = self.served.listed(state.listed) {
-            state.listed = Some(at);
+        if let Some((search, listed)) = self.served.listed(state.listed) {
+            state.listed = Some(search);
             state.holdings.follow(listed);
         }
         state
@@ -216,7 +225,7 @@ impl CommonQuotas {
 }
 
 /// That a thread looks, until this is dropped.
-struct Looks<'a>(&'a CommonQuotas);
+struct Looks<'a>(&'a PrefixQuotas);
 
 impl Drop for Looks<'_> {
     fn drop(&mut self) {
