@@ -1,7 +1,7 @@
-//! How many connections each transfer of a store may have, and whether more than one has brought anything.
+//! How many connections each transfer of a store may have, and how many have brought anything.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,6 +11,9 @@ pub const DEFAULT: usize = 64;
 
 /// For how long one connection is taken to be enough, after more have brought nothing.
 const ENOUGH: Duration = Duration::from_secs(30);
+
+/// For how long a number of connections that brought what it should is begun with.
+const KNOWN: Duration = Duration::from_secs(120);
 
 /// Shared by all transfers of one store, on all threads.
 #[derive(Debug)]
@@ -22,6 +25,16 @@ pub struct Connections {
     begun: Instant,
     /// Until when one is enough, in milliseconds since `begun`.
     enough_until: AtomicU64,
+    known: Mutex<Option<Known>>,
+}
+
+/// Connections that brought what they should.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// So many for all transfers together.
+    all: usize,
+    /// When, in milliseconds since the beginning.
+    at: u64,
 }
 
 /// A transfer that may have several connections; over when dropped.
@@ -32,7 +45,7 @@ impl Connections {
     /// At most so many, but for the one that each transfer has in any case.
     pub fn new(most: usize) -> Self {
         let (transfers, refused, enough_until) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Self { most, transfers, refused, begun: Instant::now(), enough_until }
+        Self { most, transfers, refused, begun: Instant::now(), enough_until, known: Mutex::default() }
     }
 
     /// How many there may be.
@@ -81,6 +94,25 @@ impl Transfer {
     pub fn one_is_enough(&self) {
         let until = self.0.now().saturating_add(ENOUGH.as_millis() as u64);
         self.0.enough_until.store(until, Ordering::Relaxed);
+        *self.known() = None;
+    }
+
+    /// So many brought what they should.
+    pub fn learn(&self, connections: usize) {
+        let all = connections.saturating_mul(self.0.transfers.load(Ordering::Relaxed).max(1));
+        *self.known() = Some(Known { all: all.min(self.0.most), at: self.0.now() });
+    }
+
+    /// How many to begin with, where that was learnt a while ago: its part of them.
+    pub fn learnt(&self) -> Option<usize> {
+        let known = (*self.known()).filter(|known| self.0.now().saturating_sub(known.at) < KNOWN.as_millis() as u64)?;
+        let part = known.all.div_ceil(self.0.transfers.load(Ordering::Relaxed).max(1));
+        Some(part.min(self.share())).filter(|part| *part > 1)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Known>> {
+        // Held for a copy.
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,5 +139,27 @@ mod tests {
         assert_eq!((one.share(), one.is_worth_trying()), (8, true));
         one.one_is_enough();
         assert!(!one.is_worth_trying());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_learnt_is_shared_and_forgotten() {
+        let all = Arc::new(Connections::new(64));
+        let one = all.enter();
+        assert_eq!(one.learnt(), None);
+        one.learn(24);
+        assert_eq!(one.learnt(), Some(24));
+        let more: Vec<Transfer> = (0..3).map(|_| all.enter()).collect();
+        assert_eq!((one.learnt(), more[0].learnt()), (Some(6), Some(6)), "as many in all");
+        more[0].learn(40);
+        assert_eq!(one.learnt(), Some(16), "no more than there may be");
+        drop(more);
+        let crowd: Vec<Transfer> = (0..63).map(|_| all.enter()).collect();
+        assert_eq!(one.learnt(), None, "each has one");
+        drop(crowd);
+        tokio::time::advance(KNOWN).await;
+        assert_eq!(one.learnt(), None, "the line may be another one now");
+        one.learn(8);
+        one.one_is_enough();
+        assert_eq!(one.learnt(), None);
     }
 }

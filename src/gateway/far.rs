@@ -17,6 +17,9 @@ const NEAR: f64 = 150e6;
 /// what comes after that is fast.
 const SLOW: (u32, Duration) = (4, Duration::from_millis(40));
 
+/// The same of a store of which it was learnt a while ago that one connection is not all.
+const SLOW_AGAIN: (u32, Duration) = (1, Duration::from_millis(10));
+
 /// After so many pieces in a row that were not, longer ones are passed on.
 const FAST: u32 = 8;
 
@@ -53,8 +56,8 @@ struct SlowPieces {
 
 impl SlowPieces {
     /// A piece of `bytes` was passed on in `elapsed`, in which it was waited for them for so long. Gives the bytes a second of the
-    /// connection where it is a slow one.
-    fn take(&mut self, bytes: u64, elapsed: Duration, waited: Duration) -> Option<f64> {
+    /// connection where it is a slow one: with `enough` of them.
+    fn take(&mut self, bytes: u64, elapsed: Duration, waited: Duration, enough: (u32, Duration)) -> Option<f64> {
         let is_slow = (bytes as f64) < NEAR * elapsed.as_secs_f64() && waited * 2 > elapsed;
         if !is_slow {
             *self = Self { fast: self.fast + 1, ..Self::default() };
@@ -62,7 +65,7 @@ impl SlowPieces {
         }
         (self.count, self.bytes, self.elapsed, self.fast) =
             (self.count + 1, self.bytes + bytes, self.elapsed + elapsed, 0);
-        let is_enough = self.count >= SLOW.0 && self.elapsed >= SLOW.1;
+        let is_enough = self.count >= enough.0 && self.elapsed >= enough.1;
         is_enough.then(|| self.bytes as f64 / self.elapsed.as_secs_f64())
     }
 }
@@ -103,7 +106,8 @@ impl Far {
     /// `bytes` were passed on in `elapsed`, in which it was waited for them for so long; all up to `at` of `end` are. Whether
     /// other connections are to take over.
     pub fn look(&mut self, bytes: u64, elapsed: Duration, waited: Duration, at: u64, end: u64) -> Option<Takeover> {
-        let rate = self.slow.take(bytes, elapsed, waited)?;
+        let learnt = self.transfer.learnt();
+        let rate = self.slow.take(bytes, elapsed, waited, if learnt.is_some() { SLOW_AGAIN } else { SLOW })?;
         let lead = (rate * LEAD.as_secs_f64()) as u64;
         let from = at.saturating_add(lead.max(PIECE));
         let left = end.saturating_sub(from) as f64 / rate;
@@ -112,7 +116,10 @@ impl Far {
         if self.is_settled {
             return None;
         }
-        let width = Width::after(1, rate, FIRST.min(self.transfer.share()));
+        let width = match learnt {
+            Some(learnt) => Width::known(1, rate, learnt),
+            None => Width::after(1, rate, FIRST.min(self.transfer.share())),
+        };
         let mut ahead = Ahead::between(self.of.clone(), from, end, width, Rc::clone(&self.transfer));
         ahead.prefetch();
         Some(Takeover { at: from, ahead })
@@ -205,7 +212,7 @@ mod tests {
         let after = |pieces: &[(u64, u64)]| {
             let mut slow = SlowPieces::default();
             let ms = Duration::from_millis;
-            let mut takes = pieces.iter().map(|(elapsed, waited)| slow.take(PIECE, ms(*elapsed), ms(*waited)));
+            let mut takes = pieces.iter().map(|(elapsed, waited)| slow.take(PIECE, ms(*elapsed), ms(*waited), SLOW));
             takes.position(|rate| rate.is_some()).map(|at| at + 1)
         };
         assert_eq!(after(&[far; 9]), Some(4));
@@ -216,5 +223,7 @@ mod tests {
         assert_eq!(after(&[held_up; 50]), None);
         // Four that are hardly slow are too short a time to tell.
         assert_eq!(after(&[(8, 8); 9]), Some(5));
+        let (mut slow, piece) = (SlowPieces::default(), Duration::from_millis(17));
+        assert!(slow.take(PIECE, piece, piece, SLOW_AGAIN).is_some(), "where that is known it is seen by the first");
     }
 }

@@ -3,6 +3,8 @@
 mod forge;
 mod forge_rights;
 mod git_annex;
+mod git_limits;
+mod git_rights;
 mod http_abuse;
 mod http_annex;
 mod http_broken;

@@ -68,6 +68,12 @@ impl Site {
         self.home.git(&[&["-C", &at], words].concat()).ok().stdout.trim().to_string()
     }
 
+    /// Where `photos.git` on the server has the content of `key`.
+    pub(crate) fn object_of(&self, key: &str) -> PathBuf {
+        let hash = self.git("photos.git", &["annex", "examinekey", "--format", "${hashdirlower}", key]);
+        self.at("photos.git/annex/objects").join(hash).join(key).join(key)
+    }
+
     pub(crate) fn url(&self, user: &str, name: &str) -> String {
         let who = if user.is_empty() { String::new() } else { format!("{user}:pw%20of%20{user}@") };
         format!("http://{who}{}/{name}", self.server().address)

@@ -185,6 +185,9 @@ impl Ahead {
         } else if self.width.take(self.seen.take(), self.most()) {
             self.transfer.one_is_enough();
         }
+        if let Some(proven) = self.width.proven() {
+            self.transfer.learn(proven);
+        }
         self.requests.forget();
     }
 }

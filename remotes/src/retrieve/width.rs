@@ -152,6 +152,18 @@ impl Width {
         Self { now: now.max(least), before: Some((least, rate)), ..Self::new(least) }
     }
 
+    /// Begins with `now`, as many as was enough a while ago, where `least` brought `rate` bytes a second. Where they bring what they
+    /// should, no more are tried for a while.
+    pub fn known(least: usize, rate: f64, now: usize) -> Self {
+        Self { hold: HOLD, ..Self::after(least, rate, now) }
+    }
+
+    /// How many have brought what they should, if those are more than the least.
+    pub fn proven(&self) -> Option<usize> {
+        let proven = self.before.map_or(self.now, |(fewer, _)| fewer);
+        Some(proven).filter(|proven| *proven > self.least)
+    }
+
     /// How many to read now.
     pub fn now(&self) -> usize {
         self.now
@@ -182,7 +194,7 @@ impl Width {
         } else if let Some((fewer, least)) = self.before.take().filter(|(fewer, _)| *fewer < self.now) {
             let gain = GAIN.powf((self.now as f64 / fewer as f64).log2());
             if rate >= least * gain {
-                self.grow(rate, most);
+                self.hold_or_grow(rate, most);
             } else {
                 // As many as what came needs: beside other transfers, six may bring what two would.
                 let needed = (rate / least.max(1.0) * fewer as f64).round() as usize;
@@ -190,10 +202,8 @@ impl Width {
                 self.hold = HOLD;
                 is_enough = self.now == self.least;
             }
-        } else if self.hold > 0 {
-            self.hold -= 1;
         } else {
-            self.grow(rate, most);
+            self.hold_or_grow(rate, most);
         }
         self.now = self.now.min(most);
         is_enough
@@ -206,8 +216,10 @@ impl Width {
         self.hold = HOLD;
     }
 
-    fn grow(&mut self, rate: f64, most: usize) {
-        if self.now < most {
+    fn hold_or_grow(&mut self, rate: f64, most: usize) {
+        if self.hold > 0 {
+            self.hold -= 1;
+        } else if self.now < most {
             self.before = Some((self.now, rate));
             self.now = (self.now * 2).min(most);
         }
@@ -259,6 +271,27 @@ mod tests {
             assert!(range.contains(&width), "{each} {all} {client} {most}: {width}");
             assert!(rate >= least, "{each} {all} {client} {most}: {rate}");
         }
+    }
+
+    #[test]
+    fn what_was_enough_a_while_ago_is_kept_if_it_still_is() {
+        let sample = |mb: u64| Sample {
+            bytes: mb * 1_000_000,
+            elapsed: Duration::from_secs(1),
+            waited: Duration::from_millis(900),
+        };
+        let mut width = Width::known(1, 60e6, 24);
+        assert_eq!(width.proven(), None, "not yet today");
+        assert!((0..HOLD).all(|_| !width.take(sample(980), 64) && width.now() == 24 && width.proven() == Some(24)));
+        width.take(sample(980), 64);
+        assert_eq!((width.now(), width.proven()), (48, Some(24)), "then more are tried");
+        width.take(sample(980), 64);
+        assert_eq!((width.now(), width.proven()), (24, Some(24)));
+        let mut width = Width::known(1, 60e6, 24);
+        assert!(!width.take(sample(120), 64));
+        assert_eq!((width.now(), width.proven()), (2, Some(2)), "the line gives less now");
+        let mut width = Width::known(1, 60e6, 24);
+        assert!(width.take(sample(60), 64) && width.proven().is_none());
     }
 
     #[test]
