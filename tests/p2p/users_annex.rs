@@ -236,6 +236,10 @@ fn users_are_edited_and_the_server_follows() {
     clone.add("two", 2, 1000);
     clone.git(&["commit", "--quiet", "-m", "two"]).ok();
     clone.git(&["push", "origin", "main"]).failed();
+    // What was allowed elsewhere stays, which is told.
+    let told = lab.edit(&["add", &file, "alice", "--rights", "full", "--repositories", "org/", "--keep-password"], "");
+    let told = told.ok().stderr;
+    assert!(told.contains("alice has readonly in *, as before") && told.contains("--repositories '*'"), "{told}");
     // A log tells who it was, user or token.
     let refused = lab.edit(&["token", &file, "alice", "--rights", "full"], "").failed();
     assert!(refused.stderr.contains("alice is a user"), "{}", refused.stderr);
