@@ -25,7 +25,9 @@ import urllib.parse
 LIMIT = 8  # seconds for each question; the server waits 10 for all of them
 LONGEST = 1 << 20  # bytes of an answer
 
-REPOSITORY = re.compile(r"([A-Za-z0-9_.-]+)/([A-Za-z0-9_.-]+?)(\.git)?")
+# Neither . nor .., which would lead to another question.
+NAME = r"(?!\.{1,2}(?:/|\.git$|$))[A-Za-z0-9_.-]+"
+REPOSITORY = re.compile(rf"({NAME})/(?!\.git$)({NAME}?)(\.git)?")
 
 
 class Forge:

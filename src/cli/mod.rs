@@ -2,6 +2,7 @@
 
 mod balance;
 mod beside;
+mod count;
 mod doctor;
 mod explain;
 mod extendcluster;
@@ -99,7 +100,7 @@ enum Command {
     ///
     /// The program does the same when it is started under the name git-annex-shell, such as by a link. Environment:
     /// GIT_ANNEX_SHELL_READONLY, _APPENDONLY, _LIMITED and _DIRECTORY, as git-annex-shell reads them.
-    #[command(disable_help_flag = true)]
+    #[command(disable_help_flag = true, after_help = SHELL)]
     Shell {
         /// As git-annex-shell takes them: p2pstdio DIRECTORY CLIENT [--uuid=UUID], or -c and a command line.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -208,6 +209,27 @@ enum Command {
     },
 }
 
+const SHELL: &str = "\
+Make it the git-annex-shell of this computer; clients that come over ssh then need no setting:
+
+  git-annex-remote-stream install-shell /usr/local/bin
+
+Let a key into one repository, to read. In ~/.ssh/authorized_keys, on one line:
+
+  command=\"GIT_ANNEX_SHELL_DIRECTORY=/srv/annex/photos.git GIT_ANNEX_SHELL_READONLY=1 git-annex-shell -c \\\"$SSH_ORIGINAL_COMMAND\\\"\",restrict ssh-ed25519 AAAA... bob
+
+Try out what a client would do first; it prints the uuid of the repository:
+
+  git-annex-remote-stream shell configlist /srv/annex/photos.git
+
+What clients send: configlist, p2pstdio, notifychanges, inannex and dropkey. Everything else is for git-shell: git's own fetch and push.
+
+Environment, of which any value but an empty one counts:
+  GIT_ANNEX_SHELL_DIRECTORY=PATH     this repository only
+  GIT_ANNEX_SHELL_READONLY=1         nothing is stored or removed; git may still push
+  GIT_ANNEX_SHELL_APPENDONLY=1       nothing is removed
+  GIT_ANNEX_SHELL_LIMITED=1          no git: neither fetch nor push";
+
 const COMPLETIONS: &str = "\
 For bash, from the next shell on:
 
@@ -271,7 +293,11 @@ pub fn main() -> ExitCode {
     // Clients send `--` for their own ends; clap would take it for itself.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|word| word == "shell") {
-        return shell(arguments.collect());
+        let arguments: Vec<OsString> = arguments.collect();
+        return match &arguments[..] {
+            [word] if word == "--help" || word == "-h" => shell_help(),
+            _ => shell(arguments),
+        };
     }
     let done = match Arguments::parse().command {
         Command::Doctor { json, line, object, options } => {
@@ -308,6 +334,14 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells people of `shell`, of whose arguments none is clap's.
+fn shell_help() -> ExitCode {
+    let mut all = command().bin_name("git-annex-remote-stream");
+    all.build();
+    let printed = all.find_subcommand_mut("shell").map_or(Ok(()), clap::Command::print_long_help);
+    if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn man_pages(directory: &Path) -> io::Result<()> {

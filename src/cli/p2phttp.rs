@@ -10,6 +10,7 @@ use clap::Args;
 
 use remotes::connections;
 
+use super::count;
 use crate::gateway::Roots;
 use crate::proto::git::config::PublicUrl;
 use crate::proto::http::response::{REALM, realm};
@@ -25,8 +26,9 @@ Serve the repository in the current directory to everyone on this computer, to t
 
 Serve every repository below /srv/git over HTTPS, to read by anyone and to write by alice:
 
-  GIT_ANNEX_P2PHTTP_PASSWORD_alice=... git-annex-remote-stream p2phttp --directory /srv/git \\
-      --unauth-readonly --authenv --certfile cert.pem --privatekeyfile key.pem
+  git-annex-remote-stream users add users.conf alice --rights full
+  git-annex-remote-stream p2phttp --directory /srv/git --unauth-readonly --users users.conf \\
+      --certfile cert.pem --privatekeyfile key.pem
 
 Clients find it through annexurl, which the repository can tell them (git config annex.url), or by hand:
 
@@ -52,19 +54,19 @@ pub(super) struct P2pHttp {
     #[arg(long, value_name = "PATH")]
     directory: Vec<PathBuf>,
     /// Accepted, and has no effect: requests do not wait for each other.
-    #[arg(long, short = 'J', value_name = "N")]
-    jobs: Option<String>,
+    #[arg(long, short = 'J', value_name = "N", value_parser = count::jobs)]
+    jobs: Option<usize>,
     /// How many processor cores to use; all of them by default.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::from_one::<usize>)]
     cpus: Option<usize>,
     /// Accepted; connections to proxied remotes are kept as they are needed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::from_one::<u32>)]
     proxyconnections: Option<u32>,
     /// Accepted; nodes of a cluster are used side by side as they are needed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::from_one::<u32>)]
     clusterjobs: Option<u32>,
     /// How many contents clients may keep locked at a time.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count::from_one::<usize>)]
     lockedfiles: usize,
     /// Port to listen on; 9417 by default.
     #[arg(long, value_name = "N")]
@@ -148,10 +150,10 @@ pub(super) struct P2pHttp {
     #[arg(long, value_name = "PATTERN", requires = "git", requires = "directory", value_parser = pattern)]
     create_on_push: Vec<Pattern>,
     /// With --create-on-push: the most repositories that are served.
-    #[arg(long, value_name = "N", default_value_t = 1000, requires = "create_on_push")]
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "create_on_push", value_parser = count::from_one::<usize>)]
     create_limit: usize,
     /// The most programs of git at a time; others wait a little, and are answered with 503.
-    #[arg(long, value_name = "N", default_value_t = 16, requires = "git")]
+    #[arg(long, value_name = "N", default_value_t = 16, requires = "git", value_parser = count::from_one::<usize>)]
     git_processes: usize,
     /// Least pace of those who push and fetch, in bytes a second; 0 for any. Who is slower for --timeout is cut off.
     #[arg(long, value_name = "SIZE", default_value = "1KiB", requires = "git", value_parser = size)]
@@ -179,10 +181,10 @@ pub(super) struct P2pHttp {
     #[arg(long, value_name = "SIZE", value_parser = rate)]
     bwlimit_user: Option<u64>,
     /// Connections to one store at a time, shared by all transfers of large content; each has one in any case.
-    #[arg(long, value_name = "N", default_value_t = connections::DEFAULT)]
+    #[arg(long, value_name = "N", default_value_t = connections::DEFAULT, value_parser = count::from_one::<usize>)]
     store_connections: usize,
     /// The most connections at a time; others are answered with 503 at once.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = count::from_one::<usize>)]
     connections: usize,
     /// Seconds without progress before a transfer is given up.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]

@@ -248,6 +248,7 @@ fn add(file: &Path, name: &str, allowed: Option<&str>, repositories: &str, keep:
         return Err("say what may be done: --rights".into());
     }
     let hash = if is_anonymous || keep { None } else { Some(Hash::new(&password()?, secret()?, COST)?) };
+    let mut elsewhere = Vec::new();
     edit_file(file, true, |text, known| {
         if keep && known.login_of(name.as_bytes()).is_none() {
             return Err(format!("there is no user {name}"));
@@ -262,9 +263,16 @@ fn add(file: &Path, name: &str, allowed: Option<&str>, repositories: &str, keep:
         };
         if let Some(allowed) = allowed {
             text = edit::with_right(&text, name, allowed, repositories);
+            let here = Pattern::parse(repositories)?;
+            elsewhere.extend(known.rights.0.of(name.as_bytes()).filter(|rule| rule.repositories != here).cloned());
         }
         Ok(text)
-    })
+    })?;
+    for rule in elsewhere.iter().filter(|rule| rule.rights.is_some()) {
+        let (word, there) = (rights::word(rule.rights), &rule.repositories);
+        eprintln!("{name} has {word} in {there}, as before; take it away with --rights none --repositories '{there}'");
+    }
+    Ok(())
 }
 
 /// Whether the day up to which a token is to be of use is one, and not over at `now`, in seconds since 1970.

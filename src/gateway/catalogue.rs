@@ -4,6 +4,7 @@
 //! is listed, and no link that lies there is followed.
 
 use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -140,6 +141,11 @@ impl Catalogue {
         self.by_uuid.get(uuid)
     }
 
+    /// What the one repository that `uuid` is reached through is called.
+    pub(super) fn name_of(&self, uuid: &Uuid) -> Option<Arc<[u8]>> {
+        self.known(uuid)?.entry().map(|entry| Arc::clone(&entry.name))
+    }
+
     /// All of them, those of several names more than once.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<CatalogueEntry>> {
         self.names.iter().flat_map(HashMap::values)
@@ -190,6 +196,15 @@ impl CatalogueEntry {
     /// Whether `served`, opened from its path, is what was found there.
     pub(super) fn is(&self, served: &LocalRepository) -> bool {
         self.identity.as_ref() == Some(&Identity::of(served))
+    }
+
+    /// Whether it is where it was found, as far as its git directory tells. Blocks.
+    pub(super) fn is_there(&self) -> bool {
+        let id = |identity: &Identity| {
+            let meta = std::fs::metadata(&identity.git_dir).ok()?;
+            Some((meta.dev(), meta.ino()))
+        };
+        self.id.is_some() && self.identity.as_ref().and_then(id) == self.id
     }
 
     /// Whether it could be opened when it was found.

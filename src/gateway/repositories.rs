@@ -100,7 +100,7 @@ impl Repositories {
     pub fn called(&self, prefix: &[u8], uuid: Option<&Uuid>) -> Arc<[u8]> {
         let catalogue = self.rounds.last();
         let known = match (prefix, uuid) {
-            (b"", Some(uuid)) => catalogue.and_then(|it| it.known(uuid)?.entry().map(|entry| Arc::clone(&entry.name))),
+            (b"", Some(uuid)) => catalogue.and_then(|it| it.name_of(uuid)),
             (b"", None) => None,
             (prefix, _) => {
                 let name = name_of(prefix).unwrap_or_default();
@@ -109,6 +109,30 @@ impl Repositories {
             }
         };
         known.unwrap_or_default()
+    }
+
+    /// Whether [`called`](Self::called) may be wrong about `uuid`: it is not known yet, or is no longer where it was.
+    pub async fn is_stale(&self, uuid: &Uuid) -> bool {
+        if let Roots::Repository(_) = &self.roots {
+            return false;
+        }
+        let entry = match self.rounds.last().as_ref().and_then(|catalogue| catalogue.known(uuid)) {
+            None => return true,
+            Some(known) => known.entry().map(Arc::clone),
+        };
+        let Some(entry) = entry else { return false };
+        !blocking(move || entry.is_there()).await.unwrap_or(true)
+    }
+
+    /// The same as [`called`](Self::called), of what a walk finds that begins now.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be told now.
+    pub async fn look_for(&self, uuid: &Uuid) -> Result<Arc<[u8]>, Unserved> {
+        let will_do = |catalogue: &Catalogue| matches!(catalogue.known(uuid), Some(ReachedThrough::Itself(_)));
+        let catalogue = self.rounds.since(Instant::now(), will_do).await.ok_or_else(searching)?;
+        Ok(catalogue.name_of(uuid).unwrap_or_default())
     }
 
     /// What is known as `uuid` at `prefix`, which is empty or begins with a slash: a repository, or what it is a proxy for.
@@ -139,9 +163,7 @@ impl Repositories {
             Some(name) => catalogue.named(name).is_some(),
             None => matches!(catalogue.known(uuid), Some(ReachedThrough::Itself(_))),
         };
-        let catalogue = self.rounds.since(asked, will_do).await;
-        let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
-        let catalogue = catalogue.ok_or_else(busy)?;
+        let catalogue = self.rounds.since(asked, will_do).await.ok_or_else(searching)?;
         self.within(&catalogue, name.as_deref(), uuid, limits, asker).await?.ok_or(Unserved::Unknown)
     }
 
@@ -161,8 +183,7 @@ impl Repositories {
             return Ok(Named { name: Arc::clone(&listed.name), found });
         }
         let catalogue = self.rounds.since(asked, |catalogue| catalogue.named(&name).is_some()).await;
-        let busy = || Unserved::Broken(Failure::busy("the directories are still being searched"));
-        let listed = catalogue.ok_or_else(busy)?.named(&name).cloned().ok_or(Unserved::Unknown)?;
+        let listed = catalogue.ok_or_else(searching)?.named(&name).cloned().ok_or(Unserved::Unknown)?;
         let found = self.at(&listed).await?.ok_or(Unserved::Unknown)?;
         found.touch();
         Ok(Named { name: Arc::clone(&listed.name), found })
@@ -177,7 +198,9 @@ impl Repositories {
         let refused = |why: &str| Unserved::Refused(format!("no repository is made here: {why}"));
         let Roots::Directories(directories) = &self.roots else { return Err(refused("one alone is served")) };
         let path = name_of(prefix).and_then(|name| create::path_of(&name));
-        let path = path.ok_or_else(|| refused("its name may have letters, digits, dots, - and _"))?;
+        let path = path.ok_or_else(|| {
+            refused("each part of its name begins with a letter or digit, and may have dots, - and _ after it")
+        })?;
         if self.rounds.last().is_some_and(|catalogue| catalogue.paths().len() >= most) {
             return Err(refused("there are as many as there may be"));
         }
@@ -200,6 +223,22 @@ impl Repositories {
             // Who asks waits for it too, and says what comes of it.
             let _ = self.rounds.since(Instant::now(), |_| false).await;
         }
+    }
+
+    /// Why nothing is served as yet; none where something is, or was not looked for.
+    pub fn says_nothing(&self) -> Option<String> {
+        let Roots::Directories(directories) = &self.roots else { return None };
+        let (_, catalogue) = self.rounds.whole()?;
+        if catalogue.entries().any(|entry| entry.was_opened()) {
+            return None;
+        }
+        let places = directories.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ");
+        Some(match catalogue.paths().len() {
+            0 => format!("no git repository is below {places} as yet; each is found when it is first asked for"),
+            some => format!(
+                "{some} repositories are below {places}, and none that can be served: git annex init in them, as the user that serves"
+            ),
+        })
     }
 
     /// Opens everything anew as it is asked for next, with what git config says then. What is under way ends as it
@@ -391,6 +430,10 @@ async fn node(
     find(served, uuid, limits, asker).await.map_err(Unserved::Broken)
 }
 
+fn searching() -> Unserved {
+    Unserved::Broken(Failure::busy("the directories are still being searched"))
+}
+
 /// The path below a directory that the URL prefix `prefix` names. `None` where it could lead elsewhere, or have two
 /// spellings.
 fn name_of(prefix: &[u8]) -> Option<Vec<u8>> {
@@ -403,6 +446,25 @@ fn name_of(prefix: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::annex::repository::tests::make;
+
+    #[test]
+    fn a_walk_that_finds_nothing_says_what_is_lacking() {
+        let top = tempfile::tempdir().expect("a directory");
+        let says = || {
+            let roots = Roots::Directories(vec![top.path().to_path_buf()]);
+            let served = Arc::new(Repositories::open(roots).expect("nothing is opened yet"));
+            assert_eq!(served.says_nothing(), None, "nobody looked");
+            remotes::sys::run(false, served.explore()).expect("a runtime");
+            served.says_nothing()
+        };
+        assert!(says().is_some_and(|words| words.contains("no git repository")));
+        let mut git = Command::new("git");
+        git.args(["init", "--quiet", "--bare"]).arg(top.path().join("plain.git"));
+        assert!(git.status().is_ok_and(|status| status.success()));
+        assert!(says().is_some_and(|words| words.contains("git annex init")));
+        make(&top.path().join("a"), &[]);
+        assert_eq!(says(), None);
+    }
 
     /// It is served as soon as the walk comes to it.
     #[test]

@@ -1,7 +1,7 @@
 //! The recipes of docs/proxy.md, done as it is written.
 //!
 //! A block of commands says whose it is. Directories, hosts and credentials become those of the test; what ends in `&` is
-//! started as a server of the test; `NUMBER` is what the command before told to confirm with.
+//! started as a server of the test, in the clear; users are given passwords; `NUMBER` is what the command before told to confirm with.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,11 +49,11 @@ impl Site {
             ("/srv/annex".into(), below("annex")),
             ("/srv/forge/repositories".into(), below("repositories")),
             ("/srv/site".into(), below("site")),
+            ("/etc/git-annex-p2phttp".into(), below("etc")),
             ("/run/forge".into(), below("run")),
-            ("/usr/local/bin/git-annex-remote-stream".into(), product().display().to_string()),
             ("/usr/local/bin".into(), below("bin")),
         ];
-        for dir in ["annex", "repositories", "site", "run", "bin"] {
+        for dir in ["annex", "repositories", "site", "run", "bin", "etc"] {
             std::fs::create_dir(root.path().join(dir)).expect("a directory");
         }
         if let Place::S3(server, real, port) = &place {
@@ -93,9 +93,13 @@ impl Site {
     /// Does a block.
     fn does(&mut self, name: &'static str, commands: &str) {
         let (mut script, mut server) = (String::new(), None);
-        for line in self.here(commands).lines() {
+        for line in self.here(commands).replace("\\\n", "").lines() {
             match line.strip_suffix(" &") {
                 Some(line) => server = Some(line.to_string()),
+                None if line.contains(" users add ") => {
+                    let user = line.split_whitespace().nth(4).expect("a name");
+                    script = format!("{script}echo secret-{user} | {line}\n");
+                }
                 None => script = format!("{script}{line}\n"),
             }
         }
@@ -134,18 +138,12 @@ impl Site {
         let words: Vec<&str> = command.split_whitespace().collect();
         assert_eq!(words[..2], ["git-annex-remote-stream", "p2phttp"], "{command}");
         let mut flags: Vec<&str> = words[1..].to_vec();
-        if let Some(at) = flags.iter().position(|flag| *flag == "--bind") {
-            flags.splice(at..at + 2, ["--bind", "127.0.0.1", "--port", "0"]);
+        if let Some(at) = flags.iter().position(|flag| *flag == "--certfile") {
+            flags.splice(at..at + 4, ["--auth-http", "--bind", "127.0.0.1", "--port", "0"]);
         }
-        flags.iter_mut().filter(|flag| **flag == "--authenv").for_each(|flag| *flag = "--authenv-http");
         let who = self.who(name);
         let at = who.at.clone();
         let mut program = who.home.command(product());
-        for user in ["alice", "bob", "curator"] {
-            if command.contains("--authenv") {
-                program.env(format!("GIT_ANNEX_P2PHTTP_PASSWORD_{user}"), format!("secret-{user}"));
-            }
-        }
         let gateway = Gateway::start(program.current_dir(&at).args(flags).args(["--admin", "127.0.0.1:0"]));
         let address = gateway.address.clone();
         self.names.push(("annex+https://annex.example.org/".into(), format!("annex+http://{address}/")));

@@ -99,25 +99,50 @@ fn pretended(rows: Vec<Row>, odd: Arc<Mutex<Vec<String>>>) -> String {
     url
 }
 
+/// The script of the page, which asks a pretended forge.
+struct Asks {
+    /// What `--auth-url` is.
+    url: String,
+    /// What the forge was asked that is not in the table.
+    odd: Arc<Mutex<Vec<String>>>,
+    _script: Ended,
+}
+
+impl Asks {
+    fn start(rows: Vec<Row>) -> Asks {
+        let odd = Arc::default();
+        let mut script = Command::new("python3");
+        script.arg(top().join("docs/forge/auth.py")).arg(pretended(rows, Arc::clone(&odd))).arg("0");
+        let mut script = Ended(script.stderr(Stdio::piped()).spawn().expect("python3 runs"));
+        let mut line = String::new();
+        let stderr = script.0.stderr.take().expect("a pipe");
+        std::io::BufReader::new(stderr).read_line(&mut line).expect("it says where");
+        let port = line.trim().rsplit(':').next().expect("a port");
+        Asks { url: format!("http://127.0.0.1:{port}/auth"), odd, _script: script }
+    }
+
+    /// Of repositories that are there at the start.
+    fn site(&self, names: &[&str], cache: &str) -> Site {
+        let mut site = Site { home: Repo::homeless(), ..Site::new() };
+        names.iter().for_each(|name| site.make(&format!("{name}.git")));
+        site.start(&["--auth-url", &self.url, "--auth-http", "--auth-cache", cache, "--realm", "Gitea"]);
+        site
+    }
+}
+
+fn table() -> Vec<Row> {
+    let table = std::fs::read_to_string(top().join("testdata/forge/forgejo.json")).expect("it is there");
+    let rows: Vec<Value> = serde_json::from_str(&table).expect("JSON");
+    rows.into_iter().map(Row).collect()
+}
+
 /// The recipe with the forge's calls replayed: the script of the page asks, and the server does as it says.
 #[test]
 fn users_of_a_forge_may_do_what_the_forge_says() {
-    let table = std::fs::read_to_string(top().join("testdata/forge/forgejo.json")).expect("it is there");
-    let rows: Vec<Value> = serde_json::from_str(&table).expect("JSON");
-    let rows: Vec<Row> = rows.into_iter().map(Row).collect();
-    let odd = Arc::default();
-    let mut script = Command::new("python3");
-    script.arg(top().join("docs/forge/auth.py")).arg(pretended(rows.clone(), Arc::clone(&odd))).arg("0");
-    let mut script = Ended(script.stderr(Stdio::piped()).spawn().expect("python3 runs"));
-    let mut line = String::new();
-    let stderr = script.0.stderr.take().expect("a pipe");
-    std::io::BufReader::new(stderr).read_line(&mut line).expect("it says where");
-    let port = line.trim().rsplit(':').next().expect("a port");
-    let mut site = Site { home: Repo::homeless(), ..Site::new() };
+    let rows = table();
+    let forge = Asks::start(rows.clone());
     let names: BTreeSet<&str> = rows.iter().map(|row| row.text("repository")).collect();
-    names.iter().for_each(|name| site.make(&format!("{name}.git")));
-    let url = format!("http://127.0.0.1:{port}/auth");
-    site.start(&["--auth-url", &url, "--auth-http", "--auth-cache", "0", "--realm", "Gitea"]);
+    let site = forge.site(&names.into_iter().collect::<Vec<_>>(), "0");
     for (n, row) in rows.iter().enumerate() {
         let name = row.text("repository");
         let uuid = site.git(&format!("{name}.git"), &["config", "annex.uuid"]);
@@ -149,5 +174,63 @@ fn users_of_a_forge_may_do_what_the_forge_says() {
         let status = site.server().connect().ask(&head).status;
         assert!(matches!(status, 400 | 403 | 404 | 503), "{name}: {status}");
     }
-    assert_eq!(*odd.lock().expect("nobody panics"), ["/api/v1.git/info/refs?service=git-upload-pack"]);
+    // Nor of what somebody else on the forge's computer asks the script.
+    for name in ["../org", "org/..", "./private", "org/.git", "org/private/../../api"] {
+        let address = forge.url.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/auth")).expect("a url");
+        let head = format!("GET /auth HTTP/1.1\r\nHost: h\r\nX-Repository: {name}\r\nX-Action: read\r\n\r\n");
+        assert_eq!(testbed::http::Client::connect(address).ask(&head).status, 403, "{name}");
+    }
+    assert_eq!(*forge.odd.lock().expect("nobody panics"), ["/api/v1.git/info/refs?service=git-upload-pack"]);
+}
+
+/// The url that all repositories tell their clients has no name in it: `annex.url` on the page.
+#[test]
+fn a_repository_that_the_forge_has_just_made_is_found_by_its_uuid() {
+    let forge = Asks::start(table());
+    let site = forge.site(&["org/public"], "10");
+    let ask = |uuid: &str, op: &str, login: &str| {
+        let path = format!("/git-annex/{uuid}/v4/{op}?clientuuid={CLIENT}&key=WORM-s0-m0--x");
+        let more = if op == "put" { testbed::wire::length(0) } else { "X-Nothing: 1".into() };
+        let login = if login.is_empty() { String::new() } else { format!("{login}\r\n") };
+        let mut client = site.server().connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\n{login}{more}\r\nContent-Length: 0\r\n\r\n"));
+        client.answer(false).status
+    };
+    let owner = basic("owner", "pw");
+    let known = site.git("org/public.git", &["config", "annex.uuid"]);
+    testbed::gateway::eventually("it was searched", || ask(&known, "checkpresent", "") == 200);
+    site.make("org/private.git");
+    let uuid = site.git("org/private.git", &["config", "annex.uuid"]);
+    assert_eq!(ask(&uuid, "checkpresent", ""), 401, "asked for a password by the forge, for this repository");
+    assert_eq!(ask(&uuid, "put", &owner), 200);
+    assert_eq!(ask(&uuid, "put", &basic("reader", "pw")), 403);
+    assert_eq!(ask(CLIENT, "checkpresent", &owner), 403, "there is none of that uuid");
+    // The forge moves it on its disk: its rights are those of where it is now.
+    std::fs::rename(site.at("org/private.git"), site.at("org/archived.git")).expect("moved");
+    assert_eq!((ask(&uuid, "checkpresent", &owner), ask(&uuid, "put", &owner)), (200, 403));
+}
+
+/// The forge's own limits see one address: that of the script.
+#[test]
+fn passwords_of_a_forge_are_guessed_no_faster_than_others() {
+    let mut rows = table();
+    let wrong = rows.iter().find(|row| row.text("who") == "a wrong password").expect("it is there").clone();
+    rows.extend((0..40).map(|n| {
+        let mut row = wrong.clone();
+        row.0["login"] = Value::String(format!("owner:guess-{n}"));
+        row
+    }));
+    let forge = Asks::start(rows);
+    let site = forge.site(&["org/private"], "0");
+    let ask = |user: &str, password: &str| {
+        let head = format!("GET /org/private/config HTTP/1.1\r\nHost: h\r\n{}\r\n\r\n", basic(user, password));
+        site.server().connect().ask(&head)
+    };
+    assert_eq!(ask("owner", "pw").status, 200);
+    let statuses: Vec<u16> = (0..40).map(|n| ask("owner", &format!("guess-{n}")).status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 30, "{statuses:?}");
+    assert_eq!(ask("owner", "guess-39").header("retry-after"), Some("60"));
+    assert_eq!(ask("owner", "pw").status, 200, "what was right before is asked about");
+    assert_eq!(ask("writer", "pw").status, 200, "and so are others");
 }

@@ -241,6 +241,22 @@ fn nothing_that_was_pushed_into_a_work_tree_is_served() {
     std::fs::create_dir(root.path()).expect("it is ours");
 }
 
+/// Whoever gave another directory than they meant learns it, and what is made later is found.
+#[test]
+fn a_server_of_nothing_says_so() {
+    let (root, home) = (tempfile::tempdir().expect("a directory"), Repo::new());
+    let root_flag = root.path().display().to_string();
+    let mut command = Gateway::command(&home);
+    let flags = ["--bind", "127.0.0.1", "--port", "0", "--wideopen", "--quiet", "--directory", &root_flag];
+    let server = Gateway::start(command.args(flags));
+    server.wait_for(|line| (line.starts_with("empty ") && line.contains(&root_flag)).then_some(()));
+    let at = root.path().join("new.git");
+    copy(&Repo::bare().dir(), &at);
+    let uuid = home.git(&["-C", &at.display().to_string(), "config", "annex.uuid"]).ok().stdout;
+    let path = format!("/git-annex/{}/v4/gettimestamp?clientuuid={CLIENT}", uuid.trim());
+    assert_eq!(server.connect().post(&path, &[], b"").status, 200);
+}
+
 /// A walk takes its time, and those who ask meanwhile wait for it.
 #[test]
 fn who_asks_while_the_directories_are_looked_through_is_not_told_that_nothing_is_there() {

@@ -217,4 +217,8 @@ fn the_subcommand_is_the_same_program() {
     let as_word = run(repo.command(product()).args(words), LIMIT).ok();
     assert_eq!(as_link.stdout, as_word.stdout);
     run(repo.command(product()).args(["shell", "configlist", &dir, "--uuid", OTHER]), LIMIT).failed();
+    // Only as a subcommand: under its own name it is what git-annex's is.
+    let help = run(repo.command(product()).args(["shell", "--help"]), LIMIT).ok().stdout;
+    assert!(help.contains("authorized_keys") && help.contains("GIT_ANNEX_SHELL_READONLY"), "{help}");
+    run(repo.command(product()).arg0("git-annex-shell").arg("--help"), LIMIT).failed();
 }

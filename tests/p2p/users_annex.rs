@@ -236,6 +236,10 @@ fn users_are_edited_and_the_server_follows() {
     clone.add("two", 2, 1000);
     clone.git(&["commit", "--quiet", "-m", "two"]).ok();
     clone.git(&["push", "origin", "main"]).failed();
+    // What was allowed elsewhere stays, which is told.
+    let told = lab.edit(&["add", &file, "alice", "--rights", "full", "--repositories", "org/", "--keep-password"], "");
+    let told = told.ok().stderr;
+    assert!(told.contains("alice has readonly in *, as before") && told.contains("--repositories '*'"), "{told}");
     // A log tells who it was, user or token.
     let refused = lab.edit(&["token", &file, "alice", "--rights", "full"], "").failed();
     assert!(refused.stderr.contains("alice is a user"), "{}", refused.stderr);
@@ -317,6 +321,36 @@ fn rights_that_change_while_transfers_run_count_for_what_begins_then() {
     assert!(download.answer(false).body == large, "it had begun");
     let again = format!("GET {get} HTTP/1.1\r\nHost: h\r\n{carol}\r\n\r\n");
     assert_eq!(download.ask(&again).status, 401, "on the same connection");
+}
+
+/// A lock that is kept is a request under way: it holds until its client ends it, whatever became of the client's rights.
+#[test]
+fn a_lock_is_kept_for_one_whose_rights_are_taken_away() {
+    let lab = Lab::new(&format!("alice:{PW1}\ncarol:{PW1}\n[rights]\nalice full *\ncarol full *\n"), &[]);
+    let file = lab.users.display().to_string();
+    let (alice, carol) = (basic("alice", "pw1"), basic("carol", "pw1"));
+    let uuid = lab.site.git("org/photos.git", &["config", "annex.uuid"]);
+    let body = content(1, 1000);
+    let path = |op: &str| format!("/org/photos/git-annex/{uuid}/v4/{op}clientuuid={CLIENT}&key={}", key_of(&body));
+    let ask = |login: &str, op: &str| lab.server().connect().post(&path(op), &[login], b"");
+    let put = lab.server().connect().post(&path("put?"), &[&alice, &length(body.len())], &body);
+    assert_eq!(put.status, 200, "{}", put.text());
+    let told = ask(&carol, "lockcontent?").text();
+    let keep = format!("keeplocked?lockid={}&", told.split('"').nth(5).expect("a lock"));
+    let mut kept = lab.server().connect();
+    let headers = "Transfer-Encoding: chunked\r\nExpect: 100-continue";
+    kept.send(format!("POST {} HTTP/1.1\r\nHost: h\r\n{carol}\r\n{headers}\r\n\r\n", path(&keep)));
+    assert_eq!(kept.answer(true).status, 100);
+    kept.send("10\r\n{\"unlock\":false}\r\n1\r\n\n\r\n");
+    lab.edit(&["remove", &file, "carol"], "").ok();
+    eventually("the server has seen it", || ask(&carol, "checkpresent?").status == 401);
+    let removed = |done: bool| ask(&alice, "remove?").text().contains(&format!("\"removed\":{done}"));
+    assert!(removed(false), "it is locked");
+    assert_eq!(ask(&carol, &keep).status, 401, "what begins now");
+    assert!(removed(false) && lab.server().metric("locks") == 1);
+    kept.send("f\r\n{\"unlock\":true}\r\n1\r\n\n\r\n0\r\n\r\n");
+    assert_eq!(kept.answer(false).text(), r#"{"locked":false}"#);
+    assert!(removed(true), "it was let go");
 }
 
 /// Thousands of wrong passwords are answered, and cost others nothing.

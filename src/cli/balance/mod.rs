@@ -76,7 +76,7 @@ pub(super) struct Balance {
     #[arg(long, short = 'n')]
     dry_run: bool,
     /// How many keys to see to at a time. Default: git config annex.jobs, or 4.
-    #[arg(long, short = 'J', value_name = "N")]
+    #[arg(long, short = 'J', value_name = "N", value_parser = super::count::jobs)]
     jobs: Option<usize>,
     /// Move no more than this in a second, all together, such as 20MB. annex-bwlimit of each remote is heeded too.
     #[arg(long, value_name = "SIZE", value_parser = rate)]

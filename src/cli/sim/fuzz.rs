@@ -29,7 +29,7 @@ pub(super) struct Fuzz {
     #[arg(required = true, value_name = "TERM")]
     terms: Vec<OsString>,
     /// Stop after so many networks.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count::from_one::<u64>)]
     networks: Option<u64>,
     /// Begin with this network. Default: one by chance.
     #[arg(long, value_name = "N")]

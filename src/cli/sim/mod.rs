@@ -147,7 +147,13 @@ fn read(file: &Path) -> Result<Vec<Line>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    text.split(|byte| *byte == b'\n').map(script::parse).collect::<Result<_, Problem>>().map_err(|e| e.to_string())
+    let lines = text.split(|byte| *byte == b'\n').enumerate();
+    lines.map(|(at, line)| script::parse(line).map_err(|e| in_line(at, &e))).collect()
+}
+
+/// What git-annex says alone, and below it where. Lines are counted from 0 on here.
+fn in_line(at: usize, problem: &Problem) -> String {
+    format!("{problem}\n  in line {} of the sim file", at + 1)
 }
 
 /// A seed that nobody chose.
@@ -160,8 +166,8 @@ fn drawn() -> Result<i64, String> {
 
 /// Runs lines, and `visit` among them.
 fn play(world: &mut World, lines: &[Line], here: &mut Here<'_>, place: &Path) -> Result<(), String> {
-    for line in lines {
-        sim::run(world, line, here).map_err(|e| e.to_string())?;
+    for (at, line) in lines.iter().enumerate() {
+        sim::run(world, line, here).map_err(|e| in_line(at, &e))?;
         if let Line::Command(Command::Visit(repo, command)) = line {
             io::stdout().flush().map_err(|e| e.to_string())?;
             visit::visit(world, repo, command, place)?;
@@ -240,4 +246,18 @@ fn one(words: &[OsString]) -> Result<(), String> {
     }
     // As git-annex does: told once.
     if world.failed && !had_failed { Err("Simulation had errors.".to_string()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_in_a_sim_file_is_told_with_its_line() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("my.sim");
+        std::fs::write(&file, "init a\n\nblorg\ninit b\n").expect("written");
+        let said = "Unable to parse sim command: \"blorg\"\n  in line 3 of the sim file";
+        assert_eq!(read(&file).expect_err("it is no command"), said);
+    }
 }

@@ -25,7 +25,7 @@ use crate::wanted::Trust;
 #[derive(Args)]
 pub(super) struct FromRepository {
     /// Take so many keys, evenly from all of them. Sizes and maxsize stay as they are.
-    #[arg(long, value_name = "N", conflicts_with = "all")]
+    #[arg(long, value_name = "N", conflicts_with = "all", value_parser = crate::cli::count::from_one::<u64>)]
     sample: Option<u64>,
     /// Take all keys.
     #[arg(long)]

@@ -20,10 +20,10 @@ pub(super) struct Run {
     /// The sim file.
     file: Vec<PathBuf>,
     /// Run it with so many seeds, from the one of the file or a drawn one on, and count what comes out.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::cli::count::from_one::<u64>)]
     seeds: Option<u64>,
     /// How many to run at a time. Default: as many as there are processors.
-    #[arg(long, short = 'J', value_name = "N", requires = "seeds")]
+    #[arg(long, short = 'J', value_name = "N", requires = "seeds", value_parser = crate::cli::count::jobs)]
     jobs: Option<usize>,
     /// Print what came out as JSON.
     #[arg(long)]

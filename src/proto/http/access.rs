@@ -258,6 +258,12 @@ impl Access {
         self.open == Open::Full || rules.into_iter().any(|rule| rule.rights == Some(Rights::Full))
     }
 
+    /// Whether anyone may do something, at least somewhere.
+    pub fn is_open_somewhere(&self) -> bool {
+        let mut rules = self.file.iter().flat_map(|file| file.rights.0.of(ANONYMOUS.as_bytes()));
+        self.open != Open::Closed || rules.any(|rule| rule.rights.is_some())
+    }
+
     /// Whether `who` may do `action`, wherever.
     pub fn decide(&self, who: Who, action: Action) -> Verdict {
         self.decide_with(self.open, who, action)

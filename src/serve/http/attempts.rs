@@ -29,21 +29,10 @@ pub(super) struct Attempts(HashMap<Who, (u32, Instant)>);
 impl Attempts {
     /// Whether `name` may be tried from `address` at `now`. It counts until it is [taken back](Self::right).
     pub(super) fn begin(&mut self, address: Option<IpAddr>, name: &[u8], now: Instant) -> bool {
-        let counted = counted(address, name);
-        if self.0.len() + counted.len() > MOST {
-            self.0.retain(|_, (_, since)| now.duration_since(*since) < WINDOW);
-            if self.0.len() + counted.len() > MOST {
-                return false;
-            }
-        }
-        let room = |(who, most): &(Who, u32)| match self.0.get(who) {
-            Some((count, since)) => now.duration_since(*since) >= WINDOW || count < most,
-            None => true,
-        };
-        if !counted.iter().all(room) {
+        if !self.has_room(address, name, now) {
             return false;
         }
-        for (who, _) in counted {
+        for (who, _) in counted(address, name) {
             let entry = self.0.entry(who).or_insert((0, now));
             if now.duration_since(entry.1) >= WINDOW {
                 *entry = (0, now);
@@ -51,6 +40,21 @@ impl Attempts {
             entry.0 += 1;
         }
         true
+    }
+
+    /// Whether `name` may be tried from `address` at `now`. Nothing is counted.
+    pub(super) fn has_room(&mut self, address: Option<IpAddr>, name: &[u8], now: Instant) -> bool {
+        let counted = counted(address, name);
+        if self.0.len() + counted.len() > MOST {
+            self.0.retain(|_, (_, since)| now.duration_since(*since) < WINDOW);
+            if self.0.len() + counted.len() > MOST {
+                return false;
+            }
+        }
+        counted.iter().all(|(who, most)| match self.0.get(who) {
+            Some((count, since)) => now.duration_since(*since) >= WINDOW || count < most,
+            None => true,
+        })
     }
 
     /// The password was right.

@@ -19,6 +19,9 @@ use crate::proto::users::file::{LONGEST, UsersFile};
 /// For how long a password that was verified is remembered, by a digest with a key that only this process has.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
+/// In place of the hash of a password that another server knows. No hash is this.
+const ELSEWHERE: &str = "elsewhere";
+
 /// Longest wait for others whose passwords are being verified.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -213,6 +216,22 @@ impl Authenticator {
                 Ok(caller)
             }
             _ => Ok(stranger),
+        }
+    }
+
+    /// Whether another server may be asked about `credentials` from `address`: they were right before, or few wrong ones came from there.
+    pub(super) fn may_ask(&self, credentials: &Credentials, address: Option<IpAddr>) -> bool {
+        self.is_proven(&self.proof(credentials, ELSEWHERE))
+            || whole(&self.attempts).has_room(address, &credentials.name, Instant::now())
+    }
+
+    /// What another server said of `credentials` from `address`.
+    pub(super) fn told(&self, credentials: &Credentials, address: Option<IpAddr>, are_right: bool) {
+        let proof = self.proof(credentials, ELSEWHERE);
+        if are_right {
+            self.proven.put(proof, ());
+        } else if !self.is_proven(&proof) {
+            whole(&self.attempts).begin(address, &credentials.name, Instant::now());
         }
     }
 

@@ -19,7 +19,7 @@ use super::audit::Change;
 use super::authenticator::Untold;
 use super::call::{Asked, Call, What, understood};
 use super::git::GitAsk;
-use super::judge::Judge;
+use super::judge::{Judge, Unjudged};
 use super::room::Seat;
 use super::shared::{Shared, date};
 use super::transfers::{Listed, Transfer};
@@ -209,8 +209,21 @@ impl Connection {
             Err(untold) => return self.untold(asked, untold).await,
         };
         let credentials = credentials.filter(|_| access.is_usable(secure));
-        let mut judge = Judge::new(&self.shared, access, caller, credentials, asked.method);
+        // Whoever may do something somewhere could have it looked for by the name of that place, too.
+        let looks = caller.is_known() || self.shared.forward.is_some() || access.is_open_somewhere();
+        let mut judge = Judge::new(&self.shared, access, caller, credentials, asked.method, self.link.peer());
         let mut called = self.shared.repositories.called(&prefix, what.uuid());
+        if let (b"", Some(uuid), true) = (&prefix[..], what.uuid(), looks)
+            && (called.is_empty() || judge.refuses(what.action(), &called).await)
+            && self.shared.repositories.is_stale(uuid).await
+        {
+            // A new repository has no name yet, and one that was moved another, by which anybody could have rights there.
+            self.take_room(judge.caller.is_known()).await?;
+            called = match self.shared.repositories.look_for(uuid).await {
+                Ok(called) => called,
+                Err(unserved) => return self.unserved(asked, unserved).await,
+            };
+        }
         // Who has no permission does not learn what is served, nor makes the disk look for it.
         let mut asked = match self.admit(&mut judge, what.action(), &called, asked).await? {
             ControlFlow::Continue(asked) => asked,
@@ -296,7 +309,8 @@ impl Connection {
             Ok(Verdict::Allow) => return Ok(ControlFlow::Continue(Asked { called: Arc::clone(name), ..asked })),
             Ok(Verdict::Authenticate) => 401,
             Ok(Verdict::Forbid) => 403,
-            Err(failure) => return self.fail(asked, &failure).await.map(ControlFlow::Break),
+            Err(Unjudged::Failed(failure)) => return self.fail(asked, &failure).await.map(ControlFlow::Break),
+            Err(Unjudged::Untold(untold)) => return self.untold(asked, untold).await.map(ControlFlow::Break),
         };
         // Needs no room, so that whoever logs in after the first 401 finds out also when strangers have taken all of theirs.
         let said = tokio::time::timeout(REFUSAL, self.answer(asked, Response::of(status), b"")).await;

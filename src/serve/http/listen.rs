@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener as StdUnix, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -109,6 +109,18 @@ impl Listening {
             },
         };
         self.bound().iter().map(name).collect()
+    }
+
+    /// Socket files that every user of this computer may connect to.
+    pub(super) fn open_to_all(&self) -> Vec<PathBuf> {
+        let has = |path: &Path, bit: u32| path.metadata().is_ok_and(|meta| meta.mode() & bit != 0);
+        let file = |bound: &Bound| match bound {
+            Bound::Tcp(_) => None,
+            Bound::Unix(socket) => Some(socket.local_addr().ok()?.as_pathname()?.canonicalize().ok()?),
+        };
+        // Who may not pass a directory does not get to it.
+        let is_open = |path: &PathBuf| has(path, 0o002) && path.ancestors().skip(1).all(|above| has(above, 0o001));
+        self.bound().iter().filter_map(file).filter(is_open).collect()
     }
 
     /// Listens no more, so that whoever comes is refused at once instead of waiting for the end.
@@ -231,5 +243,28 @@ fn socket_file(path: &Path) -> io::Result<StdUnix> {
             Err(e)
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_is_open_to_all_where_all_may_write_to_it_and_get_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().canonicalize().expect("it is there").join("socket");
+        let listening = Listening::on(&Bind::Socket(path.clone())).expect("it listens");
+        // Where temporary files are may be private itself.
+        let mut above = dir.path().ancestors().skip(1);
+        let is_reached = above.all(|path| path.metadata().expect("it is there").mode() & 0o001 != 0);
+        for (above, file, is_open) in [(0o755, 0o666, true), (0o755, 0o660, false), (0o700, 0o666, false)] {
+            set_permissions(dir.path(), Permissions::from_mode(above)).expect("it is ours");
+            set_permissions(&path, Permissions::from_mode(file)).expect("it is ours");
+            assert_eq!(!listening.open_to_all().is_empty(), is_open && is_reached, "{above:o} {file:o}");
+        }
     }
 }

@@ -180,6 +180,20 @@ mod tests {
 
     use super::*;
 
+    /// The units' limit is enough for the default of `--connections`.
+    #[test]
+    fn the_units_let_as_many_files_be_open_as_connections_need() {
+        let pages = [
+            include_str!("../../../packaging/systemd/git-annex-p2phttp.service"),
+            include_str!("../../../docs/server.md"),
+        ];
+        for page in pages {
+            let limit = page.split("LimitNOFILE=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            let limit: usize = limit.and_then(|limit| limit.parse().ok()).expect("a number");
+            assert!((limit - OWN_DESCRIPTORS) / DESCRIPTORS >= 4096, "{limit}");
+        }
+    }
+
     #[test]
     fn strangers_leave_room_for_those_who_log_in() {
         let room = Room::new(8, true);

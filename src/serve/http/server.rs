@@ -173,6 +173,8 @@ fn serve(options: Options) -> Result<(), StartError> {
             .with("note", "the limit of open files allows no more (ulimit -n, LimitNOFILE=)")
             .warn();
     }
+    let believes_all =
+        options.access.is_wide_open() || options.header.as_ref().is_some_and(|header| header.from_socket);
     let logins = options.access.logins != access::Logins::No;
     let quotas = PrefixQuotas::new(Arc::<Repositories>::clone(&repositories));
     quotas.set(options.access.file.as_ref().map(|file| file.quotas.clone()).unwrap_or_default());
@@ -222,6 +224,13 @@ fn serve(options: Options) -> Result<(), StartError> {
         for name in listening.names() {
             log.line("listening").with("address", name).with("scheme", secure).warn();
         }
+        for path in listening.open_to_all().iter().filter(|_| believes_all) {
+            let words = format!(
+                "every user of this computer may connect to {}, and is believed: SocketMode=0660 and SocketGroup= in the socket unit, or chmod o-w",
+                path.display()
+            );
+            log.line("warning").with("error", words).warn();
+        }
         if let Some(admin) = &admin {
             log.line("listening").with("address", admin.name()).with("scheme", "admin").warn();
         }
@@ -229,7 +238,12 @@ fn serve(options: Options) -> Result<(), StartError> {
         let tidy = tokio::task::spawn_local(tidy(Arc::clone(&shared)));
         let users = tokio::task::spawn_local(follow_users(Arc::clone(&shared)));
         let repositories = Arc::clone(&shared.repositories);
-        tokio::task::spawn_local(async move { repositories.explore().await });
+        tokio::task::spawn_local(async move {
+            repositories.explore().await;
+            if let Some(words) = repositories.says_nothing() {
+                log.line("empty").with("note", words).warn();
+            }
+        });
         let upkeep = tokio::task::spawn_local(super::upkeep::run(Arc::clone(&shared)));
         let (bound, mut stop) = (Arc::clone(&listening), stopping.clone());
         tokio::task::spawn_local(async move {
