@@ -278,9 +278,24 @@ fn the_log_of_a_repository_as_it_is_gives_itself() {
         [(b"tag".to_vec(), values(&[b"x", b"a b", b"", b"!", b"\xff\n"])), (b"a=b+".to_vec(), values(&[b"y"]))].into();
     let key = crate::name::Key::parse(b"SHA256E-s7--x").expect("a key");
     world.add_known(&b"f"[..].into(), key, fields.clone(), &[0]).expect("added");
+    let other = crate::name::Key::parse(b"SHA256E-s8--y").expect("a key");
+    world.add_known(&b"g"[..].into(), other, Fields::new(), &[1, 0]).expect("added");
     let known = parse(b"--stream known").expect("a line");
     run(&mut world, &known, &mut Alone::default()).expect("it runs");
     let first = log(&world);
+    let text = String::from_utf8_lossy(&first);
+    assert!(text.contains("\n--stream key f SHA256E-s7--x\nadd f 7.0B a\n"), "{text}");
+    assert!(text.contains("\n--stream key g SHA256E-s8--y\nadd g 8.0B b a\n--stream known\n"), "{text}");
+    // Names and keys of such files stand in what is saved once.
+    let saved = state::save(&world);
+    assert_eq!(saved.windows(13).filter(|part| part == b"SHA256E-s7--x").count(), 1);
+    assert_eq!(log(&state::restore(&saved).expect("what was saved")), first);
+    // Of more repositories than there are events.
+    let mut more = World::new(1);
+    more.history.known(0, 0, 1);
+    assert!(state::restore(&state::save(&more)).is_err());
+    more.add_file(&b"f"[..].into(), None, 5, &[]).expect("added");
+    assert!(state::restore(&state::save(&more)).is_err());
     let (again, _, problem) = play(&first);
     assert_eq!(problem, None, "{}", first.escape_ascii());
     assert_eq!(log(&again), first);
