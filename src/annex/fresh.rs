@@ -74,7 +74,7 @@ pub enum Durability {
 ///
 /// Those of the system. Nothing is changed then, but with [`Durability::Machine`] the new file may be there and not last.
 pub fn replace(path: &Path, bytes: &[u8], temporary: &Path, mode: u32, durability: Durability) -> io::Result<File> {
-    replace_prepared(path, bytes, temporary, mode, durability, |_| Ok(()))
+    replace_written(path, temporary, mode, durability, |file| file.write_all(bytes))
 }
 
 /// The same, where `prepare` is done to the new file before it has its name, such as giving it an owner.
@@ -90,12 +90,38 @@ pub fn replace_prepared(
     durability: Durability,
     prepare: impl FnOnce(&File) -> io::Result<()>,
 ) -> io::Result<File> {
+    placed(path, temporary, mode, durability, |file| file.write_all(bytes), prepare)
+}
+
+/// The same with what `write` writes, of which not all need be in memory at once.
+///
+/// # Errors
+///
+/// Also those of `write`.
+pub fn replace_written(
+    path: &Path,
+    temporary: &Path,
+    mode: u32,
+    durability: Durability,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<File> {
+    placed(path, temporary, mode, durability, write, |_| Ok(()))
+}
+
+fn placed(
+    path: &Path,
+    temporary: &Path,
+    mode: u32,
+    durability: Durability,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+    prepare: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<File> {
     let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(temporary)?;
     let synced = |file: &mut File| match durability {
         Durability::Process => Ok(()),
         Durability::Content | Durability::Machine => file.sync_data(),
     };
-    let written = file.write_all(bytes).and_then(|()| synced(&mut file));
+    let written = write(&mut file).and_then(|()| synced(&mut file));
     let placed = written.and_then(|()| prepare(&file)).and_then(|()| std::fs::rename(temporary, path));
     placed.inspect_err(|_| drop(std::fs::remove_file(temporary)))?;
     if durability == Durability::Machine {

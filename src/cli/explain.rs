@@ -212,8 +212,7 @@ impl Asked<'_> {
             Origin::Wanted(of) | Origin::Required(of) => of == uuid,
             Origin::GroupWanted(group) => asks_group && groups.contains(group),
         };
-        let all = self.policy.problems().iter().filter(|problem| concerns(&problem.of));
-        all.map(|problem| told::problem(problem, self.known)).collect()
+        told::all(self.policy, self.known, &concerns)
     }
 }
 

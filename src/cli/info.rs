@@ -238,8 +238,7 @@ fn json(rows: &[Row], policy: &Policy, known: &Known, mincopies: u64) -> Value {
     if let Some(total) = total(rows) {
         shown.insert("combined annex size of all repositories".into(), json!(total));
     }
-    let problems: Vec<String> = policy.problems().iter().map(|problem| told::problem(problem, known)).collect();
-    shown.insert("problems".into(), json!(problems));
+    shown.insert("problems".into(), json!(told::all(policy, known, &|_| true)));
     Value::Object(shown)
 }
 
@@ -270,8 +269,8 @@ fn text(rows: &[Row], policy: &Policy, known: &Known, mincopies: u64) -> String 
     if let Some(total) = total(rows) {
         text += &format!("combined annex size of all repositories: {}\n", size::show(total));
     }
-    for problem in policy.problems() {
-        text += &format!("! {}\n", told::problem(problem, known));
+    for problem in told::all(policy, known, &|_| true) {
+        text += &format!("! {problem}\n");
     }
     text
 }

@@ -1,6 +1,6 @@
-//! What is told of expressions: where they are odd, and why nobody uses them.
+//! What is told of expressions: where they are odd, ask for what is not there, and why nobody uses them.
 
-use crate::wanted::{Matter, Origin, Problem, Unstable};
+use crate::wanted::{Matter, Nobody, Origin, Policy, Problem, Unstable};
 
 use super::known::{Known, plain};
 
@@ -14,14 +14,39 @@ pub(super) fn unstable(unstable: &Unstable) -> String {
     )
 }
 
+/// Everything that is told of the expressions that `concerns` names, a line for each.
+pub(super) fn all(policy: &Policy, known: &Known, concerns: &dyn Fn(&Origin) -> bool) -> Vec<String> {
+    let problems = policy.problems().iter().filter(|problem| concerns(&problem.of));
+    let mut told: Vec<String> = problems.map(|one| problem(one, known)).collect();
+    told.extend(absent(policy, known, concerns));
+    told
+}
+
+/// Terms that ask for what is not there, such as a group that nobody is in, a line for each.
+pub(super) fn absent(policy: &Policy, known: &Known, concerns: &dyn Fn(&Origin) -> bool) -> Vec<String> {
+    policy.nobody().iter().filter(|nobody| concerns(&nobody.of)).map(|one| nobody(one, known)).collect()
+}
+
 /// Whose expression has a problem, and which.
 pub(super) fn problem(problem: &Problem, known: &Known) -> String {
-    let whose = match &problem.of {
+    format!("{}: {}", whose(&problem.of, known), matter(&problem.what))
+}
+
+/// Whose expression asks for what is not there, and for what.
+fn nobody(nobody: &Nobody, known: &Known) -> String {
+    let whose = whose(&nobody.of, known);
+    match nobody.term.is_empty() {
+        true => format!("{whose}: {}", nobody.what),
+        false => format!("{whose}: {}: {}", plain(&nobody.term), nobody.what),
+    }
+}
+
+fn whose(of: &Origin, known: &Known) -> String {
+    match of {
         Origin::Wanted(uuid) => format!("preferred content of {}", known.title(uuid)),
         Origin::Required(uuid) => format!("required content of {}", known.title(uuid)),
         Origin::GroupWanted(group) => format!("groupwanted of {}", plain(group)),
-    };
-    format!("{whose}: {}", matter(&problem.what))
+    }
 }
 
 /// What the matter is.

@@ -25,8 +25,8 @@ And take it out, once its content is elsewhere:
 
 The same is recorded as by git annex updatecluster: one commit to the git-annex branch, none if nothing changed. Nodes that were
 added at another gateway stay, as long as that gateway is a remote. On stderr: nodes that can never be used and why, names in
-annex-cluster-node that are no cluster's, nodes to which there are two ways, preferred content that never matches, and with which a file would never come to rest or
-end with too few copies.";
+annex-cluster-node that are no cluster's, nodes to which there are two ways, preferred content that never matches or asks for a group
+that nobody is in, and with which a file would never come to rest or end with too few copies.";
 
 /// Records them, and says what changed. Fails where the repository cannot be read or written.
 pub(super) fn main() -> ExitCode {
@@ -112,7 +112,8 @@ fn warnings(repository: &Repository, found: &Membership, known: &Known) -> Resul
     Ok(warnings)
 }
 
-/// The wishes of nodes that no upload can meet: expressions that never match, and those of nodes that are dead.
+/// The wishes of nodes that no upload can meet: expressions that never match or ask for what is not there, and those of nodes that
+/// are dead.
 fn unused(repository: &Repository, found: &Membership, known: &Known) -> Result<Vec<String>, String> {
     let nodes: BTreeSet<&Uuid> = found.clusters.iter().flat_map(|nodes| &nodes.wanted).collect();
     if nodes.is_empty() {
@@ -126,6 +127,8 @@ fn unused(repository: &Repository, found: &Membership, known: &Known) -> Result<
     let never = |what: &Matter| matches!(what, Matter::Unstable(_) | Matter::Unparsed(_));
     let problems = policy.problems().iter().filter(|problem| of_node(&problem.of) && never(&problem.what));
     let mut warnings: Vec<String> = problems.map(|problem| told::problem(problem, known)).collect();
+    // What a group wants is asked of nodes that are in it, and one that nobody is in may be meant for them.
+    warnings.extend(told::absent(&policy, known, &|of| of_node(of) || matches!(of, Origin::GroupWanted(_))));
     for repo in policy.repos().filter(|repo| nodes.contains(policy.uuid(*repo))) {
         if policy.settings(repo).trust == Trust::Dead {
             warnings.push(format!("{} is dead: nothing is stored there", called(policy.uuid(repo), known)));

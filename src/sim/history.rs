@@ -17,6 +17,15 @@ pub struct History {
 pub enum Entry {
     /// As it is.
     Text(Name),
+    /// A file that there is, with its key, and who has it: two lines, of which nothing is kept that is not kept anyway.
+    Known {
+        /// The number of the file.
+        file: u32,
+        /// The number of the event that the first of them has it.
+        first: u32,
+        /// How many have it.
+        holders: u32,
+    },
     /// A repository got a file, or lost it.
     Did {
         /// The name that it was reached by: a number for [`History::name`].
@@ -32,6 +41,11 @@ impl History {
     /// Adds a line.
     pub fn text(&mut self, line: &[u8]) {
         self.entries.push(Entry::Text(line.into()));
+    }
+
+    /// Adds a file that there is, which `holders` have by as many events from number `first` on.
+    pub fn known(&mut self, file: u32, first: u32, holders: u32) {
+        self.entries.push(Entry::Known { file, first, holders });
     }
 
     /// Adds what a transfer or a drop came to.

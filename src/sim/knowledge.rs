@@ -103,6 +103,11 @@ impl Knowledge {
         self.events.iter().map(|recorded| recorded.event)
     }
 
+    /// So many of them from number `first` on.
+    pub fn events_from(&self, first: usize, count: usize) -> impl Iterator<Item = Event> + '_ {
+        self.events.iter().skip(first).take(count).map(|recorded| recorded.event)
+    }
+
     /// Whether `viewer` could learn something from `of`.
     pub fn knows_less(&self, viewer: usize, of: usize) -> bool {
         self.known[viewer].iter().zip(&self.known[of]).any(|(mine, theirs)| mine < theirs)

@@ -14,6 +14,12 @@ pub fn write_log(world: &World, into: &mut dyn Write) -> io::Result<()> {
     for entry in history.entries() {
         match entry {
             Entry::Text(text) => into.write_all(text)?,
+            Entry::Known { file, first, holders } => {
+                let [key, add] = world.known_lines(*file, *first, *holders);
+                into.write_all(&key.to_bytes())?;
+                into.write_all(b"\n")?;
+                into.write_all(&add.to_bytes())?;
+            }
             Entry::Did { via, file, present } => {
                 into.write_all(if *present { b"present " } else { b"notpresent " })?;
                 into.write_all(history.name(*via))?;

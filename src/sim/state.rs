@@ -3,6 +3,8 @@
 //! The first line names the format; then come numbers in LEB128 and strings with their length before them, and at the end a
 //! SHA-256 over all before it. What does not fit is refused as a whole.
 
+use std::io::{self, Write};
+
 use sha2::{Digest, Sha256};
 
 use super::files::Fields;
@@ -30,13 +32,29 @@ impl std::fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Writes a sim.
+/// The bytes of a sim.
 pub fn save(world: &World) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
-    body(world, &mut out);
-    let digest = Sha256::digest(&out);
-    out.extend_from_slice(&digest);
-    out
+    let mut bytes = Vec::new();
+    write(world, &mut bytes).expect("memory takes it");
+    bytes
+}
+
+/// Writes them, piece by piece.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write(world: &World, into: &mut dyn Write) -> io::Result<()> {
+    let (mut digest, mut done) = (Sha256::new(), Ok(()));
+    let mut piece = |piece: &[u8]| {
+        if done.is_ok() {
+            digest.update(piece);
+            done = into.write_all(piece);
+        }
+    };
+    piece(MAGIC);
+    Out::all(world, &mut piece);
+    done?;
+    into.write_all(&digest.finalize())
 }
 
 /// Reads one.
@@ -53,35 +71,58 @@ pub fn restore(bytes: &[u8]) -> Result<World, Malformed> {
 
 /// What stands between the first line and the digest.
 pub fn body_bytes(world: &World) -> Vec<u8> {
-    let mut out = Vec::new();
-    body(world, &mut out);
-    out
+    let mut bytes = Vec::new();
+    Out::all(world, &mut |piece| bytes.extend_from_slice(piece));
+    bytes
 }
 
-fn number(out: &mut Vec<u8>, mut value: u64) {
+/// Bytes of a piece.
+const PIECE: usize = 1 << 16;
+
+/// What is written, in pieces.
+struct Out<'a> {
+    piece: Vec<u8>,
+    into: &'a mut dyn FnMut(&[u8]),
+}
+
+impl<'a> Out<'a> {
+    fn all(world: &World, into: &'a mut dyn FnMut(&[u8])) {
+        let mut out = Self { piece: Vec::with_capacity(2 * PIECE), into };
+        body(world, &mut out);
+        (out.into)(&out.piece);
+    }
+}
+
+fn number(out: &mut Out<'_>, mut value: u64) {
     while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+        out.piece.push(value as u8 | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.piece.push(value as u8);
 }
 
-fn text(out: &mut Vec<u8>, text: &[u8]) {
+fn text(out: &mut Out<'_>, text: &[u8]) {
     number(out, text.len() as u64);
-    out.extend_from_slice(text);
+    out.piece.extend_from_slice(text);
 }
 
-fn optional(out: &mut Vec<u8>, value: Option<u64>) {
+fn optional(out: &mut Out<'_>, value: Option<u64>) {
     number(out, u64::from(value.is_some()));
     number(out, value.unwrap_or(0));
 }
 
-fn list<T>(out: &mut Vec<u8>, list: impl ExactSizeIterator<Item = T>, mut each: impl FnMut(&mut Vec<u8>, T)) {
+fn list<'a, T>(out: &mut Out<'a>, list: impl ExactSizeIterator<Item = T>, mut each: impl FnMut(&mut Out<'a>, T)) {
     number(out, list.len() as u64);
-    list.for_each(|item| each(out, item));
+    for item in list {
+        each(out, item);
+        if out.piece.len() >= PIECE {
+            (out.into)(&out.piece);
+            out.piece.clear();
+        }
+    }
 }
 
-fn body(world: &World, out: &mut Vec<u8>) {
+fn body(world: &World, out: &mut Out<'_>) {
     let network = &world.network;
     number(out, world.seed.cast_unsigned());
     number(out, world.random.state());
@@ -147,6 +188,10 @@ fn body(world: &World, out: &mut Vec<u8>) {
             number(out, 1 + u64::from(*present));
             text(out, world.history.name(*via));
             number(out, u64::from(*file));
+        }
+        Entry::Known { file, first, holders } => {
+            number(out, 3);
+            [*file, *first, *holders].into_iter().for_each(|value| number(out, u64::from(value)));
         }
     });
     for traffic in &world.traffic {
@@ -274,7 +319,7 @@ pub fn restore_body(bytes: &[u8]) -> Result<World, Malformed> {
         let sizes = &world.files;
         world.knowledge.learn(viewer, &known, &|file| sizes.size(file), &mut |_| ());
     }
-    world.history = history(&mut it, files)?;
+    world.history = history(&mut it, &world)?;
     for traffic in &mut world.traffic {
         let [files_in, bytes_in, files_out, bytes_out] = [it.number()?, it.number()?, it.number()?, it.number()?];
         *traffic = Traffic { files_in, bytes_in, files_out, bytes_out };
@@ -298,11 +343,17 @@ fn member(it: &mut Reader<'_>, world: &mut World) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn history(it: &mut Reader<'_>, files: usize) -> Result<History, Malformed> {
+fn history(it: &mut Reader<'_>, world: &World) -> Result<History, Malformed> {
+    let (files, events) = (world.files.len(), world.knowledge.events().len());
     let mut history = History::default();
     it.list(|it| {
-        match it.below(3)? {
+        match it.below(4)? {
             0 => history.text(it.text()?),
+            3 => {
+                let (file, first) = (it.below(files)?, it.below(events + 1)?);
+                let holders = it.below(events - first + 1)?;
+                history.known(file as u32, first as u32, holders as u32);
+            }
             kind => {
                 let via = it.name()?;
                 history.did(&via, it.below(files)? as u32, kind == 2);

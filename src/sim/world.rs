@@ -137,10 +137,8 @@ impl World {
     /// There are too many.
     pub fn add_known(&mut self, name: &Name, key: Key, metadata: Fields, holders: &[usize]) -> Result<(), Problem> {
         let size = key.size().unwrap_or(0);
-        let repos = holders.iter().map(|repo| self.network.members[*repo].name.clone()).collect();
-        self.history.text(&Line::Stream(Stream::Key(name.clone(), key.clone())).to_bytes());
-        self.history.text(&Line::Command(Command::Add { file: name.clone(), size, repos }).to_bytes());
         let file = self.add_file(name, Some(key), size, &[])?;
+        self.history.known(file, self.knowledge.events().len() as u32, holders.len() as u32);
         for (field, values) in &metadata {
             for value in values {
                 self.history.text(&value_line(name, field, value).to_bytes());
@@ -149,6 +147,15 @@ impl World {
         self.files.set_metadata(file, metadata);
         holders.iter().for_each(|repo| self.note(*repo, *repo, file, true));
         Ok(())
+    }
+
+    /// The lines that say so: the key of a file, and the repositories of so many events from number `first` on that have it.
+    pub fn known_lines(&self, file: u32, first: u32, holders: u32) -> [Line; 2] {
+        let name = self.files.name(file);
+        let holders = self.knowledge.events_from(first as usize, holders as usize);
+        let repos = holders.map(|event| self.network.members[usize::from(event.repo)].name.clone()).collect();
+        let add = Command::Add { file: name.clone(), size: self.files.size(file), repos };
+        [Line::Stream(Stream::Key(name.clone(), self.files.key(file).clone())), Line::Command(add)]
     }
 
     /// Everybody learns everything, connected or not.

@@ -252,6 +252,8 @@ fn what_keeps_nodes_from_being_used_is_said() {
         ours.git(&["config", name, value]).ok();
     }
     ours.annex(&["wanted", "d1", "anything or not present"]).ok();
+    ours.annex(&["wanted", "d2", "anything or balanced=diks:2"]).ok();
+    ours.annex(&["groupwanted", "diks", "anything"]).ok();
     let log = ours.dir().join(".git/annex/verified-remote.log");
     let verified = std::fs::read_to_string(&log).expect("what was verified");
     let d2 = ours.git(&["config", "remote.d2.annex-uuid"]).ok().stdout;
@@ -266,6 +268,8 @@ fn what_keeps_nodes_from_being_used_is_said() {
         "stranger is not proxied: its uuid is not known here",
         "far and second lead to the same node",
         "preferred content of [d1]: present is negated",
+        "preferred content of [d2]: balanced=diks:2: nobody is in the group diks\n",
+        "groupwanted of diks: nobody is in the group diks\n",
     ] {
         assert!(said.contains(warning), "{warning}\n{said}");
     }

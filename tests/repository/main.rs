@@ -8,6 +8,7 @@ mod placement_annex;
 mod settings_annex;
 mod sim_clones;
 mod sim_kills;
+mod sim_plain;
 mod sims_annex;
 mod sizes_annex;
 mod versions_annex;

@@ -115,7 +115,8 @@ impl Held<'_> {
         let path = self.store.state();
         let told = |e: std::io::Error| format!("{}: {e}", path.display());
         let temporary = self.store.dir.join(fresh::name("state").map_err(told)?);
-        fresh::replace(&path, &state::save(world), &temporary, 0o644, Durability::Machine).map_err(told)?;
+        let write = |file: &mut fs::File| state::write(world, file);
+        fresh::replace_written(&path, &temporary, 0o644, Durability::Machine, write).map_err(told)?;
         Ok(())
     }
 }

@@ -59,10 +59,10 @@ impl std::fmt::Display for Mutual {
 
 /// Expressions of a network that depend on each other, where one of them may want less for what another gets: pairs, and the shortest
 /// circles of more among those of which no two are such a pair. Those with the same terms are told once. Who is connected to whom is
-/// not asked.
+/// not asked. All is in the order of names, so that uuids, which are drawn, have no part in it.
 pub fn depend(network: &Network) -> Vec<Mutual> {
     let policy = Policy::new(network.configuration());
-    let graph = Graph { of: policy.repos().map(|repo| policy.dependencies(repo)).collect() };
+    let (graph, by_name) = Graph::by_name(network, &policy);
     let mut circles = graph.pairs();
     if graph.of.len() <= MOST_CIRCLES {
         circles.extend(graph.longer());
@@ -75,7 +75,7 @@ pub fn depend(network: &Network) -> Vec<Mutual> {
             .iter()
             .zip(next)
             .map(|(repo, next)| Dependent {
-                repository: shown(&network.members[*repo].name),
+                repository: shown(&network.members[by_name[*repo]].name),
                 terms: graph.terms(*repo, *next),
             })
             .collect();
@@ -107,6 +107,23 @@ struct Graph {
 }
 
 impl Graph {
+    /// With the repositories in the order of their names, and which one each is.
+    fn by_name(network: &Network, policy: &Policy) -> (Self, Vec<usize>) {
+        let mut by_name: Vec<usize> = (0..network.members.len()).collect();
+        by_name.sort_by_key(|repo| &network.members[*repo].name);
+        let mut place = vec![0; by_name.len()];
+        by_name.iter().enumerate().for_each(|(at, repo)| place[*repo] = at);
+        let moved = |mut one: Dependency| {
+            one.on = one.on.iter().filter_map(|repo| policy.numbered(place[repo.index()])).collect();
+            one
+        };
+        let of = |repo: &usize| {
+            let all = policy.numbered(*repo).map_or_else(Vec::new, |repo| policy.dependencies(repo));
+            all.into_iter().map(moved).collect()
+        };
+        (Self { of: by_name.iter().map(of).collect() }, by_name)
+    }
+
     /// Terms of one that depend on another.
     fn asked(&self, repo: usize, on: usize) -> impl Iterator<Item = &Dependency> {
         self.of[repo].iter().filter(move |one| one.on.iter().any(|other| other.index() == on))
@@ -286,6 +303,17 @@ mod tests {
             ),
             (format!("{three}; wanted a copies=B:1; wanted b copies=C:1; wanted c copies=A:1"), vec![]),
             (format!("{three}; wanted a copies=B:1; wanted b not copies=C:1; wanted c anything"), vec![]),
+            // In the order of names, wherever they stand.
+            (
+                "init d2; init d1; group d2 N; group d1 M; wanted d2 not inallgroup=M; wanted d1 not inallgroup=N".to_string(),
+                vec!["d1 (`not inallgroup=N`) and d2 (`not inallgroup=M`) depend on each other"],
+            ),
+            (
+                "init c; init a; init b; group a A; group b B; group c C; wanted a copies=B:1; wanted b not copies=C:1; \
+                 wanted c copies=A:1"
+                    .to_string(),
+                vec!["a (`copies=B:1`), b (`not copies=C:1`) and c (`copies=A:1`) depend on each other in a circle"],
+            ),
             // A shorter one within it is told in its place.
             (
                 format!("{three}; wanted a copies=B:1; wanted b not copies=C:1; wanted c copies=A:1 or copies=B:1"),
