@@ -162,7 +162,8 @@ impl Link {
         op: Op,
         request: impl FnOnce(Operator) -> F,
     ) -> Result<T> {
-        self.watched(op, &call.watch, request(call.operator.clone()), |_| {}).await
+        let gate = self.context.connections.gate();
+        gate.pass(self.watched(op, &call.watch, request(call.operator.clone()), |_| {})).await
     }
 
     /// A request that may be made again, until it succeeds or trying is no use.
