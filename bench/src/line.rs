@@ -24,6 +24,8 @@ const STACK: usize = 256 << 10;
 pub struct Distance {
     /// From one end to the other and back. A connection costs one before anything passes.
     pub round_trip: Duration,
+    /// A round trip takes up to so much more, by chance, which is the same in every run. Bytes do not overtake each other.
+    pub jitter: Duration,
     /// Bytes a second of each connection, in each direction.
     pub each: u64,
     /// Bytes a second of all together, in each direction.
@@ -31,6 +33,15 @@ pub struct Distance {
     /// Every so many connections one is cut after some MiB; 0 for never.
     pub cut_every: u64,
 }
+
+/// What Amazon and its kin give.
+pub const FAR: Distance = Distance {
+    round_trip: Duration::from_millis(30),
+    jitter: Duration::ZERO,
+    each: 60_000_000,
+    all: 1_000_000_000,
+    cut_every: 0,
+};
 
 /// A running line; it takes no more connections once this is dropped.
 pub struct Line {
@@ -42,6 +53,18 @@ pub struct Line {
 /// When the next byte may pass.
 #[derive(Default)]
 struct Due(Mutex<Option<Instant>>);
+
+/// One direction of one connection.
+#[derive(Clone, Copy)]
+struct Way {
+    is_up: bool,
+    /// When the connection is made.
+    open: Instant,
+    /// Bytes that pass before it is cut.
+    allowed: u64,
+    /// For chance.
+    seed: u64,
+}
 
 struct Shared {
     distance: Distance,
@@ -74,6 +97,23 @@ impl Line {
     }
 }
 
+/// Chance that is the same in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn new(seed: u64) -> Self {
+        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// From 0 to 1.
+    fn fraction(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -100,24 +140,19 @@ fn carry(near: TcpStream, store: u16, shared: &Arc<Shared>) -> io::Result<()> {
     let is_cut = shared.distance.cut_every > 0 && nth.is_multiple_of(shared.distance.cut_every);
     let allowed = if is_cut { (1 + nth % 7) << 20 } else { u64::MAX };
     let open = Instant::now() + shared.distance.round_trip;
-    one_way(near.try_clone()?, far.try_clone()?, shared, (true, open), allowed)?;
-    one_way(far, near, shared, (false, open), allowed)
+    let up = Way { is_up: true, open, allowed, seed: 2 * nth };
+    one_way(near.try_clone()?, far.try_clone()?, shared, up)?;
+    one_way(far, near, shared, Way { is_up: false, seed: 2 * nth + 1, ..up })
 }
 
 /// Two threads: one reads and notes when, the other lets pass what is due. The end of the one direction is passed on.
-fn one_way(
-    from: TcpStream,
-    to: TcpStream,
-    shared: &Arc<Shared>,
-    (is_up, open): (bool, Instant),
-    allowed: u64,
-) -> io::Result<()> {
+fn one_way(from: TcpStream, to: TcpStream, shared: &Arc<Shared>, way: Way) -> io::Result<()> {
     let (sender, receiver) = sync_channel(ON_THE_WAY);
     let reader = thread::Builder::new().stack_size(STACK);
     reader.spawn(move || read(from, &sender))?;
     let shared = Arc::clone(shared);
     let writer = thread::Builder::new().stack_size(STACK);
-    writer.spawn(move || write(to, &receiver, &shared, (is_up, open), allowed))?;
+    writer.spawn(move || write(to, &receiver, &shared, way))?;
     Ok(())
 }
 
@@ -136,17 +171,13 @@ fn read(mut from: TcpStream, sender: &SyncSender<(Instant, Vec<u8>)>) {
     }
 }
 
-fn write(
-    mut to: TcpStream,
-    receiver: &Receiver<(Instant, Vec<u8>)>,
-    shared: &Shared,
-    (is_up, open): (bool, Instant),
-    mut allowed: u64,
-) {
+fn write(mut to: TcpStream, receiver: &Receiver<(Instant, Vec<u8>)>, shared: &Shared, way: Way) {
+    let Way { is_up, open, mut allowed, seed } = way;
     let (all, own) = (if is_up { &shared.up } else { &shared.down }, Due::default());
-    let Distance { round_trip, each, all: rate, .. } = shared.distance;
+    let Distance { round_trip, jitter, each, all: rate, .. } = shared.distance;
+    let mut chance = Chance::new(seed);
     while let Ok((came, chunk)) = receiver.recv() {
-        let arrives = came.max(open) + round_trip / 2;
+        let arrives = came.max(open) + round_trip / 2 + (jitter / 2).mul_f64(chance.fraction());
         let due = arrives.max(own.after(chunk.len(), each)).max(all.after(chunk.len(), rate));
         thread::sleep(due.saturating_duration_since(Instant::now()));
         allowed = allowed.saturating_sub(chunk.len() as u64);
@@ -168,7 +199,7 @@ mod tests {
     fn what_passes_takes_its_time() {
         let store = NullStore::start().expect("start");
         store.hold("/b/k", 4 << 20);
-        let distance = Distance { round_trip: Duration::from_millis(100), each: 16 << 20, all: 1 << 40, cut_every: 0 };
+        let distance = Distance { round_trip: Duration::from_millis(100), each: 16 << 20, all: 1 << 40, ..FAR };
         let line = Line::start(store.port, distance).expect("start");
         let mut stream = TcpStream::connect(("127.0.0.1", line.port)).expect("connect");
         let begun = Instant::now();
@@ -179,5 +210,20 @@ mod tests {
         let mut rest = vec![0; 4 << 20];
         stream.read_exact(&mut rest).expect("the content");
         assert!(begun.elapsed() >= Duration::from_millis(400) - SLACK, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn chance_is_the_same_in_every_run_and_another_for_each_connection() {
+        let drawn = |seed| {
+            let mut chance = Chance::new(seed);
+            [(); 100].map(|()| chance.fraction())
+        };
+        assert_eq!(drawn(3), drawn(3));
+        assert_ne!(drawn(3), drawn(4));
+        for seed in 0..9 {
+            let drawn = drawn(seed);
+            let mean = drawn.iter().sum::<f64>() / 100.0;
+            assert!(drawn.iter().all(|x| (0.0..1.0).contains(x)) && (0.4..0.6).contains(&mean), "{seed}: {mean}");
+        }
     }
 }

@@ -82,6 +82,7 @@ const BLOCKS: &[(Group, &str, Block)] = &[
     (Group::Far, "far", far::far),
     (Group::FarCrowd, "far-crowd", far_crowd::get),
     (Group::FarSmall, "far-small", far_small::all),
+    (Group::FarSmall, "far-small TLS", far_small::secure),
     (Group::FarRemote, "far-remote jobs", far_remote::jobs),
     (Group::FarRemote, "far-remote export", far_remote::export),
     (Group::Git, "git", git::http),

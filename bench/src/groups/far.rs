@@ -1,10 +1,11 @@
 //! A store that is far away: each connection gets a part of what can be had, and answers come late.
 
 use super::serve_put::stored;
+use crate::annex::Remote;
 use crate::curl;
 use crate::gateway::Kind;
-use crate::lab::Lab;
-use crate::line::{Distance, Line};
+use crate::lab::{Lab, certificate};
+use crate::line::{Distance, FAR, Line};
 use crate::null::{NullStore, Pattern};
 use crate::proxied::{Proxied, key_of};
 use crate::rows::{Case, Sample, Table, interleave};
@@ -15,9 +16,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// What Amazon and its kin give.
-const FAR: Distance =
-    Distance { round_trip: Duration::from_millis(30), each: 60_000_000, all: 1_000_000_000, cut_every: 0 };
+/// How much more than usual a round trip takes at the most where it is uneven.
+const JITTER: Duration = Duration::from_millis(20);
 
 /// A store at the end of a line, and what rows of it are called.
 struct Far<'a> {
@@ -27,6 +27,8 @@ struct Far<'a> {
     proxied: &'a Proxied<'a>,
     name: &'a str,
     words: &'a str,
+    /// `http`, or `https`.
+    scheme: &'a str,
     /// One request of ours in so many is refused.
     refused: u64,
     /// Other programs, as they come.
@@ -35,16 +37,27 @@ struct Far<'a> {
 
 /// Rows of GET and PUT beside one connection.
 pub fn far(lab: &Lab) -> io::Result<Vec<Table>> {
-    let store = NullStore::start()?;
+    let plain = (NullStore::start()?, Remote::OursS3, "http");
+    let secure = (NullStore::start_with_tls(certificate())?, Remote::OursS3Tls, "https");
     let mut tables = Vec::new();
     let cut = Distance { cut_every: 10, ..FAR };
-    for (name, distance, refused, tools, words) in [
-        ("far", FAR, 0, &TOOLS[..], "60 MB/s a connection, 1 GB/s in all, 30 ms away"),
-        ("far-cut", cut, 50, &[], "the same, every tenth connection cut, and one request in fifty answered with 503"),
+    let uneven = Distance { jitter: JITTER, ..FAR };
+    for (name, (store, remote, scheme), distance, refused, tools, words) in [
+        ("far", &plain, FAR, 0, &TOOLS[..], "60 MB/s a connection, 1 GB/s in all, 30 ms away"),
+        (
+            "far-cut",
+            &plain,
+            cut,
+            50,
+            &[],
+            "the same, every tenth connection cut, and one request in fifty answered with 503",
+        ),
+        ("far-jitter", &plain, uneven, 0, &[], "60 MB/s a connection, 1 GB/s in all, 30 to 50 ms away"),
+        ("far-tls", &secure, uneven, 0, &[], "the same over TLS, which the store speaks itself"),
     ] {
         let line = Line::start(store.port, distance)?;
-        let proxied = Proxied::create(lab, Kind::Ours, line.port, name, &[])?;
-        let far = Far { lab, store: &store, line: &line, proxied: &proxied, name, words, refused, tools };
+        let proxied = Proxied::create_as(lab, Kind::Ours, *remote, line.port, name, &[])?;
+        let far = Far { lab, store, line: &line, proxied: &proxied, name, words, scheme, refused, tools };
         tables.push(far.get()?);
         tables.push(far.put()?);
         proxied.delete()?;
@@ -62,14 +75,14 @@ impl Far<'_> {
     }
 
     fn get(&self) -> io::Result<Table> {
-        let Self { lab, store, line, proxied, name, words, tools, .. } = *self;
+        let Self { lab, store, line, proxied, name, words, scheme, tools, .. } = *self;
         let mib = lab.size >> 20;
         let key = Pattern::new().key(lab.size);
         let path = format!("/{BUCKET}/{}", proxied.object(&key));
         store.hold(&path, lab.size);
         let table = Table::new(format!("{name}/get"), format!("GET of {mib} MiB; {words}"), lab.size, "one connection");
         let gateway = proxied.serve(Kind::Ours)?;
-        let url = format!("http://127.0.0.1:{}{path}", line.port);
+        let url = format!("{scheme}://127.0.0.1:{}{path}", line.port);
         let one = |_| {
             let timing = curl::timed(lab, &[&url], Path::new("/dev/null"))?;
             Ok(vec![Sample { wall: timing.total, first_byte: Some(timing.first_byte), ..Sample::default() }])
@@ -115,14 +128,14 @@ impl Far<'_> {
     }
 
     fn put(&self) -> io::Result<Table> {
-        let Self { lab, store, line, proxied, name, words, tools, .. } = *self;
+        let Self { lab, store, line, proxied, name, words, scheme, tools, .. } = *self;
         let mib = lab.size >> 20;
         let source = lab.large()?;
         let key = key_of(&source)?;
         let title = format!("PUT of {mib} MiB, SHA-256 proven; {words}");
         let table = Table::new(format!("{name}/put"), title, lab.size, "one connection");
         let gateway = proxied.serve(Kind::Ours)?;
-        let url = format!("http://127.0.0.1:{}/{BUCKET}/plain", line.port);
+        let url = format!("{scheme}://127.0.0.1:{}/{BUCKET}/plain", line.port);
         let one = |_| {
             let source = lab.large()?;
             let words = ["-X", "PUT", "-H", "Expect:", "-T", &source.display().to_string(), &url];

@@ -3,16 +3,13 @@
 use crate::clients;
 use crate::gateway::Kind;
 use crate::lab::Lab;
-use crate::line::{Distance, Line};
+use crate::line::{FAR, Line};
 use crate::null::{NullStore, Pattern};
 use crate::proxied::Proxied;
 use crate::rows::{Case, Sample, Table, interleave};
 use crate::servers::BUCKET;
 use std::io;
-use std::time::{Duration, Instant};
-
-const FAR: Distance =
-    Distance { round_trip: Duration::from_millis(30), each: 60_000_000, all: 1_000_000_000, cut_every: 0 };
+use std::time::Instant;
 
 /// Clients at once.
 const CROWDS: [usize; 2] = [8, 64];

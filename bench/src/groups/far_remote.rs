@@ -6,22 +6,18 @@ use super::{fresh_key, local};
 use crate::annex::{Remote, Repo};
 use crate::driver::Driver;
 use crate::lab::{Lab, fill, same};
-use crate::line::{Distance, Line};
+use crate::line::{FAR, Line};
 use crate::null::NullStore;
 use crate::program::Program;
 use crate::rows::{Case, Sample, Table, interleave};
 use std::fs;
 use std::io;
-use std::time::Duration;
 
 /// Bytes of a file.
 const LEN: u64 = 10 << 10;
 
 /// What git-annex is started with: `-J8`, `-J32`.
 const JOBS: [usize; 2] = [8, 32];
-
-const FAR: Distance =
-    Distance { round_trip: Duration::from_millis(30), each: 60_000_000, all: 1_000_000_000, cut_every: 0 };
 
 /// Rows of STORE and RETRIEVE, spoken directly with so many jobs.
 pub fn jobs(lab: &Lab) -> io::Result<Vec<Table>> {

@@ -1,9 +1,10 @@
 //! Small contents at a distance: as many requests as there are round trips, and no more round trips than there must be.
 
+use crate::annex::Remote;
 use crate::gateway::{Gateway, Kind, expect};
 use crate::http::Client;
-use crate::lab::Lab;
-use crate::line::{Distance, Line};
+use crate::lab::{Lab, certificate};
+use crate::line::{FAR, Line};
 use crate::null::{Keys, NullStore, Pattern};
 use crate::proxied::Proxied;
 use crate::rows::{Case, Sample, Table, interleave};
@@ -11,7 +12,7 @@ use crate::servers::BUCKET;
 use std::io;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bytes of a content.
 const LEN: u64 = 10 << 10;
@@ -21,9 +22,6 @@ const CLIENTS: usize = 64;
 
 /// Requests a second that a store welcomes which has enough of them.
 const WELCOME: u64 = 1000;
-
-const FAR: Distance =
-    Distance { round_trip: Duration::from_millis(30), each: 60_000_000, all: 1_000_000_000, cut_every: 0 };
 
 /// What is asked about each content.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,6 +66,9 @@ pub fn all(lab: &Lab) -> io::Result<Vec<Table>> {
         let cases = vec![Case::new("ours", ours), Case::new("straight to the store", straight)];
         tables.extend(interleave(vec![table.counting(far.count as u64)], cases, lab.args.runs()));
     }
+    // Many enough that the pauses of the last ones do not count.
+    let (pattern, count) = (Pattern::new(), 4 * far.count);
+    let far = Far { keys: pattern.keys(LEN), pattern, count, ..far };
     let title = format!(
         "{} x PUT of 10 KiB, {CLIENTS} clients at once, to a store that refuses more than {WELCOME} requests a second; 30 ms away",
         far.count
@@ -86,6 +87,27 @@ pub fn all(lab: &Lab) -> io::Result<Vec<Table>> {
     };
     tables.extend(interleave(vec![table], vec![Case::new("ours", welcome)], lab.args.runs()));
     drop(gateway);
+    proxied.delete()?;
+    Ok(tables)
+}
+
+/// Rows of a store that speaks TLS. Its connections are made before what is measured begins, as a gateway in use has them.
+pub fn secure(lab: &Lab) -> io::Result<Vec<Table>> {
+    let store = NullStore::start_with_tls(certificate())?;
+    let line = Line::start(store.port, FAR)?;
+    let proxied = Proxied::create_as(lab, Kind::Ours, Remote::OursS3Tls, line.port, "far-small-tls", &[])?;
+    let pattern = Pattern::new();
+    let keys = pattern.keys(LEN);
+    let far = Far { store: &store, line: &line, proxied: &proxied, pattern, keys, count: lab.args.files() };
+    let mut tables = Vec::new();
+    for (ask, name, words) in [(Ask::Put, "put", "PUT"), (Ask::Get, "get", "GET")] {
+        let title = format!("{} x {words} of 10 KiB over TLS, {CLIENTS} clients at once; 30 ms away", far.count);
+        let table = Table::new(format!("far-small-tls/{name}"), title, 0, "ours").counting(far.count as u64);
+        let gateway = proxied.serve(Kind::Ours)?;
+        let far = &far;
+        let ours = |round| far.ours(&gateway, ask, round);
+        tables.extend(interleave(vec![table], vec![Case::new("ours", ours)], lab.args.runs()));
+    }
     proxied.delete()?;
     Ok(tables)
 }

@@ -6,18 +6,22 @@ mod objects;
 mod pattern;
 mod request;
 mod temper;
+mod wire;
 
 pub use pattern::{Keys, Pattern};
 
 use objects::{Answer, Body, Objects};
 use request::{Connection, Request};
+use rustls::ServerConfig;
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use temper::Temper;
+use wire::Wire;
 
 /// How often one that was killed looks whether it is to be there again.
 const LOOK: Duration = Duration::from_millis(5);
@@ -39,18 +43,29 @@ struct Shared {
     objects: Objects,
     pattern: Pattern,
     temper: Temper,
+    tls: Option<Arc<ServerConfig>>,
     stop: AtomicBool,
 }
 
 impl NullStore {
     /// Starts it, empty. Every bucket is there. Errors: no port.
     pub fn start() -> io::Result<Self> {
+        Self::serve(None)
+    }
+
+    /// The same, which speaks TLS with this certificate and its key. What it is given costs the bench as much as decrypting takes.
+    pub fn start_with_tls((certificate, key): (impl AsRef<Path>, impl AsRef<Path>)) -> io::Result<Self> {
+        Self::serve(Some(wire::config(certificate.as_ref(), key.as_ref())?))
+    }
+
+    fn serve(tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             objects: Objects::default(),
             pattern: Pattern::new(),
             temper: Temper::new(),
+            tls,
             stop: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -163,7 +178,7 @@ fn accept(listener: TcpListener, port: u16, shared: &Arc<Shared>) {
 
 fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let _mortal = shared.temper.connected(&stream)?;
-    let mut connection = Connection::new(stream)?;
+    let mut connection = Connection::new(stream, shared.tls.as_ref())?;
     while let Some(request) = connection.next()? {
         let is_welcome = shared.temper.welcomes();
         let answer = match connection.body(&request, &shared.temper)? {
@@ -176,7 +191,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-fn send(stream: &mut TcpStream, request: &Request, answer: &Answer, shared: &Shared) -> io::Result<()> {
+fn send(stream: &mut Wire, request: &Request, answer: &Answer, shared: &Shared) -> io::Result<()> {
     let (len, range) = answer.span(request);
     let status = if range.is_empty() { answer.status } else { "206 Partial Content" };
     let head = format!(
@@ -229,6 +244,36 @@ mod tests {
         let answers = ask(&store, &format!("{put}HEAD /b/k HTTP/1.1\r\n\r\nHEAD /b/none HTTP/1.1\r\n\r\n"));
         assert!(answers.contains("Content-Length: 200000\r\n") && answers.contains("404"), "{answers}");
         assert_eq!(store.holds("/b/k"), Some(200_000));
+    }
+
+    #[test]
+    fn a_store_with_a_certificate_speaks_tls_alone() {
+        let store = NullStore::start_with_tls(crate::lab::certificate()).expect("start");
+        store.hold("/b/k", 3 << 20);
+        let mut roots = rustls::RootCertStore::empty();
+        let authority = rustls::pki_types::pem::PemObject::from_pem_file(crate::lab::certificate().0);
+        roots.add(authority.expect("a certificate")).expect("it is one");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
+        let name = "localhost".try_into().expect("a name");
+        let client = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
+        let stream = TcpStream::connect(("127.0.0.1", store.port)).expect("connect");
+        let mut stream = rustls::StreamOwned::new(client, stream);
+        let body = vec![7; 200_000];
+        write!(stream, "PUT /b/own HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len()).expect("sent");
+        stream.write_all(&body).expect("sent");
+        write!(stream, "GET /b/k HTTP/1.1\r\n\r\n").expect("sent");
+        let mut answers = Vec::new();
+        while answers.len() < 3 << 20 {
+            let mut bytes = [0; 64 << 10];
+            let n = stream.read(&mut bytes).expect("answers");
+            answers.extend_from_slice(&bytes[..n]);
+        }
+        assert!(answers.starts_with(b"HTTP/1.1 200 OK"));
+        assert_eq!(store.holds("/b/own"), Some(200_000));
+        let plain = ask(&store, "HEAD /b/k HTTP/1.1\r\n\r\n");
+        assert!(!plain.contains("HTTP/1.1"), "{plain}");
     }
 
     #[test]

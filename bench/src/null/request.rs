@@ -1,9 +1,11 @@
 //! Requests as they arrive on a connection, and what becomes of their bodies.
 
 use super::temper::Temper;
-use rustix::net::{RecvFlags, recv};
+use super::wire::Wire;
+use rustls::ServerConfig;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 // A gateway keeps connections that it does not use for a while.
@@ -38,7 +40,7 @@ pub enum Received {
 
 /// One client.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Wire,
     ahead: Vec<u8>,
     // Never written to, and so no memory.
     nowhere: Vec<u8>,
@@ -87,16 +89,16 @@ impl Request {
 }
 
 impl Connection {
-    /// Takes a client.
-    pub fn new(stream: TcpStream) -> io::Result<Self> {
+    /// Takes a client, who speaks TLS where there is a configuration of it.
+    pub fn new(stream: TcpStream, tls: Option<&Arc<ServerConfig>>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE))?;
         stream.set_write_timeout(Some(SILENCE))?;
-        Ok(Self { stream, ahead: Vec::new(), nowhere: vec![0; STEP] })
+        Ok(Self { stream: Wire::new(stream, tls)?, ahead: Vec::new(), nowhere: vec![0; STEP] })
     }
 
     /// For the answer.
-    pub fn stream(&mut self) -> &mut TcpStream {
+    pub fn stream(&mut self) -> &mut Wire {
         &mut self.stream
     }
 
@@ -135,8 +137,7 @@ impl Connection {
         while left > 0 {
             let take = usize::try_from(left).unwrap_or(STEP).min(temper.step(STEP));
             temper.pass(length - left, take as u64)?;
-            // TCP throws away as many bytes as would fit, without copying them.
-            let (_, n) = recv(&self.stream, &mut self.nowhere[..take], RecvFlags::TRUNC | RecvFlags::WAITALL)?;
+            let n = self.stream.swallow(&mut self.nowhere[..take])?;
             if n == 0 {
                 return Ok(None);
             }

@@ -1,6 +1,7 @@
 //! Requests to a service: watched, limited in time, with errors explained.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,12 @@ pub(super) struct Link {
     pub(super) staging: Staging,
     /// Whether names of other case, other letters' case, other form and other ending are found; once that was asked.
     folds: [Cell<Option<bool>>; 4],
+    /// Objects that were read last, with tags that a request can be made to depend on.
+    seen: RefCell<VecDeque<(String, crate::Stat)>>,
 }
+
+/// Objects that are remembered: more are not read at once.
+const SEEN: usize = 64;
 
 /// What is found where something shall be put, and stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +88,7 @@ impl Link {
             secrets,
             staging,
             folds: Default::default(),
+            seen: RefCell::default(),
         }
     }
 
@@ -162,7 +169,8 @@ impl Link {
         op: Op,
         request: impl FnOnce(Operator) -> F,
     ) -> Result<T> {
-        self.watched(op, &call.watch, request(call.operator.clone()), |_| {}).await
+        let gate = self.context.connections.gate();
+        gate.pass(self.watched(op, &call.watch, request(call.operator.clone()), |_| {})).await
     }
 
     /// A request that may be made again, until it succeeds or trying is no use.
@@ -178,6 +186,26 @@ impl Link {
                 Err(e) => backoff.pause(e).await?,
             }
         }
+    }
+
+    /// Keeps in mind what was found at `path`, where its tag can be asked for.
+    pub(super) fn remember(&self, path: &str, stat: &crate::Stat) {
+        let mut seen = self.seen.borrow_mut();
+        seen.retain(|(other, _)| other != path);
+        if seen.len() == SEEN {
+            seen.pop_front();
+        }
+        seen.push_back((path.into(), stat.clone()));
+    }
+
+    /// What is known of the object at `path` with this tag, without a look: the request for it will depend on the tag.
+    pub(super) fn known(&self, path: &str, tag: &str) -> Option<crate::Stat> {
+        if self.client.needs_looks() {
+            return None;
+        }
+        let seen = self.seen.borrow();
+        let (_, stat) = seen.iter().find(|(other, stat)| other == path && stat.tag.as_deref() == Some(tag))?;
+        Some(stat.clone())
     }
 
     /// What the service says of `path`; `None` where nothing is there for sure.

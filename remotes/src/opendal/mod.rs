@@ -8,6 +8,8 @@ mod guard;
 mod link;
 mod put;
 mod read;
+#[cfg(test)]
+mod replaced;
 mod service;
 mod staged;
 mod staging;
@@ -175,8 +177,9 @@ impl Store for OpendalStore {
             write,
             ranges: true,
             local: false,
-            // Side by side each of them would begin with all that is before it.
-            width: if self.link.client.ignores_ranges() { 1 } else { self.link.service.width },
+            // Side by side each of them would begin with all that is before it; and where nothing tells that all are of one object, they
+            // might not be.
+            width: if self.link.client.reads_by_one() { 1 } else { self.link.service.width },
         }
     }
 
@@ -237,8 +240,14 @@ impl Store for OpendalStore {
     async fn get(&self, object: &ObjectName, range: Range) -> Result<Get> {
         let path = self.path(Op::Get, object)?;
         let about = |e: Error| e.during(Op::Get).object(object);
-        let Some(stat) = self.stat(object).await.map_err(about)? else {
-            return Err(self.link.error(Op::Get, Kind::NotFound, "is not there").object(object));
+        let known = range.tag.as_deref().and_then(|tag| self.link.known(path, tag));
+        let is_known = known.is_some();
+        let stat = match known {
+            Some(stat) => stat,
+            None => match self.stat(object).await.map_err(about)? {
+                Some(stat) => stat,
+                None => return Err(self.link.error(Op::Get, Kind::NotFound, "is not there").object(object)),
+            },
         };
         if range.tag.is_some() && stat.tag.is_some() && range.tag != stat.tag {
             return Err(self.link.error(Op::Get, Kind::Corrupt, "the object changed").object(object));
@@ -251,10 +260,14 @@ impl Store for OpendalStore {
         }
         let call = self.link.call_for(transport::Answers::Content);
         call.watch.expect(stat.len);
-        // A weak tag never matches, by HTTP's rules.
-        let tag = range
-            .tag
-            .filter(|t| self.link.can().read_with_if_match && !t.starts_with("W/") && !t.starts_with(tag::TIME));
+        let tag = stat.tag.clone().filter(|t| self.link.can().read_with_if_match && tag::is_strong(t));
+        self.link.client.tells_objects_apart(tag.is_some());
+        match &tag {
+            // Nobody looked at it now, so what comes has to say that it is the same.
+            Some(tag) if is_known => call.watch.expect_tag(tag),
+            Some(_) => self.link.remember(path, &stat),
+            None => {}
+        }
         let opened = async {
             let reader = call.operator.reader_with(path);
             let reader = match tag {

@@ -6,16 +6,16 @@
 
 use std::error::Error as _;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LOCATION, RANGE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, LOCATION, RANGE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
@@ -69,6 +69,8 @@ pub(super) struct Watch {
     status: AtomicU16,
     /// How long the object is that is read, for servers that do not say; counted from one, 0 where that is not known.
     total: AtomicU64,
+    /// The tag that content has to come with.
+    tag: OnceLock<String>,
 }
 
 impl Watch {
@@ -80,6 +82,12 @@ impl Watch {
     /// From here on an object of so many bytes is read.
     pub(super) fn expect(&self, total: u64) {
         self.total.store(total.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// What is read comes with this tag, or is not taken.
+    pub(super) fn expect_tag(&self, tag: &str) {
+        // It is told once.
+        let _ = self.tag.set(tag.into());
     }
 
     fn total(&self) -> Option<u64> {
@@ -123,6 +131,10 @@ struct Kept {
     connect: Duration,
     /// Whether the server sends all of an object where a part was asked for.
     whole: AtomicBool,
+    /// Whether content came with another tag than was told before, or without one.
+    unproven: AtomicBool,
+    /// Whether the object that was read last has no tag that a request can be made to depend on.
+    alike: AtomicBool,
     client: OnceCell<reqwest::Client>,
 }
 
@@ -131,13 +143,25 @@ impl Client {
     pub(super) fn new(context: &Context, scheme: &str, endpoint: Option<&str>) -> Self {
         let site = Arc::clone(&context.site);
         let guard = Arc::new(Guard::new(&site, scheme, endpoint));
-        let (connect, whole) = (context.connect, AtomicBool::new(false));
-        Self(Arc::new(Kept { site, guard, connect, whole, client: OnceCell::new() }))
+        let (connect, whole, unproven, alike) =
+            (context.connect, AtomicBool::default(), AtomicBool::default(), AtomicBool::default());
+        Self(Arc::new(Kept { site, guard, connect, whole, unproven, alike, client: OnceCell::new() }))
     }
 
-    /// Whether the server has sent all of an object where a part was asked for.
-    pub(super) fn ignores_ranges(&self) -> bool {
-        self.0.whole.load(Ordering::Relaxed)
+    /// Whether an object is read by one request at a time: the server has sent all of one where a part was asked for, or nothing tells
+    /// parts of one object from those of another.
+    pub(super) fn reads_by_one(&self) -> bool {
+        self.0.whole.load(Ordering::Relaxed) || self.0.alike.load(Ordering::Relaxed)
+    }
+
+    /// Whether an object has to be looked at before each part of it, since the part does not tell whose it is.
+    pub(super) fn needs_looks(&self) -> bool {
+        self.0.unproven.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request for a part of the object that is read now can be made to depend on what it is a part of.
+    pub(super) fn tells_objects_apart(&self, can: bool) {
+        self.0.alike.store(!can, Ordering::Relaxed);
     }
 
     async fn get(&self, url: &Url) -> Result<&reqwest::Client> {
@@ -251,6 +275,12 @@ impl HttpTransport for Transport {
             return Err(Error::new(ErrorKind::Unexpected, "the service reported success before everything was sent"));
         }
         sending.done = status.is_success();
+        if let Some(tag) = self.watch.tag.get().filter(|_| status.is_success() && method == Method::GET)
+            && response.headers().get(ETAG).is_none_or(|told| told.as_bytes() != tag.as_bytes())
+        {
+            self.client.0.unproven.store(true, Ordering::Relaxed);
+            return Err(Error::new(ErrorKind::Unexpected, "what comes may be of another object").set_temporary());
+        }
         if method == Method::HEAD {
             return self.length(uri, &url, headers, response).await;
         }
