@@ -2,6 +2,8 @@
 
 mod model;
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::{Error, Op};
 
@@ -39,6 +41,14 @@ async fn whoever_waits_comes_in_by_turns_and_who_went_away_is_passed_over() {
     drop(inside);
     waiting.await.expect("it came in");
     assert_eq!((under_way(&gate), begun.elapsed().as_secs()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_door_that_is_open_keeps_nobody_for_a_moment() {
+    let gate = Arc::<Gate>::default();
+    for _ in 0..100 {
+        assert!(gate.enter().now_or_never().is_some());
+    }
 }
 
 #[tokio::test(start_paused = true)]
