@@ -1,8 +1,8 @@
 //! The door to a store, which requests pass before they are sent: wide open, until the store refuses some (503, 429).
 //!
 //! From then on as many are under way at once as the store takes, and the others wait in a line; see [`window`] for how many. All
-//! transfers of a store pass one door, on all threads. Nobody stands in the line for longer than [`LONGEST`], so that a door that is wrong
-//! makes a store slow and not silent.
+//! transfers of a store pass one door, on all threads. Nobody is kept for longer than [`LONGEST`], and than a part of the limit for silence, so
+//! that a door that is wrong makes a store slow and not silent.
 
 #[cfg(test)]
 mod tests;
@@ -13,13 +13,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{Kind, Result};
 use window::Window;
 
-/// The longest wait in the line, after which a request is sent all the same; and the longest for which a store is left alone.
+/// The longest wait, after which a request is sent all the same; and the longest for which a store is left alone.
 const LONGEST: Duration = Duration::from_secs(20);
+
+/// Which part of the limit for silence it is at the most.
+const PART: u32 = 4;
 
 /// One door.
 #[derive(Debug, Default)]
@@ -50,9 +53,9 @@ impl Gate {
         self.state().window.most()
     }
 
-    /// Does something that is one request to the store, once there is room for it.
-    pub async fn pass<T>(self: &Arc<Self>, request: impl Future<Output = Result<T>>) -> Result<T> {
-        let passage = self.enter().await;
+    /// Does something that is one request to the store, once there is room for it. `idle` is how long a transfer may be silent.
+    pub async fn pass<T>(self: &Arc<Self>, idle: Duration, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let passage = self.enter(idle).await;
         let answer = request.await;
         match &answer {
             Ok(_) => passage.answered(),
@@ -62,9 +65,11 @@ impl Gate {
         answer
     }
 
-    /// Waits until there is room for a request.
-    pub async fn enter(self: &Arc<Self>) -> Passage {
-        let passage = self.stand_in_line().await;
+    /// Waits until there is room for a request. `idle` is how long a transfer may be silent.
+    pub async fn enter(self: &Arc<Self>, idle: Duration) -> Passage {
+        let until = Instant::now() + LONGEST.min(idle / PART);
+        let mut passage = self.stand_in_line(until).await;
+        passage.begins = passage.begins.min(until);
         // A timer has ticks of a millisecond, of which each request would wait for one.
         if passage.is_held {
             // Dropped meanwhile, it gives its place to the next one.
@@ -73,7 +78,7 @@ impl Gate {
         passage
     }
 
-    async fn stand_in_line(self: &Arc<Self>) -> Passage {
+    async fn stand_in_line(self: &Arc<Self>, until: Instant) -> Passage {
         let line = {
             let mut state = self.state();
             if state.line.is_empty() && state.has_room() {
@@ -83,7 +88,7 @@ impl Gate {
             state.line.push_back(sender);
             receiver
         };
-        match timeout(LONGEST, line).await {
+        match timeout_at(until, line).await {
             Ok(Ok(passage)) => passage,
             // Whoever is called out of the line and is not there is passed over.
             _ => self.let_in(&mut self.state()),
@@ -95,7 +100,8 @@ impl Gate {
         let now = Instant::now();
         let begins = state.next.map_or(now, |next| next.max(now));
         if let Some(pause) = state.window.pause() {
-            state.next = Some(begins + pause);
+            // Those who waited long enough come in besides, and are not to make it ever longer for those after them.
+            state.next = Some((begins + pause).min(now + LONGEST));
         }
         Passage { gate: Some(Arc::clone(self)), round: state.window.round(), begins, is_held: begins > now }
     }

@@ -14,6 +14,7 @@ mod cluster_random;
 mod cluster_stores;
 mod crowd;
 mod far;
+mod far_faults;
 mod faults;
 mod gateways;
 mod held;

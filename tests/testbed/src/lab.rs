@@ -7,6 +7,7 @@ use super::faulty::{At, Faulty, How, What};
 use super::gateway::{Gateway, Held, eventually};
 use super::place::{Place, Whose};
 use super::proxy::{Behind, Proxy};
+use super::trickle::Trickle;
 use super::way::{Outcome, Way};
 use super::wire::key_of;
 
@@ -59,16 +60,28 @@ pub struct Lab {
     pub place: Place,
     /// The uuid of the remote.
     pub uuid: String,
+    /// Between the store and what fails, where the store is far away.
+    pub line: Option<Trickle>,
 }
 
 impl Lab {
     /// Sets all of it up, with more options for the remote.
     pub fn new(place: Place, more: &[&str]) -> Lab {
-        let faulty = Faulty::start(place.port());
+        Lab::with(place, more, None)
+    }
+
+    /// The same, with a store that gives each connection `rate` bytes a second.
+    pub fn far(place: Place, more: &[&str], rate: u64) -> Lab {
+        let line = Trickle::start(place.port(), rate);
+        Lab::with(place, more, Some(line))
+    }
+
+    fn with(place: Place, more: &[&str], line: Option<Trickle>) -> Lab {
+        let faulty = Faulty::start(line.as_ref().map_or(place.port(), |line| line.port));
         let proxy = Proxy::with(Behind::Special(place.through(faulty.port), Whose::Ours), more);
         let server = Gateway::serve(&proxy.repo, &["--wideopen", "--quiet", "--timeout", TIMEOUT]);
         let uuid = proxy.uuid();
-        Lab { proxy, faulty, server, place, uuid }
+        Lab { proxy, faulty, server, place, uuid, line }
     }
 
     /// Both wires.

@@ -92,8 +92,11 @@ async fn run(store: &Rc<Pretend>, clients: usize, count: usize, is_open: bool) -
             left.set(left.get() - 1);
             let mut backoff = Backoff::new(&context);
             loop {
-                let answer =
-                    if is_open { store.ask().await } else { context.connections.gate().pass(store.ask()).await };
+                let answer = if is_open {
+                    store.ask().await
+                } else {
+                    context.connections.gate().pass(context.idle, store.ask()).await
+                };
                 let Err(error) = answer else { break };
                 if backoff.pause(error).await.is_err() {
                     failed.set(failed.get() + 1);

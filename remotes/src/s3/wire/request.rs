@@ -157,7 +157,7 @@ impl Request {
     /// Sends the request and reads the head of the answer. A kept connection that turns out to be dead is replaced once.
     pub(crate) async fn exchange(self, pool: &Pool, body: Body<'_>) -> Result<Response> {
         let lease = body.lease(pool).await;
-        let passage = pool.context().connections.gate().enter().await;
+        let passage = pool.context().connections.gate().enter(pool.idle_limit()).await;
         told(passage, self.exchange_now(pool, body, lease.as_ref()).await)
     }
 
@@ -179,7 +179,7 @@ impl Request {
     /// A kept connection that turns out to be dead is replaced where the server cannot have had the whole request. Where it may
     /// have, that is an error, [`Kind::Reset`]: the request may still be done, and whoever asks has to know.
     pub(crate) async fn exchange_once(self, pool: &Pool, limit: Duration) -> Result<Response> {
-        let passage = pool.context().connections.gate().enter().await;
+        let passage = pool.context().connections.gate().enter(pool.idle_limit()).await;
         told(passage, self.exchange_once_now(pool, limit).await)
     }
 
