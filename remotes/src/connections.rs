@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::gate::Gate;
-
 /// Connections to one store where nothing else is said.
 pub const DEFAULT: usize = 64;
 
@@ -22,8 +20,6 @@ const KNOWN: Duration = Duration::from_secs(120);
 pub struct Connections {
     most: usize,
     transfers: AtomicUsize,
-    /// What small requests pass.
-    gate: Arc<Gate>,
     /// Requests that the store refused for now.
     refused: AtomicU64,
     begun: Instant,
@@ -50,17 +46,12 @@ impl Connections {
     pub fn new(most: usize) -> Self {
         let (transfers, refused, enough_until) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
         let known = Mutex::default();
-        Self { most, transfers, gate: Arc::default(), refused, begun: Instant::now(), enough_until, known }
+        Self { most, transfers, refused, begun: Instant::now(), enough_until, known }
     }
 
     /// How many there may be.
     pub fn most(&self) -> usize {
         self.most
-    }
-
-    /// The door that requests pass before they are sent.
-    pub fn gate(&self) -> &Arc<Gate> {
-        &self.gate
     }
 
     /// The store refused a request for now.

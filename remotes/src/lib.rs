@@ -60,7 +60,6 @@ mod error;
 mod finding;
 pub mod fold;
 pub mod fs;
-pub mod gate;
 pub mod late;
 pub mod mem;
 mod object;

@@ -169,8 +169,7 @@ impl Link {
         op: Op,
         request: impl FnOnce(Operator) -> F,
     ) -> Result<T> {
-        let gate = self.context.connections.gate();
-        gate.pass(self.context.idle, self.watched(op, &call.watch, request(call.operator.clone()), |_| {})).await
+        self.watched(op, &call.watch, request(call.operator.clone()), |_| {}).await
     }
 
     /// A request that may be made again, until it succeeds or trying is no use.

@@ -177,11 +177,7 @@ impl OpendalPut {
                 }
             };
             let work = call.operator.write(&target, buffer.clone());
-            let gate = self.link.context.connections.gate();
-            let Err(e) = gate.pass(self.link.context.idle, self.link.watched(Op::Put, &call.watch, work, tick)).await
-            else {
-                return Ok(());
-            };
+            let Err(e) = self.link.watched(Op::Put, &call.watch, work, tick).await else { return Ok(()) };
             self.link.may_come_late(&target, &e);
             backoff.pause(self.about(e)).await?;
         }

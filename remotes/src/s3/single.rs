@@ -76,8 +76,7 @@ async fn try_send(inner: &Inner, key: &str, len: u64, payload: &Payload, meter: 
         let len = i64::try_from(len).unwrap_or(i64::MAX);
         let request = request.content_length(len).body(body).customize().config_override(client::patient());
         let send = async { request.send().await.map_err(|e| errors::from_sdk(Op::Put, &e)) };
-        let send = limit::moving(Op::Put, inner.context.idle, meter, send);
-        let answer = inner.context.connections.gate().pass(inner.context.idle, send).await?;
+        let answer = limit::moving(Op::Put, inner.context.idle, meter, send).await?;
         through.check()?;
         answer.e_tag().map(str::to_string)
     };

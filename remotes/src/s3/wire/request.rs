@@ -11,8 +11,7 @@ use bytes::Bytes;
 use super::link::{Link, answered};
 use super::refusal::{refusal, whole};
 use super::{Pool, Response, Upload};
-use crate::budget::{BLOCK, Lease};
-use crate::gate::Passage;
+use crate::budget::BLOCK;
 use crate::pump::lane::{FileBlocks, sendfile};
 use crate::pump::{FileSource, Meter};
 use crate::{Error, Kind, Op, Result};
@@ -49,16 +48,8 @@ impl Body<'_> {
         }
     }
 
-    /// The memory that sending it takes. It is waited for before the request passes the door: who has passed waits for nobody.
-    async fn lease(&self, pool: &Pool) -> Option<Arc<Lease>> {
-        match self {
-            Body::File(..) if !pool.is_plain() => Some(Arc::new(pool.context().budget.lease(BLOCK as u64).await)),
-            _ => None,
-        }
-    }
-
     /// Sends it, but ends with `BrokenPipe` where the server answers before it has all.
-    async fn send(&self, to: &mut Link, pool: &Pool, lease: Option<&Arc<Lease>>) -> io::Result<()> {
+    async fn send(&self, to: &mut Link, pool: &Pool) -> io::Result<()> {
         let idle = pool.idle_limit();
         match (self, to) {
             (Body::Empty, _) => Ok(()),
@@ -71,10 +62,7 @@ impl Body<'_> {
             }
             (Body::File(file, meter), to) => {
                 let budget = pool.context().budget.clone();
-                let lease = match lease {
-                    Some(lease) => Arc::clone(lease),
-                    None => Arc::new(budget.lease(BLOCK as u64).await),
-                };
+                let lease = Arc::new(budget.lease(BLOCK as u64).await);
                 let mut blocks = FileBlocks::new(file, budget, lease);
                 while let Some(block) = blocks.next().await? {
                     let n = block.len() as u64;
@@ -156,22 +144,16 @@ impl Request {
 
     /// Sends the request and reads the head of the answer. A kept connection that turns out to be dead is replaced once.
     pub(crate) async fn exchange(self, pool: &Pool, body: Body<'_>) -> Result<Response> {
-        let lease = body.lease(pool).await;
-        let passage = pool.context().connections.gate().enter(pool.idle_limit()).await;
-        told(passage, self.exchange_now(pool, body, lease.as_ref()).await)
-    }
-
-    async fn exchange_now(self, pool: &Pool, body: Body<'_>, lease: Option<&Arc<Lease>>) -> Result<Response> {
         let op = self.op;
         let head = self.head((!matches!(body, Body::Empty)).then(|| body.len()), pool);
         if let Some(link) = pool.used() {
-            match attempt(op, &head, link, pool, (&body, lease)).await {
+            match attempt(op, &head, link, pool, &body).await {
                 Err(e) if matches!(e.kind(), Kind::Reset | Kind::Truncated) => body.undo(),
                 answer => return answer.map(|response| response.signed_for(&self.signed)),
             }
         }
         let link = pool.fresh(op, &self.host).await?;
-        let answer = attempt(op, &head, link, pool, (&body, lease)).await.inspect_err(|_| body.undo());
+        let answer = attempt(op, &head, link, pool, &body).await.inspect_err(|_| body.undo());
         answer.map(|response| response.signed_for(&self.signed))
     }
 
@@ -179,11 +161,6 @@ impl Request {
     /// A kept connection that turns out to be dead is replaced where the server cannot have had the whole request. Where it may
     /// have, that is an error, [`Kind::Reset`]: the request may still be done, and whoever asks has to know.
     pub(crate) async fn exchange_once(self, pool: &Pool, limit: Duration) -> Result<Response> {
-        let passage = pool.context().connections.gate().enter(pool.idle_limit()).await;
-        told(passage, self.exchange_once_now(pool, limit).await)
-    }
-
-    async fn exchange_once_now(self, pool: &Pool, limit: Duration) -> Result<Response> {
         let (op, idle) = (self.op, pool.idle_limit());
         // Some servers want a length of every PUT.
         let head = self.head((self.method == "PUT").then_some(0), pool);
@@ -242,26 +219,10 @@ fn signed_for(url: &str) -> Option<&str> {
     parts.nth(2)
 }
 
-/// Has the door know what was answered.
-fn told(passage: Passage, answer: Result<Response>) -> Result<Response> {
-    match &answer {
-        Ok(answer) if matches!(answer.status(), 429 | 503) => passage.refused(answer.retry_after()),
-        Ok(_) => passage.answered(),
-        Err(_) => {}
-    }
-    answer
-}
-
-async fn attempt(
-    op: Op,
-    head: &Bytes,
-    mut link: Link,
-    pool: &Pool,
-    (body, lease): (&Body<'_>, Option<&Arc<Lease>>),
-) -> Result<Response> {
+async fn attempt(op: Op, head: &Bytes, mut link: Link, pool: &Pool, body: &Body<'_>) -> Result<Response> {
     let idle = pool.idle_limit();
     let sent = match link.send(head.clone(), idle).await {
-        Ok(()) => body.send(&mut link, pool, lease).await,
+        Ok(()) => body.send(&mut link, pool).await,
         Err(e) => Err(e),
     };
     match sent {

@@ -133,22 +133,3 @@ fn a_document_has_an_end() {
         assert!(refusal.error.to_string().contains("it's busy"), "{}", refusal.error);
     });
 }
-
-#[test]
-fn a_server_that_refuses_too_many_is_asked_less() {
-    const REFUSAL: &str = "HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n";
-    on(async {
-        let (pool, seen) = server(&[REFUSAL, "HTTP/1.1 204 No Content\r\n\r\n", REFUSAL, REFUSAL]);
-        let most = || pool.context().connections.gate().most();
-        for method in ["HEAD", "HEAD", "DELETE"] {
-            let answer = match method {
-                "HEAD" => request(method).exchange(&pool, Body::Empty).await,
-                _ => once(&pool).await,
-            };
-            answer.expect("answered").finish_head();
-            assert_eq!(most(), None);
-        }
-        once(&pool).await.expect("answered").finish().await;
-        assert_eq!((most(), seen.requests.load(Ordering::SeqCst)), (Some(1), 4));
-    });
-}
