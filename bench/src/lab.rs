@@ -1,5 +1,6 @@
 //! The place a run happens in: scratch directory, programs, a clean environment, test data.
 
+use crate::chance::Chance;
 use crate::cli::Args;
 use crate::usage::{self, Usage};
 use std::fs::{self, File};
@@ -160,15 +161,12 @@ pub fn certificate() -> (PathBuf, PathBuf) {
 /// Writes `len` bytes that do not compress; the same `seed` gives the same bytes.
 pub fn fill(path: &Path, len: u64, seed: u64) -> io::Result<()> {
     let mut file = File::create(path)?;
-    let mut state = seed | 1;
+    let mut chance = Chance::new(seed);
     let mut block = vec![0u8; 1 << 20];
     let mut left = len;
     while left > 0 {
         for word in block.chunks_exact_mut(8) {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            word.copy_from_slice(&state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes());
+            word.copy_from_slice(&chance.draw().to_le_bytes());
         }
         let take = left.min(block.len() as u64);
         file.write_all(&block[..take as usize])?;

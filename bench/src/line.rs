@@ -1,5 +1,6 @@
 //! A line to a store that is far away: what passes takes its time, each connection has so much, and all together too.
 
+use crate::chance::Chance;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -94,23 +95,6 @@ impl Line {
             }
         })?;
         Ok(Self { port, stop })
-    }
-}
-
-/// Chance that is the same in every run.
-struct Chance(u64);
-
-impl Chance {
-    fn new(seed: u64) -> Self {
-        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// From 0 to 1.
-    fn fraction(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -210,20 +194,5 @@ mod tests {
         let mut rest = vec![0; 4 << 20];
         stream.read_exact(&mut rest).expect("the content");
         assert!(begun.elapsed() >= Duration::from_millis(400) - SLACK, "{:?}", begun.elapsed());
-    }
-
-    #[test]
-    fn chance_is_the_same_in_every_run_and_another_for_each_connection() {
-        let drawn = |seed| {
-            let mut chance = Chance::new(seed);
-            [(); 100].map(|()| chance.fraction())
-        };
-        assert_eq!(drawn(3), drawn(3));
-        assert_ne!(drawn(3), drawn(4));
-        for seed in 0..9 {
-            let drawn = drawn(seed);
-            let mean = drawn.iter().sum::<f64>() / 100.0;
-            assert!(drawn.iter().all(|x| (0.0..1.0).contains(x)) && (0.4..0.6).contains(&mean), "{seed}: {mean}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Figures of git-annex-remote-stream beside its rivals, all measured in one run on one machine.
 
 mod annex;
+mod chance;
 mod cli;
 mod clients;
 mod clustered;

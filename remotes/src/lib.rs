@@ -81,6 +81,6 @@ pub use error::{Error, Kind, Op, Result, io_kind};
 pub use object::{NAME_MAX, NameError, ObjectName};
 pub use store::{
     Capabilities, Copies, Directories, Entry, Get, Listing, Lists, Mark, PAGE, Page, Put, Range, Renames, Resumption,
-    Stat, Store, Stored, Uploads, Versions, Write, is_time, put_stream,
+    Stat, Store, Stored, Uploads, Versions, Write, is_strong, is_time, put_stream,
 };
 pub use until::Until;

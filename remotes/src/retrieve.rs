@@ -25,7 +25,7 @@ use crate::pump::lane::{FileBlocks, SocketBlocks, copy_range};
 use crate::pump::{Blocks, Meter, SinkKind, Source, SourceKind, plan};
 use crate::retry::Backoff;
 use crate::sys::{DataFile, Engine};
-use crate::{Context, Error, Get, Kind, ObjectName, Op, Range, Result, Store};
+use crate::{Context, Error, Get, Kind, ObjectName, Op, Range, Result, Store, is_strong};
 use ahead::range;
 
 /// What a retrieve did.
@@ -63,8 +63,9 @@ pub async fn into_file(
         from = 0;
         first = open(store, object, Range { from, len: piece, tag: None }, context).await?;
     }
-    if first.total - from > first.len && store.capabilities().width == 1 {
-        // It sends all of the object for each range: then one stream is less.
+    let is_one = store.capabilities().width == 1 || !first.tag.as_deref().is_some_and(is_strong);
+    if first.total - from > first.len && is_one {
+        // Each range would be all of the object, or nothing would tell that all of them are of the same: then one stream is less.
         width = 1;
         first = open(store, object, Range { from, len: None, tag: first.tag.clone() }, context).await?;
     }

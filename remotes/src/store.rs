@@ -15,7 +15,7 @@ use crate::pump::{FileSource, Meter, Source};
 use crate::site::Whom;
 use crate::{ObjectName, Result, Until};
 
-pub use tree::{Copies, Directories, Entry, Listing, Lists, PAGE, Page, Renames, is_time};
+pub use tree::{Copies, Directories, Entry, Listing, Lists, PAGE, Page, Renames, is_strong, is_time};
 pub use upload::{Mark, Resumption, Uploads, put_stream};
 pub use version::Versions;
 

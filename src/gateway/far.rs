@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use remotes::connections::Transfer;
 use remotes::doctor::line::Line;
+use remotes::is_strong;
 use remotes::retrieve::{Ahead, FAR_RANGE, Ranges, Width};
 
 /// One connection that gives so many bytes a second is enough.
@@ -91,7 +92,7 @@ impl Far {
     /// `len` bytes `of` an object which is known by its tag; `None` where more connections are of no use.
     pub(super) fn new(of: Ranges, len: u64) -> Option<Self> {
         let can = of.store.capabilities();
-        let may = len >= LARGE && can.ranges && !can.local && can.width > 1 && of.tag.is_some();
+        let may = len >= LARGE && can.ranges && !can.local && can.width > 1 && of.tag.as_deref().is_some_and(is_strong);
         may.then(|| {
             let transfer = Rc::new(of.context.connections.enter());
             Self { of, transfer, slow: SlowPieces::default(), is_settled: false }

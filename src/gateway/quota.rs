@@ -17,7 +17,7 @@ use crate::name::{Key, Uuid};
 
 /// Room that is wanted for a key.
 #[derive(Clone)]
-pub(in crate::gateway) struct Wanted {
+pub(in crate::gateway) struct RoomRequest {
     home: Arc<LocalRepository>,
     uuid: Uuid,
     key: Key,
@@ -28,7 +28,7 @@ pub(in crate::gateway) struct Wanted {
     lies_here: bool,
 }
 
-impl Wanted {
+impl RoomRequest {
     /// In the remote `uuid` of `home`.
     pub(in crate::gateway) fn behind(home: &Arc<LocalRepository>, uuid: &Uuid, key: &Key, quota: Quota) -> Self {
         let (home, uuid, key) = (Arc::clone(home), uuid.clone(), key.clone());
@@ -117,7 +117,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let patience = Duration::from_secs(60);
         runtime.block_on(async {
-            let reserve = |name: &str| Wanted::here(&home, &key(name), None).reserve(patience);
+            let reserve = |name: &str| RoomRequest::here(&home, &key(name), None).reserve(patience);
             let first = reserve("SHA256-s60--a").await.expect("it fits");
             let refused = reserve("SHA256-s41--b").await.err().expect("it does not").to_string();
             assert_eq!(refused, "the quota is used up: 60 B of 100 B, and 41 B more do not fit");

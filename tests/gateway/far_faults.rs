@@ -1,7 +1,7 @@
 //! Stores that are far away and fail while several connections bring one content.
 
 use testbed::annex::content;
-use testbed::faulty::{At, How, What};
+use testbed::faulty::{At, DENIED, How, NO_HTTP, SLOW_DOWN, What};
 use testbed::lab::{Ask, Case, Lab, Told, faults_side_by_side};
 use testbed::place::Place;
 
@@ -12,12 +12,6 @@ const LEN: usize = 24 * MIB;
 
 /// Bytes a second of a connection.
 const RATE: u64 = 8 << 20;
-
-const SLOW_DOWN: &str = "HTTP/1.1 503 Slow Down\r\nConnection: close\r\n\r\n\
-    <?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>";
-const DENIED: &str = "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n\
-    <?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>";
-const NO_HTTP: &str = "220 smtp.example.org ESMTP\r\n250 hello\r\n\r\n";
 
 const GETS: &[Case] = {
     use {Ask::*, At::*, How::*};

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use testbed::annex::content;
-use testbed::faulty::{At, How, What};
+use testbed::faulty::{At, DENIED, How, NO_HTTP, SLOW_DOWN, What};
 use testbed::lab::{Ask, Case, LIMIT, Lab, Told, faults_side_by_side};
 use testbed::place::Place;
 use testbed::way::Outcome;
@@ -11,10 +11,6 @@ use testbed::wire::key_of;
 
 const MIB: usize = 1 << 20;
 
-const SLOW_DOWN: &str = "HTTP/1.1 503 Slow Down\r\nConnection: close\r\n\r\n\
-    <?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>";
-const DENIED: &str = "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n\
-    <?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>";
 const NO_BUCKET: &str = "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n\
     <?xml version=\"1.0\"?><Error><Code>NoSuchBucket</Code></Error>";
 const INTERNAL: &str = "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n\r\n\
@@ -25,7 +21,6 @@ const LATE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\
 const BARE_503: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const BARE_403: &str = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const BARE_500: &str = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-const NO_HTTP: &str = "220 smtp.example.org ESMTP\r\n250 hello\r\n\r\n";
 
 const S3: &[Case] = {
     use {Ask::*, At::*, How::*};

@@ -1,5 +1,6 @@
 //! Memory, threads and descriptors of the gateway as a proxy: at rest, under many transfers, after clients that vanished.
 
+use crate::chance::Chance;
 use crate::clients::{self, Wish};
 use crate::gateway::{Gateway, Kind};
 use crate::lab::Lab;
@@ -135,7 +136,7 @@ fn crowd(gateway: &Gateway, held: &str, count: usize, seed: u64) -> io::Result<(
     let content = gateway.content_target(held);
     let next = AtomicUsize::new(0);
     let one = |number: usize| {
-        let mut chance = Chance(seed << 32 | number as u64 | 1 << 63);
+        let mut chance = Chance::new(seed << 32 | number as u64);
         // In the head, in a small content, in a large one; now and then behind the first part of it.
         let reach = match chance.below(20) {
             0..8 => 300,
@@ -189,16 +190,4 @@ fn at_rest(gateway: &Gateway, before: Peaks, within: Duration) -> Peaks {
 
 fn counted(peaks: Peaks) -> Sample {
     Sample { rss: peaks.rss, threads: Some(peaks.threads), fds: Some(peaks.fds), ..Sample::default() }
-}
-
-/// Numbers that look random and are the same each time; the seed is not zero.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
 }

@@ -35,7 +35,7 @@ use crate::site::Whom;
 use crate::store::folding;
 use crate::{
     Capabilities, Context, Copies, Directories, Error, Get, Kind, Lists, ObjectName, Op, Put, Range, Renames, Result,
-    Stat, Store, Until, Write,
+    Stat, Store, Until, Write, is_strong,
 };
 use link::Link;
 use service::Intake;
@@ -177,9 +177,12 @@ impl Store for OpendalStore {
             write,
             ranges: true,
             local: false,
-            // Side by side each of them would begin with all that is before it; and where nothing tells that all are of one object, they
-            // might not be.
-            width: if self.link.client.reads_by_one() { 1 } else { self.link.service.width },
+            // Side by side each of them would begin with all that is before it; and where no request can depend on a tag, they might be
+            // of several objects.
+            width: match self.link.client.ignores_ranges() || !self.link.can().read_with_if_match {
+                true => 1,
+                false => self.link.service.width,
+            },
         }
     }
 
@@ -260,8 +263,7 @@ impl Store for OpendalStore {
         }
         let call = self.link.call_for(transport::Answers::Content);
         call.watch.expect(stat.len);
-        let tag = stat.tag.clone().filter(|t| self.link.can().read_with_if_match && tag::is_strong(t));
-        self.link.client.tells_objects_apart(tag.is_some());
+        let tag = stat.tag.clone().filter(|t| self.link.can().read_with_if_match && is_strong(t));
         match &tag {
             // Nobody looked at it now, so what comes has to say that it is the same.
             Some(tag) if is_known => call.watch.expect_tag(tag),

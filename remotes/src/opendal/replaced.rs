@@ -5,10 +5,12 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::retrieve::collect;
+use crate::budget::Budget;
+use crate::pump::Meter;
+use crate::retrieve::{collect, into_file};
 
 /// Bytes of an object, all of them alike.
-const LEN: usize = 4000;
+const LEN: usize = 3 << 20;
 
 /// What is at every path of the server, and how it tells of it.
 struct Nature {
@@ -84,7 +86,7 @@ fn answer(head: &[String], (nature, asked): &mut (Nature, Asked)) -> Vec<u8> {
         return format!("HTTP/1.1 412 Precondition Failed\r\n{fixed}Content-Length: 0\r\n\r\n").into_bytes();
     }
     let range = header("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
-    let (first, last) = range.expect("a part is asked for");
+    let (first, last) = range.unwrap_or(("0", ""));
     let (first, last): (usize, usize) = (first.parse().expect("a number"), last.parse().unwrap_or(LEN - 1));
     let (tag, len) = (if nature.tells { tag } else { String::new() }, last + 1 - first);
     let mut answer = format!(
@@ -95,8 +97,8 @@ fn answer(head: &[String], (nature, asked): &mut (Nature, Asked)) -> Vec<u8> {
     answer
 }
 
-/// A quarter of the object, beginning with byte `from`, of what has this tag: its bytes, and the tag.
-async fn quarter(store: &OpendalStore, from: u64, tag: Option<String>) -> Result<(Bytes, Option<String>)> {
+/// A part of the object, beginning with byte `from`, of what has this tag: its bytes, and the tag.
+async fn part(store: &OpendalStore, from: u64, tag: Option<String>) -> Result<(Bytes, Option<String>)> {
     let object = ObjectName::new("k").expect("a name");
     let get = store.get(&object, Range { from, len: Some(1000), tag }).await?;
     assert_eq!((get.len, get.total), (1000, LEN as u64));
@@ -114,23 +116,23 @@ fn an_object_is_looked_at_once_and_its_parts_are_proven_by_its_tag() {
         for heeds in [true, false] {
             let server = Server::start(Nature { byte: b'a', tag: "\"1\"", heeds, tells: true });
             let store = server.store();
-            let (bytes, tag) = quarter(&store, 0, None).await.expect("read");
+            let (bytes, tag) = part(&store, 0, None).await.expect("read");
             assert!(bytes.iter().all(|byte| *byte == b'a') && server.asked() == (1, 1));
             for from in [1000, 2000] {
-                quarter(&store, from, tag.clone()).await.expect("read");
+                part(&store, from, tag.clone()).await.expect("read");
             }
             assert_eq!((server.asked(), store.capabilities().width), ((1, 3), 4), "{heeds}");
             server.replace(b'b', "\"2\"");
-            let error = quarter(&store, 3000, tag.clone()).await.expect_err("it is another object");
+            let error = part(&store, 3000, tag.clone()).await.expect_err("it is another object");
             if !heeds {
                 // It sent what it had, and that told whose it is. The next try looks.
                 assert!(error.kind().retry(), "{error}");
-                let error = quarter(&store, 3000, tag).await.expect_err("it is another object");
+                let error = part(&store, 3000, tag).await.expect_err("it is another object");
                 assert_eq!(error.kind(), Kind::Corrupt, "{error}");
             } else {
                 assert_eq!(error.kind(), Kind::Corrupt, "{error}");
             }
-            let (bytes, _) = quarter(&store, 0, None).await.expect("read");
+            let (bytes, _) = part(&store, 0, None).await.expect("read");
             assert!(bytes.iter().all(|byte| *byte == b'b'));
         }
     });
@@ -141,28 +143,29 @@ fn where_parts_do_not_tell_whose_they_are_each_costs_a_look() {
     on(async {
         let server = Server::start(Nature { byte: b'a', tag: "\"1\"", heeds: true, tells: false });
         let store = server.store();
-        let (_, tag) = quarter(&store, 0, None).await.expect("read");
-        let error = quarter(&store, 1000, tag.clone()).await.expect_err("it may be of another object");
+        let (_, tag) = part(&store, 0, None).await.expect("read");
+        let error = part(&store, 1000, tag.clone()).await.expect_err("it may be of another object");
         assert!(error.kind().retry(), "{error}");
         for from in [1000, 2000] {
-            quarter(&store, from, tag.clone()).await.expect("read");
+            part(&store, from, tag.clone()).await.expect("read");
         }
         assert_eq!(server.asked(), (3, 4));
     });
 }
 
+/// How many requests they are, the last of which is for all of it.
 #[test]
 fn what_no_request_can_depend_on_is_read_by_one_connection() {
     on(async {
-        for tag in ["W/\"1\"", ""] {
+        let context = Context { budget: Budget::new(32 << 20), ..Context::default() };
+        let object = ObjectName::new("k").expect("a name");
+        for (tag, gets) in [("W/\"1\"", 2), ("", 2), ("\"1\"", 3)] {
             let server = Server::start(Nature { byte: b'a', tag, heeds: true, tells: true });
-            let store = server.store();
-            assert_eq!(store.capabilities().width, 4);
-            quarter(&store, 0, None).await.expect("read");
-            assert_eq!(store.capabilities().width, 1, "{tag}");
-            server.replace(b'a', "\"1\"");
-            quarter(&store, 0, None).await.expect("read");
-            assert_eq!(store.capabilities().width, 4, "that can be told apart");
+            let store: Rc<dyn Store> = Rc::new(server.store());
+            let file = Arc::new(tempfile::tempfile().expect("a file"));
+            let done = into_file(&store, &object, &file, 0, &Meter::new(), &context).await.expect("read");
+            assert_eq!((done.total, file.metadata().expect("it is there").len()), (LEN as u64, LEN as u64), "{tag}");
+            assert_eq!(server.asked().1, gets, "{tag}");
         }
     });
 }

@@ -9,10 +9,5 @@ pub(super) fn tag(meta: &Metadata) -> Option<String> {
     meta.etag().map(str::to_string).or_else(time)
 }
 
-/// Whether a request can be made to depend on it: by HTTP's rules a weak tag never matches, and a time is none.
-pub(super) fn is_strong(tag: &str) -> bool {
-    !tag.starts_with("W/") && !tag.starts_with(TIME)
-}
-
 /// How a tag begins that is a time, which no request can be made to depend on.
 pub(super) const TIME: &str = crate::store::tree::TIME;

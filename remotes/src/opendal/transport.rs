@@ -133,8 +133,6 @@ struct Kept {
     whole: AtomicBool,
     /// Whether content came with another tag than was told before, or without one.
     unproven: AtomicBool,
-    /// Whether the object that was read last has no tag that a request can be made to depend on.
-    alike: AtomicBool,
     client: OnceCell<reqwest::Client>,
 }
 
@@ -143,25 +141,18 @@ impl Client {
     pub(super) fn new(context: &Context, scheme: &str, endpoint: Option<&str>) -> Self {
         let site = Arc::clone(&context.site);
         let guard = Arc::new(Guard::new(&site, scheme, endpoint));
-        let (connect, whole, unproven, alike) =
-            (context.connect, AtomicBool::default(), AtomicBool::default(), AtomicBool::default());
-        Self(Arc::new(Kept { site, guard, connect, whole, unproven, alike, client: OnceCell::new() }))
+        let (connect, whole, unproven) = (context.connect, AtomicBool::default(), AtomicBool::default());
+        Self(Arc::new(Kept { site, guard, connect, whole, unproven, client: OnceCell::new() }))
     }
 
-    /// Whether an object is read by one request at a time: the server has sent all of one where a part was asked for, or nothing tells
-    /// parts of one object from those of another.
-    pub(super) fn reads_by_one(&self) -> bool {
-        self.0.whole.load(Ordering::Relaxed) || self.0.alike.load(Ordering::Relaxed)
+    /// Whether the server has sent all of an object where a part was asked for.
+    pub(super) fn ignores_ranges(&self) -> bool {
+        self.0.whole.load(Ordering::Relaxed)
     }
 
     /// Whether an object has to be looked at before each part of it, since the part does not tell whose it is.
     pub(super) fn needs_looks(&self) -> bool {
         self.0.unproven.load(Ordering::Relaxed)
-    }
-
-    /// Whether a request for a part of the object that is read now can be made to depend on what it is a part of.
-    pub(super) fn tells_objects_apart(&self, can: bool) {
-        self.0.alike.store(!can, Ordering::Relaxed);
     }
 
     async fn get(&self, url: &Url) -> Result<&reqwest::Client> {

@@ -179,14 +179,16 @@ impl Ahead {
     fn choose(&mut self) {
         if self.requests.load().is_too_much() {
             self.width.back_off();
+            self.transfer.learn(self.width.now());
             self.seen.take();
         } else if self.seen.bytes() < self.range * self.width.now() as u64 {
             return;
-        } else if self.width.take(self.seen.take(), self.most()) {
-            self.transfer.one_is_enough();
-        }
-        if let Some(proven) = self.width.proven() {
-            self.transfer.learn(proven);
+        } else {
+            match self.width.take(self.seen.take(), self.most()) {
+                Some(enough) if enough > self.width.least() => self.transfer.learn(enough),
+                Some(_) => self.transfer.one_is_enough(),
+                None => {}
+            }
         }
         self.requests.forget();
     }

@@ -96,6 +96,11 @@ pub fn is_time(tag: &str) -> bool {
     tag.starts_with(TIME)
 }
 
+/// Whether what bears this [`crate::Stat::tag`] is of one content: by HTTP's rules a weak tag proves no bytes, and a time does not either.
+pub fn is_strong(tag: &str) -> bool {
+    !tag.starts_with("W/") && !is_time(tag)
+}
+
 /// The letters of `text` that may stand in a content identifier: those that need no quoting in a file name or on a wire.
 pub(crate) fn plain(text: &str) -> String {
     let word = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');

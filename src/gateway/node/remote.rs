@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::{Node, Offset, Removal, StoreNode};
 use crate::gateway::commands::InUse;
 use crate::gateway::held::HeldLock;
-use crate::gateway::quota::Wanted;
+use crate::gateway::quota::RoomRequest;
 use crate::gateway::receive::Offer;
 use crate::gateway::repository::Proxied;
 use crate::gateway::{Failure, LocalRepository, Outgoing, Pace};
@@ -51,8 +51,8 @@ impl Node for Remote {
             // What a repository on this computer may hold is its own to say as well.
             Offer::Upload(upload) => {
                 let remote = &self.remote;
-                let wanted = Wanted::behind(&self.home, &remote.uuid, key, remote.quota.clone());
-                match wanted.reserve(self.idle).await {
+                let request = RoomRequest::behind(&self.home, &remote.uuid, key, remote.quota.clone());
+                match request.reserve(self.idle).await {
                     Ok(room) => Ok(Offer::Upload(Box::new(upload.within(room)))),
                     Err(failure) => {
                         upload.keep().await?;

@@ -11,6 +11,17 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 use rustix::process::{Pid, Signal, kill_process};
 
+/// Another answer than the store's: S3 wants to be asked less.
+pub const SLOW_DOWN: &str = "HTTP/1.1 503 Slow Down\r\nConnection: close\r\n\r\n\
+    <?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>";
+
+/// The same: S3 lets nobody in.
+pub const DENIED: &str = "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n\
+    <?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>";
+
+/// The same: this is no S3.
+pub const NO_HTTP: &str = "220 smtp.example.org ESMTP\r\n250 hello\r\n\r\n";
+
 /// The requests that a fault is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {

@@ -185,7 +185,7 @@ impl<U: TakesParts> Parts<U> {
         let is_long = self.tags.len().saturating_sub(self.begun) >= 2 * ANSWERS;
         let may = self.width.is_more() || is_long && self.transfer.is_worth_trying();
         let most = if may { self.transfer.share().min(self.most()) } else { ANSWERS };
-        if self.width.take(self.seen.take(), most) {
+        if self.width.take(self.seen.take(), most) == Some(self.width.least()) {
             self.transfer.one_is_enough();
         }
         self.requests.forget();

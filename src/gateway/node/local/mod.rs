@@ -11,7 +11,7 @@ use crate::annex::content::ContentError;
 use crate::annex::log::Presence;
 use crate::gateway::held::HeldLock;
 use crate::gateway::node::{Asker, Limits, Node, Offset, Removal};
-use crate::gateway::quota::Wanted;
+use crate::gateway::quota::RoomRequest;
 use crate::gateway::receive::{Offer, Upload};
 use crate::gateway::repository::LocalRepository;
 use crate::gateway::{Failure, Outgoing, blocking, timestamp, until};
@@ -62,7 +62,7 @@ impl Node for LocalNode {
         if let Some(sink) = LocalSink::open(&self.served, self.home.as_ref(), key, &self.client).await? {
             let upload = Upload::new(key, sink);
             let claim = self.limits.quotas.as_ref().and_then(|quotas| quotas.of(&self.served));
-            return match Wanted::here(&self.served, key, claim).reserve(self.limits.idle).await {
+            return match RoomRequest::here(&self.served, key, claim).reserve(self.limits.idle).await {
                 Ok(room) => Ok(Offer::Upload(Box::new(upload.within(room)))),
                 Err(failure) => {
                     // What is there of it can be resumed once there is room.
